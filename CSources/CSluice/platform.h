@@ -1,0 +1,43 @@
+/* platform.h - what differs between systems, behind plain names. The first include of every file
+ * of the core, since it asks the C library for more than C11. Linux is the only system so far;
+ * another one is another body for the functions below, and no conditional elsewhere. */
+#ifndef SLUICE_PLATFORM_H
+#define SLUICE_PLATFORM_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Internal names keep out of the way of whatever the core is linked with. */
+#pragma GCC visibility push(hidden)
+
+struct epoll_event;
+
+/* CLOCK_MONOTONIC in nanoseconds. */
+int64_t sluice_clock_ns(void);
+
+/* 0 where `fd` is an open descriptor, -EBADF where not. */
+int sluice_fd_check(int fd);
+
+/* A descriptor that becomes readable by sluice_wake_signal and stays so until
+ * sluice_wake_drain; or -errno. */
+int sluice_wake_open(void);
+int sluice_wake_signal(int fd);
+void sluice_wake_drain(int fd);
+
+/* epoll_wait(2) with a timeout in nanoseconds, never early. *coarse is set once the kernel is found
+ * to have no epoll_pwait2 (before Linux 5.11, or kept out by a seccomp filter): from then on the
+ * timeout is rounded up to milliseconds. */
+int sluice_epoll_wait_ns(int epoll_fd, struct epoll_event *events, int capacity, int64_t timeout_ns,
+                         bool *coarse);
+
+/* An errno's name and its sentence; NULL where the system knows none. Static strings. */
+const char *sluice_errno_name(int number);
+const char *sluice_errno_message(int number);
+
+#pragma GCC visibility pop
+
+#endif

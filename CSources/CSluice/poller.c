@@ -1,0 +1,246 @@
+/* poller.c - the public poller: checks, registrations and the clock, over any backend.
+ *
+ * Registrations stand in an array indexed by descriptor number, as the kernel's own do: finding
+ * one is an addition, and the kernel hands out the lowest free number, so the array stays as small
+ * as the program's most descriptors at once. Decided against: a hash table (slower and no smaller)
+ * and asking the kernel whether a number is registered (select and poll have nothing to ask).
+ */
+#include "platform.h"
+
+#include "poller.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "deadline.h"
+
+#define INTEREST_BITS (SLUICE_DIRECTIONS | (uint32_t)(SLUICE_EDGE | SLUICE_ONE_SHOT))
+#define FIRST_LIMIT 64
+
+static const struct sluice_poller_backend *find_backend(const char *name) {
+    if (!name)
+        name = getenv("SLUICE_BACKEND");
+    if (!name || !*name)
+        return sluice_poller_backends[0];
+    for (size_t i = 0; sluice_poller_backends[i]; i++)
+        if (strcmp(sluice_poller_backends[i]->name, name) == 0)
+            return sluice_poller_backends[i];
+    return NULL;
+}
+
+/* Makes room for the number `fd`. A number that is not open is refused before anything grows, so
+ * that a wild one cannot ask for gigabytes. */
+static int make_room(sluice_poller *poller, int fd) {
+    if (fd < poller->limit)
+        return 0;
+    int code = sluice_fd_check(fd);
+    if (code < 0)
+        return code;
+    size_t limit = poller->limit > 0 ? (size_t)poller->limit : FIRST_LIMIT;
+    while (limit <= (size_t)fd)
+        limit *= 2;
+    struct sluice_registration *grown = realloc(poller->registrations, limit * sizeof *grown);
+    if (!grown)
+        return SLUICE_ENOMEM;
+    for (size_t i = (size_t)poller->limit; i < limit; i++)
+        grown[i] = (struct sluice_registration){.slot = SLUICE_SLOT_NONE};
+    poller->registrations = grown;
+    poller->limit = (int)limit;
+    return 0;
+}
+
+/* The caller's registration of `fd`, or NULL. The poller's own is not the caller's. */
+static struct sluice_registration *find_registration(const sluice_poller *poller, int fd) {
+    if (fd < 0 || fd >= poller->limit || fd == poller->wake_fd)
+        return NULL;
+    struct sluice_registration *registration = &poller->registrations[fd];
+    return registration->registered ? registration : NULL;
+}
+
+static int check_interest(const sluice_poller *poller, uint32_t interest) {
+    if (interest & ~INTEREST_BITS)
+        return SLUICE_EINTEREST;
+    if ((interest & SLUICE_EDGE) && !(poller->backend->features & SLUICE_FEATURE_EDGE))
+        return SLUICE_ENOTSUP;
+    return 0;
+}
+
+static int add(sluice_poller *poller, int fd, uint32_t interest, uint64_t user) {
+    if (fd < 0)
+        return SLUICE_EBADF;
+    int code = make_room(poller, fd);
+    if (code < 0)
+        return code;
+    struct sluice_registration *registration = &poller->registrations[fd];
+    if (registration->registered)
+        return SLUICE_EEXIST;
+    /* The generation is part of what the backend tells the kernel. One that a failure leaves
+     * unused does no harm. */
+    registration->generation++;
+    registration->interest = (uint16_t)interest;
+    code = poller->backend->set(poller, fd, interest);
+    if (code < 0) {
+        registration->interest = SLUICE_NONE;
+        return code;
+    }
+    registration->user = user;
+    registration->registered = true;
+    return 0;
+}
+
+/* An edge needs no reading to fall silent; a level does (see absorb_wake). */
+static int watch_wake(sluice_poller *poller) {
+    uint32_t interest = SLUICE_READ;
+    if (poller->backend->features & SLUICE_FEATURE_EDGE)
+        interest |= SLUICE_EDGE;
+    int fd = sluice_wake_open();
+    if (fd < 0)
+        return fd;
+    int code = add(poller, fd, interest, 0);
+    if (code < 0) {
+        close(fd);
+        return code;
+    }
+    poller->wake_fd = fd;
+    return 0;
+}
+
+int sluice_poller_create(sluice_poller **result, const char *backend_name) {
+    if (!result)
+        return SLUICE_ENULL;
+    *result = NULL;
+    const struct sluice_poller_backend *backend = find_backend(backend_name);
+    if (!backend)
+        return SLUICE_EBACKEND;
+    sluice_poller *poller = calloc(1, sizeof *poller + backend->state_size);
+    if (!poller)
+        return SLUICE_ENOMEM;
+    poller->backend = backend;
+    poller->wake_fd = -1;
+    int code = backend->init(poller);
+    if (code < 0) {
+        free(poller);
+        return code;
+    }
+    code = watch_wake(poller);
+    if (code < 0) {
+        sluice_poller_destroy(poller);
+        return code;
+    }
+    *result = poller;
+    return 0;
+}
+
+void sluice_poller_destroy(sluice_poller *poller) {
+    if (!poller)
+        return;
+    poller->backend->deinit(poller);
+    if (poller->wake_fd >= 0)
+        close(poller->wake_fd);
+    free(poller->registrations);
+    free(poller);
+}
+
+int sluice_poller_add(sluice_poller *poller, int fd, uint32_t interest, uint64_t user) {
+    if (!poller)
+        return SLUICE_ENULL;
+    int code = check_interest(poller, interest);
+    return code < 0 ? code : add(poller, fd, interest, user);
+}
+
+int sluice_poller_modify(sluice_poller *poller, int fd, uint32_t interest, uint64_t user) {
+    if (!poller)
+        return SLUICE_ENULL;
+    int code = check_interest(poller, interest);
+    if (code < 0)
+        return code;
+    struct sluice_registration *registration = find_registration(poller, fd);
+    if (!registration)
+        return SLUICE_ENOENT;
+    uint16_t before = registration->interest;
+    registration->interest = (uint16_t)interest;
+    code = poller->backend->set(poller, fd, interest);
+    if (code < 0) {
+        registration->interest = before;
+        return code;
+    }
+    registration->user = user;
+    return 0;
+}
+
+int sluice_poller_remove(sluice_poller *poller, int fd) {
+    if (!poller)
+        return SLUICE_ENULL;
+    struct sluice_registration *registration = find_registration(poller, fd);
+    if (!registration)
+        return SLUICE_ENOENT;
+    poller->backend->remove(poller, fd);
+    registration->registered = false;
+    registration->interest = SLUICE_NONE;
+    return 0;
+}
+
+/* Takes the wake that the wait has seen. The exchange, not a store, so that what every waker wrote
+ * before its call is visible here; after the drain, so that no later signal is drained unseen. */
+static void absorb_wake(sluice_poller *poller) {
+    poller->woken = false;
+    if (!(poller->backend->features & SLUICE_FEATURE_EDGE))
+        sluice_wake_drain(poller->wake_fd);
+    atomic_exchange(&poller->wake_posted, false);
+}
+
+int sluice_poller_wait(sluice_poller *poller, sluice_ready *events, int capacity,
+                       int64_t timeout_ns) {
+    if (!poller || !events)
+        return SLUICE_ENULL;
+    if (capacity < 1)
+        return SLUICE_ECAPACITY;
+    if (timeout_ns < 0)
+        return SLUICE_ETIMEOUT;
+    int64_t deadline = deadline_after(timeout_ns);
+    int64_t remaining = timeout_ns;
+    for (;;) {
+        int count = poller->backend->wait(poller, events, capacity, remaining);
+        if (poller->woken) {
+            absorb_wake(poller);
+            return count;
+        }
+        if (count > 0 || (count < 0 && count != -EINTR))
+            return count;
+        remaining = deadline_remaining(deadline);
+        if (remaining == 0 && count == 0)
+            return 0;
+    }
+}
+
+int sluice_poller_is_current(const sluice_poller *poller, const sluice_ready *event) {
+    if (!poller || !event)
+        return 0;
+    const struct sluice_registration *registration = find_registration(poller, event->fd);
+    return registration && registration->generation == event->generation;
+}
+
+int sluice_poller_wake(sluice_poller *poller) {
+    if (!poller)
+        return SLUICE_ENULL;
+    if (atomic_exchange(&poller->wake_posted, true))
+        return 0;
+    return sluice_wake_signal(poller->wake_fd);
+}
+
+uint32_t sluice_poller_features(const sluice_poller *poller) {
+    return poller ? poller->backend->features : 0;
+}
+
+const char *sluice_poller_backend_name(const sluice_poller *poller) {
+    return poller ? poller->backend->name : NULL;
+}
+
+const char *sluice_backend_name(size_t index) {
+    for (size_t i = 0; i <= index; i++)
+        if (!sluice_poller_backends[i])
+            return NULL;
+    return sluice_poller_backends[index]->name;
+}

@@ -1,0 +1,106 @@
+/* poller.h - what a poller is, and the contract of a backend.
+ *
+ * poller.c owns the registrations, an array indexed by descriptor number, and checks every
+ * argument. A backend tells the kernel of them and asks it what is ready. To add one: copy
+ * pollers/poll.c, change the calls, add a line to pollers/table.c, and run the tests, which
+ * run the readiness contract (docs/readiness.md) over every line of that table.
+ *
+ * What a backend may take for granted:
+ * - set, remove: `fd` lies within poller->registrations, and the registration holds the interest
+ *   that was asked for, EDGE only where the backend's features have it;
+ * - wait: `capacity` is at least 1 and `timeout_ns` is 0 or more, SLUICE_FOREVER included;
+ * - one thread at a time.
+ * What it must keep is said with each function below.
+ */
+#ifndef SLUICE_POLLER_H
+#define SLUICE_POLLER_H
+
+#include "platform.h"
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "sluice.h"
+
+#pragma GCC visibility push(hidden)
+
+/* What can be waited for, without the two bits that say how. */
+#define SLUICE_DIRECTIONS ((uint32_t)(SLUICE_READ | SLUICE_WRITE | SLUICE_PRIORITY))
+
+/* Invariants: a number that is not registered has interest 0 and a slot of SLUICE_SLOT_NONE;
+ * `generation` only grows, so a number's next registration differs from all before it. */
+struct sluice_registration {
+    uint64_t user;
+    uint32_t generation;
+    uint16_t interest;
+    bool registered;
+    int slot; /* the backend's own: where it keeps this number */
+};
+
+#define SLUICE_SLOT_NONE (-1)
+
+struct sluice_poller_backend {
+    const char *name;
+    uint32_t features; /* of enum sluice_feature */
+    size_t state_size; /* bytes of poller->state, zeroed before init */
+
+    /* Acquires what the backend needs. After a failure deinit is not called. */
+    int (*init)(sluice_poller *poller);
+    void (*deinit)(sluice_poller *poller);
+
+    /* Makes the kernel look at `fd` for `interest`, whatever it looked for before, armed. With no
+     * direction in `interest` nothing is reported for `fd`, not even a hang-up. -EBADF where `fd`
+     * is not open, on every backend. On failure nothing has changed. */
+    int (*set)(sluice_poller *poller, int fd, uint32_t interest);
+
+    /* Forgets `fd`, which may be closed. Cannot fail. */
+    void (*remove)(sluice_poller *poller, int fd);
+
+    /* Waits once, by one system call and no allocation, and passes each ready descriptor to
+     * sluice_poller_report, at most `capacity` of them, starting behind those it reported last
+     * where it has to choose. Returns how many events were written; 0 when the time is up, and
+     * whenever there is nothing to report after all; or -errno with nothing consumed, -EINTR
+     * included. After an event of a one-shot registration it is silent until the next set. */
+    int (*wait)(sluice_poller *poller, sluice_ready *events, int capacity, int64_t timeout_ns);
+};
+
+struct sluice_poller {
+    const struct sluice_poller_backend *backend;
+    struct sluice_registration *registrations;
+    int limit; /* how many registrations there are: the highest number ever added, and some */
+    int wake_fd;
+    bool woken;              /* the wait under way has seen wake_fd ready */
+    atomic_bool wake_posted; /* wake_fd has been written to and no wait has seen it yet */
+    alignas(max_align_t) unsigned char state[];
+};
+
+/* Best first; NULL ends it. */
+extern const struct sluice_poller_backend *const sluice_poller_backends[];
+extern const struct sluice_poller_backend sluice_epoll_backend;
+extern const struct sluice_poller_backend sluice_poll_backend;
+extern const struct sluice_poller_backend sluice_select_backend;
+
+static inline void *sluice_poller_state(sluice_poller *poller) {
+    return poller->state;
+}
+
+/* Writes one event behind the `count` already there, and returns the new count. A wake is noted
+ * and takes no room. */
+static inline int sluice_poller_report(sluice_poller *poller, sluice_ready *events, int count,
+                                       int fd, uint32_t flags) {
+    if (fd == poller->wake_fd) {
+        poller->woken = true;
+        return count;
+    }
+    const struct sluice_registration *registration = &poller->registrations[fd];
+    events[count] = (sluice_ready){.user = registration->user,
+                                   .fd = fd,
+                                   .flags = flags,
+                                   .generation = registration->generation};
+    return count + 1;
+}
+
+#pragma GCC visibility pop
+
+#endif

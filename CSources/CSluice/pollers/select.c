@@ -1,0 +1,184 @@
+/* select.c - the select(2) backend.
+ *
+ * How it works: three bit sets hold what is wanted, one bit a number; each wait copies them, since
+ * the kernel overwrites what it is given with what is ready, and walks the copies. Both grow with
+ * the highest number, so there is no limit at FD_SETSIZE.
+ *
+ * A registration that is to be silent has no bit. Every wait costs the kernel and the walk one bit
+ * for each number up to the highest, registered or not: that, and not a limit on numbers, is what
+ * is wrong with select. It also cannot tell an error or a hang-up from data: all make a read return
+ * at once, and that is all it says.
+ */
+#include "../poller.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "../fdset.h"
+
+enum { READING, WRITING, EXCEPTING, SET_COUNT };
+
+/* Invariants: each of the sets has `words` words; the sets of one kind lie behind one another in
+ * one block; no bit of `wanted` stands at fd_count or above. */
+struct select_state {
+    fdset_word *wanted[SET_COUNT];
+    fdset_word *ready[SET_COUNT];
+    size_t words;
+    int fd_count; /* one more than the highest number wanted */
+    int next;     /* where the next walk begins */
+};
+
+static int init(sluice_poller *poller) {
+    (void)poller;
+    return 0;
+}
+
+static void deinit(sluice_poller *poller) {
+    struct select_state *state = sluice_poller_state(poller);
+    free(state->wanted[0]);
+    free(state->ready[0]);
+}
+
+static int make_room(struct select_state *state, int fd) {
+    size_t words = state->words ? state->words : 1;
+    while (words < fdset_words(fd + 1))
+        words *= 2;
+    if (words == state->words)
+        return 0;
+    fdset_word *wanted = calloc(SET_COUNT * words, sizeof *wanted);
+    fdset_word *ready = calloc(SET_COUNT * words, sizeof *ready);
+    if (!wanted || !ready) {
+        free(wanted);
+        free(ready);
+        return SLUICE_ENOMEM;
+    }
+    for (size_t i = 0; i < SET_COUNT && state->words; i++)
+        memcpy(wanted + i * words, state->wanted[i], state->words * sizeof *wanted);
+    free(state->wanted[0]);
+    free(state->ready[0]);
+    for (size_t i = 0; i < SET_COUNT; i++) {
+        state->wanted[i] = wanted + i * words;
+        state->ready[i] = ready + i * words;
+    }
+    state->words = words;
+    return 0;
+}
+
+static bool is_wanted(const struct select_state *state, int fd) {
+    for (int i = 0; i < SET_COUNT; i++)
+        if (fdset_contains(state->wanted[i], fd))
+            return true;
+    return false;
+}
+
+static void silence(struct select_state *state, int fd) {
+    for (int i = 0; i < SET_COUNT; i++)
+        fdset_erase(state->wanted[i], fd);
+    while (state->fd_count > 0 && !is_wanted(state, state->fd_count - 1))
+        state->fd_count--;
+}
+
+static int set(sluice_poller *poller, int fd, uint32_t interest) {
+    struct select_state *state = sluice_poller_state(poller);
+    int code = sluice_fd_check(fd);
+    if (code < 0)
+        return code;
+    code = make_room(state, fd);
+    if (code < 0)
+        return code;
+    silence(state, fd);
+    if (interest & SLUICE_READ)
+        fdset_insert(state->wanted[READING], fd);
+    if (interest & SLUICE_WRITE)
+        fdset_insert(state->wanted[WRITING], fd);
+    if (interest & SLUICE_PRIORITY)
+        fdset_insert(state->wanted[EXCEPTING], fd);
+    if ((interest & SLUICE_DIRECTIONS) && fd >= state->fd_count)
+        state->fd_count = fd + 1;
+    return 0;
+}
+
+static void remove_fd(sluice_poller *poller, int fd) {
+    silence(sluice_poller_state(poller), fd);
+}
+
+/* select(2) refuses all for one closed number and does not say which. Numbers closed without a
+ * remove fall silent here, as they do on epoll. False where none was found. */
+static bool silence_closed(struct select_state *state) {
+    bool found = false;
+    for (int fd = state->fd_count - 1; fd >= 0; fd--)
+        if (is_wanted(state, fd) && sluice_fd_check(fd) < 0) {
+            silence(state, fd);
+            found = true;
+        }
+    return found;
+}
+
+static int select_once(struct select_state *state, int64_t timeout_ns) {
+    size_t size = fdset_words(state->fd_count) * sizeof(fdset_word);
+    for (int i = 0; i < SET_COUNT; i++)
+        memcpy(state->ready[i], state->wanted[i], size);
+    return fdset_select(state->fd_count, state->ready[READING], state->ready[WRITING],
+                        state->ready[EXCEPTING], timeout_ns);
+}
+
+static uint32_t flags_of(const struct select_state *state, int fd) {
+    uint32_t flags = 0;
+    if (fdset_contains(state->ready[READING], fd))
+        flags |= SLUICE_READ;
+    if (fdset_contains(state->ready[WRITING], fd))
+        flags |= SLUICE_WRITE;
+    if (fdset_contains(state->ready[EXCEPTING], fd))
+        flags |= SLUICE_PRIORITY;
+    return flags;
+}
+
+/* Reports the ready numbers of [first, end) in order, and returns the new count. */
+static int report_range(sluice_poller *poller, sluice_ready *events, int count, int capacity,
+                        int first, int end) {
+    struct select_state *state = sluice_poller_state(poller);
+    for (int fd = first; fd < end && count < capacity; fd++) {
+        size_t word = (size_t)(fd / FDSET_WORD_BITS);
+        fdset_word any = state->ready[READING][word] | state->ready[WRITING][word] |
+                         state->ready[EXCEPTING][word];
+        any >>= fd % FDSET_WORD_BITS;
+        if (!any) {
+            fd += FDSET_WORD_BITS - 1 - fd % FDSET_WORD_BITS;
+            continue;
+        }
+        fd += __builtin_ctzl(any);
+        if (fd >= end)
+            break;
+        state->next = fd + 1;
+        if (poller->registrations[fd].interest & SLUICE_ONE_SHOT)
+            silence(state, fd);
+        count = sluice_poller_report(poller, events, count, fd, flags_of(state, fd));
+    }
+    return count;
+}
+
+static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64_t timeout_ns) {
+    struct select_state *state = sluice_poller_state(poller);
+    int ready;
+    do
+        ready = select_once(state, timeout_ns);
+    while (ready == SLUICE_EBADF && silence_closed(state));
+    if (ready <= 0)
+        return ready;
+    /* Silencing one-shot numbers below may lower fd_count; the sets were filled up to here. */
+    int fd_count = state->fd_count;
+    int first = state->next < fd_count ? state->next : 0;
+    int count = report_range(poller, events, 0, capacity, first, fd_count);
+    return report_range(poller, events, count, capacity, 0, first);
+}
+
+const struct sluice_poller_backend sluice_select_backend = {
+    .name = "select",
+    .features = SLUICE_FEATURE_ONE_SHOT,
+    .state_size = sizeof(struct select_state),
+    .init = init,
+    .deinit = deinit,
+    .set = set,
+    .remove = remove_fd,
+    .wait = wait,
+};

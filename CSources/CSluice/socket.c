@@ -1,0 +1,128 @@
+/* socket.c - non-blocking stream sockets: what a program over a poller needs besides it. */
+#include "platform.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "address.h"
+#include "sluice.h"
+
+static int open_socket(const struct sluice_address *address) {
+    int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return fd < 0 ? -errno : fd;
+}
+
+/* -errno, with `fd` closed. */
+static int fail(int fd) {
+    int code = -errno;
+    close(fd);
+    return code;
+}
+
+/* TCP_NODELAY: who multiplexes batches writes itself, and small answers must not wait 40 ms for an
+ * acknowledgement. A unix socket knows neither option and needs neither. */
+static int set_options(int fd, const struct sluice_address *address, bool listening) {
+    const int on = 1;
+    if (address->any.sa_family == AF_UNIX)
+        return 0;
+    if (listening && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0)
+        return -1;
+    return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+static int open_at(const char *text, struct sluice_address *address, bool listening) {
+    if (!text)
+        return SLUICE_ENULL;
+    int code = sluice_address_parse(address, text);
+    if (code < 0)
+        return code;
+    int fd = open_socket(address);
+    if (fd >= 0 && set_options(fd, address, listening) < 0)
+        return fail(fd);
+    return fd;
+}
+
+int sluice_socket_listen(const char *text, int backlog) {
+    if (backlog < 1)
+        return SLUICE_ECAPACITY;
+    struct sluice_address address;
+    int fd = open_at(text, &address, true);
+    if (fd < 0)
+        return fd;
+    if (bind(fd, &address.any, address.length) < 0 || listen(fd, backlog) < 0)
+        return fail(fd);
+    return fd;
+}
+
+int sluice_socket_connect(const char *text) {
+    struct sluice_address address;
+    int fd = open_at(text, &address, false);
+    if (fd < 0)
+        return fd;
+    /* A connect that a signal interrupts goes on by itself, as one that is in progress does. */
+    if (connect(fd, &address.any, address.length) < 0 && errno != EINPROGRESS && errno != EINTR)
+        return fail(fd);
+    return fd;
+}
+
+int sluice_socket_accept(int fd) {
+    for (;;) {
+        int connection = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (connection >= 0)
+            return connection;
+        if (errno != EINTR && errno != ECONNABORTED)
+            return -errno;
+    }
+}
+
+int sluice_socket_error(int fd) {
+    int error = 0;
+    socklen_t length = sizeof error;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
+        return -errno;
+    return -error;
+}
+
+ptrdiff_t sluice_socket_receive(int fd, void *bytes, size_t length) {
+    if (!bytes)
+        return SLUICE_ENULL;
+    if (length == 0)
+        return SLUICE_ECAPACITY; /* 0 would read as the end of the stream */
+    ptrdiff_t count;
+    do
+        count = recv(fd, bytes, length, 0);
+    while (count < 0 && errno == EINTR);
+    return count < 0 ? -errno : count;
+}
+
+ptrdiff_t sluice_socket_send(int fd, const void *bytes, size_t length) {
+    if (!bytes && length > 0)
+        return SLUICE_ENULL;
+    ptrdiff_t count;
+    do
+        count = send(fd, bytes, length, MSG_NOSIGNAL);
+    while (count < 0 && errno == EINTR);
+    return count < 0 ? -errno : count;
+}
+
+typedef int name_call(int, struct sockaddr *, socklen_t *);
+
+static int format_name(int fd, name_call *name_of, char *text, size_t capacity) {
+    if (!text)
+        return SLUICE_ENULL;
+    struct sluice_address address;
+    address.length = sizeof address.local;
+    if (name_of(fd, &address.any, &address.length) < 0)
+        return -errno;
+    return sluice_address_format(&address, text, capacity);
+}
+
+int sluice_socket_local_address(int fd, char *text, size_t capacity) {
+    return format_name(fd, getsockname, text, capacity);
+}
+
+int sluice_socket_peer_address(int fd, char *text, size_t capacity) {
+    return format_name(fd, getpeername, text, capacity);
+}
