@@ -182,13 +182,15 @@ int sluice_poller_remove(sluice_poller *poller, int fd) {
     return 0;
 }
 
-/* Takes the wake that the wait has seen. The exchange, not a store, so that what every waker wrote
- * before its call is visible here; after the drain, so that no later signal is drained unseen. */
-static void absorb_wake(sluice_poller *poller) {
+/* Takes the wake that the wait has seen, and says whether there was one: wake_fd also shows a wake
+ * that an earlier wait has taken, where its waker came to write only afterwards, or where the
+ * backend began to watch it anew. The exchange, not a store, so that what every waker wrote before
+ * its call is visible here; after the drain, so that no later signal is drained unseen. */
+static bool absorb_wake(sluice_poller *poller) {
     poller->woken = false;
     if (!(poller->backend->features & SLUICE_FEATURE_EDGE))
         sluice_wake_drain(poller->wake_fd);
-    atomic_exchange(&poller->wake_posted, false);
+    return atomic_exchange(&poller->wake_posted, false);
 }
 
 int sluice_poller_wait(sluice_poller *poller, sluice_ready *events, int capacity,
@@ -203,10 +205,8 @@ int sluice_poller_wait(sluice_poller *poller, sluice_ready *events, int capacity
     int64_t remaining = timeout_ns;
     for (;;) {
         int count = poller->backend->wait(poller, events, capacity, remaining);
-        if (poller->woken) {
-            absorb_wake(poller);
+        if (poller->woken && absorb_wake(poller))
             return count;
-        }
         if (count > 0 || (count < 0 && count != -EINTR))
             return count;
         remaining = deadline_remaining(deadline);

@@ -92,7 +92,7 @@ ptrdiff_t sluice_socket_receive(int fd, void *bytes, size_t length) {
         return SLUICE_ECAPACITY; /* 0 would read as the end of the stream */
     ptrdiff_t count;
     do
-        count = recv(fd, bytes, length, 0);
+        count = read(fd, bytes, length);
     while (count < 0 && errno == EINTR);
     return count < 0 ? -errno : count;
 }
@@ -105,6 +105,10 @@ ptrdiff_t sluice_socket_send(int fd, const void *bytes, size_t length) {
         count = send(fd, bytes, length, MSG_NOSIGNAL);
     while (count < 0 && errno == EINTR);
     return count < 0 ? -errno : count;
+}
+
+int sluice_socket_finish_sending(int fd) {
+    return shutdown(fd, SHUT_WR) < 0 ? -errno : 0;
 }
 
 typedef int name_call(int, struct sockaddr *, socklen_t *);

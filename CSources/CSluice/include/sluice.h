@@ -197,13 +197,16 @@ SLUICE_API int sluice_socket_accept(int fd);
  * cleared. Source: SO_ERROR, socket(7). */
 SLUICE_API int sluice_socket_error(int fd);
 
-/* Up to `length` bytes into `bytes`: how many, 0 at the end of the stream.
- * Errors: SLUICE_EAGAIN (none there yet), SLUICE_ECAPACITY (length 0), those of recv(2). */
+/* Up to `length` bytes into `bytes`: how many, 0 at the end of the stream. Any descriptor will do.
+ * Errors: SLUICE_EAGAIN (none there yet), SLUICE_ECAPACITY (length 0), those of read(2). */
 SLUICE_API ptrdiff_t sluice_socket_receive(int fd, void *bytes, size_t length);
 
 /* As many of the `length` bytes as fit: how many. Errors: SLUICE_EAGAIN (none fits: wait for
  * SLUICE_WRITE), -EPIPE or -ECONNRESET (the peer is gone), others of send(2). */
 SLUICE_API ptrdiff_t sluice_socket_send(int fd, const void *bytes, size_t length);
+
+/* Says to the peer that no more will be sent (half-close); receiving goes on. Source: shutdown(2). */
+SLUICE_API int sluice_socket_finish_sending(int fd);
 
 /* This end's or the other end's address into `text`; SLUICE_ADDRESS_MAX is always enough. An
  * unnamed unix socket is "unix:". Returns the text's length.

@@ -128,13 +128,26 @@ static bool in_kernel(const struct sluice_registration *registration) {
     return registration->slot == SLOT_KERNEL || registration->slot == SLOT_DISARMED;
 }
 
+/* Whether `code`, of a change to a registration in the kernel, says that its number was closed and
+ * names another file by now: one unknown to the kernel, or one that it refuses. */
+static bool was_replaced(int code) {
+    return code == -ENOENT || code == -EPERM;
+}
+
+/* After that. The old file's entry may live on: what it reports must not pass for the new one's. */
+static void disown(struct sluice_registration *registration) {
+    registration->generation++;
+    registration->slot = SLOT_NONE;
+}
+
 static int silence(sluice_poller *poller, int fd) {
     struct epoll_state *state = sluice_poller_state(poller);
     struct sluice_registration *registration = &poller->registrations[fd];
     int code = in_kernel(registration) ? control(poller, state->epoll_fd, EPOLL_CTL_DEL, fd, 0)
                                        : sluice_fd_check(fd);
-    /* ENOENT: the number was closed and names another file by now. */
-    if (code < 0 && code != -ENOENT)
+    if (was_replaced(code))
+        disown(registration);
+    else if (code < 0)
         return code;
     always_erase(poller, fd);
     registration->slot = SLOT_NONE;
@@ -151,10 +164,9 @@ static int tell_kernel(sluice_poller *poller, int fd, uint32_t interest) {
         return code == -EEXIST ? control(poller, epoll_fd, EPOLL_CTL_MOD, fd, interest) : code;
     }
     int code = control(poller, epoll_fd, EPOLL_CTL_MOD, fd, interest);
-    if (code != -ENOENT)
+    if (!was_replaced(code))
         return code;
-    /* The old file's entry may live on: what it reports must not pass for the new file's. */
-    registration->generation++;
+    disown(registration);
     return control(poller, epoll_fd, EPOLL_CTL_ADD, fd, interest);
 }
 
@@ -214,20 +226,21 @@ static int rebuild(sluice_poller *poller) {
     return 0;
 }
 
-/* A file that is always ready becomes so once: for EDGE and ONE_SHOT, until the next set. */
+/* A file that is always ready becomes so once: for EDGE and ONE_SHOT, until the next set. Those are
+ * taken out after the walk, since taking one out moves another, which then is met twice or not. */
 static int report_always(sluice_poller *poller, sluice_ready *events, int count, int capacity) {
     struct epoll_state *state = sluice_poller_state(poller);
+    int first = count;
     for (int left = state->always_count; left > 0 && count < capacity; left--) {
         if (state->always_next >= state->always_count)
             state->always_next = 0;
         int fd = state->always[state->always_next++];
-        uint32_t interest = poller->registrations[fd].interest;
-        if (interest & (SLUICE_EDGE | SLUICE_ONE_SHOT)) {
-            always_erase(poller, fd);
-            state->always_next--;
-        }
-        count = sluice_poller_report(poller, events, count, fd, interest & ALWAYS_READY);
+        uint32_t flags = poller->registrations[fd].interest & ALWAYS_READY;
+        count = sluice_poller_report(poller, events, count, fd, flags);
     }
+    for (int i = first; i < count; i++)
+        if (poller->registrations[events[i].fd].interest & (SLUICE_EDGE | SLUICE_ONE_SHOT))
+            always_erase(poller, events[i].fd);
     return count;
 }
 
