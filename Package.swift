@@ -1,0 +1,62 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// For every Swift target: uses of unsafe constructs are marked, or do not compile cleanly.
+let strict: [SwiftSetting] = [.strictMemorySafety()]
+
+/// The article's programs, each a folder of one file.
+let articlePrograms = ["first-server", "queued-server", "complete-server", "client"]
+
+let package = Package(
+    name: "sluice",
+    products: [
+        .library(name: "Sluice", targets: ["Sluice"]),
+        .executable(name: "sluice-echo", targets: ["sluice-echo"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    ],
+    targets: [
+        .target(name: "CSluice", path: "CSources/CSluice"),
+        .target(
+            name: "Sluice",
+            dependencies: ["CSluice", .product(name: "SystemPackage", package: "swift-system")],
+            // Lifetimes: a span that is handed out depends on the value it points into.
+            swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]
+        ),
+        .executableTarget(
+            name: "sluice-echo",
+            dependencies: [
+                "Sluice",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "ArticleSupport",
+            dependencies: [
+                "Sluice",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Examples/article/support",
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "SluiceTests",
+            dependencies: ["Sluice"],
+            swiftSettings: strict
+        ),
+    ]
+        + articlePrograms.map { program in
+            .executableTarget(
+                name: "article-\(program)",
+                dependencies: ["Sluice", "ArticleSupport"],
+                path: "Examples/article/\(program)",
+                // One thread, and its variables are that thread's.
+                swiftSettings: strict + [.defaultIsolation(MainActor.self)]
+            )
+        },
+    swiftLanguageModes: [.v6],
+    cLanguageStandard: .c11
+)

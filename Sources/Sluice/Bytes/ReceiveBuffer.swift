@@ -1,0 +1,46 @@
+/// A buffer to receive into, made once and used for every receive.
+///
+/// ```swift
+/// var buffer = ReceiveBuffer(capacity: 65_536)
+/// if case .bytes = try connection.receive(into: &buffer) {
+///     handle(buffer.bytes)
+/// }
+/// ```
+@safe
+public struct ReceiveBuffer: ~Copyable {
+    let storage: UnsafeMutableRawBufferPointer
+    var count = 0
+
+    /// A buffer of `capacity` bytes, at least 1.
+    public init(capacity: Int) {
+        precondition(capacity >= 1, "a receive buffer of \(capacity) bytes; at least 1 is needed")
+        unsafe storage = .allocate(byteCount: capacity, alignment: 16)
+    }
+
+    deinit {
+        unsafe storage.deallocate()
+    }
+
+    /// How many bytes one receive brings at most.
+    public var capacity: Int {
+        unsafe storage.count
+    }
+
+    /// What the last receive brought; nothing before the first, and after one that brought nothing.
+    /// The compiler sees to it that the span is not kept past the next receive.
+    public var bytes: RawSpan {
+        @_lifetime(borrow self)
+        get {
+            let received = unsafe RawSpan(
+                _unsafeBytes: UnsafeRawBufferPointer(rebasing: storage[..<count]))
+            return unsafe _overrideLifetime(received, borrowing: self)
+        }
+    }
+}
+
+extension [UInt8] {
+    /// Appends a copy of the bytes.
+    public mutating func append(copying bytes: RawSpan) {
+        unsafe bytes.withUnsafeBytes { unsafe append(contentsOf: $0) }
+    }
+}

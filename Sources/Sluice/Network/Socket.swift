@@ -1,0 +1,120 @@
+internal import CSluice
+public import SystemPackage
+
+/// Non-blocking stream sockets, by textual address: `127.0.0.1:9999`, `[::1]:9999`,
+/// `unix:/run/echo.sock`, `unix:@abstract`. Names are not resolved; port 0 lets the kernel choose.
+/// SIGPIPE is never raised.
+extension FileDescriptor {
+    /// A listening socket. The caller owns it.
+    ///
+    /// - Throws: ``SluiceError/Code/badAddress``, or an errno such as `addressInUse`.
+    public static func listen(on address: String, backlog: Int = 128) throws(SluiceError) -> Self {
+        let fd = unsafe address.withCString {
+            unsafe sluice_socket_listen($0, CInt(clamping: backlog))
+        }
+        guard fd >= 0 else { throw SluiceError(fd, "listen on", address) }
+        return Self(rawValue: fd)
+    }
+
+    /// A socket that is connecting or connected. Wait for ``Interest/write``, then call
+    /// ``finishConnecting()``. The caller owns it.
+    ///
+    /// - Throws: ``SluiceError/Code/badAddress``, or an errno that shows at once.
+    public static func connect(to address: String) throws(SluiceError) -> Self {
+        let fd = unsafe address.withCString { unsafe sluice_socket_connect($0) }
+        guard fd >= 0 else { throw SluiceError(fd, "connect to", address) }
+        return Self(rawValue: fd)
+    }
+
+    /// How a connect ended, once the socket is writable.
+    ///
+    /// - Throws: why it failed, such as `connectionRefused`.
+    public func finishConnecting() throws(SluiceError) {
+        let code = sluice_socket_error(rawValue)
+        guard code >= 0 else { throw SluiceError(code, "connect", self) }
+    }
+
+    /// The next pending connection, or `nil` where none is. The caller owns it.
+    ///
+    /// - Throws: an errno such as `tooManyOpenFiles`; the connection then stays pending.
+    public func accept() throws(SluiceError) -> FileDescriptor? {
+        let fd = sluice_socket_accept(rawValue)
+        if fd == SLUICE_EAGAIN.rawValue { return nil }
+        guard fd >= 0 else { throw SluiceError(fd, "accept on", self) }
+        return FileDescriptor(rawValue: fd)
+    }
+
+    /// What a receive found.
+    public enum Received: Hashable, Sendable {
+        /// So many bytes, at least one; the buffer has them.
+        case bytes(Int)
+        /// The other side will send no more.
+        case endOfStream
+        /// Nothing yet.
+        case wouldBlock
+    }
+
+    /// Receives what is there, up to the buffer's capacity. Works on any descriptor.
+    ///
+    /// - Throws: an errno such as `connectionReset`.
+    public func receive(into buffer: inout ReceiveBuffer) throws(SluiceError) -> Received {
+        buffer.count = 0
+        let count = unsafe sluice_socket_receive(
+            rawValue, buffer.storage.baseAddress, buffer.storage.count)
+        if count == Int(SLUICE_EAGAIN.rawValue) { return .wouldBlock }
+        guard count >= 0 else { throw SluiceError(CInt(count), "receive from", self) }
+        buffer.count = count
+        return count == 0 ? .endOfStream : .bytes(count)
+    }
+
+    /// Sends as many of the bytes as fit.
+    ///
+    /// - Returns: how many those are; 0 where none fits now: wait for ``Interest/write``.
+    /// - Throws: an errno such as `brokenPipe` or `connectionReset`.
+    public func send(_ bytes: RawSpan) throws(SluiceError) -> Int {
+        let count = unsafe bytes.withUnsafeBytes {
+            unsafe sluice_socket_send(rawValue, $0.baseAddress, $0.count)
+        }
+        if count == Int(SLUICE_EAGAIN.rawValue) { return 0 }
+        guard count >= 0 else { throw SluiceError(CInt(count), "send to", self) }
+        return count
+    }
+
+    /// Sends as many of the bytes as fit, and says how many those are.
+    public func send(_ bytes: Span<UInt8>) throws(SluiceError) -> Int {
+        // Bytes of UInt8 have no padding, so that each of them is initialized.
+        try send(unsafe bytes.bytes)
+    }
+
+    /// Sends as many of the bytes as fit, and says how many those are.
+    public func send(_ bytes: [UInt8]) throws(SluiceError) -> Int {
+        try send(bytes.span)
+    }
+
+    /// Says to the peer that no more will be sent, and goes on receiving (half-close).
+    public func finishSending() throws(SluiceError) {
+        let code = sluice_socket_finish_sending(rawValue)
+        guard code >= 0 else { throw SluiceError(code, "finish sending to", self) }
+    }
+
+    /// This end's address.
+    public func localAddress() throws(SluiceError) -> String {
+        try unsafe address(sluice_socket_local_address, "find local address of")
+    }
+
+    /// The other end's address.
+    public func peerAddress() throws(SluiceError) -> String {
+        try unsafe address(sluice_socket_peer_address, "find peer address of")
+    }
+
+    private func address(
+        _ format: (CInt, UnsafeMutablePointer<CChar>?, Int) -> CInt, _ operation: String
+    ) throws(SluiceError) -> String {
+        var text = [CChar](repeating: 0, count: Int(SLUICE_ADDRESS_MAX))
+        let length = unsafe text.withUnsafeMutableBufferPointer {
+            unsafe format(rawValue, $0.baseAddress, $0.count)
+        }
+        guard length >= 0 else { throw SluiceError(length, operation, self) }
+        return String(decoding: text[..<Int(length)].map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+}

@@ -1,0 +1,159 @@
+internal import CSluice
+public import SystemPackage
+
+/// A set of registered descriptors, and the system call that waits until some are ready.
+///
+/// ```swift
+/// var poller = try Poller()
+/// try poller.add(server, interest: .read)
+/// while true {
+///     try poller.wait()
+///     while let event = poller.next() {
+///         …                               // add, modify and remove as you like
+///     }
+/// }
+/// ```
+///
+/// A poller belongs to one thread at a time, which its being noncopyable sees to; only its
+/// ``waker`` may be used from another. It closes itself and none of the descriptors, which stay
+/// their owner's: remove one before closing it.
+@safe
+public struct Poller: ~Copyable {
+    private let handle: OpaquePointer
+    private let events: UnsafeMutableBufferPointer<sluice_ready>
+    private var count = 0
+    private var position = 0
+
+    /// Ends a wait from any thread.
+    public let waker: Waker
+
+    /// One descriptor that is ready.
+    public struct Event: Hashable, Sendable {
+        /// The registered descriptor.
+        public let descriptor: FileDescriptor
+        /// What it is ready for.
+        public let readiness: Readiness
+        /// The user word of its registration.
+        public let user: UInt64
+    }
+
+    /// Makes a poller over `backend` or, for `nil`, over the one that `SLUICE_BACKEND` names in the
+    /// environment, or the best there is.
+    ///
+    /// - Parameter batch: how many events a wait gathers at most, at least 1; the only memory that
+    ///   events take.
+    /// - Throws: ``SluiceError/Code/unknownBackend``, ``SluiceError/Code/noCapacity`` or an errno.
+    public init(_ backend: Backend? = nil, batch: Int = 256) throws(SluiceError) {
+        guard batch >= 1, batch <= Int(CInt.max) else {
+            throw SluiceError(SLUICE_ECAPACITY.rawValue, "create poller with batch", "\(batch)")
+        }
+        var created: OpaquePointer?
+        let result =
+            if let backend {
+                unsafe backend.name.withCString { unsafe sluice_poller_create(&created, $0) }
+            } else {
+                unsafe sluice_poller_create(&created, nil)
+            }
+        guard let created = unsafe created else {
+            throw SluiceError(
+                result, "create poller", backend?.name ?? Backend.environmentSetting)
+        }
+        unsafe handle = created
+        unsafe events = .allocate(capacity: batch)
+        unsafe events.initialize(repeating: sluice_ready())
+        waker = unsafe Waker(handle)
+    }
+
+    deinit {
+        waker.retire()
+        unsafe sluice_poller_destroy(handle)
+        unsafe events.deallocate()
+    }
+
+    /// The backend in use.
+    public var backend: Backend {
+        // The poller was made over one of the table's, so the name is there.
+        unsafe Backend(String(cString: sluice_poller_backend_name(handle)))!
+    }
+
+    /// What the backend can do beyond level-triggered readiness.
+    public var features: Features {
+        unsafe Features(rawValue: sluice_poller_features(handle))
+    }
+
+    /// Registers a descriptor. `user` comes back with each of its events.
+    ///
+    /// - Complexity: O(1).
+    /// - Throws: ``SluiceError/Code/badDescriptor``, ``SluiceError/Code/alreadyRegistered``,
+    ///   ``SluiceError/Code/notSupported`` for an edge where the backend has none,
+    ///   ``SluiceError/Code/unknownInterest``, ``SluiceError/Code/outOfMemory``.
+    public mutating func add(
+        _ descriptor: FileDescriptor, interest: Interest, user: UInt64 = 0
+    ) throws(SluiceError) {
+        let code = unsafe sluice_poller_add(
+            handle, descriptor.rawValue, interest.rawValue, user)
+        guard code >= 0 else { throw SluiceError(code, "add", descriptor) }
+    }
+
+    /// Replaces the interest and the user word of a registration, and arms it again after a
+    /// one-shot event.
+    ///
+    /// - Complexity: O(1).
+    /// - Throws: ``SluiceError/Code/notRegistered``, and what
+    ///   ``add(_:interest:user:)`` throws.
+    public mutating func modify(
+        _ descriptor: FileDescriptor, interest: Interest, user: UInt64 = 0
+    ) throws(SluiceError) {
+        let code = unsafe sluice_poller_modify(
+            handle, descriptor.rawValue, interest.rawValue, user)
+        guard code >= 0 else { throw SluiceError(code, "modify", descriptor) }
+    }
+
+    /// Ends a registration, whether its descriptor is still open or not. None of its events comes
+    /// any more, also of those gathered already.
+    ///
+    /// - Complexity: O(1).
+    /// - Throws: ``SluiceError/Code/notRegistered``.
+    public mutating func remove(_ descriptor: FileDescriptor) throws(SluiceError) {
+        let code = unsafe sluice_poller_remove(handle, descriptor.rawValue)
+        guard code >= 0 else { throw SluiceError(code, "remove", descriptor) }
+    }
+
+    /// Waits until a descriptor is ready, the ``waker`` is used or the timeout is over, and gathers
+    /// the events for ``next()``. Those of the last wait that were not pulled are let go; a
+    /// level-triggered one comes again.
+    ///
+    /// A `timeout` of `nil` waits for ever; one of zero or less looks and does not wait. A signal
+    /// neither ends the wait nor prolongs it.
+    ///
+    /// - Returns: how many events were gathered; 0 when the time is up, or after a wake.
+    /// - Complexity: O(events) with epoll, O(registrations) with poll, O(highest number) with
+    ///   select. One system call, no allocation.
+    @discardableResult
+    public mutating func wait(timeout: Duration? = nil) throws(SluiceError) -> Int {
+        position = 0
+        count = 0
+        let result = unsafe sluice_poller_wait(
+            handle, events.baseAddress, CInt(events.count), timeout.timeoutInNanoseconds)
+        guard result >= 0 else { throw SluiceError(result, "wait") }
+        count = Int(result)
+        return count
+    }
+
+    /// The next event of the last wait, or `nil` when there is none left. Events of a registration
+    /// that was removed since are passed over.
+    ///
+    /// - Complexity: O(1), without an allocation.
+    public mutating func next() -> Event? {
+        while position < count {
+            let event = unsafe events.baseAddress! + position
+            position += 1
+            guard unsafe sluice_poller_is_current(handle, event) == 1 else { continue }
+            return unsafe Event(
+                descriptor: FileDescriptor(rawValue: event.pointee.fd),
+                readiness: Readiness(rawValue: event.pointee.flags),
+                user: event.pointee.user)
+        }
+        return nil
+    }
+}
