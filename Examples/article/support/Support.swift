@@ -1,0 +1,86 @@
+// What the article's programs share and the article does not speak of: the command line, printing
+// the lists, and asking poll or epoll the question that select answers.
+
+public import ArgumentParser
+public import Sluice
+public import SystemPackage
+
+/// `--backend` and `--address`.
+public struct Options: ParsableCommand {
+    public static var configuration: CommandConfiguration {
+        CommandConfiguration(commandName: FilePath(CommandLine.arguments[0]).stem)
+    }
+
+    @Option(help: "What to wait with: select, poll or epoll.", transform: backend(named:))
+    public var backend = Backend.select
+
+    @Option(help: "The server's address; port 0 lets the kernel choose.")
+    public var address = "127.0.0.1:9999"
+
+    public init() {}
+
+    @Sendable
+    private static func backend(named name: String) throws -> Backend {
+        guard let backend = Backend(name) else {
+            throw ValidationError("unknown backend '\(name)'; use select, poll or epoll")
+        }
+        return backend
+    }
+}
+
+/// Does what cannot be gone on without; where it fails, says why in one line and exits.
+public func orExit<Value: ~Copyable>(_ body: () throws -> Value) -> Value {
+    do {
+        return try body()
+    } catch {
+        Options.exit(withError: error)
+    }
+}
+
+/// Prints `name: value`, at once also where the output is a pipe.
+public func show(_ name: String, _ value: some Any) {
+    // A reader of our output who has gone is no reason to stop serving.
+    _ = try? FileDescriptor.standardOutput.writeAll("\(name): \(value)\n".utf8)
+}
+
+/// Prints `name: [3, 4, 5]`.
+public func show(_ name: String, _ descriptors: [FileDescriptor]) {
+    show(name, descriptors.map(\.rawValue))
+}
+
+/// The article's `select.select`, over any backend.
+///
+/// Like select, it is told everything on every call. That is simple, and for poll and epoll it is
+/// the wrong way round: what makes them quick is to register a descriptor once and wait many times,
+/// as `sluice-echo` does.
+public func select(
+    over backend: Backend,
+    reading: [FileDescriptor] = [],
+    writing: [FileDescriptor] = [],
+    excepting: [FileDescriptor] = [],
+    timeout: Duration? = nil
+) throws(SluiceError) -> Selection {
+    if backend == .select {
+        return try select(
+            reading: reading, writing: writing, excepting: excepting, timeout: timeout)
+    }
+    var interests: [FileDescriptor: Interest] = [:]
+    for r in reading { interests[r, default: []].insert(.read) }
+    for w in writing { interests[w, default: []].insert(.write) }
+    for e in excepting { interests[e, default: []].insert(.priority) }
+
+    var poller = try Poller(backend, batch: max(1, interests.count))
+    for (descriptor, interest) in interests {
+        try poller.add(descriptor, interest: interest)
+    }
+    try poller.wait(timeout: timeout)
+    var ready: [FileDescriptor: Readiness] = [:]
+    while let event = poller.next() { ready[event.descriptor] = event.readiness }
+    func those(_ list: [FileDescriptor], ready flag: Readiness) -> [FileDescriptor] {
+        list.filter { ready[$0]?.contains(flag) ?? false }
+    }
+    return Selection(
+        readable: those(reading, ready: .read),
+        writable: those(writing, ready: .write),
+        exceptional: those(excepting, ready: .priority))
+}
