@@ -1,0 +1,58 @@
+import ArgumentParser
+import Glibc
+import Sluice
+
+@main
+struct SluiceEcho: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sluice-echo",
+        abstract: "An echo server and its client: I/O multiplexing to watch and to try.",
+        discussion: """
+            One thread serves every connection, because it never waits for one of them: it asks the \
+            kernel which of them are ready, and the backend is the system call that it asks with.
+
+              select  three sets of bits, one bit for each descriptor number. Everywhere to be had; \
+            each wait costs a look at every number up to the highest.
+              poll    an array of descriptors. Each wait costs a look at each.
+              epoll   the kernel keeps the descriptors and tells which are ready. Each wait costs \
+            what is ready.
+
+            Try it, in two terminals:
+
+              sluice-echo serve --trace
+              sluice-echo client
+
+            and then with a file, each byte of which is compared with what was sent:
+
+              sluice-echo client < README.md
+            """,
+        subcommands: [Serve.self, Client.self])
+
+    static func main() {
+        // A reader of our output who has gone is an error to report, not a reason to be killed.
+        signal(SIGPIPE, SIG_IGN)
+        main(nil)
+    }
+}
+
+/// What both commands are told.
+struct CommonOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "What to wait with: \(Backend.all.map(\.name).joined(separator: ", ")).",
+            discussion: "Without it, what SLUICE_BACKEND in the environment says, or the best."),
+        transform: backend(named:))
+    var backend: Backend?
+
+    @Sendable
+    private static func backend(named name: String) throws -> Backend {
+        guard let backend = Backend(name) else {
+            let names = Backend.all.map(\.name).joined(separator: ", ")
+            throw ValidationError("there is no backend '\(name)'; use one of \(names)")
+        }
+        return backend
+    }
+}
+
+/// The textual forms of an address, for the help.
+let addressForms = "127.0.0.1:9999, [::1]:9999, unix:/path or unix:@name"
