@@ -1,0 +1,13 @@
+// expect: lifetime-dependent variable .kept. escapes its scope
+import Sluice
+import SystemPackage
+
+func keepASpan(_ descriptor: FileDescriptor) throws {
+    var kept = RawSpan()
+    do {
+        var buffer = ReceiveBuffer(capacity: 16)
+        _ = try descriptor.receive(into: &buffer)
+        kept = buffer.bytes
+    }
+    print(kept.byteCount)
+}

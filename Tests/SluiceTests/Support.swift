@@ -1,0 +1,52 @@
+import Sluice
+import SystemPackage
+import Testing
+
+/// A text's bytes, for sending.
+func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
+
+/// Two connected sockets that close themselves.
+final class Pair {
+    let near: FileDescriptor
+    let far: FileDescriptor
+
+    /// Over loopback TCP: out-of-band data and resets are TCP's.
+    init() throws {
+        let listener = try FileDescriptor.listen(on: "127.0.0.1:0")
+        defer { try? listener.close() }
+        near = try FileDescriptor.connect(to: try listener.localAddress())
+        _ = try select(reading: [listener])
+        far = try #require(try listener.accept())
+        _ = try select(writing: [near])
+        try near.finishConnecting()
+    }
+
+    deinit {
+        try? near.close()
+        try? far.close()
+    }
+}
+
+/// The next event, where there must be one.
+func nextEvent(of poller: inout Poller) throws -> Poller.Event {
+    let event = poller.next()
+    return try #require(event)
+}
+
+/// Expects that all events of the last wait have been pulled.
+func expectNoEvent(
+    of poller: inout Poller, sourceLocation: SourceLocation = #_sourceLocation
+) {
+    let event = poller.next()
+    #expect(event == nil, sourceLocation: sourceLocation)
+}
+
+/// The code of the error that `body` throws, or `nil` where it throws none.
+func code(of body: () throws(SluiceError) -> Void) -> SluiceError.Code? {
+    do {
+        try body()
+        return nil
+    } catch {
+        return error.code
+    }
+}
