@@ -1,0 +1,84 @@
+/* contract.h - the readiness contract: a row for each situation, with what every backend answers.
+ *
+ * A row's scene makes the situation, asks, and notes what it saw in words, so that what is expected
+ * and what is observed compare as text, and docs/readiness.md can show either. Rows stand below
+ * their scenes, a section a file, in contract_sockets.c and its like; contract.c plays them and
+ * draws the table.
+ */
+#ifndef CONTRACT_H
+#define CONTRACT_H
+
+#include "support.h"
+
+#include <stdio.h>
+
+/* What a scene plays on, and what it has noted. */
+struct stage {
+    sluice_poller *poller;
+    uint32_t interest; /* the row's */
+    char text[256];    /* what was seen, step by step, joined by ", then " */
+};
+
+struct contract_row {
+    const char *name;
+    uint32_t interest;
+    void (*scene)(struct stage *stage);
+
+    /* What every backend answers; select all of it but ERROR, HANGUP and READ_CLOSED, which it
+     * cannot say. */
+    const char *expected;
+
+    /* Where one differs beyond that, by nature: what it answers instead, and why. */
+    const char *on_select;
+    const char *on_poll;
+    const char *on_epoll;
+    const char *why;
+};
+
+struct contract_section {
+    const char *title;
+    const struct contract_row *rows;
+    size_t count;
+};
+
+/* In the order of the table; NULL ends it. */
+extern const struct contract_section *const contract_sections[];
+extern const struct contract_section contract_sockets;
+extern const struct contract_section contract_files;
+extern const struct contract_section contract_numbers;
+extern const struct contract_section contract_calls;
+extern const struct contract_section contract_modes;
+extern const struct contract_section contract_waits;
+
+#define CONTRACT_TEXT_SIZE sizeof(((struct stage *)0)->text)
+
+/* What `backend` is to answer to `row`, and what the running test's backend does answer. */
+void contract_expect(const struct contract_row *row, const char *backend, char *text);
+void contract_observe(const struct contract_row *row, char *text);
+
+/* The table in Markdown, section by section: with what is expected, or else with what is observed.
+ */
+void contract_print(FILE *file, bool observed);
+
+/* ---- For scenes ----------------------------------------------------------------------------- */
+
+/* The user words that scenes with more than one descriptor give, and their events are named by. */
+enum { UNNAMED, FIRST, SECOND, THIRD, OLD, NEW, USER_WORD_COUNT };
+
+/* Adds a step. The format is printf's. */
+void note(struct stage *stage, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void note_code(struct stage *stage, int code);
+void note_flags(struct stage *stage, uint32_t flags);
+
+/* Looks without waiting, and notes the events: "READ", "first READ + second READ" or "nothing".
+ * The situation must have come about by now. */
+void note_events(struct stage *stage);
+
+/* Registers `fd` with the row's interest; the second notes a refusal and returns false. */
+void add(struct stage *stage, int fd, uint64_t user);
+bool add_if_supported(struct stage *stage, int fd, uint64_t user);
+
+/* Registers `fd` and notes the events. */
+void watch(struct stage *stage, int fd);
+
+#endif

@@ -1,0 +1,98 @@
+/* support.h - what the tests of the core share: running a test over each backend, descriptors and
+ * pollers that end with the test, and waiting for what is to come.
+ *
+ * A test is a function without arguments. Whatever it makes through make_poller, keep and the
+ * pairs is given back after it, passed or failed, and then as many descriptors must be open as
+ * before: a test that leaks one fails, and so does one whose descriptor the core has closed.
+ */
+#ifndef SUPPORT_H
+#define SUPPORT_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "sluice.h"
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+#define NS_PER_MS INT64_C(1000000)
+
+/* How long to wait for what must come. No test that passes waits as long. */
+#define PATIENCE_MS 20000
+#define PATIENCE_NS (PATIENCE_MS * NS_PER_MS)
+
+struct test {
+    const char *name;
+    void (*run)(void);
+    const void *data;
+};
+
+/* main's body: runs the tests, over every backend as "<backend>: <name>", or once. Returns what
+ * main is to return. */
+int run_over_backends(const struct test *tests, size_t count);
+int run_once(const struct test *tests, size_t count);
+
+/* The running test's backend (NULL under run_once) and data. */
+const char *test_backend(void);
+const void *test_data(void);
+
+/* What the runs above do for each test; for a program that plays one outside of cmocka. Tests use
+ * descriptors above FD_SETSIZE, which the usual soft limit does not allow. */
+void raise_fd_limit(void);
+void begin_test(const char *backend);
+void end_test(void);
+
+/* A poller over the running test's backend. */
+sluice_poller *make_poller(void);
+bool poller_has(const sluice_poller *poller, enum sluice_feature feature);
+
+/* `fd`, which must be one, closed after the test. drop closes it now. */
+int keep(int fd);
+void drop(int fd);
+
+/* The same file under the number `to`, and no longer under `fd`. Returns `to`. */
+int move_fd(int fd, int to);
+/* A duplicate of `fd`, at `lowest` or above. */
+int duplicate(int fd, int lowest);
+/* A number that nothing is open under. */
+int closed_number(void);
+
+/* What is written to `far` can be read from `near`. Of a pipe `near` is the reading end, of a pty
+ * the master. All non-blocking. */
+struct pair {
+    int near;
+    int far;
+};
+struct pair unix_pair(void);
+struct pair pipe_pair(void);
+struct pair tcp_pair(void);
+struct pair pty_pair(void);
+int regular_file(void);
+
+/* TCP over the loopback: a socket that has a port and refuses, one that listens, and a connection
+ * on its way to one of them. */
+int tcp_bound(void);
+int tcp_listener(int backlog);
+int tcp_connect(int bound);
+
+void put_byte(int fd);
+void take_byte(int fd);
+/* Writes until nothing more fits. */
+void fill(int fd);
+
+/* Waits, by poll(2), until `fd` shows one of `events`. */
+void await(int fd, short events);
+
+int64_t monotonic_ns(void);
+int64_t cpu_ns(void);
+size_t open_fd_count(void);
+
+#endif
