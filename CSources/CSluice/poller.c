@@ -177,6 +177,7 @@ int sluice_poller_remove(sluice_poller *poller, int fd) {
     if (!registration)
         return SLUICE_ENOENT;
     poller->backend->remove(poller, fd);
+    registration->generation++;
     registration->registered = false;
     registration->interest = SLUICE_NONE;
     return 0;

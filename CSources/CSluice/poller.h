@@ -29,7 +29,8 @@
 #define SLUICE_DIRECTIONS ((uint32_t)(SLUICE_READ | SLUICE_WRITE | SLUICE_PRIORITY))
 
 /* Invariants: a number that is not registered has interest 0 and a slot of SLUICE_SLOT_NONE;
- * `generation` only grows, so a number's next registration differs from all before it. */
+ * `generation` grows when a registration begins and when it ends, so that what was said of one that
+ * is gone never passes for another. */
 struct sluice_registration {
     uint64_t user;
     uint32_t generation;
@@ -85,20 +86,18 @@ static inline void *sluice_poller_state(sluice_poller *poller) {
     return poller->state;
 }
 
-/* Writes one event behind the `count` already there, and returns the new count. A wake is noted
- * and takes no room. */
-static inline int sluice_poller_report(sluice_poller *poller, sluice_ready *events, int count,
-                                       int fd, uint32_t flags) {
+/* Writes one event to *next and moves *next behind it. A wake is noted and takes no room. */
+static inline void sluice_poller_report(sluice_poller *poller, sluice_ready **next, int fd,
+                                        uint32_t flags) {
     if (fd == poller->wake_fd) {
         poller->woken = true;
-        return count;
+        return;
     }
     const struct sluice_registration *registration = &poller->registrations[fd];
-    events[count] = (sluice_ready){.user = registration->user,
-                                   .fd = fd,
-                                   .flags = flags,
-                                   .generation = registration->generation};
-    return count + 1;
+    *(*next)++ = (sluice_ready){.user = registration->user,
+                                .fd = fd,
+                                .generation = registration->generation,
+                                .flags = flags};
 }
 
 #pragma GCC visibility pop

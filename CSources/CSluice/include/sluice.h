@@ -70,18 +70,17 @@ enum sluice_interest {
 /* What an event may say besides READ, PRIORITY and WRITE, and whether asked for or not. select(2)
  * cannot tell these and reports only the three above, which are the same on every backend. */
 enum sluice_condition {
-    SLUICE_ERROR = 8,       /* an error is pending (SO_ERROR), or a pipe's reader is gone */
-    SLUICE_HANGUP = 16,     /* both directions are shut */
-    SLUICE_READ_CLOSED = 32 /* the peer will send no more (half-close) */
+    SLUICE_ERROR = 8,           /* an error is pending (SO_ERROR), or a pipe's reader is gone */
+    SLUICE_HANGUP = 16,         /* both directions are shut */
+    SLUICE_READ_CLOSED = 0x2000 /* the peer will send no more (half-close) */
 };
 
 /* One descriptor that is ready. */
 typedef struct sluice_ready {
     uint64_t user;       /* the registration's user word */
     int32_t fd;          /* the registered number */
-    uint32_t flags;      /* of enum sluice_interest and enum sluice_condition */
     uint32_t generation; /* which registration of that number: see sluice_poller_is_current */
-    uint32_t reserved;   /* 0 */
+    uint32_t flags;      /* of enum sluice_interest and enum sluice_condition */
 } sluice_ready;
 
 /* ---- The poller ----------------------------------------------------------------------------- */
@@ -205,7 +204,8 @@ SLUICE_API ptrdiff_t sluice_socket_receive(int fd, void *bytes, size_t length);
  * SLUICE_WRITE), -EPIPE or -ECONNRESET (the peer is gone), others of send(2). */
 SLUICE_API ptrdiff_t sluice_socket_send(int fd, const void *bytes, size_t length);
 
-/* Says to the peer that no more will be sent (half-close); receiving goes on. Source: shutdown(2). */
+/* Says to the peer that no more will be sent (half-close); receiving goes on. Source: shutdown(2).
+ */
 SLUICE_API int sluice_socket_finish_sending(int fd);
 
 /* This end's or the other end's address into `text`; SLUICE_ADDRESS_MAX is always enough. An

@@ -53,7 +53,7 @@ struct epoll_state {
 
 static_assert((int)EPOLLIN == SLUICE_READ && (int)EPOLLPRI == SLUICE_PRIORITY &&
                   (int)EPOLLOUT == SLUICE_WRITE && (int)EPOLLERR == SLUICE_ERROR &&
-                  (int)EPOLLHUP == SLUICE_HANGUP && (int)EPOLLRDHUP >> 8 == SLUICE_READ_CLOSED,
+                  (int)EPOLLHUP == SLUICE_HANGUP && (int)EPOLLRDHUP == SLUICE_READ_CLOSED,
               "flags_of and epoll_events rely on it");
 
 static uint32_t epoll_events(uint32_t interest) {
@@ -67,14 +67,15 @@ static uint32_t epoll_events(uint32_t interest) {
     return events;
 }
 
-/* READ and WRITE by the sets that select(2) uses, so that the two agree: an error or a hang-up
- * makes a read return at once, an error a write. */
+/* The kernel's flags are ours. READ and WRITE by the sets that select(2) uses, so that the two
+ * agree: an error or a hang-up makes a read return at once, an error a write. */
 static uint32_t flags_of(uint32_t events, uint32_t interest) {
-    uint32_t flags = (events & 0x1f) | (events & EPOLLRDHUP) >> 8;
-    if (events & (EPOLLERR | EPOLLHUP))
+    uint32_t flags = events;
+    if (events & (EPOLLERR | EPOLLHUP)) {
         flags |= interest & SLUICE_READ;
-    if (events & EPOLLERR)
-        flags |= interest & SLUICE_WRITE;
+        if (events & EPOLLERR)
+            flags |= interest & SLUICE_WRITE;
+    }
     return flags;
 }
 
@@ -228,38 +229,33 @@ static int rebuild(sluice_poller *poller) {
 
 /* A file that is always ready becomes so once: for EDGE and ONE_SHOT, until the next set. Those are
  * taken out after the walk, since taking one out moves another, which then is met twice or not. */
-static int report_always(sluice_poller *poller, sluice_ready *events, int count, int capacity) {
+static void report_always(sluice_poller *poller, sluice_ready **next, const sluice_ready *limit) {
     struct epoll_state *state = sluice_poller_state(poller);
-    int first = count;
-    for (int left = state->always_count; left > 0 && count < capacity; left--) {
+    const sluice_ready *first = *next;
+    for (int left = state->always_count; left > 0 && *next < limit; left--) {
         if (state->always_next >= state->always_count)
             state->always_next = 0;
         int fd = state->always[state->always_next++];
-        uint32_t flags = poller->registrations[fd].interest & ALWAYS_READY;
-        count = sluice_poller_report(poller, events, count, fd, flags);
+        sluice_poller_report(poller, next, fd, poller->registrations[fd].interest & ALWAYS_READY);
     }
-    for (int i = first; i < count; i++)
-        if (poller->registrations[events[i].fd].interest & (SLUICE_EDGE | SLUICE_ONE_SHOT))
-            always_erase(poller, events[i].fd);
-    return count;
+    for (const sluice_ready *event = first; event < *next; event++)
+        if (poller->registrations[event->fd].interest & (SLUICE_EDGE | SLUICE_ONE_SHOT))
+            always_erase(poller, event->fd);
 }
 
-static int report_kernel(sluice_poller *poller, sluice_ready *events, int count, int ready) {
+static void report_kernel(sluice_poller *poller, sluice_ready **next, int ready) {
     struct epoll_state *state = sluice_poller_state(poller);
-    for (int i = 0; i < ready; i++) {
-        uint64_t token = state->events[i].data.u64;
-        int fd = (int)(uint32_t)token;
+    for (const struct epoll_event *event = state->events; event < state->events + ready; event++) {
+        int fd = (int)(uint32_t)event->data.u64;
         struct sluice_registration *registration = &poller->registrations[fd];
-        if (registration->slot != SLOT_KERNEL || registration->generation != token >> 32) {
+        if (registration->generation != event->data.u64 >> 32) {
             state->stale = true;
             continue;
         }
         if (registration->interest & SLUICE_ONE_SHOT)
             registration->slot = SLOT_DISARMED;
-        count = sluice_poller_report(poller, events, count, fd,
-                                     flags_of(state->events[i].events, registration->interest));
+        sluice_poller_report(poller, next, fd, flags_of(event->events, registration->interest));
     }
-    return count;
 }
 
 static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64_t timeout_ns) {
@@ -269,22 +265,26 @@ static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64
         if (code < 0)
             return code;
     }
-    int count = 0;
-    if (state->always_count > 0) {
+    sluice_ready *next = events;
+    const sluice_ready *limit = events + capacity;
+    bool always = state->always_count > 0;
+    if (always) {
         timeout_ns = 0;
         state->always_first = !state->always_first;
         if (state->always_first)
-            count = report_always(poller, events, 0, capacity);
-        if (count == capacity)
-            return count;
+            report_always(poller, &next, limit);
+        if (next == limit)
+            return capacity;
     }
-    int room = capacity - count < BATCH ? capacity - count : BATCH;
+    int room = limit - next < BATCH ? (int)(limit - next) : BATCH;
     int ready =
         sluice_epoll_wait_ns(state->epoll_fd, state->events, room, timeout_ns, &state->coarse);
     if (ready < 0)
-        return count > 0 ? count : ready;
-    count = report_kernel(poller, events, count, ready);
-    return state->always_first ? count : report_always(poller, events, count, capacity);
+        return next > events ? (int)(next - events) : ready;
+    report_kernel(poller, &next, ready);
+    if (always && !state->always_first)
+        report_always(poller, &next, limit);
+    return (int)(next - events);
 }
 
 const struct sluice_poller_backend sluice_epoll_backend = {

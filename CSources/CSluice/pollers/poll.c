@@ -121,9 +121,9 @@ static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64
     int ready = ppoll(state->fds, state->count, timespec_of(timeout_ns, &timeout), NULL);
     if (ready < 0)
         return -errno;
-    int count = 0;
+    sluice_ready *next = events;
     size_t at = state->next < state->count ? state->next : 0;
-    for (; ready > 0 && count < capacity; at = at + 1 < state->count ? at + 1 : 0) {
+    for (; ready > 0 && next < events + capacity; at = at + 1 < state->count ? at + 1 : 0) {
         struct pollfd *entry = &state->fds[at];
         if (!entry->revents)
             continue;
@@ -133,11 +133,10 @@ static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64
         if ((entry->revents & POLLNVAL) || (poller->registrations[fd].interest & SLUICE_ONE_SHOT))
             entry->fd = silenced(fd);
         if (!(entry->revents & POLLNVAL))
-            count = sluice_poller_report(poller, events, count, fd,
-                                         flags_of(entry->events, entry->revents));
+            sluice_poller_report(poller, &next, fd, flags_of(entry->events, entry->revents));
     }
     state->next = at;
-    return count;
+    return (int)(next - events);
 }
 
 const struct sluice_poller_backend sluice_poll_backend = {

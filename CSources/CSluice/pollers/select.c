@@ -133,11 +133,11 @@ static uint32_t flags_of(const struct select_state *state, int fd) {
     return flags;
 }
 
-/* Reports the ready numbers of [first, end) in order, and returns the new count. */
-static int report_range(sluice_poller *poller, sluice_ready *events, int count, int capacity,
-                        int first, int end) {
+/* Reports the ready numbers of [first, end) in order, as far as there is room up to `limit`. */
+static void report_range(sluice_poller *poller, sluice_ready **next, const sluice_ready *limit,
+                         int first, int end) {
     struct select_state *state = sluice_poller_state(poller);
-    for (int fd = first; fd < end && count < capacity; fd++) {
+    for (int fd = first; fd < end && *next < limit; fd++) {
         size_t word = (size_t)(fd / FDSET_WORD_BITS);
         fdset_word any = state->ready[READING][word] | state->ready[WRITING][word] |
                          state->ready[EXCEPTING][word];
@@ -152,9 +152,8 @@ static int report_range(sluice_poller *poller, sluice_ready *events, int count, 
         state->next = fd + 1;
         if (poller->registrations[fd].interest & SLUICE_ONE_SHOT)
             silence(state, fd);
-        count = sluice_poller_report(poller, events, count, fd, flags_of(state, fd));
+        sluice_poller_report(poller, next, fd, flags_of(state, fd));
     }
-    return count;
 }
 
 static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64_t timeout_ns) {
@@ -168,8 +167,10 @@ static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64
     /* Silencing one-shot numbers below may lower fd_count; the sets were filled up to here. */
     int fd_count = state->fd_count;
     int first = state->next < fd_count ? state->next : 0;
-    int count = report_range(poller, events, 0, capacity, first, fd_count);
-    return report_range(poller, events, count, capacity, 0, first);
+    sluice_ready *next = events;
+    report_range(poller, &next, events + capacity, first, fd_count);
+    report_range(poller, &next, events + capacity, 0, first);
+    return (int)(next - events);
 }
 
 const struct sluice_poller_backend sluice_select_backend = {
