@@ -26,8 +26,6 @@ CFLAGS_ALL = -std=c11 $(WARNINGS) $(OPTIMIZE) $(SANITIZE) -fPIC -fvisibility=hid
 CORE_DIR := CSources/CSluice
 CORE := $(wildcard $(CORE_DIR)/*.c $(CORE_DIR)/pollers/*.c)
 CORE_OBJECTS := $(CORE:%.c=$(BUILD)/%.o)
-C_FILES := $(shell find CSources Tests -name '*.[ch]' | sort)
-
 # ---- The C library ------------------------------------------------------------------------------
 
 $(BUILD)/%.o: %.c
@@ -58,21 +56,114 @@ lib: $(BUILD)/libsluice.a $(BUILD)/libsluice.so ## libsluice.a and libsluice.so
 
 # ---- Tests in C ---------------------------------------------------------------------------------
 
-# The allocator and the kernel's calls are made to fail by name, at link time.
-WRAPPED := malloc calloc realloc syscall
-WRAP := $(WRAPPED:%=-Wl,--wrap=%)
+# The allocator and the kernel's calls are counted and made to fail by name, at link time: each that
+# Tests/Core/faults.c knows the real one of.
+WRAPPED := $(shell grep -oh '__real_[a-z_0-9]*' Tests/Core/faults.c | sort -u)
+WRAP := $(WRAPPED:__real_%=-Wl,--wrap=%)
 CORE_TESTS := $(patsubst Tests/Core/%.c,$(BUILD)/Tests/Core/%,$(wildcard Tests/Core/test_*.c))
 TEST_SUPPORT := $(patsubst %.c,$(BUILD)/%.o,$(filter-out Tests/Core/test_%,$(wildcard Tests/Core/*.c)))
 
 -include $(CORE_TESTS:=.d) $(TEST_SUPPORT:.o=.d)
 
+.SECONDARY: $(TEST_SUPPORT) $(CORE_TESTS:=.o)
+
 $(BUILD)/Tests/Core/test_%: $(BUILD)/Tests/Core/test_%.o $(TEST_SUPPORT) $(CORE_OBJECTS)
 	$(CC) $(SANITIZE) $(WRAP) -o $@ $^ -lcmocka -lpthread -lutil
 
-.PHONY: deps-test-c test-c
-deps-test-c:
-	@Tools/need gcc libc6-dev libcmocka-dev
-
-test-c: deps-test-c ## the tests of the core, without Swift
+.PHONY: test-c
+test-c: deps-c ## the tests of the core, without Swift
 	@$(MAKE) --no-print-directory $(CORE_TESTS)
 	@Tests/run-core $(CORE_TESTS)
+
+# The header is C11 and C++17, and stands by itself.
+.PHONY: test-header
+test-header: deps-c
+	$(CC) -std=c11 $(WARNINGS) -fsyntax-only -x c $(CORE_DIR)/include/sluice.h
+	$(CXX) -std=c++17 $(WARNINGS) -fsyntax-only -x c++ $(CORE_DIR)/include/sluice.h
+
+# ---- Swift --------------------------------------------------------------------------------------
+
+SWIFT_SOURCES := Package.swift Sources Tests Examples
+
+.PHONY: build
+build: deps-swift ## the Swift module and its programs, for debugging
+	swift build
+
+.PHONY: test-swift
+test-swift: deps-swift ## the tests of the Swift module, and what must not compile
+	swift test
+	@Tests/run-compile-failures .build
+
+.PHONY: test-programs
+test-programs: build ## the demo and the article's programs, from outside
+	python3 -m unittest discover -s Tests/Programs
+
+# ---- All tests, and the demo --------------------------------------------------------------------
+
+.PHONY: test
+test: test-header test-c test-swift test-programs ## all tests
+
+.PHONY: demo
+demo: deps-swift ## the echo server and client at work, over each backend
+	swift build -c release --product sluice-echo
+	@Tools/demo .build/release/sluice-echo
+
+# ---- Lint and sanitizers ------------------------------------------------------------------------
+
+C_FILES := $(shell find CSources Tests -name '*.[ch]' | sort)
+SCRIPTS := .ci/run Tools/demo Tools/need Tests/run-core Tests/run-compile-failures
+
+.PHONY: lint
+lint: deps-lint ## formatting and static analysis
+	clang-format --dry-run --Werror $(C_FILES)
+	clang-tidy --quiet $(filter %.c,$(C_FILES)) -- -std=c11 -I$(CORE_DIR)/include 2>/dev/null
+	swift format lint --strict --recursive $(SWIFT_SOURCES)
+	shellcheck $(SCRIPTS)
+
+.PHONY: format
+format: deps-lint ## the formatting that lint asks for
+	clang-format -i $(C_FILES)
+	swift format --in-place --recursive $(SWIFT_SOURCES)
+
+.PHONY: asan ubsan tsan
+asan: deps-swift ## the tests under AddressSanitizer, leaks included
+	$(MAKE) test-c BUILD=build/asan SANITIZE=-fsanitize=address
+	swift test --sanitize=address --scratch-path .build-asan
+
+ubsan: ## the tests of the core under UndefinedBehaviorSanitizer
+	$(MAKE) test-c BUILD=build/ubsan SANITIZE='-fsanitize=undefined -fno-sanitize-recover=all'
+
+tsan: deps-swift ## the tests under ThreadSanitizer
+	$(MAKE) test-c BUILD=build/tsan SANITIZE=-fsanitize=thread
+	swift test --sanitize=thread --scratch-path .build-tsan
+
+# The Swift toolchain brings a clang; a second compiler finds what the first lets pass.
+.PHONY: test-clang
+test-clang: deps-swift
+	$(MAKE) test-header test-c CC=clang CXX=clang++ BUILD=build/clang
+
+.PHONY: check
+check: test lib test-clang lint asan ubsan tsan ## everything that must hold
+
+# ---- What is needed -----------------------------------------------------------------------------
+
+.PHONY: deps deps-c deps-swift deps-lint
+deps: deps-c deps-swift deps-lint ## install what is missing, from Debian's packages
+
+deps-c:
+	@Tools/need gcc g++ binutils libc6-dev libcmocka-dev
+
+deps-swift:
+	@command -v swift >/dev/null || { \
+		echo "Swift 6.2 or later is needed: see https://www.swift.org/install" >&2; exit 1; }
+
+deps-lint: deps-swift
+	@Tools/need clang-format clang-tidy shellcheck
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf build .build .build-asan .build-tsan
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
