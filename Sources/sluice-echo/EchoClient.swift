@@ -66,7 +66,9 @@ struct EchoClient: ~Copyable {
             }
         }
         try server.close()
-        guard inputHasEnded && expected.isEmpty else { throw lost("the server closed the connection") }
+        guard inputHasEnded && expected.isEmpty else {
+            throw lost("the server closed the connection")
+        }
     }
 
     private mutating func waitForWhatIsNeeded() throws(SluiceError) {

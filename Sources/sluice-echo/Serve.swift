@@ -32,7 +32,8 @@ struct Serve: ParsableCommand {
 
     func run() throws {
         var server = try EchoServer(
-            listeningOn: address, backend: common.backend, output: Output(quiet: quiet, trace: trace))
+            listeningOn: address, backend: common.backend,
+            output: Output(quiet: quiet, trace: trace))
         try server.run()
     }
 }

@@ -25,7 +25,8 @@ struct BackendTests {
             Issue.record("an unknown backend was let through")
         } catch {
             #expect(error.code == .unknownBackend)
-            #expect("\(error)".hasPrefix("create poller \"SLUICE_BACKEND=kqueue\": no such backend"))
+            #expect(
+                "\(error)".hasPrefix("create poller \"SLUICE_BACKEND=kqueue\": no such backend"))
         }
         unsafe unsetenv("SLUICE_BACKEND")
         #expect(try Poller().backend == .epoll)

@@ -161,7 +161,8 @@ struct PollerTests {
         for seconds in [Int64.max, Int64.max / 2, 9_223_372_036, 9_223_372_037] {
             #expect(try poller.wait(timeout: .seconds(seconds)) == 1)
         }
-        #expect(try poller.wait(timeout: Duration(secondsComponent: 0, attosecondsComponent: 1)) == 1)
+        #expect(
+            try poller.wait(timeout: Duration(secondsComponent: 0, attosecondsComponent: 1)) == 1)
     }
 
     @Test("a wake from another thread ends a wait", arguments: Backend.all)

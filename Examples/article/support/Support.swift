@@ -7,16 +7,20 @@ public import SystemPackage
 
 /// `--backend` and `--address`.
 public struct Options: ParsableCommand {
+    /// Named after the program that asks.
     public static var configuration: CommandConfiguration {
         CommandConfiguration(commandName: FilePath(CommandLine.arguments[0]).stem)
     }
 
+    /// What to wait with.
     @Option(help: "What to wait with: select, poll or epoll.", transform: backend(named:))
     public var backend = Backend.select
 
+    /// Where the server is.
     @Option(help: "The server's address; port 0 lets the kernel choose.")
     public var address = "127.0.0.1:9999"
 
+    /// The defaults.
     public init() {}
 
     @Sendable

@@ -43,5 +43,6 @@ public struct Backend: Hashable, Sendable {
 }
 
 extension Backend: CustomStringConvertible {
+    /// The backend's name.
     public var description: String { name }
 }

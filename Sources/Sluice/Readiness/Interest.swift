@@ -4,8 +4,10 @@ internal import CSluice
 ///
 /// The empty interest keeps a registration and silences it.
 public struct Interest: OptionSet, Hashable, Sendable {
+    /// The flags as the C interface has them.
     public let rawValue: UInt32
 
+    /// The set of the flags that the C interface has so.
     public init(rawValue: UInt32) {
         self.rawValue = rawValue
     }
@@ -32,8 +34,10 @@ public struct Interest: OptionSet, Hashable, Sendable {
 /// ``read``, ``write`` and ``priority`` mean the same on every backend. The others say more, and
 /// select(2) cannot tell them.
 public struct Readiness: OptionSet, Hashable, Sendable {
+    /// The flags as the C interface has them.
     public let rawValue: UInt32
 
+    /// The set of the flags that the C interface has so.
     public init(rawValue: UInt32) {
         self.rawValue = rawValue
     }
@@ -73,8 +77,10 @@ extension Readiness: CustomStringConvertible {
 
 /// What a backend can do beyond level-triggered readiness.
 public struct Features: OptionSet, Hashable, Sendable {
+    /// The flags as the C interface has them.
     public let rawValue: UInt32
 
+    /// The set of the flags that the C interface has so.
     public init(rawValue: UInt32) {
         self.rawValue = rawValue
     }

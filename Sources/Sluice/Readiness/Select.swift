@@ -10,6 +10,7 @@ public struct Selection: Hashable, Sendable {
     /// Out-of-band data is there.
     public var exceptional: [FileDescriptor]
 
+    /// What is ready; nothing, unless told.
     public init(
         readable: [FileDescriptor] = [], writable: [FileDescriptor] = [],
         exceptional: [FileDescriptor] = []

@@ -26,6 +26,7 @@ public struct SluiceError: Error, Hashable, Sendable {
         /// The negative code of the C interface.
         public let rawValue: CInt
 
+        /// The kind that a code of the C interface stands for.
         public init(rawValue: CInt) {
             self.rawValue = rawValue
         }
@@ -95,6 +96,7 @@ extension SluiceError.Code: CustomStringConvertible {
 }
 
 extension SluiceError: CustomStringConvertible {
+    /// One sentence that names what was being done, to what, and the remedy.
     public var description: String {
         let what =
             switch subject {
