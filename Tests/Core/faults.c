@@ -1,13 +1,22 @@
 /* faults.c - the wrappers that the linker puts before the program's own calls. The counters are
  * atomic, since a test with threads goes through them too. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
 #include "faults.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
 #include <sys/syscall.h>
+#include <sys/types.h>
 
+/* What the linker makes of a wrapped name: calls go to the first, and it calls the second. */
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *block, size_t size);
@@ -15,11 +24,33 @@ long __real_syscall(long number, ...);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *block, size_t size);
+void __wrap_free(void *block);
+void __real_free(void *block);
 long __wrap_syscall(long number, ...);
+int __wrap_fcntl(int fd, int command, ...);
+int __real_fcntl(int fd, int command, ...);
+ssize_t __wrap_read(int fd, void *bytes, size_t length);
+ssize_t __real_read(int fd, void *bytes, size_t length);
+ssize_t __wrap_write(int fd, const void *bytes, size_t length);
+ssize_t __real_write(int fd, const void *bytes, size_t length);
+int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                 const sigset_t *mask);
+int __real_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                 const sigset_t *mask);
+int __wrap_pselect(int count, fd_set *reading, fd_set *writing, fd_set *excepting,
+                   const struct timespec *timeout, const sigset_t *mask);
+int __real_pselect(int count, fd_set *reading, fd_set *writing, fd_set *excepting,
+                   const struct timespec *timeout, const sigset_t *mask);
+int __wrap_epoll_wait(int epoll_fd, struct epoll_event *events, int capacity, int timeout);
+int __real_epoll_wait(int epoll_fd, struct epoll_event *events, int capacity, int timeout);
+int __wrap_epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event);
+int __real_epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event);
 
 static atomic_long asked;   /* allocations so far */
 static atomic_long failing; /* the value of `asked` that fails; 0 for none */
 static atomic_bool failed;  /* it was asked for */
+static atomic_long live;
+static atomic_long system_calls;
 static atomic_int pwait2_error;
 
 void fail_allocation(long nth) {
@@ -35,6 +66,14 @@ long allocation_count(void) {
     return asked;
 }
 
+long live_allocation_count(void) {
+    return live;
+}
+
+long system_call_count(void) {
+    return system_calls;
+}
+
 void fail_epoll_pwait2(int error) {
     pwait2_error = error;
 }
@@ -47,21 +86,37 @@ static bool allocation_fails(void) {
     return true;
 }
 
+static void *count_live(void *block) {
+    if (block)
+        atomic_fetch_add(&live, 1);
+    return block;
+}
+
 void *__wrap_malloc(size_t size) {
-    return allocation_fails() ? NULL : __real_malloc(size);
+    return allocation_fails() ? NULL : count_live(__real_malloc(size));
 }
 
 void *__wrap_calloc(size_t count, size_t size) {
-    return allocation_fails() ? NULL : __real_calloc(count, size);
+    return allocation_fails() ? NULL : count_live(__real_calloc(count, size));
 }
 
 void *__wrap_realloc(void *block, size_t size) {
-    return allocation_fails() ? NULL : __real_realloc(block, size);
+    if (allocation_fails())
+        return NULL;
+    bool is_new = !block;
+    void *grown = __real_realloc(block, size);
+    return is_new ? count_live(grown) : grown;
 }
 
-/* Passes on six words, as many as a system call has; those that were not given are not looked at.
- */
+void __wrap_free(void *block) {
+    if (block)
+        atomic_fetch_sub(&live, 1);
+    __real_free(block);
+}
+
+/* Passes on six words, as many as a system call has; those not given are not looked at. */
 long __wrap_syscall(long number, ...) {
+    atomic_fetch_add(&system_calls, 1);
     if (number == SYS_epoll_pwait2 && pwait2_error != 0) {
         errno = pwait2_error;
         return -1;
@@ -73,4 +128,45 @@ long __wrap_syscall(long number, ...) {
         words[i] = va_arg(list, long);
     va_end(list);
     return __real_syscall(number, words[0], words[1], words[2], words[3], words[4], words[5]);
+}
+
+int __wrap_fcntl(int fd, int command, ...) {
+    atomic_fetch_add(&system_calls, 1);
+    va_list list;
+    va_start(list, command);
+    long word = va_arg(list, long);
+    va_end(list);
+    return __real_fcntl(fd, command, word);
+}
+
+ssize_t __wrap_read(int fd, void *bytes, size_t length) {
+    atomic_fetch_add(&system_calls, 1);
+    return __real_read(fd, bytes, length);
+}
+
+ssize_t __wrap_write(int fd, const void *bytes, size_t length) {
+    atomic_fetch_add(&system_calls, 1);
+    return __real_write(fd, bytes, length);
+}
+
+int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                 const sigset_t *mask) {
+    atomic_fetch_add(&system_calls, 1);
+    return __real_ppoll(fds, count, timeout, mask);
+}
+
+int __wrap_pselect(int count, fd_set *reading, fd_set *writing, fd_set *excepting,
+                   const struct timespec *timeout, const sigset_t *mask) {
+    atomic_fetch_add(&system_calls, 1);
+    return __real_pselect(count, reading, writing, excepting, timeout, mask);
+}
+
+int __wrap_epoll_wait(int epoll_fd, struct epoll_event *events, int capacity, int timeout) {
+    atomic_fetch_add(&system_calls, 1);
+    return __real_epoll_wait(epoll_fd, events, capacity, timeout);
+}
+
+int __wrap_epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event) {
+    atomic_fetch_add(&system_calls, 1);
+    return __real_epoll_ctl(epoll_fd, operation, fd, event);
 }

@@ -13,8 +13,13 @@ void fail_allocation(long nth);
 /* Whether the one told to fail was asked for. */
 bool allocation_has_failed(void);
 
-/* Allocations asked for since the program began. */
+/* Since the program began: allocations asked for, and those that have not been freed. */
 long allocation_count(void);
+long live_allocation_count(void);
+
+/* System calls since the program began, of those that the core makes while it runs: what creates
+ * and ends a poller, and the sockets, are not counted. */
+long system_call_count(void);
 
 /* epoll_pwait2 fails with this errno from now on; 0 passes it through. */
 void fail_epoll_pwait2(int error);

@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "faults.h"
+
 #define MOST_KEPT 512
 #define MOST_POLLERS 8
 
@@ -51,6 +53,8 @@ void begin_test(const char *backend) {
 }
 
 void end_test(void) {
+    fail_allocation(0);
+    fail_epoll_pwait2(0);
     while (current.poller_count > 0)
         sluice_poller_destroy(current.pollers[--current.poller_count]);
     bool all_open = true;
