@@ -1,0 +1,123 @@
+/* test_cost.c - what the calls promise to cost: system calls and allocations, counted where the
+ * linker puts a counter before them (see faults.h). */
+#include "support.h"
+
+#include "faults.h"
+
+struct cost {
+    long system_calls;
+    long allocations;
+};
+
+static struct cost now(void) {
+    return (struct cost){system_call_count(), allocation_count()};
+}
+
+static void expect_cost(struct cost before, long system_calls) {
+    struct cost after = now();
+    assert_int_equal(after.system_calls - before.system_calls, system_calls);
+    assert_int_equal(after.allocations - before.allocations, 0);
+}
+
+/* 30 sockets, of which every other one has data. */
+static sluice_poller *make_busy_poller(uint32_t interest) {
+    sluice_poller *poller = make_poller();
+    for (int i = 0; i < 15; i++) {
+        struct pair pair = unix_pair();
+        put_byte(pair.far);
+        assert_int_equal(sluice_poller_add(poller, pair.near, interest, 0), 0);
+        assert_int_equal(sluice_poller_add(poller, pair.far, interest, 0), 0);
+    }
+    return poller;
+}
+
+static void expect_wait(sluice_poller *poller, int64_t timeout_ns, int events, long system_calls) {
+    sluice_ready room[64];
+    struct cost before = now();
+    int count = sluice_poller_wait(poller, room, COUNT_OF(room), timeout_ns);
+    expect_cost(before, system_calls);
+    assert_int_equal(count, events);
+}
+
+static void wait_with_events(void) {
+    sluice_poller *poller = make_busy_poller(SLUICE_READ);
+    expect_wait(poller, 0, 15, 1);
+    expect_wait(poller, NS_PER_MS, 15, 1);
+    expect_wait(poller, SLUICE_FOREVER, 15, 1);
+}
+
+static void wait_without_events(void) {
+    sluice_poller *poller = make_busy_poller(SLUICE_PRIORITY);
+    expect_wait(poller, 0, 0, 1);
+    expect_wait(poller, NS_PER_MS, 0, 1);
+}
+
+static void wait_one_shot(void) {
+    sluice_poller *poller = make_busy_poller(SLUICE_READ | SLUICE_ONE_SHOT);
+    expect_wait(poller, 0, 15, 1);
+    expect_wait(poller, 0, 0, 1);
+}
+
+static void wait_beside_files(void) {
+    sluice_poller *poller = make_busy_poller(SLUICE_READ);
+    assert_int_equal(sluice_poller_add(poller, regular_file(), SLUICE_READ, 0), 0);
+    expect_wait(poller, SLUICE_FOREVER, 16, 1);
+    expect_wait(poller, SLUICE_FOREVER, 16, 1);
+}
+
+static void wakes(void) {
+    sluice_poller *poller = make_busy_poller(SLUICE_PRIORITY);
+    /* A level has to be read away; an edge falls silent by itself. */
+    long wait = poller_has(poller, SLUICE_FEATURE_EDGE) ? 1 : 2;
+    for (int round = 0; round < 3; round++) {
+        struct cost before = now();
+        sluice_poller_wake(poller);
+        expect_cost(before, 1);
+        sluice_poller_wake(poller);
+        expect_cost(before, 1);
+        expect_wait(poller, SLUICE_FOREVER, 0, wait);
+        expect_wait(poller, 0, 0, 1);
+    }
+}
+
+/* One call tells the kernel, or sees that the descriptor is open; a removal asks nothing but epoll.
+ */
+static void changes(void) {
+    sluice_poller *poller = make_busy_poller(SLUICE_READ);
+    int fd = unix_pair().near;
+    assert_int_equal(sluice_poller_add(poller, fd, SLUICE_READ, 0), 0);
+    struct cost before = now();
+    assert_int_equal(sluice_poller_modify(poller, fd, SLUICE_WRITE, 0), 0);
+    expect_cost(before, 1);
+    before = now();
+    assert_int_equal(sluice_poller_remove(poller, fd), 0);
+    assert_true(system_call_count() - before.system_calls <= 1);
+    before = now();
+    assert_int_equal(sluice_poller_add(poller, fd, SLUICE_READ, 0), 0);
+    expect_cost(before, 1);
+}
+
+static void select_in_one_call(void) {
+    int ready[1];
+    int fd = unix_pair().near;
+    sluice_fd_list writing = {&fd, 1, ready, 0};
+    struct cost before = now();
+    assert_int_equal(sluice_select(NULL, &writing, NULL, SLUICE_FOREVER), 1);
+    /* One more, which sees that the highest number is open. */
+    expect_cost(before, 2);
+}
+
+int main(void) {
+    static const struct test over_backends[] = {
+        {"a wait with events: one call", wait_with_events, NULL},
+        {"a wait without events: one call", wait_without_events, NULL},
+        {"a wait on one-shots: one call", wait_one_shot, NULL},
+        {"a wait beside a regular file: one call", wait_beside_files, NULL},
+        {"wakes: one call between them, and a read where level-triggered", wakes, NULL},
+        {"add, modify and remove: one call", changes, NULL},
+    };
+    static const struct test once[] = {{"select: two calls", select_in_one_call, NULL}};
+    int first = run_over_backends(over_backends, COUNT_OF(over_backends));
+    int second = run_once(once, COUNT_OF(once));
+    return first != 0 ? first : second;
+}
