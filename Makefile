@@ -83,7 +83,7 @@ test-header: deps-c
 
 # ---- Swift --------------------------------------------------------------------------------------
 
-SWIFT_SOURCES := Package.swift Sources Tests Examples
+SWIFT_SOURCES := Package.swift Sources Tests Examples Benchmarks
 
 .PHONY: build
 build: deps-swift ## the Swift module and its programs, for debugging
@@ -108,10 +108,23 @@ demo: deps-swift ## the echo server and client at work, over each backend
 	swift build -c release --product sluice-echo
 	@Tools/demo .build/release/sluice-echo
 
+# ---- Figures ------------------------------------------------------------------------------------
+
+$(BUILD)/ready: Benchmarks/ready-c/ready.c $(BUILD)/libsluice.a
+	$(CC) -std=c11 $(WARNINGS) $(OPTIMIZE) -I$(CORE_DIR)/include -o $@ $^
+
+.PHONY: figures
+figures: deps-c deps-swift $(BUILD)/ready ## instructions for each ready event, by backend
+	@Tools/need valgrind
+	swift build -c release --product ready-swift
+	@# Stripped, since callgrind cannot read the debugging information of a newer compiler.
+	strip -o $(BUILD)/ready-swift .build/release/ready-swift
+	@Tools/figures $(BUILD)/ready $(BUILD)/ready-swift
+
 # ---- Lint and sanitizers ------------------------------------------------------------------------
 
-C_FILES := $(shell find CSources Tests -name '*.[ch]' | sort)
-SCRIPTS := .ci/run Tools/demo Tools/need Tests/run-core Tests/run-compile-failures
+C_FILES := $(shell find CSources Tests Benchmarks -name '*.[ch]' | sort)
+SCRIPTS := .ci/run Tools/demo Tools/figures Tools/need Tests/run-core Tests/run-compile-failures
 
 .PHONY: lint
 lint: deps-lint ## formatting and static analysis

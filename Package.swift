@@ -42,6 +42,12 @@ let package = Package(
             path: "Examples/article/support",
             swiftSettings: strict
         ),
+        .executableTarget(
+            name: "ready-swift",
+            dependencies: ["Sluice"],
+            path: "Benchmarks/ready-swift",
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "SluiceTests",
             dependencies: ["Sluice"],
