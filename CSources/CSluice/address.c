@@ -94,6 +94,9 @@ int sluice_address_parse(struct sluice_address *address, const char *text) {
 static int format_unix(const struct sluice_address *address, char *text, size_t capacity) {
     const char *path = address->local.sun_path;
     size_t size = address->length > UNIX_PATH_OFFSET ? address->length - UNIX_PATH_OFFSET : 0;
+    /* Of a path that fills the array the kernel counts a terminator behind it. */
+    if (size > sizeof address->local.sun_path)
+        size = sizeof address->local.sun_path;
     bool abstract = size > 0 && path[0] == '\0';
     size_t length = abstract ? size - 1 : strnlen(path, size);
     return snprintf(text, capacity, UNIX_PREFIX "%s%.*s", abstract ? "@" : "", (int)length,

@@ -2,6 +2,7 @@
  * could have caused by the order of its calls does too, and the rest are the system's words. */
 #include "platform.h"
 
+#include <limits.h>
 #include <stddef.h>
 
 #include "sluice.h"
@@ -40,11 +41,16 @@ static const struct error_text *find(int code) {
     return NULL;
 }
 
+/* The errno that `code` negates. INT_MIN negates none, and INT_MAX is none. */
+static int errno_of(int code) {
+    return code == INT_MIN ? INT_MAX : -code;
+}
+
 const char *sluice_error_name(int code) {
     if (code >= 0)
         return "OK";
     const struct error_text *own = find(code);
-    const char *name = own ? own->name : sluice_errno_name(-code);
+    const char *name = own ? own->name : sluice_errno_name(errno_of(code));
     return name ? name : "UNKNOWN";
 }
 
@@ -52,6 +58,6 @@ const char *sluice_error_message(int code) {
     if (code >= 0)
         return "no error";
     const struct error_text *own = find(code);
-    const char *message = own ? own->message : sluice_errno_message(-code);
+    const char *message = own ? own->message : sluice_errno_message(errno_of(code));
     return message ? message : "an unknown error code";
 }
