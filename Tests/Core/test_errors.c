@@ -1,0 +1,79 @@
+/* test_errors.c - every code in words. */
+#include "support.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+struct code_name {
+    int code;
+    const char *name;
+};
+
+static const struct code_name own[] = {
+    {SLUICE_ENOMEM, "SLUICE_ENOMEM"},     {SLUICE_EBADF, "SLUICE_EBADF"},
+    {SLUICE_EEXIST, "SLUICE_EEXIST"},     {SLUICE_ENOENT, "SLUICE_ENOENT"},
+    {SLUICE_EAGAIN, "SLUICE_EAGAIN"},     {SLUICE_ENOTSUP, "SLUICE_ENOTSUP"},
+    {SLUICE_EBACKEND, "SLUICE_EBACKEND"}, {SLUICE_EINTEREST, "SLUICE_EINTEREST"},
+    {SLUICE_ETIMEOUT, "SLUICE_ETIMEOUT"}, {SLUICE_ECAPACITY, "SLUICE_ECAPACITY"},
+    {SLUICE_ENULL, "SLUICE_ENULL"},       {SLUICE_EADDRESS, "SLUICE_EADDRESS"},
+};
+
+static const struct code_name kernels[] = {
+    {-ECONNREFUSED, "ECONNREFUSED"}, {-EMFILE, "EMFILE"}, {-EPIPE, "EPIPE"},
+    {-EADDRINUSE, "EADDRINUSE"},     {-EPERM, "EPERM"},
+};
+
+static void own_codes(void) {
+    for (size_t i = 0; i < COUNT_OF(own); i++) {
+        assert_string_equal(sluice_error_name(own[i].code), own[i].name);
+        /* A sentence, and one of its own: the remedy is there for a reason. */
+        const char *message = sluice_error_message(own[i].code);
+        assert_true(strlen(message) > strlen("an unknown error code"));
+        for (size_t j = 0; j < i; j++)
+            assert_string_not_equal(message, sluice_error_message(own[j].code));
+    }
+}
+
+/* -10001 and below are Sluice's own, and the list above has them all. */
+static void no_code_is_missing(void) {
+    size_t count = 0;
+    while (strcmp(sluice_error_name(-10001 - (int)count), "UNKNOWN") != 0)
+        count++;
+    assert_int_equal(count, 7);
+    assert_int_equal(own[COUNT_OF(own) - 1].code, -10000 - (int)count);
+}
+
+static void kernel_codes(void) {
+    for (size_t i = 0; i < COUNT_OF(kernels); i++) {
+        assert_string_equal(sluice_error_name(kernels[i].code), kernels[i].name);
+        assert_string_equal(sluice_error_message(kernels[i].code), strerror(-kernels[i].code));
+    }
+}
+
+static void no_error(void) {
+    const int counts[] = {0, 1, INT_MAX};
+    for (size_t i = 0; i < COUNT_OF(counts); i++) {
+        assert_string_equal(sluice_error_name(counts[i]), "OK");
+        assert_string_equal(sluice_error_message(counts[i]), "no error");
+    }
+}
+
+static void unknown(void) {
+    const int codes[] = {-4095, -10000, -10008, -99999, INT_MIN + 1, INT_MIN};
+    for (size_t i = 0; i < COUNT_OF(codes); i++) {
+        assert_string_equal(sluice_error_name(codes[i]), "UNKNOWN");
+        assert_string_equal(sluice_error_message(codes[i]), "an unknown error code");
+    }
+}
+
+int main(void) {
+    static const struct test tests[] = {
+        {"each of Sluice's codes has a name and a sentence", own_codes, NULL},
+        {"no code is missing from this test", no_code_is_missing, NULL},
+        {"the kernel's codes", kernel_codes, NULL},
+        {"no error", no_error, NULL},
+        {"unknown codes", unknown, NULL},
+    };
+    return run_once(tests, COUNT_OF(tests));
+}
