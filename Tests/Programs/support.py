@@ -1,0 +1,319 @@
+"""What the tests of the programs share: starting them, talking to them, looking at them.
+
+SLUICE_BIN names the folder of the built programs, SLUICE_SEED repeats a run's random choices.
+"""
+
+import itertools
+import os
+import random
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAMS = (ROOT / os.environ.get("SLUICE_BIN", ".build/debug")).resolve()
+SEED = int(os.environ.get("SLUICE_SEED") or random.SystemRandom().randrange(1 << 32))
+BACKENDS = ("select", "poll", "epoll")
+PATIENCE = 10  # seconds until a condition that does not come true is a failure
+LONGEST_TEST = 40  # seconds
+
+numbers = itertools.count()
+
+# What the tests start chooses its backend by flag, unless a test says otherwise.
+os.environ.pop("SLUICE_BACKEND", None)
+
+
+def over(**choices):
+    """Makes one test of each combination: over(backend=BACKENDS) gives test_x_select, …"""
+
+    def mark(method):
+        method.choices = choices
+        return method
+
+    return mark
+
+
+class ProgramTest(unittest.TestCase):
+    """A test that ends in bounded time, with random choices that can be repeated."""
+
+    def __init_subclass__(cls):
+        for name, method in list(vars(cls).items()):
+            if choices := getattr(method, "choices", None):
+                delattr(cls, name)
+                for combination in itertools.product(*choices.values()):
+                    arguments = dict(zip(choices, combination))
+                    test_name = "_".join([name, *combination]).replace("-", "_")
+                    setattr(cls, test_name, with_arguments(method, arguments))
+
+    def setUp(self):
+        self.random = random.Random(f"{SEED} {self.id()}")
+        signal.signal(signal.SIGALRM, out_of_time)
+        signal.alarm(LONGEST_TEST)
+        self.addCleanup(signal.alarm, 0)
+
+    def run(self, result=None):
+        result = result if result is not None else self.defaultTestResult()
+        before = len(result.failures) + len(result.errors)
+        super().run(result)
+        if len(result.failures) + len(result.errors) > before:
+            print(f"{self.id()}: repeat with SLUICE_SEED={SEED}", file=sys.stderr)
+        return result
+
+    def assert_refused(self, completed, *words):
+        """One line that says why (after which a usage hint may stand), and a non-zero exit."""
+        error = completed.stderr.decode()
+        self.assertGreater(completed.returncode, 0, f"killed by a signal, or content: {error}")
+        self.assertRegex(error, r"\A(Error|sluice-echo): .+\n")
+        first, *rest = error.splitlines()
+        for word in words:
+            self.assertIn(word, first)
+        for line in rest:
+            self.assertRegex(line, r"^(Help: |Usage: |  |$)", f"more than one line: {error}")
+
+    def assert_echoes(self, server, data=b"are you there?"):
+        with server.connect() as client:
+            client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
+            self.assertEqual(read_all(client), data)
+
+
+def with_arguments(method, arguments):
+    def test(self):
+        method(self, **arguments)
+
+    test.__doc__ = method.__doc__
+    return test
+
+
+def out_of_time(signal_number, frame):
+    raise TimeoutError(f"the test took more than {LONGEST_TEST} seconds")
+
+
+def wait_until(condition, what):
+    """Waits until `condition()` is true, and returns what it gave."""
+    end = time.monotonic() + PATIENCE
+    while not (value := condition()):
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {PATIENCE} seconds in vain: {what}")
+        time.sleep(0.005)
+    return value
+
+
+def program(name, *arguments):
+    return [str(PROGRAMS / name), *map(str, arguments)]
+
+
+def run(name, *arguments, **options):
+    """Runs a program to its end."""
+    if "input" not in options:
+        options.setdefault("stdin", subprocess.DEVNULL)
+    options.setdefault("stdout", subprocess.PIPE)
+    return subprocess.run(
+        program(name, *arguments), stderr=subprocess.PIPE, timeout=PATIENCE, **options)
+
+
+class Program:
+    """A program that runs until the `with` block ends; its output goes to temporary files."""
+
+    def __init__(self, name, *arguments, **options):
+        self.command = program(name, *arguments)
+        self.options = options
+
+    def __enter__(self):
+        self.output_file = tempfile.TemporaryFile()
+        self.error_file = tempfile.TemporaryFile()
+        options = {"stdin": subprocess.DEVNULL, "stdout": self.output_file} | self.options
+        self.process = subprocess.Popen(self.command, stderr=self.error_file, **options)
+        self.pid = self.process.pid
+        try:
+            self.started()
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
+        return self
+
+    def started(self):
+        pass
+
+    def __exit__(self, kind, error, traceback):
+        ended = self.process.poll()
+        self.process.kill()
+        self.process.wait()
+        with self.output_file, self.error_file:
+            if error is not None:
+                error.add_note(f"{self.command} ended with {ended} and said: {self.errors()[-600:]}")
+                error.add_note(f"its last output: {self.output()[-300:]}")
+            elif ended is not None and ended < 0:
+                raise AssertionError(f"{self.command} was killed by signal {-ended}: {self.errors()}")
+
+    def output(self):
+        return read_file(self.output_file).decode()
+
+    def errors(self):
+        return read_file(self.error_file).decode()
+
+    def wait(self):
+        """Waits for its end by itself, and returns its exit code."""
+        return self.process.wait(PATIENCE)
+
+    def descriptors(self):
+        """{number: what it is}. One that closes meanwhile is passed over."""
+        found = {}
+        for entry in os.scandir(f"/proc/{self.pid}/fd"):
+            try:
+                found[int(entry.name)] = os.readlink(entry.path)
+            except FileNotFoundError:
+                pass
+        return found
+
+    def cpu_seconds(self):
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def peak_memory(self):
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
+
+
+class Server(Program):
+    """A server at a free port, or where `address` says; `address` is then where it listens."""
+
+    def __init__(self, name, *arguments, address="127.0.0.1:0", **options):
+        where = ["serve", "--listen"] if name == "sluice-echo" else ["--address"]
+        super().__init__(name, *where, address, *arguments, **options)
+
+    def started(self):
+        line = wait_until(self.first_line, "the server says where it listens")
+        self.address = re.match(r"listening on:? (\S+)", line)[1]
+
+    def first_line(self):
+        if self.process.poll() is not None:
+            raise AssertionError("the server has ended")
+        line, end, _ = self.output().partition("\n")
+        return line if end else None
+
+    def connect(self):
+        return connect(self.address)
+
+    def warm_up(self):
+        """Lets it serve once, after which it has all the descriptors that it holds for itself."""
+        with self.connect() as client:
+            exchange(client, b"warm")
+        return wait_until(self.descriptors_at_rest, "the first client is let go")
+
+    def descriptors_at_rest(self):
+        """How many files and sockets it holds, if the listener is the only socket.
+
+        Pollers and the like are not counted one by one, since the article's servers make a poller
+        for each turn; but a heap of them is a leak.
+        """
+        kinds = list(self.descriptors().values())
+        own = [kind for kind in kinds if kind.startswith("anon_inode:")]
+        sockets = [kind for kind in kinds if kind.startswith("socket:")]
+        return len(kinds) - len(own) if len(sockets) == 1 and len(own) < 10 else None
+
+    def wait_for_descriptors(self, count):
+        wait_until(lambda: self.descriptors_at_rest() == count,
+                   f"from {len(self.descriptors())} descriptors back to {count}")
+
+    def limit_descriptors(self, room):
+        """Leaves it room for so many more."""
+        numbers = self.descriptors()
+        free = (number for number in itertools.count() if number not in numbers)
+        limit = list(itertools.islice(free, room + 1))[-1]
+        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (limit, limit))
+
+
+def read_file(file):
+    return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0)
+
+
+def socket_address(text):
+    """The family and the address, as Python has them, of an address as the programs have it."""
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:")
+        return socket.AF_UNIX, "\0" + path[1:] if path.startswith("@") else path
+    host, _, port = text.rpartition(":")
+    if host.startswith("["):
+        return socket.AF_INET6, (host[1:-1], int(port))
+    return socket.AF_INET, (host, int(port))
+
+
+def connect(text):
+    family, address = socket_address(text)
+    client = socket.socket(family)
+    client.settimeout(PATIENCE)
+    try:
+        client.connect(address)
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+def listen():
+    """A listening socket of ours, and its address as text."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(PATIENCE)
+    return listener, "127.0.0.1:%d" % listener.getsockname()[1]
+
+
+def accept(listener):
+    connection, _ = listener.accept()
+    connection.settimeout(PATIENCE)
+    return connection
+
+
+def unix_address():
+    """An abstract name that nobody else has."""
+    return f"unix:@sluice-test-{os.getpid()}-{next(numbers)}"
+
+
+def refused_address():
+    """An address where nobody listens."""
+    listener, address = listen()
+    listener.close()
+    return address
+
+
+def read_exactly(client, count):
+    data = bytearray()
+    while len(data) < count and (piece := client.recv(count - len(data))):
+        data += piece
+    return bytes(data)
+
+
+def read_all(client):
+    data = bytearray()
+    while piece := client.recv(1 << 16):
+        data += piece
+    return bytes(data)
+
+
+def exchange(client, data):
+    """Sends a little, and waits until it is back."""
+    client.sendall(data)
+    back = read_exactly(client, len(data))
+    if back != data:
+        raise AssertionError(f"sent {data!r}, and {back!r} came back")
+
+
+def wait_for_parting(client):
+    """Waits until the other side has gone. It may have left something of ours unread: an RST."""
+    try:
+        return read_all(client)
+    except ConnectionResetError:
+        return b""
+
+
+def reset(client):
+    """Closes with an RST instead of a FIN."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    client.close()
