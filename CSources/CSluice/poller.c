@@ -41,7 +41,8 @@ static int make_room(sluice_poller *poller, int fd) {
     size_t limit = poller->limit > 0 ? (size_t)poller->limit : FIRST_LIMIT;
     while (limit <= (size_t)fd)
         limit *= 2;
-    struct sluice_registration *grown = realloc(poller->registrations, limit * sizeof *grown);
+    struct sluice_registration *grown =
+        sluice_resize(&poller->allocator, poller->registrations, limit, sizeof *grown);
     if (!grown)
         return SLUICE_ENOMEM;
     for (size_t i = (size_t)poller->limit; i < limit; i++)
@@ -108,20 +109,28 @@ static int watch_wake(sluice_poller *poller) {
 }
 
 int sluice_poller_create(sluice_poller **result, const char *backend_name) {
+    return sluice_poller_create_with(result, backend_name, &SLUICE_LIBC_ALLOCATOR);
+}
+
+int sluice_poller_create_with(sluice_poller **result, const char *backend_name,
+                              const struct sluice_allocator *allocator) {
     if (!result)
         return SLUICE_ENULL;
     *result = NULL;
     const struct sluice_poller_backend *backend = find_backend(backend_name);
     if (!backend)
         return SLUICE_EBACKEND;
-    sluice_poller *poller = calloc(1, sizeof *poller + backend->state_size);
+    size_t size = sizeof(sluice_poller) + backend->state_size;
+    sluice_poller *poller = sluice_resize(allocator, NULL, 1, size);
     if (!poller)
         return SLUICE_ENOMEM;
+    memset(poller, 0, size);
     poller->backend = backend;
+    poller->allocator = *allocator;
     poller->wake_fd = -1;
     int code = backend->init(poller);
     if (code < 0) {
-        free(poller);
+        sluice_free(allocator, poller);
         return code;
     }
     code = watch_wake(poller);
@@ -139,8 +148,9 @@ void sluice_poller_destroy(sluice_poller *poller) {
     poller->backend->deinit(poller);
     if (poller->wake_fd >= 0)
         close(poller->wake_fd);
-    free(poller->registrations);
-    free(poller);
+    struct sluice_allocator allocator = poller->allocator;
+    sluice_free(&allocator, poller->registrations);
+    sluice_free(&allocator, poller);
 }
 
 int sluice_poller_add(sluice_poller *poller, int fd, uint32_t interest, uint64_t user) {

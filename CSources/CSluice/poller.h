@@ -21,6 +21,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+#include "allocator.h"
 #include "sluice.h"
 
 #pragma GCC visibility push(hidden)
@@ -68,6 +69,7 @@ struct sluice_poller_backend {
 
 struct sluice_poller {
     const struct sluice_poller_backend *backend;
+    struct sluice_allocator allocator;
     struct sluice_registration *registrations;
     int limit; /* how many registrations there are: the highest number ever added, and some */
     int wake_fd;
@@ -75,6 +77,10 @@ struct sluice_poller {
     atomic_bool wake_posted; /* wake_fd has been written to and no wait has seen it yet */
     alignas(max_align_t) unsigned char state[];
 };
+
+/* sluice_poller_create, with memory from elsewhere. */
+int sluice_poller_create_with(sluice_poller **poller, const char *backend,
+                              const struct sluice_allocator *allocator);
 
 /* Best first; NULL ends it. */
 extern const struct sluice_poller_backend *const sluice_poller_backends[];

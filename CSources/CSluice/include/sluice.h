@@ -52,6 +52,13 @@ SLUICE_API const char *sluice_error_name(int code);
  * A static string, never NULL. Any thread. */
 SLUICE_API const char *sluice_error_message(int code);
 
+/* ---- Memory ---------------------------------------------------------------------------------- */
+
+/* Where memory comes from, for those who want it from elsewhere than libc: realloc(3) with a
+ * context, but that a `size` of 0 frees `block` and returns NULL. Blocks are aligned for any type.
+ * NULL for a `size` above 0 says that memory ran out, and leaves `block` as it was. */
+typedef void *sluice_reallocate(void *context, void *block, size_t size);
+
 /* ---- Readiness ------------------------------------------------------------------------------ */
 
 /* A timeout that never comes. Timeouts are nanoseconds; 0 looks and does not wait. */

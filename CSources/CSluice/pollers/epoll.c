@@ -19,7 +19,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -95,20 +94,21 @@ static int init(sluice_poller *poller) {
 static void deinit(sluice_poller *poller) {
     struct epoll_state *state = sluice_poller_state(poller);
     close(state->epoll_fd);
-    free(state->always);
+    sluice_free(&poller->allocator, state->always);
 }
 
-static int always_insert(struct epoll_state *state, struct sluice_registration *registration,
-                         int fd) {
+static int always_insert(sluice_poller *poller, int fd) {
+    struct epoll_state *state = sluice_poller_state(poller);
     if (state->always_count == state->always_capacity) {
         int capacity = state->always_capacity ? state->always_capacity * 2 : FIRST_CAPACITY;
-        int *grown = realloc(state->always, (size_t)capacity * sizeof *grown);
+        int *grown =
+            sluice_resize(&poller->allocator, state->always, (size_t)capacity, sizeof *grown);
         if (!grown)
             return SLUICE_ENOMEM;
         state->always = grown;
         state->always_capacity = capacity;
     }
-    registration->slot = state->always_count;
+    poller->registrations[fd].slot = state->always_count;
     state->always[state->always_count++] = fd;
     return 0;
 }
@@ -172,7 +172,6 @@ static int tell_kernel(sluice_poller *poller, int fd, uint32_t interest) {
 }
 
 static int set(sluice_poller *poller, int fd, uint32_t interest) {
-    struct epoll_state *state = sluice_poller_state(poller);
     struct sluice_registration *registration = &poller->registrations[fd];
     if (!(interest & SLUICE_DIRECTIONS))
         return silence(poller, fd);
@@ -188,7 +187,7 @@ static int set(sluice_poller *poller, int fd, uint32_t interest) {
         always_erase(poller, fd);
         return 0;
     }
-    return registration->slot >= 0 ? 0 : always_insert(state, registration, fd);
+    return registration->slot >= 0 ? 0 : always_insert(poller, fd);
 }
 
 static void remove_fd(sluice_poller *poller, int fd) {
@@ -284,6 +283,9 @@ static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64
     report_kernel(poller, &next, ready);
     if (always && !state->always_first)
         report_always(poller, &next, limit);
+    /* Nothing but stale entries, which may have kept others out: look again without them. */
+    if (next == events && state->stale)
+        return wait(poller, events, capacity, 0);
     return (int)(next - events);
 }
 

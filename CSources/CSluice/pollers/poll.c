@@ -15,7 +15,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
 
 #include "../deadline.h"
 
@@ -42,14 +41,15 @@ static int init(sluice_poller *poller) {
 
 static void deinit(sluice_poller *poller) {
     struct poll_state *state = sluice_poller_state(poller);
-    free(state->fds);
+    sluice_free(&poller->allocator, state->fds);
 }
 
-static int make_room(struct poll_state *state) {
+static int make_room(sluice_poller *poller) {
+    struct poll_state *state = sluice_poller_state(poller);
     if (state->count < state->capacity)
         return 0;
     size_t capacity = state->capacity ? state->capacity * 2 : FIRST_CAPACITY;
-    struct pollfd *grown = realloc(state->fds, capacity * sizeof *grown);
+    struct pollfd *grown = sluice_resize(&poller->allocator, state->fds, capacity, sizeof *grown);
     if (!grown)
         return SLUICE_ENOMEM;
     state->fds = grown;
@@ -75,7 +75,7 @@ static int set(sluice_poller *poller, int fd, uint32_t interest) {
     if (code < 0)
         return code;
     if (registration->slot == SLUICE_SLOT_NONE) {
-        code = make_room(state);
+        code = make_room(poller);
         if (code < 0)
             return code;
         registration->slot = (int)state->count++;

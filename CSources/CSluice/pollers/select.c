@@ -11,15 +11,14 @@
  */
 #include "../poller.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "../fdset.h"
 
 enum { READING, WRITING, EXCEPTING, SET_COUNT };
 
-/* Invariants: each of the sets has `words` words; the sets of one kind lie behind one another in
- * one block; no bit of `wanted` stands at fd_count or above. */
+/* Invariants: each of the sets has `words` words; all of them lie behind one another in one block,
+ * which begins with wanted[0]; no bit of `wanted` stands at fd_count or above. */
 struct select_state {
     fdset_word *wanted[SET_COUNT];
     fdset_word *ready[SET_COUNT];
@@ -35,30 +34,27 @@ static int init(sluice_poller *poller) {
 
 static void deinit(sluice_poller *poller) {
     struct select_state *state = sluice_poller_state(poller);
-    free(state->wanted[0]);
-    free(state->ready[0]);
+    sluice_free(&poller->allocator, state->wanted[0]);
 }
 
-static int make_room(struct select_state *state, int fd) {
+static int make_room(sluice_poller *poller, int fd) {
+    struct select_state *state = sluice_poller_state(poller);
     size_t words = state->words ? state->words : 1;
     while (words < fdset_words(fd + 1))
         words *= 2;
     if (words == state->words)
         return 0;
-    fdset_word *wanted = calloc(SET_COUNT * words, sizeof *wanted);
-    fdset_word *ready = calloc(SET_COUNT * words, sizeof *ready);
-    if (!wanted || !ready) {
-        free(wanted);
-        free(ready);
+    size_t block_words = 2 * SET_COUNT * words;
+    fdset_word *block = sluice_resize(&poller->allocator, NULL, block_words, sizeof *block);
+    if (!block)
         return SLUICE_ENOMEM;
-    }
+    memset(block, 0, block_words * sizeof *block);
     for (size_t i = 0; i < SET_COUNT && state->words; i++)
-        memcpy(wanted + i * words, state->wanted[i], state->words * sizeof *wanted);
-    free(state->wanted[0]);
-    free(state->ready[0]);
+        memcpy(block + i * words, state->wanted[i], state->words * sizeof *block);
+    sluice_free(&poller->allocator, state->wanted[0]);
     for (size_t i = 0; i < SET_COUNT; i++) {
-        state->wanted[i] = wanted + i * words;
-        state->ready[i] = ready + i * words;
+        state->wanted[i] = block + i * words;
+        state->ready[i] = block + (SET_COUNT + i) * words;
     }
     state->words = words;
     return 0;
@@ -83,7 +79,7 @@ static int set(sluice_poller *poller, int fd, uint32_t interest) {
     int code = sluice_fd_check(fd);
     if (code < 0)
         return code;
-    code = make_room(state, fd);
+    code = make_room(poller, fd);
     if (code < 0)
         return code;
     silence(state, fd);
