@@ -224,6 +224,16 @@ static void stale_after_wake(struct stage *stage) {
     stale_and_reused(stage);
 }
 
+/* With room for one event, the entry that nobody hears must not take it. */
+static void stale_and_no_room(struct stage *stage) {
+    int fd = leave_stale_entry(stage);
+    assert_int_equal(sluice_poller_remove(stage->poller, fd), 0);
+    add(stage, pair_with_byte().near, NEW);
+    sluice_ready event;
+    int count = sluice_poller_wait(stage->poller, &event, 1, 0);
+    note(stage, "%s", count == 1 && event.user == NEW ? "new READ" : "nothing");
+}
+
 static void one_shot_beside_stale(struct stage *stage) {
     int other = pair_with_byte().near;
     add(stage, other, FIRST);
@@ -293,6 +303,8 @@ static const struct contract_row rows[] = {
      .expected = "nothing, then 50 ms later"},
     {"duplicate open: after an earlier wake", SLUICE_READ, stale_after_wake,
      .expected = "nothing, then 50 ms later"},
+    {"duplicate open: removed, and room for one event", SLUICE_READ, stale_and_no_room,
+     .expected = "new READ"},
     {"duplicate open: beside a one-shot that has fired", SLUICE_READ | SLUICE_ONE_SHOT,
      one_shot_beside_stale, .expected = "first READ, then nothing, then first READ"},
     {"number above 1,024", SLUICE_READ, above_1024, .expected = "READ"},
