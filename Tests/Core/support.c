@@ -17,7 +17,7 @@
 #include "faults.h"
 
 #define MOST_KEPT 512
-#define MOST_POLLERS 8
+#define MOST_POLLERS 32
 
 static struct {
     const char *backend;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 
@@ -91,6 +92,41 @@ static void what_was_written_is_seen(void) {
     assert_int_equal(exchange.word, 2 * WAKES);
 }
 
+/* Two wakes that count as one: the second does nothing but find the first, and yet hands over what
+ * was written before it. The turns are relaxed, so that nothing but the wakes orders the words. */
+struct relay {
+    sluice_poller *poller;
+    atomic_int turn;
+    long words[2];
+};
+
+static void *write_then_wake(void *argument) {
+    struct relay *relay = argument;
+    int mine = atomic_load_explicit(&relay->turn, memory_order_relaxed);
+    relay->words[mine] = mine + 1;
+    sluice_poller_wake(relay->poller);
+    atomic_store_explicit(&relay->turn, mine + 1, memory_order_relaxed);
+    return NULL;
+}
+
+static void both_of_two_wakes_hand_over(void) {
+    for (int round = 0; round < 20; round++) {
+        struct relay relay = {.poller = make_poller()};
+        pthread_t threads[2];
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(pthread_create(&threads[i], NULL, write_then_wake, &relay), 0);
+            while (atomic_load_explicit(&relay.turn, memory_order_relaxed) == i)
+                sched_yield();
+        }
+        int count = wait_one(relay.poller, SLUICE_FOREVER);
+        long sum = relay.words[0] + relay.words[1];
+        for (int i = 0; i < 2; i++)
+            pthread_join(threads[i], NULL);
+        assert_int_equal(count, 0);
+        assert_int_equal(sum, 3);
+    }
+}
+
 static void wakes_do_not_hide_events(void) {
     sluice_poller *poller = make_poller();
     struct pair pair = unix_pair();
@@ -150,6 +186,7 @@ int main(void) {
     static const struct test tests[] = {
         {"of four threads' wakes none is lost", none_is_lost, NULL},
         {"what was written before a wake is seen", what_was_written_is_seen, NULL},
+        {"both of two wakes hand over", both_of_two_wakes_hand_over, NULL},
         {"wakes do not hide events", wakes_do_not_hide_events, NULL},
         {"from a signal handler, errno left alone", from_signal_handler, NULL},
         {"from a signal handler during the wait", from_handler_during_wait, NULL},
