@@ -147,7 +147,7 @@ static void time_up(struct stage *stage) {
     add(stage, unix_pair().near, UNNAMED);
     note_time_up(stage, 0);
     note_time_up(stage, 1);
-    note_time_up(stage, 1500 * 1000);
+    note_time_up(stage, 1500 * NS_PER_US);
 }
 
 static void no_registration(struct stage *stage) {

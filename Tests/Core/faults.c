@@ -125,7 +125,7 @@ long __wrap_syscall(long number, ...) {
     va_list list;
     va_start(list, number);
     for (size_t i = 0; i < 6; i++)
-        words[i] = va_arg(list, long);
+        words[i] = va_arg(list, long); // NOLINT(clang-analyzer-valist.Uninitialized): it is not
     va_end(list);
     return __real_syscall(number, words[0], words[1], words[2], words[3], words[4], words[5]);
 }

@@ -23,6 +23,7 @@
 #include "sluice.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+#define NS_PER_US INT64_C(1000)
 #define NS_PER_MS INT64_C(1000000)
 
 /* How long to wait for what must come. No test that passes waits as long. */

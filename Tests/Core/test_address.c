@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -187,15 +188,15 @@ static void longest_path_of_a_socket(void) {
     char directory[] = "/tmp/sluice-test-XXXXXX";
     assert_non_null(mkdtemp(directory));
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    char path[sizeof address.sun_path + 1] = "";
-    memset(path, 'p', sizeof path - 1);
-    memcpy(path, directory, strlen(directory));
-    path[strlen(directory)] = '/';
+    char path[sizeof address.sun_path + 1];
+    int length = snprintf(path, sizeof path, "%s/", directory);
+    memset(path + length, 'p', sizeof path - 1 - (size_t)length);
+    path[sizeof path - 1] = '\0';
     memcpy(address.sun_path, path, sizeof address.sun_path);
     int fd = keep(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     int bound = bind(fd, (struct sockaddr *)&address, sizeof address);
     char text[SLUICE_ADDRESS_MAX];
-    int length = sluice_socket_local_address(fd, text, sizeof text);
+    length = sluice_socket_local_address(fd, text, sizeof text);
     unlink(path);
     rmdir(directory);
     assert_int_equal(bound, 0);

@@ -60,7 +60,7 @@ static int run_rows(void) {
     size_t count = 0;
     for (size_t s = 0; contract_sections[s]; s++)
         count += contract_sections[s]->count;
-    struct test *tests = calloc(count, sizeof *tests);
+    struct test *tests = count > 0 ? calloc(count, sizeof *tests) : NULL;
     if (!tests)
         return EXIT_FAILURE;
     size_t at = 0;

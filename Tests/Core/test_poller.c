@@ -186,7 +186,8 @@ static void refused_for_want_of_descriptors(void) {
 static void never_early(void) {
     sluice_poller *poller = make_poller();
     assert_int_equal(sluice_poller_add(poller, unix_pair().near, SLUICE_READ, 0), 0);
-    const int64_t timeouts[] = {1, 100, 999, 100 * 1000, 999999, 1500 * 1000, 3 * NS_PER_MS + 1};
+    const int64_t timeouts[] = {
+        1, 100, 999, 100 * NS_PER_US, 999999, 1500 * NS_PER_US, 3 * NS_PER_MS + 1};
     for (size_t i = 0; i < COUNT_OF(timeouts); i++) {
         int64_t began = monotonic_ns();
         assert_int_equal(wait_one(poller, timeouts[i]), 0);

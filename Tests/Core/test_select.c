@@ -133,7 +133,7 @@ static void sleeps(void) {
     sluice_fd_list without_arrays = {NULL, 0, NULL, UNTOUCHED};
     expect_sleep(NULL, 0);
     expect_sleep(NULL, 100);
-    expect_sleep(NULL, 1500 * 1000);
+    expect_sleep(NULL, 1500 * NS_PER_US);
     expect_sleep(make_list(&empty, NULL, 0), NS_PER_MS);
     assert_int_equal(empty.list.ready_count, 0);
     expect_sleep(&without_arrays, NS_PER_MS);
