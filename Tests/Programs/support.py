@@ -177,6 +177,12 @@ class Program:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def cpu_share(self):
+        """How much of a processor it uses: 1 where it spins."""
+        before = self.cpu_seconds()
+        time.sleep(0.3)
+        return (self.cpu_seconds() - before) / 0.3
+
     def peak_memory(self):
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
