@@ -6,7 +6,7 @@ would decide, too, when the next byte may be sent.
 
 import select
 
-from support import exchange
+from sockets import exchange
 
 PIECE = bytes(range(256)) * 256
 KERNEL_ROOM = 2 << 20  # more than the kernel keeps on the way there and back
@@ -23,6 +23,7 @@ class Flood:
 
     def __init__(self, client, other, most):
         self.sent = 0
+        self.exchanged = 0  # what `other` sent, and got back
         self.parted = False
         client.setblocking(False)
         try:
@@ -36,6 +37,7 @@ class Flood:
             if select.select([], [client], [], 0)[1]:
                 return True
             exchange(other, b"meanwhile")
+            self.exchanged += len(b"meanwhile")
         return False
 
     def echo(self):

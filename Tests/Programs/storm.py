@@ -1,4 +1,4 @@
-"""A storm: many clients at once, each of which sends a random amount and then leaves in its own way.
+"""A storm: many clients at once, each of which sends a random amount and leaves in its own way.
 
 How they leave (their fate):
   orderly   sends all, then half-closes, and reads to the end: every byte comes back, in order
@@ -15,7 +15,7 @@ import selectors
 import socket
 import time
 
-from support import PATIENCE, reset, socket_address
+from sockets import PATIENCE, reset, socket_address
 
 CLIENTS = 200
 NO_LIMIT = 1 << 30
@@ -148,5 +148,6 @@ class Storm:
                     client.socket.close()
                     left.remove(client)
             if time.monotonic() > end:
-                raise AssertionError(f"{len(left)} clients are not served: "
-                                     + ", ".join(f"{client.name} sent {client.sent}, received {client.received}" for client in list(left)[:5]))
+                some = ", ".join(f"{client.name} sent {client.sent}, received {client.received}"
+                                 for client in list(left)[:5])
+                raise AssertionError(f"{len(left)} clients are not served: {some}")

@@ -17,14 +17,13 @@ import time
 import unittest
 from pathlib import Path
 
+from sockets import PATIENCE, connect, read_all
+
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = (ROOT / os.environ.get("SLUICE_BIN", ".build/debug")).resolve()
 SEED = int(os.environ.get("SLUICE_SEED") or random.SystemRandom().randrange(1 << 32))
 BACKENDS = ("select", "poll", "epoll")
-PATIENCE = 10  # seconds until a condition that does not come true is a failure
 LONGEST_TEST = 40  # seconds
-
-numbers = itertools.count()
 
 # What the tests start chooses its backend by flag, unless a test says otherwise.
 os.environ.pop("SLUICE_BACKEND", None)
@@ -148,10 +147,12 @@ class Program:
         self.process.wait()
         with self.output_file, self.error_file:
             if error is not None:
-                error.add_note(f"{self.command} ended with {ended} and said: {self.errors()[-600:]}")
+                said = self.errors()[-600:]
+                error.add_note(f"{self.command} ended with {ended} and said: {said}")
                 error.add_note(f"its last output: {self.output()[-300:]}")
             elif ended is not None and ended < 0:
-                raise AssertionError(f"{self.command} was killed by signal {-ended}: {self.errors()}")
+                raise AssertionError(
+                    f"{self.command} was killed by signal {-ended}: {self.errors()}")
 
     def output(self):
         return read_file(self.output_file).decode()
@@ -173,6 +174,10 @@ class Program:
                 pass
         return found
 
+    def sockets(self):
+        return sorted(number for number, kind in self.descriptors().items()
+                      if kind.startswith("socket:"))
+
     def cpu_seconds(self):
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -189,13 +194,21 @@ class Program:
 
 
 class Server(Program):
-    """A server at a free port, or where `address` says; `address` is then where it listens."""
+    """A server at a free port, or where `address` says; `address` is then where it listens.
+
+    One whose output we do not see cannot tell; `address` is then taken as it is, once it listens.
+    """
 
     def __init__(self, name, *arguments, address="127.0.0.1:0", **options):
         where = ["serve", "--listen"] if name == "sluice-echo" else ["--address"]
         super().__init__(name, *where, address, *arguments, **options)
+        self.address = address
+        self.says_where = "--quiet" not in arguments and "stdout" not in options
 
     def started(self):
+        if not self.says_where:
+            wait_until(self.listens, "the server listens")
+            return
         line = wait_until(self.first_line, "the server says where it listens")
         self.address = re.match(r"listening on:? (\S+)", line)[1]
 
@@ -205,29 +218,44 @@ class Server(Program):
         line, end, _ = self.output().partition("\n")
         return line if end else None
 
+    def listens(self):
+        try:
+            self.connect().close()
+        except ConnectionRefusedError:
+            return False
+        return True
+
     def connect(self):
         return connect(self.address)
 
-    def warm_up(self):
-        """Lets it serve once, after which it has all the descriptors that it holds for itself."""
-        with self.connect() as client:
-            exchange(client, b"warm")
-        return wait_until(self.descriptors_at_rest, "the first client is let go")
+    def send_signal(self, number):
+        self.process.send_signal(number)
 
-    def descriptors_at_rest(self):
-        """How many files and sockets it holds, if the listener is the only socket.
+    def summary(self):
+        """Waits for the end of sluice-echo: what it says it served.
+
+        Connections, bytes, connections that were lost, and bytes that were not sent.
+        """
+        code = self.wait()
+        last = self.output().splitlines()[-1]
+        found = re.fullmatch(r"served (\d+) connections and (\d+) bytes;"
+                             r" (\d+) connections lost with (\d+) bytes not sent", last)
+        if code != 0 or not found:
+            raise AssertionError(f"exit {code}, and at the end: {last}")
+        return tuple(map(int, found.groups()))
+
+    def interrupt(self, number=signal.SIGINT):
+        self.send_signal(number)
+        return self.summary()
+
+    def wait_for_rest(self):
+        """Waits until all clients are let go: no socket is left but the listener.
 
         Pollers and the like are not counted one by one, since the article's servers make a poller
-        for each turn; but a heap of them is a leak.
+        for each turn; but a heap of them would be a leak.
         """
-        kinds = list(self.descriptors().values())
-        own = [kind for kind in kinds if kind.startswith("anon_inode:")]
-        sockets = [kind for kind in kinds if kind.startswith("socket:")]
-        return len(kinds) - len(own) if len(sockets) == 1 and len(own) < 10 else None
-
-    def wait_for_descriptors(self, count):
-        wait_until(lambda: self.descriptors_at_rest() == count,
-                   f"from {len(self.descriptors())} descriptors back to {count}")
+        wait_until(lambda: len(self.sockets()) == 1 and len(self.descriptors()) < 20,
+                   f"from {len(self.descriptors())} descriptors back to those of the start")
 
     def limit_descriptors(self, room):
         """Leaves it room for so many more."""
@@ -239,87 +267,3 @@ class Server(Program):
 
 def read_file(file):
     return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0)
-
-
-def socket_address(text):
-    """The family and the address, as Python has them, of an address as the programs have it."""
-    if text.startswith("unix:"):
-        path = text.removeprefix("unix:")
-        return socket.AF_UNIX, "\0" + path[1:] if path.startswith("@") else path
-    host, _, port = text.rpartition(":")
-    if host.startswith("["):
-        return socket.AF_INET6, (host[1:-1], int(port))
-    return socket.AF_INET, (host, int(port))
-
-
-def connect(text):
-    family, address = socket_address(text)
-    client = socket.socket(family)
-    client.settimeout(PATIENCE)
-    try:
-        client.connect(address)
-    except BaseException:
-        client.close()
-        raise
-    return client
-
-
-def listen():
-    """A listening socket of ours, and its address as text."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.settimeout(PATIENCE)
-    return listener, "127.0.0.1:%d" % listener.getsockname()[1]
-
-
-def accept(listener):
-    connection, _ = listener.accept()
-    connection.settimeout(PATIENCE)
-    return connection
-
-
-def unix_address():
-    """An abstract name that nobody else has."""
-    return f"unix:@sluice-test-{os.getpid()}-{next(numbers)}"
-
-
-def refused_address():
-    """An address where nobody listens."""
-    listener, address = listen()
-    listener.close()
-    return address
-
-
-def read_exactly(client, count):
-    data = bytearray()
-    while len(data) < count and (piece := client.recv(count - len(data))):
-        data += piece
-    return bytes(data)
-
-
-def read_all(client):
-    data = bytearray()
-    while piece := client.recv(1 << 16):
-        data += piece
-    return bytes(data)
-
-
-def exchange(client, data):
-    """Sends a little, and waits until it is back."""
-    client.sendall(data)
-    back = read_exactly(client, len(data))
-    if back != data:
-        raise AssertionError(f"sent {data!r}, and {back!r} came back")
-
-
-def wait_for_parting(client):
-    """Waits until the other side has gone. It may have left something of ours unread: an RST."""
-    try:
-        return read_all(client)
-    except ConnectionResetError:
-        return b""
-
-
-def reset(client):
-    """Closes with an RST instead of a FIN."""
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    client.close()

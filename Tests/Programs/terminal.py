@@ -6,7 +6,8 @@ import select
 import termios
 import time
 
-from support import PATIENCE, Program
+from sockets import PATIENCE
+from support import Program
 
 END_OF_INPUT = b"\x04"
 

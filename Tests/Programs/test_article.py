@@ -6,9 +6,11 @@ import socket
 import subprocess
 
 from flood import KERNEL_ROOM, Flood
+from sockets import (
+    PATIENCE, connect, exchange, listen, read_all, read_exactly, reset, unix_address,
+    wait_for_parting)
 from storm import NO_LIMIT, Storm
-from support import (BACKENDS, PATIENCE, ProgramTest, Server, connect, exchange, listen, over,
-                     program, read_all, read_exactly, reset, run, unix_address, wait_for_parting)
+from support import BACKENDS, ProgramTest, Server, over, program, run
 
 SERVERS = ("article-first-server", "article-queued-server", "article-complete-server")
 PROGRAMS = (*SERVERS, "article-client")
@@ -19,7 +21,7 @@ class EveryServer(ProgramTest):
     @over(server=SERVERS, backend=BACKENDS)
     def test_survives_a_storm(self, server, backend):
         with Server(server, "--backend", backend) as running:
-            before = running.warm_up()
+            self.assertEqual(len(running.sockets()), 1)
             Storm(
                 running.address, self.random,
                 urgent="parts" if server == "article-complete-server" else None,
@@ -27,19 +29,19 @@ class EveryServer(ProgramTest):
                 most_outstanding=(32 << 10) if server == "article-first-server" else NO_LIMIT,
             ).run()
             self.assert_echoes(running)
-            running.wait_for_descriptors(before)
+            running.wait_for_rest()
 
     @over(server=SERVERS, backend=BACKENDS)
     def test_serves_a_descriptor_number_that_is_reused_at_once(self, server, backend):
         with Server(server, "--backend", backend) as running:
-            before = running.warm_up()
+            self.assertEqual(len(running.sockets()), 1)
             for number in range(100):
                 with running.connect() as client:
                     exchange(client, b"%d" % number)
                     client.sendall(b"and not read")
                     if number % 2:
                         reset(client)
-            running.wait_for_descriptors(before)
+            running.wait_for_rest()
 
     @over(server=SERVERS, backend=BACKENDS)
     def test_prints_the_lists_of_each_turn(self, server, backend):
@@ -85,7 +87,8 @@ class EveryServer(ProgramTest):
 class FirstServer(ProgramTest):
     @over(backend=BACKENDS)
     def test_lets_go_of_a_client_that_does_not_read_and_serves_the_others(self, backend):
-        with Server("article-first-server", "--backend", backend, address=unix_address()) as server, \
+        with Server("article-first-server", "--backend", backend,
+                    address=unix_address()) as server, \
                 server.connect() as other, server.connect() as client:
             exchange(other, b"hello")
             flood = Flood(client, other, most=QUEUE_LIMIT + KERNEL_ROOM)
@@ -108,7 +111,8 @@ class QueuedServer(ProgramTest):
 class CompleteServer(ProgramTest):
     @over(backend=BACKENDS)
     def test_does_not_read_from_a_client_that_does_not_read(self, backend):
-        with Server("article-complete-server", "--backend", backend, address=unix_address()) as server, \
+        with Server("article-complete-server", "--backend", backend,
+                    address=unix_address()) as server, \
                 server.connect() as other, server.connect() as client:
             exchange(other, b"hello")
             memory = server.peak_memory()
@@ -128,12 +132,12 @@ class CompleteServer(ProgramTest):
         with Server("article-complete-server", "--backend", backend) as server, \
                 server.connect() as first:
             exchange(first, b"hello")
-            server.process.send_signal(signal.SIGSTOP)  # for all of this to come in one turn
+            server.send_signal(signal.SIGSTOP)  # for all of this to come in one turn
             first.send(b"data, and an urgent byte")
             first.send(b"!", socket.MSG_OOB)
             with server.connect() as second:
                 second.send(b"!", socket.MSG_OOB)
-                server.process.send_signal(signal.SIGCONT)
+                server.send_signal(signal.SIGCONT)
                 wait_for_parting(first)
                 self.assertEqual(wait_for_parting(second), b"")
 

@@ -1,10 +1,9 @@
 """The article's client: Examples/article/client."""
 
-import socket
 import subprocess
 
-from support import (BACKENDS, ProgramTest, Server, accept, exchange, listen, over, program, read_all,
-                     read_exactly, refused_address, reset, run)
+from sockets import accept, listen, read_all, read_exactly, refused_address, reset
+from support import BACKENDS, ProgramTest, Server, over, program, run
 from terminal import END_OF_INPUT, AtTerminal
 
 PROMPT = b">>:"
@@ -81,7 +80,7 @@ class Client(ProgramTest):
         self.assertRegex(client.errors(), r"\AError: .*reset.*\n\Z")
 
     @over(backend=BACKENDS)
-    def test_says_so_in_one_line_when_the_terminal_vanishes(self, backend):
+    def test_says_so_in_one_line_when_the_reader_of_its_output_has_gone(self, backend):
         listener, address = listen()
         with listener, subprocess.Popen(
                 program("article-client", "--address", address, "--backend", backend),

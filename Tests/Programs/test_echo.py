@@ -1,15 +1,13 @@
 """sluice-echo client: what it sends, prints and compares, and how it fails."""
 
-import itertools
 import os
 import socket
 import subprocess
 import tempfile
 import unittest
 
-from support import (BACKENDS, PATIENCE, Program, ProgramTest, Server, accept, exchange, listen, over,
-                     program, read_all, read_exactly, refused_address, reset, run, unix_address,
-                     wait_until)
+from sockets import accept, listen, read_all, read_exactly, refused_address, reset, unix_address
+from support import BACKENDS, Program, ProgramTest, Server, over, run, wait_until
 from terminal import END_OF_INPUT, AtTerminal
 
 SIZES = (0, 1, 4095, 4096, 4097, 1 << 16, 3 << 20)
