@@ -26,6 +26,8 @@ struct EchoClient: ~Copyable {
     private var returned = 0
     private var inputHasEnded = false
     private var serverHasEnded = false
+    /// Why nothing more can be sent to the server, or received from it.
+    private var failure: SluiceError?
 
     init(connectingTo address: String, backend: Backend?, prompts: Bool) throws {
         var poller = try Poller(backend)
@@ -67,17 +69,20 @@ struct EchoClient: ~Copyable {
         }
         try server.close()
         guard inputHasEnded && expected.isEmpty else {
-            throw lost("the server closed the connection")
+            let why = failure.map { "\($0)" } ?? "the server closed the connection"
+            throw ClientFailure(
+                "\(why); \(returned) bytes came back and \(expected.count) did not")
         }
     }
 
     private mutating func waitForWhatIsNeeded() throws(SluiceError) {
-        let reads = !inputHasEnded && !serverHasEnded && expected.count < Self.limit
+        let sends = !serverHasEnded && failure == nil
+        let reads = sends && !inputHasEnded && expected.count < Self.limit
         try poller.modify(input, interest: reads ? .read : [])
         try poller.modify(screen, interest: unprinted.isEmpty ? [] : .write)
         var exchange: Interest = []
         if !serverHasEnded && unprinted.count < Self.limit { exchange.insert(.read) }
-        if !serverHasEnded && sent < expected.count { exchange.insert(.write) }
+        if sends && sent < expected.count { exchange.insert(.write) }
         try poller.modify(server, interest: exchange)
         try poller.wait()
     }
@@ -85,24 +90,30 @@ struct EchoClient: ~Copyable {
     private mutating func readInput() throws {
         if try expected.receive(from: input, through: &buffer) == .endOfStream {
             inputHasEnded = true
-            try finishSendingIfDone()
+            finishSendingIfDone()
         }
     }
 
+    /// A connection that fails ends nothing yet: what has come back before is still to be read,
+    /// and to be printed.
     private mutating func exchange(_ readiness: Readiness) throws {
+        if readiness.contains(.write) { send() }
+        guard readiness.contains(.read) else { return }
         do {
-            if readiness.contains(.write) {
-                sent += try expected.send(to: server, skipping: sent)
-                try finishSendingIfDone()
-            }
-            if readiness.contains(.read) { try receive() }
+            try receive()
         } catch let error as SluiceError {
-            throw lost("\(error)")
+            failure = failure ?? error
+            serverHasEnded = true
         }
     }
 
-    private func lost(_ why: String) -> ClientFailure {
-        ClientFailure("\(why); \(returned) bytes came back and \(expected.count) did not")
+    private mutating func send() {
+        do {
+            sent += try expected.send(to: server, skipping: sent)
+        } catch {
+            failure = error
+        }
+        finishSendingIfDone()
     }
 
     private mutating func receive() throws {
@@ -127,8 +138,13 @@ struct EchoClient: ~Copyable {
     }
 
     /// The half-close: the server sees the end of what we send, and we still see its answer.
-    private func finishSendingIfDone() throws(SluiceError) {
-        if inputHasEnded && sent == expected.count { try server.finishSending() }
+    private mutating func finishSendingIfDone() {
+        guard failure != nil || (inputHasEnded && sent == expected.count) else { return }
+        do {
+            try server.finishSending()
+        } catch {
+            failure = failure ?? error
+        }
     }
 
     private mutating func print() throws {

@@ -18,6 +18,8 @@ struct EchoServer: ~Copyable {
         var peerHasFinished = false
         /// Urgent bytes stand outside the stream. One is noted, and no longer waited for.
         var watchesPriority = true
+        /// At a stop, everything is sent and the end of it, and what comes is thrown away.
+        var isParting = false
     }
 
     private struct Served {
@@ -47,10 +49,12 @@ struct EchoServer: ~Copyable {
             throw StartFailure(error)
         }
         try poller.add(listener, interest: .read)
-        output.line("listening on \(try listener.localAddress()) with \(poller.backend)")
+        let place = try listener.localAddress()
+        // Before anybody is told that we are there: who knows may send a signal.
+        self.interrupts = Interrupts(waking: poller.waker)
+        output.line("listening on \(place) with \(poller.backend)")
         self.listener = listener
         self.output = output
-        self.interrupts = Interrupts(waking: poller.waker)
         self.poller = poller
     }
 
@@ -71,7 +75,11 @@ struct EchoServer: ~Copyable {
         while let event = poller.next() { events.append(event) }
         if output.trace { show(events) }
         for event in events {
-            if event.descriptor == listener { try accept() } else { serve(event) }
+            if event.descriptor == listener {
+                try accept()
+            } else {
+                serve(event.descriptor, event.readiness)
+            }
         }
     }
 
@@ -92,17 +100,18 @@ struct EchoServer: ~Copyable {
         }
     }
 
-    private mutating func serve(_ event: Poller.Event) {
-        let descriptor = event.descriptor
+    private mutating func serve(_ descriptor: FileDescriptor, _ readiness: Readiness) {
         guard var connection = connections.removeValue(forKey: descriptor) else { return }
         do {
-            if event.readiness.contains(.priority) { connection.watchesPriority = false }
-            if event.readiness.contains(.write) {
+            if readiness.contains(.priority) { connection.watchesPriority = false }
+            if readiness.contains(.write) {
                 let sent = try connection.queue.send(to: descriptor)
                 connection.queue.removeFirst(sent)
                 served.bytes += sent
             }
-            if event.readiness.contains(.read) { try receive(from: descriptor, into: &connection) }
+            if readiness.contains(.read) && !isStopping {
+                try receive(from: descriptor, into: &connection)
+            }
             if try !keep(descriptor, &connection) { try close(descriptor) }
         } catch {
             output.line("lost \(descriptor.rawValue): \(error)")
@@ -117,12 +126,16 @@ struct EchoServer: ~Copyable {
     ) throws(SluiceError) {
         switch try descriptor.receive(into: &buffer) {
         case .bytes(let count):
-            // Nothing waits before it: it may go out at once.
-            let sent = connection.queue.isEmpty ? try descriptor.send(buffer.bytes) : 0
-            served.bytes += sent
-            if sent < count {
-                connection.queue.append(copying: buffer.bytes.extracting(sent...))
+            var sent = 0
+            // What is not sent is queued; also where the send fails, to be counted as lost.
+            defer {
+                if sent < count {
+                    connection.queue.append(copying: buffer.bytes.extracting(sent...))
+                }
             }
+            // Nothing waits before it: it may go out at once.
+            if connection.queue.isEmpty { sent = try descriptor.send(buffer.bytes) }
+            served.bytes += sent
         case .endOfStream:
             connection.peerHasFinished = true
         case .wouldBlock:
@@ -135,9 +148,13 @@ struct EchoServer: ~Copyable {
         _ descriptor: FileDescriptor, _ connection: inout Connection
     ) throws(SluiceError) -> Bool {
         let reads = !connection.peerHasFinished && !isStopping
-        if !reads && connection.queue.isEmpty { return false }
+        if !reads && connection.queue.isEmpty {
+            guard try part(from: descriptor, &connection) else { return false }
+        }
         var interest: Interest = []
-        if reads && connection.queue.count < Self.highMark { interest.insert(.read) }
+        if reads && connection.queue.count < Self.highMark || connection.isParting {
+            interest.insert(.read)
+        }
         if !connection.queue.isEmpty { interest.insert(.write) }
         if reads && connection.watchesPriority { interest.insert(.priority) }
         if interest != connection.interest {
@@ -146,6 +163,24 @@ struct EchoServer: ~Copyable {
         }
         connections[descriptor] = connection
         return true
+    }
+
+    /// Everything is sent. False when the connection can be closed.
+    ///
+    /// A close while bytes are unread is a reset, which takes away what the kernel has still to
+    /// deliver. So where there are some, they are thrown away until the peer has seen our end.
+    private mutating func part(
+        from descriptor: FileDescriptor, _ connection: inout Connection
+    ) throws(SluiceError) -> Bool {
+        if connection.peerHasFinished { return false }
+        switch try descriptor.receive(into: &buffer) {
+        case .endOfStream: return false
+        case .wouldBlock: return connection.isParting
+        case .bytes:
+            if !connection.isParting { try descriptor.finishSending() }
+            connection.isParting = true
+            return true
+        }
     }
 
     private mutating func close(_ descriptor: FileDescriptor) throws {
@@ -162,10 +197,7 @@ struct EchoServer: ~Copyable {
         isStopping = true
         try poller.remove(listener)
         try listener.close()
-        for (descriptor, var connection) in connections {
-            connections[descriptor] = nil
-            if try !keep(descriptor, &connection) { try close(descriptor) }
-        }
+        for descriptor in Array(connections.keys) { serve(descriptor, []) }
     }
 
     private mutating func finish() {

@@ -15,13 +15,17 @@ final class Interrupts: Sendable {
             signal(number, SIG_IGN)
             return DispatchSource.makeSignalSource(signal: number)
         }
+        let watched = DispatchSemaphore(value: 0)
         for source in unsafe sources {
+            source.setRegistrationHandler { watched.signal() }
             source.setEventHandler { [weak self] in
                 self?.seen.add(1, ordering: .sequentiallyConsistent)
                 waker.wake()
             }
             source.activate()
         }
+        // Until then a signal would go unseen.
+        for _ in unsafe sources { watched.wait() }
     }
 
     /// How many there have been.

@@ -21,22 +21,28 @@ var inputs = [server, keyboard]
 var queue: [UInt8] = []
 var buffer = ReceiveBuffer(capacity: 1024)
 
-prompt()
-while inputs.contains(server) {
-    let ready = try select(
-        over: options.backend,
-        // What was typed last goes out before more is asked for.
-        reading: queue.isEmpty ? inputs : [server],
-        writing: queue.isEmpty ? [] : [server])
-    for r in ready.readable {
-        if r == keyboard { try readKeyboard() } else { try readServer() }
+var promptIsDue = true
+
+orExit {
+    while inputs.contains(server) {
+        let ready = try select(
+            over: options.backend,
+            // What was typed last goes out before more is asked for.
+            reading: queue.isEmpty ? inputs : [server],
+            writing: queue.isEmpty ? [] : [server],
+            timeout: promptIsDue ? .zero : nil)
+        // An answer may be longer than the buffer: only when there is no more of it.
+        if promptIsDue && !ready.readable.contains(server) { prompt() }
+        for r in ready.readable {
+            if r == keyboard { try readKeyboard() } else { try readServer() }
+        }
+        if ready.writable == [server] {
+            queue.removeFirst(try server.send(queue))
+            finishIfDone()
+        }
     }
-    if ready.writable == [server] {
-        queue.removeFirst(try server.send(queue))
-        finishIfDone()
-    }
+    try server.close()
 }
-try server.close()
 
 func connect() throws -> FileDescriptor {
     let server = try FileDescriptor.connect(to: options.address)
@@ -61,7 +67,7 @@ func readServer() throws {
         var answer: [UInt8] = []
         answer.append(copying: buffer.bytes)
         try screen.writeAll(answer)
-        prompt()
+        promptIsDue = true
     case .wouldBlock: break
     case .endOfStream: inputs.removeAll { $0 == server }
     }
@@ -74,5 +80,6 @@ func finishIfDone() {
 }
 
 func prompt() {
+    promptIsDue = false
     if inputs.contains(keyboard) { _ = try? screen.writeAll(">>:".utf8) }
 }

@@ -40,15 +40,17 @@ while true {
     show("readable", ready.readable)
     show("writable", ready.writable)
     show("exceptional", ready.exceptional)
-    // First, so that the other two loops pass over those that are closed here.
+    // First, so that the other two loops pass over those that are closed here: each number may soon
+    // be a newcomer's, about whom select was not asked yet. To read from one would be to pass over
+    // an urgent byte that the third list has not shown.
     for e in ready.exceptional { close(e) }
-    // The three lists were made before this turn closed and accepted anybody. One that is closed
-    // has no queue any more; a number that was closed and given to a newcomer finds nothing to
-    // read or an empty queue, which does no harm.
-    for r in ready.readable {
-        if r == server { acceptOne() } else if queues[r] != nil { attempt(r, read) }
+    for r in ready.readable where !ready.exceptional.contains(r) {
+        if r == server { acceptOne() } else { attempt(r, read) }
     }
-    for w in ready.writable where queues[w] != nil { attempt(w, write) }
+    // One that the loop above has closed has no queue any more.
+    for w in ready.writable where queues[w] != nil && !ready.exceptional.contains(w) {
+        attempt(w, write)
+    }
 }
 
 func acceptOne() {

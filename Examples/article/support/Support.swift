@@ -2,6 +2,7 @@
 // the lists, and asking poll or epoll the question that select answers.
 
 public import ArgumentParser
+private import Glibc
 public import Sluice
 public import SystemPackage
 
@@ -22,6 +23,12 @@ public struct Options: ParsableCommand {
 
     /// The defaults.
     public init() {}
+
+    /// Called once they are parsed. From here on a reader of our output who has gone makes a write
+    /// fail, and is no reason to be killed.
+    public func validate() {
+        signal(SIGPIPE, SIG_IGN)
+    }
 
     @Sendable
     private static func backend(named name: String) throws -> Backend {
