@@ -44,7 +44,7 @@ static int make_room(sluice_poller *poller, int fd) {
         words *= 2;
     if (words == state->words)
         return 0;
-    size_t block_words = 2 * SET_COUNT * words;
+    size_t block_words = (size_t)2 * SET_COUNT * words;
     fdset_word *block = sluice_resize(&poller->allocator, NULL, block_words, sizeof *block);
     if (!block)
         return SLUICE_ENOMEM;
