@@ -32,6 +32,8 @@ static const struct error_text texts[] = {
     {SLUICE_ENULL, "SLUICE_ENULL", "NULL where a pointer is needed"},
     {SLUICE_EADDRESS, "SLUICE_EADDRESS",
      "not a numeric address; write 127.0.0.1:9999, [::1]:9999, unix:/path or unix:@name"},
+    {SLUICE_EFULL, "SLUICE_EFULL",
+     "over the limit, and nothing was taken; wait until there is room, or raise the limit"},
 };
 
 static const struct error_text *find(int code) {

@@ -17,6 +17,7 @@ static const struct code_name own[] = {
     {SLUICE_EBACKEND, "SLUICE_EBACKEND"}, {SLUICE_EINTEREST, "SLUICE_EINTEREST"},
     {SLUICE_ETIMEOUT, "SLUICE_ETIMEOUT"}, {SLUICE_ECAPACITY, "SLUICE_ECAPACITY"},
     {SLUICE_ENULL, "SLUICE_ENULL"},       {SLUICE_EADDRESS, "SLUICE_EADDRESS"},
+    {SLUICE_EFULL, "SLUICE_EFULL"},
 };
 
 static const struct code_name kernels[] = {
@@ -40,7 +41,7 @@ static void no_code_is_missing(void) {
     size_t count = 0;
     while (strcmp(sluice_error_name(-10001 - (int)count), "UNKNOWN") != 0)
         count++;
-    assert_int_equal(count, 7);
+    assert_int_equal(count, 8);
     assert_int_equal(own[COUNT_OF(own) - 1].code, -10000 - (int)count);
 }
 
@@ -60,7 +61,7 @@ static void no_error(void) {
 }
 
 static void unknown(void) {
-    const int codes[] = {-4095, -10000, -10008, -99999, INT_MIN + 1, INT_MIN};
+    const int codes[] = {-4095, -10000, -10999, -99999, INT_MIN + 1, INT_MIN};
     for (size_t i = 0; i < COUNT_OF(codes); i++) {
         assert_string_equal(sluice_error_name(codes[i]), "UNKNOWN");
         assert_string_equal(sluice_error_message(codes[i]), "an unknown error code");

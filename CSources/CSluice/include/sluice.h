@@ -1,6 +1,7 @@
 /* sluice.h - I/O multiplexing: which descriptors are ready, asked of select, poll or epoll.
  *
- * Read from the top: errors, readiness flags, the poller, select in one call, sockets.
+ * Read from the top: errors, readiness flags, the poller, select in one call, the byte queue,
+ * sockets.
  *
  * Every call returns 0 or a count, or a negative code from `enum sluice_error`. A code that the
  * kernel gave is its errno, negated. Nothing is printed, nothing aborts, SIGPIPE is never raised,
@@ -41,7 +42,8 @@ enum sluice_error {
     SLUICE_ETIMEOUT = -10004,  /* a negative timeout */
     SLUICE_ECAPACITY = -10005, /* a capacity or count that is too small */
     SLUICE_ENULL = -10006,     /* NULL where something is needed */
-    SLUICE_EADDRESS = -10007   /* a text that is no numeric address */
+    SLUICE_EADDRESS = -10007,  /* a text that is no numeric address */
+    SLUICE_EFULL = -10008      /* over the limit; nothing was taken */
 };
 
 /* The code's name, such as "SLUICE_ENOTSUP" or "ECONNREFUSED", or "OK" for a count.
@@ -177,6 +179,73 @@ typedef struct sluice_fd_list {
  * Source: select(2). */
 SLUICE_API int sluice_select(sluice_fd_list *reading, sluice_fd_list *writing,
                              sluice_fd_list *excepting, int64_t timeout_ns);
+
+/* ---- The byte queue ------------------------------------------------------------------------- */
+
+/* Bytes in order, for what a program gathers, holds back or passes on: appended at the end, read
+ * where they lie, taken from the beginning, and moved from queue to queue without a copy. They lie
+ * in chunks of 4 KiB. One thread at a time may use a queue, and for a move both. Below, n is the
+ * number of chunks that a call fills, shows or takes. */
+typedef struct sluice_queue sluice_queue;
+
+/* A piece of bytes. Laid out as struct iovec, so that an array of them can be cast for writev(2) or
+ * sendmsg(2). */
+typedef struct sluice_slice {
+    const void *bytes;
+    size_t length;
+} sluice_slice;
+
+/* The most bytes in one piece that can be asked of sluice_queue_reserve. */
+#define SLUICE_QUEUE_RESERVE_MAX 4096
+
+/* Makes an empty queue. `limit` is the most memory, in bytes, that its chunks may take, in whole
+ * chunks and one at least; 0 sets no limit. A queue keeps up to 64 KiB of its chunks for reuse
+ * within that limit, and has none before it is used. *queue is the caller's, to end with
+ * sluice_queue_destroy; on failure it is NULL. Errors: SLUICE_ENULL, SLUICE_ENOMEM. */
+SLUICE_API int sluice_queue_init(sluice_queue **queue, size_t limit);
+
+/* Frees the queue and the bytes in it. NULL is let pass. O(n). */
+SLUICE_API void sluice_queue_destroy(sluice_queue *queue);
+
+/* Copies `length` bytes behind those in the queue, all or none. O(length), an allocation for each
+ * chunk at most. `bytes` may be NULL where `length` is 0, and may lie in the same queue.
+ * Errors: SLUICE_EFULL (the limit has no room for all of them: consume first), SLUICE_ENOMEM,
+ * SLUICE_ENULL. */
+SLUICE_API int sluice_queue_append(sluice_queue *queue, const void *bytes, size_t length);
+
+/* Room behind the bytes in the queue, in one piece, for the caller to write into: `at_least` bytes,
+ * 1 to SLUICE_QUEUE_RESERVE_MAX, or more. *room says how many, at *bytes. They are no part of the
+ * queue until they are committed, and stay valid until the next call that changes the queue. On
+ * failure *bytes is NULL and *room 0. O(1).
+ * Errors: SLUICE_ECAPACITY, SLUICE_EFULL, SLUICE_ENOMEM, SLUICE_ENULL. */
+SLUICE_API int sluice_queue_reserve(sluice_queue *queue, size_t at_least, void **bytes,
+                                    size_t *room);
+
+/* Appends the first `length` bytes of what was reserved, 0 to give it up. Ends the reservation.
+ * O(1). Errors: SLUICE_ECAPACITY (more than was reserved, or another call has ended the
+ * reservation; nothing is appended, and one that stands goes on), SLUICE_ENULL. */
+SLUICE_API int sluice_queue_commit(sluice_queue *queue, size_t length);
+
+/* Points up to `count` slices to the bytes of the queue, from the first on, and returns how many:
+ * 0 for an empty queue, and never an empty slice. The bytes stay the queue's, and where they are
+ * until they are consumed or moved, or the queue is destroyed. O(n), no allocation.
+ * Errors: SLUICE_ECAPACITY (count under 1), SLUICE_ENULL. */
+SLUICE_API int sluice_queue_peek(const sluice_queue *queue, sluice_slice *slices, int count);
+
+/* Takes the first `length` bytes from the queue. O(n).
+ * Errors: SLUICE_ECAPACITY (more than there are; none is taken), SLUICE_ENULL. */
+SLUICE_API int sluice_queue_consume(sluice_queue *queue, size_t length);
+
+/* Moves the first `most` bytes of `from`, or all where it has no more (SIZE_MAX: all), behind those
+ * of `to`, and returns how many; a queue moved to itself stays as it is, for 0. Whole chunks change
+ * hands; copied are at most the bytes of a part of one chunk, and those of one that fit behind the
+ * last byte of `to`. Everything in O(1), a part in O(n). The limit of `to` holds for what it gets,
+ * and a chunk counts whole.
+ * Errors, and nothing has moved: SLUICE_EFULL, SLUICE_ENOMEM (a part of a chunk), SLUICE_ENULL. */
+SLUICE_API ptrdiff_t sluice_queue_move(sluice_queue *to, sluice_queue *from, size_t most);
+
+/* How many bytes are in the queue; 0 for NULL. O(1). */
+SLUICE_API size_t sluice_queue_length(const sluice_queue *queue);
 
 /* ---- Sockets -------------------------------------------------------------------------------- */
 
