@@ -24,7 +24,7 @@ CFLAGS_ALL = -std=c11 $(WARNINGS) $(OPTIMIZE) $(SANITIZE) -fPIC -fvisibility=hid
 	-ffunction-sections -fdata-sections -ICSources/CSluice/include $(CFLAGS)
 
 CORE_DIR := CSources/CSluice
-CORE := $(wildcard $(CORE_DIR)/*.c $(CORE_DIR)/pollers/*.c)
+CORE := $(wildcard $(CORE_DIR)/*.c $(CORE_DIR)/pollers/*.c $(CORE_DIR)/engines/*.c)
 CORE_OBJECTS := $(CORE:%.c=$(BUILD)/%.o)
 # ---- The C library ------------------------------------------------------------------------------
 
@@ -93,7 +93,7 @@ build: deps-swift ## the Swift module and its programs, for debugging
 
 .PHONY: test-swift
 test-swift: deps-swift ## the tests of the Swift module, and what must not compile
-	swift test
+	swift test --disable-xctest
 	@Tests/run-compile-failures .build
 
 .PHONY: test-programs
@@ -145,14 +145,14 @@ format: deps-lint ## the formatting that lint asks for
 .PHONY: asan ubsan tsan
 asan: deps-swift ## the tests under AddressSanitizer, leaks included
 	$(MAKE) test-c BUILD=build/asan SANITIZE=-fsanitize=address
-	swift test --sanitize=address --scratch-path .build-asan
+	swift test --disable-xctest --sanitize=address --scratch-path .build-asan
 
 ubsan: ## the tests of the core under UndefinedBehaviorSanitizer
 	$(MAKE) test-c BUILD=build/ubsan SANITIZE='-fsanitize=undefined -fno-sanitize-recover=all'
 
 tsan: deps-swift ## the tests under ThreadSanitizer
 	$(MAKE) test-c BUILD=build/tsan SANITIZE=-fsanitize=thread
-	swift test --sanitize=thread --scratch-path .build-tsan
+	swift test --disable-xctest --sanitize=thread --scratch-path .build-tsan
 
 # The Swift toolchain brings a clang; a second compiler finds what the first lets pass.
 .PHONY: test-clang
