@@ -34,6 +34,13 @@ static const struct error_text texts[] = {
      "not a numeric address; write 127.0.0.1:9999, [::1]:9999, unix:/path or unix:@name"},
     {SLUICE_EFULL, "SLUICE_EFULL",
      "over the limit, and nothing was taken; wait until there is room, or raise the limit"},
+    {SLUICE_ESTALE, "SLUICE_ESTALE", "this handle has ended; forget its id"},
+    {SLUICE_EKIND, "SLUICE_EKIND", "this handle is of another kind; ask sluice_kind_of"},
+    {SLUICE_ETHREAD, "SLUICE_ETHREAD",
+     "called from another thread than the loop's; use sluice_post to reach it"},
+    {SLUICE_ESTATE, "SLUICE_ESTATE", "not possible now; see what the call asks for"},
+    {SLUICE_EOPTION, "SLUICE_EOPTION",
+     "an option out of its range; set size, and marks in the order low, high, hard"},
 };
 
 static const struct error_text *find(int code) {

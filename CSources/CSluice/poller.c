@@ -249,6 +249,29 @@ const char *sluice_poller_backend_name(const sluice_poller *poller) {
     return poller ? poller->backend->name : NULL;
 }
 
+int sluice_poller_backend_fd(const sluice_poller *poller) {
+    return poller->backend->backend_fd ? poller->backend->backend_fd(poller) : SLUICE_ENOTSUP;
+}
+
+int sluice_poller_after_fork(sluice_poller *poller) {
+    if (poller->backend->after_fork) {
+        int code = poller->backend->after_fork(poller);
+        if (code < 0)
+            return code;
+    }
+    int shared = poller->wake_fd;
+    poller->wake_fd = -1;
+    int code = watch_wake(poller);
+    if (code < 0) {
+        poller->wake_fd = shared;
+        return code;
+    }
+    atomic_store(&poller->wake_posted, false);
+    sluice_poller_remove(poller, shared);
+    close(shared);
+    return 0;
+}
+
 const char *sluice_backend_name(size_t index) {
     for (size_t i = 0; i <= index; i++)
         if (!sluice_poller_backends[i])

@@ -65,6 +65,13 @@ struct sluice_poller_backend {
      * whenever there is nothing to report after all; or -errno with nothing consumed, -EINTR
      * included. After an event of a one-shot registration it is silent until the next set. */
     int (*wait)(sluice_poller *poller, sluice_ready *events, int capacity, int64_t timeout_ns);
+
+    /* The descriptor that is readable while something is ready; NULL where the backend has none. */
+    int (*backend_fd)(const sluice_poller *poller);
+
+    /* In the child of a fork: stops sharing with the parent what the kernel keeps for the backend.
+     * NULL where it keeps nothing. */
+    int (*after_fork)(sluice_poller *poller);
 };
 
 struct sluice_poller {
@@ -81,6 +88,11 @@ struct sluice_poller {
 /* sluice_poller_create, with memory from elsewhere. */
 int sluice_poller_create_with(sluice_poller **poller, const char *backend,
                               const struct sluice_allocator *allocator);
+
+/* What the backend's functions of these names do; SLUICE_ENOTSUP for a backend_fd where there is
+ * none. After a fork the poller also has a wake descriptor of its own. */
+int sluice_poller_backend_fd(const sluice_poller *poller);
+int sluice_poller_after_fork(sluice_poller *poller);
 
 /* Best first; NULL ends it. */
 extern const struct sluice_poller_backend *const sluice_poller_backends[];

@@ -3,8 +3,13 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <signal.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "socket.h"
 
 #include "address.h"
 #include "sluice.h"
@@ -45,15 +50,63 @@ static int open_at(const char *text, struct sluice_address *address, bool listen
 }
 
 int sluice_socket_listen(const char *text, int backlog) {
+    return sluice_socket_listen_with(text, backlog, false);
+}
+
+static bool has_path(const struct sluice_address *address) {
+    return address->any.sa_family == AF_UNIX && address->local.sun_path[0] != '\0';
+}
+
+/* Removes a unix socket's file where it is one and a connect finds nobody there. */
+static bool remove_stale(const struct sluice_address *address) {
+    struct stat status;
+    const char *path = address->local.sun_path;
+    if (lstat(path, &status) < 0 || !S_ISSOCK(status.st_mode))
+        return false;
+    int fd = open_socket(address);
+    if (fd < 0)
+        return false;
+    bool refused = connect(fd, &address->any, address->length) < 0 && errno == ECONNREFUSED;
+    close(fd);
+    return refused && unlink(path) == 0;
+}
+
+static int bind_at(int fd, const struct sluice_address *address) {
+    if (bind(fd, &address->any, address->length) == 0)
+        return 0;
+    if (errno != EADDRINUSE || !has_path(address))
+        return -errno;
+    if (!remove_stale(address))
+        return -EADDRINUSE;
+    return bind(fd, &address->any, address->length) < 0 ? -errno : 0;
+}
+
+int sluice_socket_listen_with(const char *text, int backlog, bool reuse_port) {
     if (backlog < 1)
         return SLUICE_ECAPACITY;
     struct sluice_address address;
     int fd = open_at(text, &address, true);
     if (fd < 0)
         return fd;
-    if (bind(fd, &address.any, address.length) < 0 || listen(fd, backlog) < 0)
+    const int on = 1;
+    if (reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0)
         return fail(fd);
+    int code = bind_at(fd, &address);
+    if (code == 0 && listen(fd, backlog) < 0)
+        code = -errno;
+    if (code < 0) {
+        close(fd);
+        return code;
+    }
     return fd;
+}
+
+void sluice_socket_remove_path(int fd) {
+    struct sluice_address address;
+    address.length = sizeof address.local;
+    memset(&address.local, 0, sizeof address.local);
+    if (getsockname(fd, &address.any, &address.length) == 0 && has_path(&address))
+        unlink(address.local.sun_path);
 }
 
 int sluice_socket_connect(const char *text) {
@@ -105,6 +158,42 @@ ptrdiff_t sluice_socket_send(int fd, const void *bytes, size_t length) {
         count = send(fd, bytes, length, MSG_NOSIGNAL);
     while (count < 0 && errno == EINTR);
     return count < 0 ? -errno : count;
+}
+
+ptrdiff_t sluice_socket_send_slices(int fd, const struct iovec *iov, int count) {
+    if (count == 1)
+        return sluice_socket_send(fd, iov[0].iov_base, iov[0].iov_len);
+    struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)iov,
+                             .msg_iovlen = (size_t)count};
+    ptrdiff_t sent;
+    do
+        sent = sendmsg(fd, &message, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : sent;
+}
+
+/* Only sockets can be told not to raise SIGPIPE. For others it is blocked meanwhile, and the one
+ * that was raised is taken back, unless one was pending before. */
+ptrdiff_t sluice_file_send_slices(int fd, const struct iovec *iov, int count) {
+    sigset_t pipe_signal;
+    sigset_t before;
+    sigset_t pending;
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE);
+    sigpending(&pending);
+    pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
+    ptrdiff_t sent;
+    do
+        sent = writev(fd, iov, count);
+    while (sent < 0 && errno == EINTR);
+    int code = sent < 0 ? -errno : 0;
+    if (code == -EPIPE && !sigismember(&pending, SIGPIPE)) {
+        const struct timespec at_once = {0, 0};
+        while (sigtimedwait(&pipe_signal, NULL, &at_once) < 0 && errno == EINTR) {
+        }
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return code < 0 ? code : sent;
 }
 
 int sluice_socket_finish_sending(int fd) {

@@ -1,6 +1,7 @@
-/* sluice.h - I/O multiplexing: which descriptors are ready, asked of select, poll or epoll.
+/* sluice.h - I/O multiplexing over select, poll or epoll.
  *
- * Read from the top: errors, readiness flags, the poller, select in one call, the byte queue,
+ * Read from the top: errors, memory, the loop with its handles, timers, listeners and streams; and
+ * below it, to be used by themselves: readiness, the poller, select in one call, the byte queue,
  * sockets.
  *
  * Every call returns 0 or a count, or a negative code from `enum sluice_error`. A code that the
@@ -43,7 +44,12 @@ enum sluice_error {
     SLUICE_ECAPACITY = -10005, /* a capacity or count that is too small */
     SLUICE_ENULL = -10006,     /* NULL where something is needed */
     SLUICE_EADDRESS = -10007,  /* a text that is no numeric address */
-    SLUICE_EFULL = -10008      /* over the limit; nothing was taken */
+    SLUICE_EFULL = -10008,     /* over the limit; nothing was taken */
+    SLUICE_ESTALE = -10009,    /* the handle has ended */
+    SLUICE_EKIND = -10010,     /* the handle is of another kind */
+    SLUICE_ETHREAD = -10011,   /* called from a thread that the loop is not of */
+    SLUICE_ESTATE = -10012,    /* not now: see the call */
+    SLUICE_EOPTION = -10013    /* an option out of its range */
 };
 
 /* The code's name, such as "SLUICE_ENOTSUP" or "ECONNREFUSED", or "OK" for a count.
@@ -60,6 +66,260 @@ SLUICE_API const char *sluice_error_message(int code);
  * context, but that a `size` of 0 frees `block` and returns NULL. Blocks are aligned for any type.
  * NULL for a `size` above 0 says that memory ran out, and leaves `block` as it was. */
 typedef void *sluice_reallocate(void *context, void *block, size_t size);
+
+/* ---- The loop ------------------------------------------------------------------------------- */
+
+/* A loop looks after handles (watches, timers, signals, listeners, streams) and is pulled: the
+ * caller asks for the next event, deals with it, and asks again.
+ *
+ *     while (sluice_next(loop, &event, SLUICE_FOREVER) >= 0)
+ *         if (event.kind == SLUICE_DATA)
+ *             sluice_write(loop, event.id, event.data, event.length);
+ *
+ * Nothing calls back. Anything may be closed at any time. A loop belongs to the thread that opened
+ * it: only sluice_post may be called from another, and any other call is refused there with
+ * SLUICE_ETHREAD. NULL for a loop is refused with SLUICE_ENULL. */
+typedef struct sluice_loop sluice_loop;
+
+/* Names a handle: slot and generation. 0 is never one. An id whose handle has ended is recognised,
+ * however often the slot was used since: a call on it returns SLUICE_ESTALE, and one on the wrong
+ * kind of handle SLUICE_EKIND. Every call that takes an id is O(1) and may return either. */
+typedef uint64_t sluice_id;
+
+enum sluice_kind {
+    SLUICE_KIND_WATCH = 1,
+    SLUICE_KIND_TIMER,
+    SLUICE_KIND_SIGNAL,
+    SLUICE_KIND_LISTENER,
+    SLUICE_KIND_STREAM,
+    SLUICE_KINDS /* one more than the last */
+};
+
+enum sluice_event_kind {
+    SLUICE_READY = 1,  /* a watched descriptor is ready: value has the flags */
+    SLUICE_TIMER,      /* a timer's time has come */
+    SLUICE_SIGNAL,     /* a signal came: value is its number */
+    SLUICE_POSTED,     /* value is the word that was posted; id is 0 */
+    SLUICE_ACCEPTED,   /* id is the new stream, value the listener's id */
+    SLUICE_CONNECTED,  /* a connect is done; one that failed is a CLOSED instead */
+    SLUICE_DATA,       /* data, length: what the stream received */
+    SLUICE_EOF,        /* the peer will send no more */
+    SLUICE_DRAINED,    /* a stream over its high mark has fallen to its low mark */
+    SLUICE_CLOSED,     /* a stream's last: error says why, length how much was not sent */
+    SLUICE_OVERLOADED, /* a listener had to stop accepting; it resumes by itself; error says why */
+    SLUICE_EVENT_KINDS /* one more than the last */
+};
+
+typedef struct sluice_event {
+    uint32_t kind;    /* enum sluice_event_kind */
+    int32_t error;    /* CLOSED, OVERLOADED: a negative code; 0 for an orderly end */
+    sluice_id id;     /* whose event it is */
+    uint64_t user;    /* the handle's user word */
+    const void *data; /* DATA: the bytes, valid until the next pull on this loop */
+    size_t length;    /* DATA: how many; CLOSED: how many queued bytes the kernel did not take */
+    uint64_t value;   /* by kind */
+} sluice_event;
+
+/* What a loop is opened with. Begin with zeros and `size = sizeof(sluice_options)`: 0 or NULL is a
+ * member's default. */
+typedef struct sluice_options {
+    size_t size;
+    const char *backend;           /* as sluice_poller_create takes it */
+    sluice_reallocate *reallocate; /* where memory comes from; libc */
+    void *allocation_context;
+    size_t receive_size;   /* bytes that one receive brings at most; 256 KiB */
+    size_t high_mark;      /* queued bytes over which a stream is not read from; 1 MiB */
+    size_t low_mark;       /* queued bytes at which it is again; a quarter of the high mark */
+    size_t hard_limit;     /* queued bytes that a write may not go over; 64 MiB */
+    size_t memory_limit;   /* bytes of all queues and held data together; none */
+    size_t post_limit;     /* posts that wait to be pulled; 1,048,576 */
+    uint32_t handle_limit; /* handles of each kind; 16,777,216 */
+    uint32_t reserved;
+} sluice_options;
+
+/* Opens a loop; *loop is the caller's, to end with sluice_destroy, or NULL on failure.
+ * Errors: SLUICE_EBACKEND, SLUICE_EOPTION (the marks are not in order), SLUICE_ENOMEM, -EMFILE. */
+SLUICE_API int sluice_open(sluice_loop **loop, const sluice_options *options);
+
+/* Ends all handles without an event and frees the loop. Descriptors of streams and listeners are
+ * closed, those of watches are the caller's. NULL is let pass. SLUICE_ETHREAD leaves all as is. */
+SLUICE_API int sluice_destroy(sluice_loop *loop);
+
+/* Pulls the next event: 1, or 0 when `timeout_ns` has passed without one, or negative. What was
+ * written while the last event was handled is sent first. One stream's data, however much, does
+ * not keep others, timers or posts waiting.
+ * Errors: SLUICE_ETIMEOUT (negative), SLUICE_ENOMEM, others that a wait gives; the loop goes on. */
+SLUICE_API int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns);
+
+/* Pulls as many events as there are, up to `capacity`, and waits only for the first: for languages
+ * in which a call is dear. The data of each is valid until the next pull. Returns how many. */
+SLUICE_API int sluice_next_many(sluice_loop *loop, sluice_event *events, int capacity,
+                                int64_t timeout_ns);
+
+/* Delivers `value` as a POSTED event, once, in order for each posting thread, and wakes the loop.
+ * Any thread while the loop lives. Errors: SLUICE_EFULL (post_limit), SLUICE_ENOMEM. */
+SLUICE_API int sluice_post(sluice_loop *loop, uint64_t value);
+
+/* CLOCK_MONOTONIC in nanoseconds as of the last wait; timers count from it. 0 from another thread.
+ */
+SLUICE_API int64_t sluice_now(const sluice_loop *loop);
+
+/* To embed the loop in another: a descriptor that is readable when there are events to be pulled
+ * with a timeout of 0; after sluice_until_next nanoseconds there may be one too. The loop's still.
+ * Errors: SLUICE_ENOTSUP (only epoll has one). */
+SLUICE_API int sluice_backend_fd(const sluice_loop *loop);
+SLUICE_API int64_t sluice_until_next(sluice_loop *loop);
+
+/* To be called in the child after fork(2), before anything else on the loop, by the thread that
+ * forked. Parent and child then have a loop each; the descriptors are shared, as fork leaves them.
+ */
+SLUICE_API int sluice_after_fork(sluice_loop *loop);
+
+/* Counted since the loop was opened, but what says "now". */
+typedef struct sluice_statistics {
+    size_t size;                         /* set by the caller: sizeof(sluice_statistics) */
+    uint64_t turns;                      /* waits */
+    uint64_t events[16];                 /* pulled, by enum sluice_event_kind */
+    uint64_t handles[8];                 /* now, by enum sluice_kind */
+    uint64_t bytes_received, bytes_sent; /* by streams */
+    uint64_t receives, sends, accepts;   /* system calls */
+    uint64_t queue_memory;               /* bytes of chunks in use now */
+    int64_t longest_gap_ns;              /* the longest time between two waits */
+} sluice_statistics;
+
+SLUICE_API int sluice_stats(const sluice_loop *loop, sluice_statistics *stats);
+
+/* ---- Handles -------------------------------------------------------------------------------- */
+
+/* A stream: sends what is queued, tells the peer, receives and drops what still comes until the
+ * peer ends too (at most for the linger time), then gives CLOSED. Any other handle ends at once
+ * and gives no further event, not even one that was gathered already; a watch's descriptor stays
+ * the caller's. */
+SLUICE_API int sluice_close(sluice_loop *loop, sluice_id id);
+
+/* A stream: ends at once; CLOSED, with the error -ECONNABORTED, says how much was not sent. Any
+ * other handle: as sluice_close. */
+SLUICE_API int sluice_abort(sluice_loop *loop, sluice_id id);
+
+/* The user word, 0 at first (a new connection's is its listener's), comes with each event. */
+SLUICE_API int sluice_user(const sluice_loop *loop, sluice_id id, uint64_t *user);
+SLUICE_API int sluice_set_user(sluice_loop *loop, sluice_id id, uint64_t user);
+
+/* The descriptor of a watch, listener or stream. It stays the loop's, or the watcher's. */
+SLUICE_API int sluice_fd(const sluice_loop *loop, sluice_id id);
+
+/* enum sluice_kind. */
+SLUICE_API int sluice_kind_of(const sluice_loop *loop, sluice_id id);
+
+/* ---- Watches, timers, signals --------------------------------------------------------------- */
+
+/* Reports READY for any descriptor; `interest` as for a poller. Errors: those of
+ * sluice_poller_add. */
+SLUICE_API int sluice_watch(sluice_loop *loop, sluice_id *id, int fd, uint32_t interest);
+SLUICE_API int sluice_rewatch(sluice_loop *loop, sluice_id id, uint32_t interest);
+
+/* Reports TIMER once after `first_ns` and, where `repeat_ns` is not 0, every repeat_ns after
+ * that; periods that were missed are left out. Never early, in order of deadline. Both count from
+ * sluice_now. A one-shot timer ends with its event. Errors: SLUICE_ETIMEOUT (negative),
+ * SLUICE_ENOMEM, SLUICE_EFULL. */
+SLUICE_API int sluice_timer(sluice_loop *loop, sluice_id *id, int64_t first_ns, int64_t repeat_ns);
+
+/* Begins anew: the next TIMER comes after `first_ns` from sluice_now. O(1): made for idle
+ * timeouts, which are reset by every byte. */
+SLUICE_API int sluice_timer_reset(sluice_loop *loop, sluice_id id, int64_t first_ns);
+
+/* Reports SIGNAL for each time `signo` comes (standard signals may coalesce in the kernel). The
+ * signal is blocked in the calling thread while the handle lives; block it in the others before
+ * they start. One loop of a process may have a signal. Errors: -EINVAL (no such signal, or one
+ * that cannot be caught), SLUICE_EEXIST (this loop has it). Source: signalfd(2). */
+SLUICE_API int sluice_signal(sluice_loop *loop, sluice_id *id, int signo);
+
+/* ---- Network -------------------------------------------------------------------------------- */
+
+enum sluice_stream_flag {
+    SLUICE_HALF_OPEN = 1, /* do not close by itself when the peer has ended */
+    SLUICE_DELAY = 2,     /* leave Nagle's algorithm on: TCP_NODELAY is set otherwise */
+    SLUICE_KEEPALIVE = 4  /* SO_KEEPALIVE */
+};
+
+/* How streams behave. Begin with zeros and `size = sizeof(sluice_stream_options)`. */
+typedef struct sluice_stream_options {
+    size_t size;
+    uint32_t flags;             /* enum sluice_stream_flag */
+    uint32_t keepalive_seconds; /* idle seconds before the first probe; the system's */
+    int64_t idle_timeout_ns;    /* neither a byte in nor out: ends with -ETIMEDOUT; never */
+    int64_t linger_ns;          /* how long a close may take; 10 s */
+    int64_t connect_timeout_ns; /* sluice_connect only; ends with -ETIMEDOUT; never */
+} sluice_stream_options;
+
+enum sluice_listen_flag { SLUICE_REUSE_PORT = 1 /* several loops accept at one address */ };
+
+/* How a listener behaves, and its streams. Begin as above. */
+typedef struct sluice_listen_options {
+    size_t size;
+    uint32_t flags;                       /* enum sluice_listen_flag */
+    uint32_t backlog;                     /* 1,024 */
+    uint32_t accept_batch;                /* connections accepted in one turn; 64 */
+    uint32_t connection_limit;            /* open at once, over which accepting stops; none */
+    const sluice_stream_options *streams; /* copied */
+} sluice_listen_options;
+
+/* Listens at an address, as sluice_socket_listen takes it. A unix socket's file that nobody listens
+ * at is replaced; the file goes when the listener does. Connections come as ACCEPTED. */
+SLUICE_API int sluice_listen(sluice_loop *loop, sluice_id *id, const char *address,
+                             const sluice_listen_options *options);
+
+/* Connects to an address: CONNECTED or CLOSED tells how it went. Writes are queued until then. */
+SLUICE_API int sluice_connect(sluice_loop *loop, sluice_id *id, const char *address,
+                              const sluice_stream_options *options);
+
+/* Makes a stream of a connected descriptor (a socket, pipe or terminal), which is the loop's from
+ * then on, made non-blocking. On failure it stays the caller's. */
+SLUICE_API int sluice_adopt(sluice_loop *loop, sluice_id *id, int fd,
+                            const sluice_stream_options *options);
+
+/* As the sluice_socket_ calls of these names. */
+SLUICE_API int sluice_local_address(const sluice_loop *loop, sluice_id id, char *text,
+                                    size_t capacity);
+SLUICE_API int sluice_peer_address(const sluice_loop *loop, sluice_id id, char *text,
+                                   size_t capacity);
+
+/* ---- Streams -------------------------------------------------------------------------------- */
+
+/* Queues the bytes, whole or not at all, to be sent with all others of this event when the next one
+ * is pulled. Large ones are offered to the kernel at once and only the rest is copied.
+ * Errors: SLUICE_EFULL (over hard_limit or memory_limit), -EPIPE (after a shutdown or close),
+ * SLUICE_ENOMEM. */
+SLUICE_API int sluice_write(sluice_loop *loop, sluice_id id, const void *bytes, size_t length);
+
+/* The same for several pieces, together whole or not at all. */
+typedef struct sluice_slice sluice_slice;
+SLUICE_API int sluice_writev(sluice_loop *loop, sluice_id id, const sluice_slice *slices,
+                             int count);
+
+/* Sends what is queued as far as the kernel takes it, now. */
+SLUICE_API int sluice_flush(sluice_loop *loop, sluice_id id);
+
+/* Half-close: sends what is queued, then tells the peer that no more comes. Receiving goes on. */
+SLUICE_API int sluice_shutdown(sluice_loop *loop, sluice_id id);
+
+/* Stops and resumes DATA and EOF. They do not nest. */
+SLUICE_API int sluice_pause(sluice_loop *loop, sluice_id id);
+SLUICE_API int sluice_resume(sluice_loop *loop, sluice_id id);
+
+/* Framing without a buffer of one's own: the last `length` bytes of this stream's DATA event, which
+ * must be the event pulled last, come again, joined with what follows. At the end of the stream
+ * they come once more, as DATA before EOF. Errors: SLUICE_ECAPACITY (more than the event had),
+ * SLUICE_EFULL (over high_mark, or memory_limit), SLUICE_ENOMEM, SLUICE_ESTATE (no such event). */
+SLUICE_API int sluice_hold(sluice_loop *loop, sluice_id id, size_t length);
+
+/* How many bytes are queued to be sent. */
+SLUICE_API int64_t sluice_pending(const sluice_loop *loop, sluice_id id);
+
+/* A proxy: what `from` receives is written to `to`, without an event, and `from`'s end is passed on
+ * as a shutdown. `from` is not read from while `to` is over its high mark. 0 for `to` ends it. When
+ * `to` ends, `from` gives DATA again. */
+SLUICE_API int sluice_forward(sluice_loop *loop, sluice_id from, sluice_id to);
 
 /* ---- Readiness ------------------------------------------------------------------------------ */
 
@@ -141,7 +401,9 @@ SLUICE_API int sluice_poller_remove(sluice_poller *poller, int fd);
  * and none is starved. One system call (and one more after a wake on a level-triggered backend),
  * no allocation. A signal neither ends the wait nor prolongs it.
  * O(events) on epoll, O(n) on poll, O(highest fd) on select.
- * Errors: SLUICE_ECAPACITY (under 1), SLUICE_ETIMEOUT (negative), SLUICE_ENULL. */
+ * Errors: SLUICE_ECAPACITY (under 1), SLUICE_ETIMEOUT (negative), SLUICE_ENULL; on epoll, where a
+ * number was closed unremoved, also -EMFILE, -ENFILE, SLUICE_ENOMEM and -ENOSPC: nothing is lost,
+ * and a later wait tries again. */
 SLUICE_API int sluice_poller_wait(sluice_poller *poller, sluice_ready *events, int capacity,
                                   int64_t timeout_ns);
 

@@ -289,6 +289,10 @@ static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64
     return (int)(next - events);
 }
 
+static int backend_fd(const sluice_poller *poller) {
+    return ((const struct epoll_state *)(const void *)poller->state)->epoll_fd;
+}
+
 const struct sluice_poller_backend sluice_epoll_backend = {
     .name = "epoll",
     .features = SLUICE_FEATURE_ONE_SHOT | SLUICE_FEATURE_EDGE | SLUICE_FEATURE_CONDITIONS,
@@ -298,4 +302,6 @@ const struct sluice_poller_backend sluice_epoll_backend = {
     .set = set,
     .remove = remove_fd,
     .wait = wait,
+    .backend_fd = backend_fd,
+    .after_fork = rebuild,
 };

@@ -1,0 +1,109 @@
+/* held.c - data that is lent to the caller for one pull, and bytes that it wants again.
+ *
+ * Data is lent out of the loop's receive buffer. What the caller holds of it is copied into a block
+ * of the stream's own; what comes next is received as ever and appended there, and the block is
+ * then what is lent. It grows by doubling, so a frame that arrives in a thousand pieces is copied
+ * twice and not a thousand times, and it goes as soon as nothing is held.
+ */
+#include "platform.h"
+
+#include "loop.h"
+
+#include <string.h>
+
+void sluice_lend(sluice_loop *loop, struct sluice_stream *stream, const unsigned char *bytes,
+                 size_t length, sluice_event *event) {
+    event->kind = SLUICE_DATA;
+    event->data = bytes;
+    event->length = length;
+    stream->lent = loop->lent_count;
+    loop->lent[loop->lent_count++] =
+        (struct sluice_lent){.id = event->id, .bytes = bytes, .length = length};
+}
+
+void sluice_lent_take_back(sluice_loop *loop) {
+    for (uint32_t i = 0; i < loop->lent_count; i++) {
+        struct sluice_stream *stream = sluice_find_stream(loop, loop->lent[i].id);
+        if (!stream || !stream->extras)
+            continue;
+        struct sluice_extras *extras = stream->extras;
+        if (!(stream->state & STREAM_REHELD))
+            sluice_held_release(loop, stream);
+        else if (loop->lent[i].bytes == extras->held_bytes)
+            memmove(extras->held_bytes, extras->held_bytes + (loop->lent[i].length - extras->held),
+                    extras->held);
+        stream->state &= ~(uint32_t)STREAM_REHELD;
+    }
+    loop->lent_count = 0;
+}
+
+void sluice_held_release(sluice_loop *loop, struct sluice_stream *stream) {
+    struct sluice_extras *extras = stream->extras;
+    loop->held_memory -= extras->held_capacity;
+    sluice_free(&loop->allocator, extras->held_bytes);
+    extras->held_bytes = NULL;
+    extras->held_capacity = 0;
+    extras->held = 0;
+}
+
+static int make_room(sluice_loop *loop, struct sluice_extras *extras, size_t length) {
+    if (length <= extras->held_capacity)
+        return 0;
+    size_t capacity = extras->held_capacity * 2 > length ? extras->held_capacity * 2 : length;
+    size_t growth = capacity - extras->held_capacity;
+    size_t used = loop->held_memory + sluice_chunk_pool_memory(&loop->pool);
+    if (used > loop->memory_limit || growth > loop->memory_limit - used)
+        return SLUICE_EFULL;
+    unsigned char *grown = sluice_resize(&loop->allocator, extras->held_bytes, 1, capacity);
+    if (!grown)
+        return SLUICE_ENOMEM;
+    extras->held_bytes = grown;
+    extras->held_capacity = capacity;
+    loop->held_memory += growth;
+    return 0;
+}
+
+int sluice_held_append(sluice_loop *loop, struct sluice_stream *stream, const unsigned char *bytes,
+                       size_t length) {
+    struct sluice_extras *extras = stream->extras;
+    int code = make_room(loop, extras, extras->held + length);
+    if (code < 0)
+        return code;
+    memcpy(extras->held_bytes + extras->held, bytes, length);
+    extras->held += length;
+    return 0;
+}
+
+int sluice_hold(sluice_loop *loop, sluice_id id, size_t length) {
+    int code = sluice_loop_check(loop);
+    if (code < 0)
+        return code;
+    struct sluice_stream *stream = sluice_find_stream(loop, id);
+    if (!stream)
+        return sluice_id_refusal(loop, id);
+    if (stream->lent >= loop->lent_count || loop->lent[stream->lent].id != id)
+        return SLUICE_ESTATE;
+    const struct sluice_lent *lent = &loop->lent[stream->lent];
+    if (length > lent->length)
+        return SLUICE_ECAPACITY;
+    if (length > loop->high_mark)
+        return SLUICE_EFULL;
+    struct sluice_extras *extras = sluice_stream_extras(loop, stream);
+    if (!extras)
+        return SLUICE_ENOMEM;
+    const unsigned char *kept = lent->bytes + (lent->length - length);
+    if (lent->bytes == extras->held_bytes && extras->held_bytes) {
+        /* Moved to the front at the next pull: until then they are the event's data too. */
+        extras->held = length;
+    } else {
+        extras->held = 0;
+        code = length > 0 ? sluice_held_append(loop, stream, kept, length) : 0;
+    }
+    if (code < 0)
+        return code;
+    if (length > 0)
+        stream->state |= STREAM_REHELD;
+    else
+        stream->state &= ~(uint32_t)STREAM_REHELD;
+    return 0;
+}

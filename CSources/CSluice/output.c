@@ -1,0 +1,254 @@
+/* output.c - what a stream has queued, and how it goes out.
+ *
+ * Writes are appended to the stream's queue, and the stream to the loop's list of those to flush;
+ * the next pull sends each queue by one call. A large write whose queue is empty is offered to the
+ * kernel first, and only what that does not take is copied; the room for it is made sure of
+ * before, so that a write still goes whole or not at all.
+ *
+ * Over the high mark a stream is not received from until its queue has fallen to the low mark: the
+ * distance between the two keeps it from stopping and starting with each byte.
+ */
+#include "platform.h"
+
+#include "loop.h"
+
+#include <errno.h>
+
+#include "socket.h"
+
+#define LARGE_WRITE 8192
+#define SLICES 64
+
+/* ---- Sending -------------------------------------------------------------------------------- */
+
+void sluice_output_queue_flush(sluice_loop *loop, struct sluice_stream *stream) {
+    if (stream->state & STREAM_TO_FLUSH)
+        return;
+    uint32_t index = sluice_id_index(sluice_stream_id(loop, stream));
+    stream->state |= STREAM_TO_FLUSH;
+    stream->next_to_flush = SLUICE_NO_SLOT;
+    if (loop->to_flush.first == SLUICE_NO_SLOT)
+        loop->to_flush.first = index;
+    else
+        sluice_stream_at(loop, loop->to_flush.last)->next_to_flush = index;
+    loop->to_flush.last = index;
+}
+
+/* Takes note of bytes that the kernel took. */
+static void count_sent(sluice_loop *loop, struct sluice_stream *stream, size_t sent) {
+    loop->stats.sends++;
+    loop->stats.bytes_sent += sent;
+    if (sent > 0)
+        sluice_stream_active(loop, stream);
+}
+
+/* The queue has changed: may the stream, and those that are forwarded to it, be received from? */
+static void heed_marks(sluice_loop *loop, struct sluice_stream *stream) {
+    bool throttled = (stream->state & STREAM_THROTTLED) != 0;
+    if (!throttled && stream->output.length > loop->high_mark) {
+        stream->state |= STREAM_THROTTLED;
+        sluice_forward_room(loop, stream, true);
+        sluice_stream_want(loop, stream);
+    } else if (throttled && stream->output.length <= loop->low_mark) {
+        stream->state &= ~(uint32_t)STREAM_THROTTLED;
+        sluice_forward_room(loop, stream, false);
+        if (!(stream->state & STREAM_CLOSING))
+            sluice_stream_notify(loop, stream, NOTICE_DRAINED);
+        sluice_stream_want(loop, stream);
+    }
+}
+
+/* Nothing is queued any more: what was to come after it? */
+static void drained(sluice_loop *loop, struct sluice_stream *stream) {
+    if (stream->state & STREAM_CLOSING) {
+        sluice_stream_close(loop, stream);
+    } else if ((stream->state & (STREAM_SHUTTING | STREAM_SHUT)) == STREAM_SHUTTING) {
+        stream->state |= STREAM_SHUT;
+        int code = stream->state & STREAM_SOCKET ? sluice_socket_finish_sending(stream->fd) : 0;
+        /* Both directions have ended, and the caller knows: so has the stream. */
+        bool over = (stream->state & STREAM_ENDED_INPUT) && !(stream->state & NOTICES);
+        if (code < 0 || over)
+            sluice_stream_end(loop, stream, code);
+    }
+}
+
+/* 0, or the error that has ended the stream. */
+static int send_queue(sluice_loop *loop, struct sluice_stream *stream) {
+    while (stream->output.length > 0 && !(stream->state & (STREAM_BLOCKED | STREAM_CONNECTING))) {
+        struct iovec iov[SLICES];
+        int count = sluice_bytes_peek(&stream->output, iov, SLICES, SIZE_MAX);
+        size_t offered = 0;
+        for (int i = 0; i < count; i++)
+            offered += iov[i].iov_len;
+        ptrdiff_t sent = loop->engine->operations->send(loop->engine, stream->fd, iov, count);
+        if (sent < 0) {
+            sluice_stream_end(loop, stream, (int)sent);
+            return (int)sent;
+        }
+        count_sent(loop, stream, (size_t)sent);
+        sluice_bytes_consume(&loop->pool, &stream->output, (size_t)sent);
+        if ((size_t)sent < offered)
+            stream->state |= STREAM_BLOCKED;
+    }
+    return 0;
+}
+
+int sluice_output_send(sluice_loop *loop, struct sluice_stream *stream) {
+    int code = send_queue(loop, stream);
+    if (code < 0)
+        return code;
+    if (stream->state & STREAM_THROTTLED)
+        heed_marks(loop, stream);
+    if (stream->output.length == 0 && (stream->state & STREAM_SHUTTING) &&
+        !(stream->state & (STREAM_CONNECTING | STREAM_ENDED)))
+        drained(loop, stream);
+    return 0;
+}
+
+void sluice_output_sent(sluice_loop *loop, struct sluice_stream *stream, size_t sent) {
+    if (sent > 0) {
+        count_sent(loop, stream, sent);
+        sluice_bytes_consume(&loop->pool, &stream->output, sent);
+    }
+    (void)sluice_output_send(loop, stream);
+}
+
+void sluice_output_flush_all(sluice_loop *loop) {
+    while (loop->to_flush.first != SLUICE_NO_SLOT) {
+        struct sluice_stream *stream = sluice_stream_at(loop, loop->to_flush.first);
+        loop->to_flush.first = stream->next_to_flush;
+        stream->state &= ~(uint32_t)STREAM_TO_FLUSH;
+        if (stream->state & STREAM_ENDED)
+            continue;
+        if (sluice_output_send(loop, stream) < 0 || (stream->state & STREAM_ENDED))
+            continue;
+        if (stream->state & STREAM_CLOSE_NEXT) {
+            stream->state &= ~(uint32_t)STREAM_CLOSE_NEXT;
+            sluice_stream_close(loop, stream);
+        }
+    }
+}
+
+/* ---- Writing -------------------------------------------------------------------------------- */
+
+/* Whether `length` more bytes may be queued. */
+static int check_room(const sluice_loop *loop, const struct sluice_stream *stream, size_t length) {
+    if (stream->state & (STREAM_SHUTTING | STREAM_CLOSING))
+        return -EPIPE;
+    if (length > loop->hard_limit - stream->output.length)
+        return SLUICE_EFULL;
+    return 0;
+}
+
+/* Offers a large write to the kernel before anything is copied: how many bytes went, or an error.
+ */
+static ptrdiff_t send_directly(sluice_loop *loop, struct sluice_stream *stream, const void *bytes,
+                               size_t length) {
+    if (length < LARGE_WRITE || stream->output.length > 0 ||
+        (stream->state & (STREAM_BLOCKED | STREAM_CONNECTING)))
+        return 0;
+    /* Made sure of before anything goes: what the kernel does not take can be queued. */
+    int code = sluice_chunk_pool_prepare(&loop->pool, length);
+    if (code < 0)
+        return code;
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = length};
+    ptrdiff_t sent = loop->engine->operations->send(loop->engine, stream->fd, &iov, 1);
+    if (sent < 0) {
+        /* The stream is at its end, and says so by itself; this write is lost with it. */
+        sluice_stream_end(loop, stream, (int)sent);
+        stream->unsent += length;
+        return (ptrdiff_t)length;
+    }
+    count_sent(loop, stream, (size_t)sent);
+    if ((size_t)sent < length)
+        stream->state |= STREAM_BLOCKED;
+    return sent;
+}
+
+int sluice_output_write(sluice_loop *loop, struct sluice_stream *stream, const void *bytes,
+                        size_t length) {
+    ptrdiff_t sent = send_directly(loop, stream, bytes, length);
+    if (sent < 0)
+        return (int)sent;
+    if ((size_t)sent == length)
+        return 0;
+    int code = sluice_bytes_append(&loop->pool, &stream->output, (const char *)bytes + sent,
+                                   length - (size_t)sent);
+    if (code < 0)
+        return code;
+    sluice_output_queue_flush(loop, stream);
+    if (stream->output.length > loop->high_mark)
+        heed_marks(loop, stream);
+    return 0;
+}
+
+int sluice_write(sluice_loop *loop, sluice_id id, const void *bytes, size_t length) {
+    int code = sluice_loop_check(loop);
+    if (code < 0)
+        return code;
+    struct sluice_stream *stream = sluice_find_stream(loop, id);
+    if (!stream)
+        return sluice_id_refusal(loop, id);
+    if (!bytes && length > 0)
+        return SLUICE_ENULL;
+    code = check_room(loop, stream, length);
+    return code < 0 || length == 0 ? code : sluice_output_write(loop, stream, bytes, length);
+}
+
+int sluice_writev(sluice_loop *loop, sluice_id id, const sluice_slice *slices, int count) {
+    int code = sluice_loop_check(loop);
+    if (code < 0)
+        return code;
+    struct sluice_stream *stream = sluice_find_stream(loop, id);
+    if (!stream)
+        return sluice_id_refusal(loop, id);
+    if (count < 0)
+        return SLUICE_ECAPACITY;
+    if (!slices && count > 0)
+        return SLUICE_ENULL;
+    size_t length = 0;
+    for (int i = 0; i < count; i++) {
+        if (!slices[i].bytes && slices[i].length > 0)
+            return SLUICE_ENULL;
+        if (__builtin_add_overflow(length, slices[i].length, &length))
+            return SLUICE_EFULL;
+    }
+    code = check_room(loop, stream, length);
+    if (code == 0 && length > 0)
+        code = sluice_chunk_pool_prepare(&loop->pool, length);
+    for (int i = 0; i < count && code == 0 && length > 0; i++)
+        code = sluice_bytes_append(&loop->pool, &stream->output, slices[i].bytes, slices[i].length);
+    if (code < 0 || length == 0)
+        return code;
+    sluice_output_queue_flush(loop, stream);
+    heed_marks(loop, stream);
+    return 0;
+}
+
+int sluice_flush(sluice_loop *loop, sluice_id id) {
+    int code = sluice_loop_check(loop);
+    if (code < 0)
+        return code;
+    struct sluice_stream *stream = sluice_find_stream(loop, id);
+    return stream ? sluice_output_send(loop, stream) : sluice_id_refusal(loop, id);
+}
+
+int sluice_shutdown(sluice_loop *loop, sluice_id id) {
+    int code = sluice_loop_check(loop);
+    if (code < 0)
+        return code;
+    struct sluice_stream *stream = sluice_find_stream(loop, id);
+    if (!stream)
+        return sluice_id_refusal(loop, id);
+    stream->state |= STREAM_SHUTTING;
+    sluice_output_queue_flush(loop, stream);
+    return 0;
+}
+
+int64_t sluice_pending(const sluice_loop *loop, sluice_id id) {
+    int code = sluice_loop_check(loop);
+    if (code < 0)
+        return code;
+    const struct sluice_stream *stream = sluice_find_stream(loop, id);
+    return stream ? (int64_t)stream->output.length : sluice_id_refusal(loop, id);
+}

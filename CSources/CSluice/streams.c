@@ -1,0 +1,377 @@
+/* streams.c - a stream's life: begun, received from, ended.
+ *
+ * What a stream does is in its state bits; every change that bears on receiving ends in
+ * sluice_stream_want. Events that do not come straight from a completion are bits as well
+ * (notices), and the stream then stands in a list until they have been pulled.
+ *
+ * An orderly close has three steps: all is sent, the peer is told (shutdown), and what it still
+ * sends is dropped until it ends too. To close with input unread would be to reset the connection,
+ * which can take back what the peer has not read yet.
+ */
+#include "platform.h"
+
+#include "loop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "deadline.h"
+#include "socket.h"
+
+/* ---- Lists ---------------------------------------------------------------------------------- */
+
+void sluice_stream_notify(sluice_loop *loop, struct sluice_stream *stream, uint32_t notices) {
+    stream->state |= notices;
+    if (stream->state & STREAM_TO_NOTIFY)
+        return;
+    uint32_t index = sluice_id_index(sluice_stream_id(loop, stream));
+    stream->state |= STREAM_TO_NOTIFY;
+    stream->next_to_notify = SLUICE_NO_SLOT;
+    if (loop->to_notify.first == SLUICE_NO_SLOT)
+        loop->to_notify.first = index;
+    else
+        sluice_stream_at(loop, loop->to_notify.last)->next_to_notify = index;
+    loop->to_notify.last = index;
+}
+
+static void closed(sluice_loop *loop, struct sluice_stream *stream, sluice_event *event) {
+    event->kind = SLUICE_CLOSED;
+    event->error = stream->error;
+    event->length = stream->unsent;
+    sluice_slots_end(&loop->streams, sluice_id_index(event->id));
+}
+
+/* The stream's first notice, as an event. */
+static void give_notice(sluice_loop *loop, struct sluice_stream *stream, sluice_event *event) {
+    uint32_t notices = stream->state & NOTICES;
+    uint32_t notice = notices & -notices;
+    stream->state &= ~notice;
+    switch (notice) {
+    case NOTICE_CONNECTED:
+        event->kind = SLUICE_CONNECTED;
+        break;
+    case NOTICE_HELD:
+        sluice_lend(loop, stream, stream->extras->held_bytes, stream->extras->held, event);
+        break;
+    case NOTICE_EOF:
+        event->kind = SLUICE_EOF;
+        if (!(stream->state & STREAM_HALF_OPEN) || (stream->state & STREAM_SHUT)) {
+            stream->state |= STREAM_CLOSE_NEXT;
+            sluice_output_queue_flush(loop, stream);
+        }
+        break;
+    case NOTICE_DRAINED:
+        event->kind = SLUICE_DRAINED;
+        break;
+    default:
+        closed(loop, stream, event);
+    }
+}
+
+bool sluice_stream_notice(sluice_loop *loop, sluice_event *event) {
+    while (loop->to_notify.first != SLUICE_NO_SLOT) {
+        struct sluice_stream *stream = sluice_stream_at(loop, loop->to_notify.first);
+        uint32_t notices = stream->state & NOTICES;
+        if ((notices & (notices - 1)) == 0) {
+            stream->state &= ~(uint32_t)STREAM_TO_NOTIFY;
+            loop->to_notify.first = stream->next_to_notify;
+        }
+        if (notices == 0)
+            continue;
+        *event = (sluice_event){.id = sluice_stream_id(loop, stream), .user = stream->slot.user};
+        give_notice(loop, stream, event);
+        return true;
+    }
+    return false;
+}
+
+/* ---- Beginning ------------------------------------------------------------------------------ */
+
+int sluice_stream_begin(sluice_loop *loop, const struct sluice_stream_start *start, sluice_id *id) {
+    int code;
+    uint32_t index = sluice_slots_begin(&loop->streams, &loop->allocator, &code);
+    if (index == SLUICE_NO_SLOT)
+        return code;
+    struct sluice_stream *stream = sluice_stream_at(loop, index);
+    stream->slot.user = start->user;
+    stream->fd = start->fd;
+    stream->idle_ms = start->idle_ms;
+    stream->linger_ms = start->linger_ms;
+    stream->listener = start->listener;
+    if (start->flags & SLUICE_HALF_OPEN)
+        stream->state |= STREAM_HALF_OPEN;
+    bool connecting = start->role == SLUICE_ROLE_CONNECTING;
+    if (connecting)
+        stream->state |= STREAM_CONNECTING;
+    if (connecting || start->role == SLUICE_ROLE_SOCKET)
+        stream->state |= STREAM_SOCKET;
+    *id = sluice_stream_id(loop, stream);
+    int64_t deadline = connecting       ? start->connect_timeout_ns
+                       : start->idle_ms ? start->idle_ms * NS_PER_MILLISECOND
+                                        : INT64_MAX;
+    code = sluice_deadline_set(loop, &stream->deadline, *id, deadline);
+    if (code == 0) {
+        const struct sluice_engine_operations *engine = loop->engine->operations;
+        code = engine->attach(loop->engine, start->fd, *id, start->role, 0);
+        if (code == 0) {
+            uint32_t wanted = connecting ? SLUICE_OP_CONNECT : SLUICE_OP_RECEIVE;
+            code = engine->want(loop->engine, start->fd, wanted);
+            if (code < 0)
+                engine->detach(loop->engine, start->fd);
+        }
+    }
+    if (code < 0) {
+        sluice_deadline_set(loop, &stream->deadline, *id, INT64_MAX);
+        sluice_slots_end(&loop->streams, index);
+    }
+    return code;
+}
+
+static enum sluice_role role_of(int fd) {
+    struct stat status;
+    if (fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode))
+        return SLUICE_ROLE_SOCKET;
+    return isatty(fd) ? SLUICE_ROLE_TERMINAL : SLUICE_ROLE_PIPE;
+}
+
+int sluice_adopt(sluice_loop *loop, sluice_id *id, int fd, const sluice_stream_options *options) {
+    int code = sluice_loop_check(loop);
+    if (code < 0)
+        return code;
+    if (!id)
+        return SLUICE_ENULL;
+    struct sluice_stream_start start;
+    uint32_t keepalive_seconds;
+    code = sluice_stream_options_check(options, &start, &keepalive_seconds);
+    if (code < 0)
+        return code;
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+        return -errno;
+    start.fd = fd;
+    start.role = role_of(fd);
+    code = start.role == SLUICE_ROLE_SOCKET
+               ? sluice_stream_configure(fd, start.flags, keepalive_seconds)
+               : 0;
+    return code < 0 ? code : sluice_stream_begin(loop, &start, id);
+}
+
+int sluice_connect(sluice_loop *loop, sluice_id *id, const char *address,
+                   const sluice_stream_options *options) {
+    int code = sluice_loop_check(loop);
+    if (code < 0)
+        return code;
+    if (!id)
+        return SLUICE_ENULL;
+    struct sluice_stream_start start;
+    uint32_t keepalive_seconds;
+    code = sluice_stream_options_check(options, &start, &keepalive_seconds);
+    if (code < 0)
+        return code;
+    start.fd = sluice_socket_connect(address);
+    if (start.fd < 0)
+        return start.fd;
+    start.role = SLUICE_ROLE_CONNECTING;
+    code = sluice_stream_configure(start.fd, start.flags, keepalive_seconds);
+    if (code == 0)
+        code = sluice_stream_begin(loop, &start, id);
+    if (code < 0)
+        close(start.fd);
+    return code;
+}
+
+/* ---- Receiving ------------------------------------------------------------------------------ */
+
+void sluice_stream_want(sluice_loop *loop, struct sluice_stream *stream) {
+    const uint32_t not_now =
+        STREAM_CONNECTING | STREAM_ENDED_INPUT | STREAM_THROTTLED | STREAM_HELD_BACK;
+    bool receives = !(stream->state & not_now);
+    if (stream->state & STREAM_CLOSING)
+        receives = (stream->state & (STREAM_SHUT | STREAM_ENDED_INPUT)) == STREAM_SHUT;
+    else if (stream->state & STREAM_PAUSED)
+        receives = false;
+    if (stream->state & STREAM_CONNECTING)
+        return;
+    int code =
+        loop->engine->operations->want(loop->engine, stream->fd, receives ? SLUICE_OP_RECEIVE : 0);
+    if (code < 0)
+        sluice_stream_end(loop, stream, code);
+}
+
+void sluice_stream_active(sluice_loop *loop, struct sluice_stream *stream) {
+    if (stream->idle_ms && !(stream->state & STREAM_CLOSING))
+        sluice_timers_reset(&loop->deadlines, stream->deadline - 1,
+                            sluice_moment(loop, stream->idle_ms * NS_PER_MILLISECOND));
+}
+
+static void connected(sluice_loop *loop, struct sluice_stream *stream, int result) {
+    if (result < 0) {
+        sluice_stream_end(loop, stream, result);
+        return;
+    }
+    stream->state &= ~(uint32_t)STREAM_CONNECTING;
+    if (stream->state & STREAM_CLOSING) {
+        sluice_stream_close(loop, stream);
+        return;
+    }
+    /* The deadline of connecting becomes that of idling; it is there, or never was. */
+    int64_t idle = stream->idle_ms ? stream->idle_ms * NS_PER_MILLISECOND : INT64_MAX;
+    sluice_id id = sluice_stream_id(loop, stream);
+    int code = sluice_deadline_set(loop, &stream->deadline, id, idle);
+    if (code < 0) {
+        sluice_stream_end(loop, stream, code);
+        return;
+    }
+    sluice_stream_notify(loop, stream, NOTICE_CONNECTED);
+    if (stream->output.length > 0 || (stream->state & STREAM_SHUTTING))
+        sluice_output_queue_flush(loop, stream);
+    sluice_stream_want(loop, stream);
+}
+
+static void received_end(sluice_loop *loop, struct sluice_stream *stream) {
+    stream->state |= STREAM_ENDED_INPUT;
+    if (stream->state & STREAM_CLOSING) {
+        sluice_stream_close(loop, stream);
+        return;
+    }
+    sluice_stream_want(loop, stream);
+    if ((stream->state & STREAM_ENDED) || sluice_forward_end_of_input(loop, stream))
+        return;
+    bool held = stream->extras && stream->extras->held > 0;
+    sluice_stream_notify(loop, stream, held ? NOTICE_HELD | NOTICE_EOF : NOTICE_EOF);
+}
+
+/* Whether what was received is an event. */
+static bool received(sluice_loop *loop, struct sluice_stream *stream,
+                     const struct sluice_completion *completion, sluice_event *event) {
+    if (completion->result < 0) {
+        sluice_stream_end(loop, stream, (int)completion->result);
+        return false;
+    }
+    if (completion->result == 0) {
+        received_end(loop, stream);
+        return false;
+    }
+    size_t length = (size_t)completion->result;
+    loop->stats.bytes_received += length;
+    sluice_stream_active(loop, stream);
+    if (stream->state & STREAM_CLOSING)
+        return false;
+    const unsigned char *bytes = completion->bytes;
+    struct sluice_extras *extras = stream->extras;
+    if (extras && extras->forward_to && sluice_forward_pass(loop, stream, bytes, length))
+        return false;
+    if (extras && extras->held) {
+        int code = sluice_held_append(loop, stream, bytes, length);
+        if (code < 0) {
+            sluice_stream_end(loop, stream, code);
+            return false;
+        }
+        bytes = extras->held_bytes;
+        length = extras->held;
+    } else {
+        loop->receive_used += length;
+    }
+    *event = (sluice_event){.id = completion->id, .user = stream->slot.user};
+    sluice_lend(loop, stream, bytes, length, event);
+    return true;
+}
+
+bool sluice_stream_complete(sluice_loop *loop, struct sluice_stream *stream,
+                            const struct sluice_completion *completion, sluice_event *event) {
+    switch (completion->operation) {
+    case SLUICE_OP_RECEIVE:
+        loop->stats.receives++;
+        return received(loop, stream, completion, event);
+    case SLUICE_OP_SEND:
+        stream->state &= ~(uint32_t)STREAM_BLOCKED;
+        if (completion->result < 0)
+            sluice_stream_end(loop, stream, (int)completion->result);
+        else
+            sluice_output_sent(loop, stream, (size_t)completion->result);
+        return false;
+    default:
+        connected(loop, stream, (int)completion->result);
+        return false;
+    }
+}
+
+/* ---- Ending --------------------------------------------------------------------------------- */
+
+void sluice_stream_end(sluice_loop *loop, struct sluice_stream *stream, int error) {
+    sluice_id id = sluice_stream_id(loop, stream);
+    int fd = stream->fd;
+    size_t unsent = stream->output.length;
+    loop->engine->operations->detach(loop->engine, fd);
+    close(fd);
+    sluice_deadline_set(loop, &stream->deadline, id, INT64_MAX);
+    sluice_bytes_clear(&loop->pool, &stream->output);
+    if (stream->extras) {
+        sluice_forward_end(loop, stream);
+        sluice_held_release(loop, stream);
+        sluice_free(&loop->allocator, stream->extras);
+    }
+    stream->state &= ~(uint32_t)NOTICES;
+    stream->state |= STREAM_ENDED;
+    stream->unsent = unsent;
+    stream->error = error;
+    sluice_stream_notify(loop, stream, NOTICE_CLOSED);
+    sluice_listeners_heed_end(loop, stream->listener);
+}
+
+void sluice_stream_close(sluice_loop *loop, struct sluice_stream *stream) {
+    if (!(stream->state & STREAM_CLOSING)) {
+        stream->state |= STREAM_CLOSING | STREAM_SHUTTING;
+        stream->state &= ~(uint32_t)(NOTICES & ~NOTICE_CONNECTED);
+        if ((stream->state & STREAM_CONNECTING) && stream->output.length == 0) {
+            sluice_stream_end(loop, stream, 0);
+            return;
+        }
+        int code = sluice_deadline_set(loop, &stream->deadline, sluice_stream_id(loop, stream),
+                                       stream->linger_ms * NS_PER_MILLISECOND);
+        if (code < 0) {
+            sluice_stream_end(loop, stream, code);
+            return;
+        }
+    }
+    if (stream->output.length > 0 || (stream->state & STREAM_CONNECTING)) {
+        sluice_output_queue_flush(loop, stream);
+        if (!(stream->state & STREAM_CONNECTING))
+            sluice_stream_want(loop, stream);
+        return;
+    }
+    if (!(stream->state & STREAM_SOCKET) || (stream->state & STREAM_ENDED_INPUT)) {
+        sluice_stream_end(loop, stream, 0);
+        return;
+    }
+    if (!(stream->state & STREAM_SHUT)) {
+        stream->state |= STREAM_SHUT;
+        int code = sluice_socket_finish_sending(stream->fd);
+        if (code < 0) {
+            sluice_stream_end(loop, stream, code);
+            return;
+        }
+    }
+    sluice_stream_want(loop, stream);
+}
+
+/* All was handed to the kernel by the time the linger limit comes, or it was not: that decides
+ * whether the end was an orderly one. */
+void sluice_stream_deadline(sluice_loop *loop, struct sluice_stream *stream) {
+    bool orderly = (stream->state & STREAM_CLOSING) && stream->output.length == 0;
+    sluice_stream_end(loop, stream, orderly ? 0 : -ETIMEDOUT);
+}
+
+struct sluice_extras *sluice_stream_extras(sluice_loop *loop, struct sluice_stream *stream) {
+    if (!stream->extras) {
+        struct sluice_extras *extras = sluice_resize(&loop->allocator, NULL, 1, sizeof *extras);
+        if (extras)
+            *extras = (struct sluice_extras){.forward_from = SLUICE_NO_SLOT,
+                                             .forward_next = SLUICE_NO_SLOT};
+        stream->extras = extras;
+    }
+    return stream->extras;
+}
