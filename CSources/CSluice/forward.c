@@ -96,6 +96,8 @@ int sluice_forward(sluice_loop *loop, sluice_id from_id, sluice_id to_id) {
         return sluice_id_refusal(loop, to_id);
     if (to && (to->state & (STREAM_SHUTTING | STREAM_CLOSING)))
         return -EPIPE;
+    if (to)
+        sluice_output_settle(loop, to);
     if (!to) {
         if (from->extras && from->extras->forward_to) {
             unlink_from(loop, from);

@@ -114,6 +114,12 @@ static void end(sluice_loop *loop, int kind, sluice_id id) {
     }
 }
 
+static struct sluice_stream *settled_stream(sluice_loop *loop, sluice_id id) {
+    struct sluice_stream *stream = sluice_find_stream(loop, id);
+    sluice_output_settle(loop, stream);
+    return stream;
+}
+
 int sluice_close(sluice_loop *loop, sluice_id id) {
     int kind = sluice_kind_of(loop, id);
     if (kind < 0)
@@ -121,7 +127,7 @@ int sluice_close(sluice_loop *loop, sluice_id id) {
     if (kind != SLUICE_KIND_STREAM)
         end(loop, kind, id);
     else
-        sluice_stream_close(loop, sluice_find_stream(loop, id));
+        sluice_stream_close(loop, settled_stream(loop, id));
     return 0;
 }
 
@@ -132,7 +138,7 @@ int sluice_abort(sluice_loop *loop, sluice_id id) {
     if (kind != SLUICE_KIND_STREAM)
         end(loop, kind, id);
     else
-        sluice_stream_end(loop, sluice_find_stream(loop, id), -ECONNABORTED);
+        sluice_stream_end(loop, settled_stream(loop, id), -ECONNABORTED);
     return 0;
 }
 

@@ -17,12 +17,18 @@ void sluice_lend(sluice_loop *loop, struct sluice_stream *stream, const unsigned
     event->data = bytes;
     event->length = length;
     stream->lent = loop->lent_count;
+    loop->lent_of_held |= stream->extras != NULL;
     loop->lent[loop->lent_count++] =
         (struct sluice_lent){.id = event->id, .bytes = bytes, .length = length};
 }
 
 void sluice_lent_take_back(sluice_loop *loop) {
-    for (uint32_t i = 0; i < loop->lent_count; i++) {
+    uint32_t count = loop->lent_count;
+    loop->lent_count = 0;
+    if (!loop->lent_of_held)
+        return;
+    loop->lent_of_held = false;
+    for (uint32_t i = 0; i < count; i++) {
         struct sluice_stream *stream = sluice_find_stream(loop, loop->lent[i].id);
         if (!stream || !stream->extras)
             continue;
@@ -34,7 +40,6 @@ void sluice_lent_take_back(sluice_loop *loop) {
                     extras->held);
         stream->state &= ~(uint32_t)STREAM_REHELD;
     }
-    loop->lent_count = 0;
 }
 
 void sluice_held_release(sluice_loop *loop, struct sluice_stream *stream) {
@@ -101,6 +106,7 @@ int sluice_hold(sluice_loop *loop, sluice_id id, size_t length) {
     }
     if (code < 0)
         return code;
+    loop->lent_of_held = true;
     if (length > 0)
         stream->state |= STREAM_REHELD;
     else

@@ -229,42 +229,52 @@ static int take_completion(sluice_loop *loop, sluice_event *event) {
     if (room < LEAST_RECEIVE ||
         !loop->engine->operations->next(loop->engine, &completion, bytes, room))
         return 0;
+    if (completion.operation == SLUICE_OP_RECEIVE && completion.result > 0) {
+        struct sluice_stream *stream = sluice_stream_at(loop, sluice_id_index(completion.id));
+        return sluice_stream_received(loop, stream, &completion, event) ? 1 : -1;
+    }
     if (dispatch(loop, &completion, event))
         return 1;
     return -1; /* no event, and perhaps a notice */
 }
 
+/* Sends what is to be sent and gives what waits to be given, before the turn goes on. */
+static bool take_agenda(sluice_loop *loop, sluice_event *event) {
+    if (loop->to_flush.first != SLUICE_NO_SLOT)
+        sluice_output_flush_all(loop);
+    if (loop->to_notify.first != SLUICE_NO_SLOT && sluice_stream_notice(loop, event))
+        return true;
+    return loop->overloaded && sluice_listener_notice(loop, event);
+}
+
+/* The next event of a stage that is not the completions: 1, 0 at its end, -1 for neither. */
+static int take_from_stage(sluice_loop *loop, sluice_event *event) {
+    switch (loop->stage) {
+    case STAGE_TIMERS:
+        return take_timer(loop, event);
+    case STAGE_DEADLINES:
+        return take_deadline(loop) ? -1 : 0;
+    default:
+        *event = (sluice_event){.kind = SLUICE_POSTED};
+        return sluice_posts_next(&loop->posts, &event->value);
+    }
+}
+
 /* The turn's next event, or false. */
 static bool take(sluice_loop *loop, sluice_event *event) {
     for (;;) {
-        if (loop->to_flush.first != SLUICE_NO_SLOT)
-            sluice_output_flush_all(loop);
-        if (loop->to_notify.first != SLUICE_NO_SLOT && sluice_stream_notice(loop, event))
+        bool agenda = (loop->to_flush.first & loop->to_notify.first) != SLUICE_NO_SLOT;
+        if ((agenda || loop->overloaded) && take_agenda(loop, event))
             return true;
-        if (loop->overloaded && sluice_listener_notice(loop, event))
-            return true;
-        int taken = 0;
-        switch (loop->stage) {
-        case STAGE_TIMERS:
-            taken = take_timer(loop, event);
-            break;
-        case STAGE_DEADLINES:
-            taken = take_deadline(loop) ? -1 : 0;
-            break;
-        case STAGE_POSTS:
-            *event = (sluice_event){.kind = SLUICE_POSTED};
-            taken = sluice_posts_next(&loop->posts, &event->value);
-            break;
-        case STAGE_COMPLETIONS:
-            taken = take_completion(loop, event);
-            if (taken == 0 && loop->receive_used > 0)
-                return false; /* the turn may not be over: the receive buffer is full */
-            break;
-        case STAGE_OVER:
+        if (loop->stage == STAGE_OVER)
             return false;
-        }
+        int taken = loop->stage == STAGE_COMPLETIONS ? take_completion(loop, event)
+                                                     : take_from_stage(loop, event);
         if (taken > 0)
             return true;
+        /* Where the receive buffer is full, the turn may not be over. */
+        if (taken == 0 && loop->stage == STAGE_COMPLETIONS && loop->receive_used > 0)
+            return false;
         if (taken == 0)
             loop->stage++;
     }
@@ -299,9 +309,8 @@ static int begin_turn(sluice_loop *loop, int64_t timeout_ns) {
     return 0;
 }
 
-static int pull(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
-    if (take(loop, event))
-        return 1;
+/* Turn after turn, until one has an event or the time is up. */
+static int wait_for(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
     int64_t deadline = deadline_after(timeout_ns);
     for (int64_t remaining = timeout_ns;; remaining = deadline_remaining(deadline)) {
         int code = begin_turn(loop, remaining);
@@ -322,6 +331,8 @@ static int begin_pull(sluice_loop *loop, const sluice_event *events, int64_t tim
         return SLUICE_ENULL;
     if (timeout_ns < 0)
         return SLUICE_ETIMEOUT;
+    if (loop->put_off_length > 0)
+        sluice_output_send_put_off(loop);
     sluice_lent_take_back(loop);
     loop->receive_used = 0;
     return 0;
@@ -331,10 +342,13 @@ int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
     int code = begin_pull(loop, event, timeout_ns);
     if (code < 0)
         return code;
-    code = pull(loop, event, timeout_ns);
-    if (code > 0)
-        loop->stats.events[event->kind]++;
-    return code;
+    if (!take(loop, event)) {
+        code = wait_for(loop, event, timeout_ns);
+        if (code <= 0)
+            return code;
+    }
+    loop->stats.events[event->kind]++;
+    return 1;
 }
 
 int sluice_next_many(sluice_loop *loop, sluice_event *events, int capacity, int64_t timeout_ns) {
@@ -351,9 +365,11 @@ int sluice_next_many(sluice_loop *loop, sluice_event *events, int capacity, int6
         loop->lent = lent;
         loop->lent_capacity = (uint32_t)capacity;
     }
-    code = pull(loop, events, timeout_ns);
-    if (code <= 0)
-        return code;
+    if (!take(loop, events)) {
+        code = wait_for(loop, events, timeout_ns);
+        if (code <= 0)
+            return code;
+    }
     int count = 1;
     while (count < capacity && take(loop, &events[count]))
         count++;
@@ -384,8 +400,8 @@ int64_t sluice_until_next(sluice_loop *loop) {
     int code = sluice_loop_check(loop);
     if (code < 0)
         return code;
-    if (loop->stage != STAGE_OVER || loop->to_flush.first != SLUICE_NO_SLOT ||
-        loop->to_notify.first != SLUICE_NO_SLOT)
+    if (loop->stage != STAGE_OVER || loop->put_off_length > 0 ||
+        loop->to_flush.first != SLUICE_NO_SLOT || loop->to_notify.first != SLUICE_NO_SLOT)
         return 0;
     int64_t first = next_deadline(loop);
     if (first == INT64_MAX)

@@ -157,6 +157,13 @@ struct sluice_loop {
     struct sluice_lent *lent;
     uint32_t lent_count;
     uint32_t lent_capacity;
+    bool lent_of_held; /* one of them is of a stream that holds, or has held, bytes */
+
+    /* A write of bytes that are lent, which stay valid until they are sent at the next pull: it is
+     * put off and not copied. No length where there is none. */
+    const unsigned char *put_off_bytes;
+    size_t put_off_length;
+    uint32_t put_off_index; /* the stream's, whose queue is empty */
 
     int signal_fd; /* -1 until there is a signal */
     sigset_t signal_set;
@@ -273,6 +280,9 @@ bool sluice_stream_notice(sluice_loop *loop, sluice_event *event);
 
 void sluice_stream_deadline(sluice_loop *loop, struct sluice_stream *stream);
 void sluice_stream_active(sluice_loop *loop, struct sluice_stream *stream);
+/* A receive that brought something: whether it is an event. */
+bool sluice_stream_received(sluice_loop *loop, struct sluice_stream *stream,
+                            const struct sluice_completion *completion, sluice_event *event);
 bool sluice_stream_complete(sluice_loop *loop, struct sluice_stream *stream,
                             const struct sluice_completion *completion, sluice_event *event);
 
@@ -288,6 +298,9 @@ int sluice_stream_configure(int fd, uint32_t flags, uint32_t keepalive_seconds);
 
 /* output.c: what is queued and how it goes out. Each may end the stream. */
 int sluice_output_send(sluice_loop *loop, struct sluice_stream *stream);
+void sluice_output_send_put_off(sluice_loop *loop);
+/* Queues the write that was put off, if it is that of `stream`. */
+void sluice_output_settle(sluice_loop *loop, struct sluice_stream *stream);
 void sluice_output_flush_all(sluice_loop *loop);
 void sluice_output_sent(sluice_loop *loop, struct sluice_stream *stream, size_t sent);
 void sluice_output_queue_flush(sluice_loop *loop, struct sluice_stream *stream);

@@ -1,8 +1,11 @@
 /* output.c - what a stream has queued, and how it goes out.
  *
- * Writes are appended to the stream's queue, and the stream to the loop's list of those to flush;
- * the next pull sends each queue by one call. A large write whose queue is empty is offered to the
- * kernel first, and only what that does not take is copied; the room for it is made sure of
+ * A write of bytes that the loop has lent, such as an echo's, is neither copied nor queued: they
+ * stay where they are until the next pull, which sends them first.
+ *
+ * Other writes are appended to the stream's queue, and the stream to the loop's list of those to
+ * flush; the next pull sends each queue by one call. A large write whose queue is empty is offered
+ * to the kernel first, and only what that does not take is copied; the room for it is made sure of
  * before, so that a write still goes whole or not at all.
  *
  * Over the high mark a stream is not received from until its queue has fallen to the low mark: the
@@ -129,6 +132,58 @@ void sluice_output_flush_all(sluice_loop *loop) {
     }
 }
 
+/* ---- Writes that are put off ---------------------------------------------------------------- */
+
+static void queue_put_off(sluice_loop *loop, struct sluice_stream *stream, size_t sent) {
+    const unsigned char *bytes = loop->put_off_bytes + sent;
+    size_t length = loop->put_off_length - sent;
+    loop->put_off_length = 0;
+    int code = sluice_bytes_append(&loop->pool, &stream->output, bytes, length);
+    if (code < 0) {
+        sluice_stream_end(loop, stream, code);
+        stream->unsent += length;
+        return;
+    }
+    sluice_output_queue_flush(loop, stream);
+    if (stream->output.length > loop->high_mark)
+        heed_marks(loop, stream);
+}
+
+void sluice_output_settle(sluice_loop *loop, struct sluice_stream *stream) {
+    if (loop->put_off_length > 0 && stream == sluice_stream_at(loop, loop->put_off_index))
+        queue_put_off(loop, stream, 0);
+}
+
+void sluice_output_send_put_off(sluice_loop *loop) {
+    struct sluice_stream *stream = sluice_stream_at(loop, loop->put_off_index);
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)loop->put_off_bytes,
+                        .iov_len = loop->put_off_length};
+    ptrdiff_t sent = loop->engine->operations->send(loop->engine, stream->fd, &iov, 1);
+    if (sent < 0) {
+        size_t length = loop->put_off_length;
+        loop->put_off_length = 0;
+        sluice_stream_end(loop, stream, (int)sent);
+        stream->unsent += length;
+        return;
+    }
+    count_sent(loop, stream, (size_t)sent);
+    if ((size_t)sent == loop->put_off_length) {
+        loop->put_off_length = 0;
+        return;
+    }
+    stream->state |= STREAM_BLOCKED;
+    queue_put_off(loop, stream, (size_t)sent);
+}
+
+/* Whether a write can be put off: of bytes that are lent, and the only one of this event. */
+static inline bool can_put_off(const sluice_loop *loop, const struct sluice_stream *stream,
+                               const void *bytes) {
+    const uint32_t not_now =
+        STREAM_CONNECTING | STREAM_BLOCKED | STREAM_SHUTTING | STREAM_CLOSING | STREAM_ENDED;
+    return (uintptr_t)bytes - (uintptr_t)loop->receive_bytes < loop->receive_used &&
+           loop->put_off_length == 0 && stream->output.length == 0 && !(stream->state & not_now);
+}
+
 /* ---- Writing -------------------------------------------------------------------------------- */
 
 /* Whether `length` more bytes may be queued. */
@@ -189,8 +244,15 @@ int sluice_write(sluice_loop *loop, sluice_id id, const void *bytes, size_t leng
     struct sluice_stream *stream = sluice_find_stream(loop, id);
     if (!stream)
         return sluice_id_refusal(loop, id);
+    if (can_put_off(loop, stream, bytes) && length <= loop->hard_limit) {
+        loop->put_off_bytes = bytes;
+        loop->put_off_length = length;
+        loop->put_off_index = sluice_id_index(id);
+        return 0;
+    }
     if (!bytes && length > 0)
         return SLUICE_ENULL;
+    sluice_output_settle(loop, stream);
     code = check_room(loop, stream, length);
     return code < 0 || length == 0 ? code : sluice_output_write(loop, stream, bytes, length);
 }
@@ -202,6 +264,7 @@ int sluice_writev(sluice_loop *loop, sluice_id id, const sluice_slice *slices, i
     struct sluice_stream *stream = sluice_find_stream(loop, id);
     if (!stream)
         return sluice_id_refusal(loop, id);
+    sluice_output_settle(loop, stream);
     if (count < 0)
         return SLUICE_ECAPACITY;
     if (!slices && count > 0)
@@ -230,7 +293,10 @@ int sluice_flush(sluice_loop *loop, sluice_id id) {
     if (code < 0)
         return code;
     struct sluice_stream *stream = sluice_find_stream(loop, id);
-    return stream ? sluice_output_send(loop, stream) : sluice_id_refusal(loop, id);
+    if (!stream)
+        return sluice_id_refusal(loop, id);
+    sluice_output_settle(loop, stream);
+    return sluice_output_send(loop, stream);
 }
 
 int sluice_shutdown(sluice_loop *loop, sluice_id id) {
@@ -240,6 +306,7 @@ int sluice_shutdown(sluice_loop *loop, sluice_id id) {
     struct sluice_stream *stream = sluice_find_stream(loop, id);
     if (!stream)
         return sluice_id_refusal(loop, id);
+    sluice_output_settle(loop, stream);
     stream->state |= STREAM_SHUTTING;
     sluice_output_queue_flush(loop, stream);
     return 0;
@@ -250,5 +317,8 @@ int64_t sluice_pending(const sluice_loop *loop, sluice_id id) {
     if (code < 0)
         return code;
     const struct sluice_stream *stream = sluice_find_stream(loop, id);
-    return stream ? (int64_t)stream->output.length : sluice_id_refusal(loop, id);
+    if (!stream)
+        return sluice_id_refusal(loop, id);
+    size_t put_off = sluice_id_index(id) == loop->put_off_index ? loop->put_off_length : 0;
+    return (int64_t)(stream->output.length + put_off);
 }

@@ -100,6 +100,12 @@ extern const struct sluice_poller_backend sluice_epoll_backend;
 extern const struct sluice_poller_backend sluice_poll_backend;
 extern const struct sluice_poller_backend sluice_select_backend;
 
+/* sluice_poller_is_current, of an event that this poller reported: a removal changes the
+ * generation. */
+static inline bool sluice_poller_stands(const sluice_poller *poller, const sluice_ready *event) {
+    return poller->registrations[event->fd].generation == event->generation;
+}
+
 static inline void *sluice_poller_state(sluice_poller *poller) {
     return poller->state;
 }

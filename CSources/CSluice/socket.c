@@ -143,26 +143,18 @@ ptrdiff_t sluice_socket_receive(int fd, void *bytes, size_t length) {
         return SLUICE_ENULL;
     if (length == 0)
         return SLUICE_ECAPACITY; /* 0 would read as the end of the stream */
-    ptrdiff_t count;
-    do
-        count = read(fd, bytes, length);
-    while (count < 0 && errno == EINTR);
-    return count < 0 ? -errno : count;
+    return sluice_receive_some(fd, bytes, length);
 }
 
 ptrdiff_t sluice_socket_send(int fd, const void *bytes, size_t length) {
     if (!bytes && length > 0)
         return SLUICE_ENULL;
-    ptrdiff_t count;
-    do
-        count = send(fd, bytes, length, MSG_NOSIGNAL);
-    while (count < 0 && errno == EINTR);
-    return count < 0 ? -errno : count;
+    return sluice_send_some(fd, bytes, length);
 }
 
 ptrdiff_t sluice_socket_send_slices(int fd, const struct iovec *iov, int count) {
     if (count == 1)
-        return sluice_socket_send(fd, iov[0].iov_base, iov[0].iov_len);
+        return sluice_send_some(fd, iov[0].iov_base, iov[0].iov_len);
     struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)iov,
                              .msg_iovlen = (size_t)count};
     ptrdiff_t sent;

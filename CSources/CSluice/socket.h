@@ -4,10 +4,34 @@
 
 #include "platform.h"
 
+#include <errno.h>
 #include <stddef.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #pragma GCC visibility push(hidden)
+
+/* As the public calls of these names, for arguments that need no check. */
+static inline ptrdiff_t sluice_receive_some(int fd, void *bytes, size_t length) {
+    for (;;) {
+        ptrdiff_t count = read(fd, bytes, length);
+        if (count >= 0)
+            return count;
+        if (errno != EINTR)
+            return -errno;
+    }
+}
+
+static inline ptrdiff_t sluice_send_some(int fd, const void *bytes, size_t length) {
+    for (;;) {
+        ptrdiff_t count = send(fd, bytes, length, MSG_NOSIGNAL);
+        if (count >= 0)
+            return count;
+        if (errno != EINTR)
+            return -errno;
+    }
+}
 
 /* As sluice_socket_send, for `count` pieces, at least one and at most IOV_MAX; the second for pipes
  * and terminals. Neither raises SIGPIPE. */

@@ -244,39 +244,43 @@ static void received_end(sluice_loop *loop, struct sluice_stream *stream) {
     sluice_stream_notify(loop, stream, held ? NOTICE_HELD | NOTICE_EOF : NOTICE_EOF);
 }
 
-/* Whether what was received is an event. */
-static bool received(sluice_loop *loop, struct sluice_stream *stream,
-                     const struct sluice_completion *completion, sluice_event *event) {
-    if (completion->result < 0) {
-        sluice_stream_end(loop, stream, (int)completion->result);
-        return false;
-    }
-    if (completion->result == 0) {
-        received_end(loop, stream);
-        return false;
-    }
+/* What was received by a stream that holds or forwards: whether it is an event. */
+static bool received_by_extras(sluice_loop *loop, struct sluice_stream *stream,
+                               const struct sluice_completion *completion, sluice_event *event) {
+    struct sluice_extras *extras = stream->extras;
     size_t length = (size_t)completion->result;
+    if (extras->forward_to && sluice_forward_pass(loop, stream, completion->bytes, length))
+        return false;
+    if (extras->held == 0) {
+        loop->receive_used += length;
+        sluice_lend(loop, stream, completion->bytes, length, event);
+        return true;
+    }
+    int code = sluice_held_append(loop, stream, completion->bytes, length);
+    if (code < 0) {
+        sluice_stream_end(loop, stream, code);
+        return false;
+    }
+    sluice_lend(loop, stream, extras->held_bytes, extras->held, event);
+    return true;
+}
+
+bool sluice_stream_received(sluice_loop *loop, struct sluice_stream *stream,
+                            const struct sluice_completion *completion, sluice_event *event) {
+    size_t length = (size_t)completion->result;
+    loop->stats.receives++;
     loop->stats.bytes_received += length;
     sluice_stream_active(loop, stream);
     if (stream->state & STREAM_CLOSING)
         return false;
-    const unsigned char *bytes = completion->bytes;
-    struct sluice_extras *extras = stream->extras;
-    if (extras && extras->forward_to && sluice_forward_pass(loop, stream, bytes, length))
-        return false;
-    if (extras && extras->held) {
-        int code = sluice_held_append(loop, stream, bytes, length);
-        if (code < 0) {
-            sluice_stream_end(loop, stream, code);
-            return false;
-        }
-        bytes = extras->held_bytes;
-        length = extras->held;
-    } else {
-        loop->receive_used += length;
-    }
-    *event = (sluice_event){.id = completion->id, .user = stream->slot.user};
-    sluice_lend(loop, stream, bytes, length, event);
+    event->error = 0;
+    event->id = completion->id;
+    event->user = stream->slot.user;
+    event->value = 0;
+    if (stream->extras)
+        return received_by_extras(loop, stream, completion, event);
+    loop->receive_used += length;
+    sluice_lend(loop, stream, completion->bytes, length, event);
     return true;
 }
 
@@ -284,8 +288,14 @@ bool sluice_stream_complete(sluice_loop *loop, struct sluice_stream *stream,
                             const struct sluice_completion *completion, sluice_event *event) {
     switch (completion->operation) {
     case SLUICE_OP_RECEIVE:
+        if (completion->result > 0)
+            return sluice_stream_received(loop, stream, completion, event);
         loop->stats.receives++;
-        return received(loop, stream, completion, event);
+        if (completion->result < 0)
+            sluice_stream_end(loop, stream, (int)completion->result);
+        else
+            received_end(loop, stream);
+        return false;
     case SLUICE_OP_SEND:
         stream->state &= ~(uint32_t)STREAM_BLOCKED;
         if (completion->result < 0)

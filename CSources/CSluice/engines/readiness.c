@@ -30,7 +30,13 @@
 #define FIRST_LIMIT 64
 #define NO_FD (-1)
 
-enum { CAN_RECEIVE = 1, CAN_SEND = 2, HUNG_UP = 4, QUEUED = 8, ATTACHED = 16 };
+enum {
+    CAN_RECEIVE = SLUICE_READ, /* these two as the poller says them */
+    CAN_SEND = SLUICE_WRITE,
+    HUNG_UP = 8,
+    QUEUED = 16,
+    ATTACHED = 32
+};
 
 /* Invariants: a number is in one of the engine's lists while it is QUEUED, and only then does
  * `next` mean something. One that is detached keeps its place, which is passed over, or is that of
@@ -219,16 +225,18 @@ static int want(struct sluice_engine *base, int fd, uint32_t operations) {
 static ptrdiff_t send_some(struct sluice_engine *base, int fd, const struct iovec *iov, int count) {
     struct readiness_engine *engine = ours(base);
     struct source *source = &engine->sources[fd];
-    size_t length = 0;
-    for (int i = 0; i < count; i++)
+    size_t length = iov[0].iov_len;
+    for (int i = 1; i < count; i++)
         length += iov[i].iov_len;
     ptrdiff_t sent = SLUICE_EAGAIN;
-    if (source->state & CAN_SEND || !engine->edges)
+    if ((source->state & CAN_SEND) || !engine->edges)
         sent = source->role == SLUICE_ROLE_SOCKET ? sluice_socket_send_slices(fd, iov, count)
                                                   : sluice_file_send_slices(fd, iov, count);
+    if ((size_t)sent == length)
+        return sent;
     if (sent == SLUICE_EAGAIN)
         sent = 0;
-    if (sent < 0 || (size_t)sent == length)
+    if (sent < 0)
         return sent;
     source->state &= (uint8_t)~CAN_SEND;
     int code = set_wanted(engine, fd, source->wanted | SLUICE_OP_SEND);
@@ -287,10 +295,9 @@ static bool is_drained(const struct source *source, size_t received, size_t size
     return received < size && !(source->state & HUNG_UP) && source->role != SLUICE_ROLE_TERMINAL;
 }
 
-static int receive(struct readiness_engine *engine, int fd, struct sluice_completion *completion,
-                   unsigned char *bytes, size_t size) {
-    struct source *source = &engine->sources[fd];
-    ptrdiff_t result = sluice_socket_receive(fd, bytes, size);
+static inline int receive(struct readiness_engine *engine, struct source *source, int fd,
+                          struct sluice_completion *completion, unsigned char *bytes, size_t size) {
+    ptrdiff_t result = sluice_receive_some(fd, bytes, size);
     if (result == SLUICE_EAGAIN) {
         source->state &= (uint8_t)~CAN_RECEIVE;
         return 0;
@@ -299,71 +306,85 @@ static int receive(struct readiness_engine *engine, int fd, struct sluice_comple
         source->state &= (uint8_t)~CAN_RECEIVE;
     else
         push(engine, &engine->later, fd);
-    complete(completion, source, SLUICE_OP_RECEIVE, result);
+    completion->id = source->id;
+    completion->operation = SLUICE_OP_RECEIVE;
+    completion->result = result;
     completion->bytes = bytes;
     return 1;
 }
 
+/* A connect is done, or the output may go on. */
+static int complete_output(struct readiness_engine *engine, struct source *source, int fd,
+                           struct sluice_completion *completion) {
+    bool connects = (source->wanted & SLUICE_OP_CONNECT) != 0;
+    ptrdiff_t result = connects ? sluice_socket_error(fd) : 0;
+    if (connects)
+        source->role = SLUICE_ROLE_SOCKET;
+    uint32_t rest = source->wanted & ~(uint32_t)(SLUICE_OP_SEND | SLUICE_OP_CONNECT);
+    int code = set_wanted(engine, fd, rest);
+    complete(completion, source, connects ? SLUICE_OP_CONNECT : SLUICE_OP_SEND,
+             code < 0 ? code : result);
+    if (source->state & CAN_RECEIVE)
+        push(engine, &engine->now, fd);
+    return 1;
+}
+
 /* The next completion of a stream, or 0 where there is none now. */
-static int serve(struct readiness_engine *engine, int fd, struct sluice_completion *completion,
-                 unsigned char *bytes, size_t size) {
-    struct source *source = &engine->sources[fd];
-    if (!(source->state & ATTACHED))
-        return 0;
-    uint32_t due = source->wanted & (SLUICE_OP_SEND | SLUICE_OP_CONNECT);
-    if (due && (source->state & CAN_SEND)) {
-        ptrdiff_t result = due & SLUICE_OP_CONNECT ? sluice_socket_error(fd) : 0;
-        if (due & SLUICE_OP_CONNECT)
-            source->role = SLUICE_ROLE_SOCKET;
-        int code = set_wanted(engine, fd, source->wanted & ~due);
-        complete(completion, source, due & SLUICE_OP_CONNECT ? SLUICE_OP_CONNECT : SLUICE_OP_SEND,
-                 code < 0 ? code : result);
-        if (source->state & CAN_RECEIVE)
-            push(engine, &engine->now, fd);
-        return 1;
-    }
+static inline int serve(struct readiness_engine *engine, struct source *source, int fd,
+                        struct sluice_completion *completion, unsigned char *bytes, size_t size) {
+    if ((source->wanted & (SLUICE_OP_SEND | SLUICE_OP_CONNECT)) && (source->state & CAN_SEND))
+        return complete_output(engine, source, fd, completion);
     if ((source->wanted & SLUICE_OP_RECEIVE) && (source->state & CAN_RECEIVE))
-        return receive(engine, fd, completion, bytes, size);
+        return receive(engine, source, fd, completion, bytes, size);
     return 0;
 }
 
+/* What was left over from the turn before. */
+static int next_left_over(struct readiness_engine *engine, struct sluice_completion *completion,
+                          unsigned char *bytes, size_t size) {
+    for (int fd = pop(engine, &engine->now); fd != NO_FD; fd = pop(engine, &engine->now)) {
+        struct source *source = &engine->sources[fd];
+        if ((source->state & ATTACHED) && serve(engine, source, fd, completion, bytes, size))
+            return 1;
+    }
+    return 0;
+}
+
+/* Of a watch or a listener. */
+static int complete_other(struct readiness_engine *engine, struct source *source,
+                          const sluice_ready *event, struct sluice_completion *completion) {
+    if (source->role == SLUICE_ROLE_LISTENER)
+        return (source->wanted & SLUICE_OP_ACCEPT) && accept_one(engine, event->fd, completion);
+    complete(completion, source, SLUICE_OP_WATCH, (ptrdiff_t)event->flags);
+    return 1;
+}
+
 /* Remembers what an event says of a stream. */
-static void learn(struct source *source, uint32_t flags) {
-    if (flags & SLUICE_READ)
-        source->state |= CAN_RECEIVE;
-    if (flags & (SLUICE_WRITE | SLUICE_ERROR))
-        source->state |= CAN_SEND;
-    if (flags & (SLUICE_HANGUP | SLUICE_READ_CLOSED | SLUICE_ERROR))
-        source->state |= HUNG_UP;
+static inline void learn(struct source *source, uint32_t flags) {
+    source->state |= (uint8_t)(flags & (CAN_RECEIVE | CAN_SEND));
+    if (flags & ~(uint32_t)(CAN_RECEIVE | CAN_SEND))
+        source->state |= flags & SLUICE_ERROR ? HUNG_UP | CAN_SEND : HUNG_UP;
 }
 
 static int next(struct sluice_engine *base, struct sluice_completion *completion,
                 unsigned char *bytes, size_t size) {
     struct readiness_engine *engine = ours(base);
     for (;;) {
-        int fd = pop(engine, &engine->now);
-        if (fd != NO_FD) {
-            if (serve(engine, fd, completion, bytes, size))
-                return 1;
-            continue;
-        }
+        if (engine->now.first != NO_FD && next_left_over(engine, completion, bytes, size))
+            return 1;
         if (engine->at == engine->count)
             return 0;
         const sluice_ready *event = &engine->events[engine->at++];
-        if (!sluice_poller_is_current(engine->poller, event))
+        if (!sluice_poller_stands(engine->poller, event))
             continue;
         struct source *source = &engine->sources[event->fd];
-        if (source->role == SLUICE_ROLE_WATCH) {
-            complete(completion, source, SLUICE_OP_WATCH, (ptrdiff_t)event->flags);
-            return 1;
-        }
-        if (source->role == SLUICE_ROLE_LISTENER) {
-            if ((source->wanted & SLUICE_OP_ACCEPT) && accept_one(engine, event->fd, completion))
+        if (source->role <= SLUICE_ROLE_LISTENER) {
+            if (complete_other(engine, source, event, completion))
                 return 1;
             continue;
         }
         learn(source, event->flags);
-        if (!(source->state & QUEUED) && serve(engine, event->fd, completion, bytes, size))
+        if (!(source->state & QUEUED) && serve(engine, source, event->fd, completion, bytes, size))
             return 1;
     }
 }
