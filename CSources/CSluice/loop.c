@@ -289,8 +289,10 @@ static int64_t next_deadline(sluice_loop *loop) {
 /* Waits for at most `timeout_ns`, and begins a turn. */
 static int begin_turn(sluice_loop *loop, int64_t timeout_ns) {
     int64_t first = next_deadline(loop);
-    if (first != INT64_MAX && timeout_ns != 0) {
-        int64_t now = sluice_clock_ns();
+    int64_t now = sluice_clock_ns();
+    if (loop->stats.turns++ > 0 && now - loop->now > loop->stats.longest_gap_ns)
+        loop->stats.longest_gap_ns = now - loop->now;
+    if (first != INT64_MAX) {
         int64_t until = first > now ? first - now : 0;
         if (until < timeout_ns)
             timeout_ns = until;
@@ -298,10 +300,7 @@ static int begin_turn(sluice_loop *loop, int64_t timeout_ns) {
     if (atomic_load_explicit(&loop->posts.any, memory_order_relaxed))
         timeout_ns = 0;
     int code = loop->engine->operations->wait(loop->engine, timeout_ns);
-    int64_t now = sluice_clock_ns();
-    if (loop->stats.turns++ > 0 && now - loop->now > loop->stats.longest_gap_ns)
-        loop->stats.longest_gap_ns = now - loop->now;
-    loop->now = now;
+    loop->now = sluice_clock_ns();
     if (code < 0)
         return code;
     sluice_posts_take(&loop->posts);

@@ -184,7 +184,7 @@ typedef struct sluice_statistics {
     uint64_t bytes_received, bytes_sent; /* by streams */
     uint64_t receives, sends, accepts;   /* system calls */
     uint64_t queue_memory;               /* bytes of chunks in use now */
-    int64_t longest_gap_ns;              /* the longest time between two waits */
+    int64_t longest_gap_ns;              /* the longest time from one wait to the next */
 } sluice_statistics;
 
 SLUICE_API int sluice_stats(const sluice_loop *loop, sluice_statistics *stats);
