@@ -44,9 +44,16 @@ static void closed(sluice_loop *loop, struct sluice_stream *stream, sluice_event
     sluice_slots_end(&loop->streams, sluice_id_index(event->id));
 }
 
+/* Those that may be given now: a paused stream's input, and its end, wait for the resume. */
+static uint32_t due_notices(const struct sluice_stream *stream) {
+    uint32_t notices = stream->state & NOTICES;
+    return stream->state & STREAM_PAUSED ? notices & ~(uint32_t)(NOTICE_HELD | NOTICE_EOF)
+                                         : notices;
+}
+
 /* The stream's first notice, as an event. */
 static void give_notice(sluice_loop *loop, struct sluice_stream *stream, sluice_event *event) {
-    uint32_t notices = stream->state & NOTICES;
+    uint32_t notices = due_notices(stream);
     uint32_t notice = notices & -notices;
     stream->state &= ~notice;
     switch (notice) {
@@ -74,7 +81,7 @@ static void give_notice(sluice_loop *loop, struct sluice_stream *stream, sluice_
 bool sluice_stream_notice(sluice_loop *loop, sluice_event *event) {
     while (loop->to_notify.first != SLUICE_NO_SLOT) {
         struct sluice_stream *stream = sluice_stream_at(loop, loop->to_notify.first);
-        uint32_t notices = stream->state & NOTICES;
+        uint32_t notices = due_notices(stream);
         if ((notices & (notices - 1)) == 0) {
             stream->state &= ~(uint32_t)STREAM_TO_NOTIFY;
             loop->to_notify.first = stream->next_to_notify;
@@ -199,6 +206,32 @@ void sluice_stream_want(sluice_loop *loop, struct sluice_stream *stream) {
         loop->engine->operations->want(loop->engine, stream->fd, receives ? SLUICE_OP_RECEIVE : 0);
     if (code < 0)
         sluice_stream_end(loop, stream, code);
+}
+
+int sluice_pause(sluice_loop *loop, sluice_id id) {
+    int code = sluice_loop_check(loop);
+    if (code < 0)
+        return code;
+    struct sluice_stream *stream = sluice_find_stream(loop, id);
+    if (!stream)
+        return sluice_id_refusal(loop, id);
+    stream->state |= STREAM_PAUSED;
+    sluice_stream_want(loop, stream);
+    return 0;
+}
+
+int sluice_resume(sluice_loop *loop, sluice_id id) {
+    int code = sluice_loop_check(loop);
+    if (code < 0)
+        return code;
+    struct sluice_stream *stream = sluice_find_stream(loop, id);
+    if (!stream)
+        return sluice_id_refusal(loop, id);
+    stream->state &= ~(uint32_t)STREAM_PAUSED;
+    if (stream->state & NOTICES)
+        sluice_stream_notify(loop, stream, 0);
+    sluice_stream_want(loop, stream);
+    return 0;
 }
 
 void sluice_stream_active(sluice_loop *loop, struct sluice_stream *stream) {
