@@ -11,17 +11,6 @@
 
 #include <string.h>
 
-void sluice_lend(sluice_loop *loop, struct sluice_stream *stream, const unsigned char *bytes,
-                 size_t length, sluice_event *event) {
-    event->kind = SLUICE_DATA;
-    event->data = bytes;
-    event->length = length;
-    stream->lent = loop->lent_count;
-    loop->lent_of_held |= stream->extras != NULL;
-    loop->lent[loop->lent_count++] =
-        (struct sluice_lent){.id = event->id, .bytes = bytes, .length = length};
-}
-
 void sluice_lent_take_back(sluice_loop *loop) {
     uint32_t count = loop->lent_count;
     loop->lent_count = 0;

@@ -279,7 +279,12 @@ void sluice_stream_notify(sluice_loop *loop, struct sluice_stream *stream, uint3
 bool sluice_stream_notice(sluice_loop *loop, sluice_event *event);
 
 void sluice_stream_deadline(sluice_loop *loop, struct sluice_stream *stream);
-void sluice_stream_active(sluice_loop *loop, struct sluice_stream *stream);
+/* A byte has come or gone. */
+void sluice_stream_postpone_idle(sluice_loop *loop, struct sluice_stream *stream);
+static inline void sluice_stream_active(sluice_loop *loop, struct sluice_stream *stream) {
+    if (stream->idle_ms)
+        sluice_stream_postpone_idle(loop, stream);
+}
 /* A receive that brought something: whether it is an event. */
 bool sluice_stream_received(sluice_loop *loop, struct sluice_stream *stream,
                             const struct sluice_completion *completion, sluice_event *event);
@@ -311,8 +316,16 @@ int sluice_output_write(sluice_loop *loop, struct sluice_stream *stream, const v
 int sluice_held_append(sluice_loop *loop, struct sluice_stream *stream, const unsigned char *bytes,
                        size_t length);
 void sluice_held_release(sluice_loop *loop, struct sluice_stream *stream);
-void sluice_lend(sluice_loop *loop, struct sluice_stream *stream, const unsigned char *bytes,
-                 size_t length, sluice_event *event);
+static inline void sluice_lend(sluice_loop *loop, struct sluice_stream *stream,
+                               const unsigned char *bytes, size_t length, sluice_event *event) {
+    event->kind = SLUICE_DATA;
+    event->data = bytes;
+    event->length = length;
+    stream->lent = loop->lent_count;
+    loop->lent_of_held |= stream->extras != NULL;
+    loop->lent[loop->lent_count++] =
+        (struct sluice_lent){.id = event->id, .bytes = bytes, .length = length};
+}
 void sluice_lent_take_back(sluice_loop *loop);
 
 /* forward.c: what one stream receives is another's output. */

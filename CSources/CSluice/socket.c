@@ -153,8 +153,6 @@ ptrdiff_t sluice_socket_send(int fd, const void *bytes, size_t length) {
 }
 
 ptrdiff_t sluice_socket_send_slices(int fd, const struct iovec *iov, int count) {
-    if (count == 1)
-        return sluice_send_some(fd, iov[0].iov_base, iov[0].iov_len);
     struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)iov,
                              .msg_iovlen = (size_t)count};
     ptrdiff_t sent;

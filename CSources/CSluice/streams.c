@@ -234,8 +234,8 @@ int sluice_resume(sluice_loop *loop, sluice_id id) {
     return 0;
 }
 
-void sluice_stream_active(sluice_loop *loop, struct sluice_stream *stream) {
-    if (stream->idle_ms && !(stream->state & STREAM_CLOSING))
+void sluice_stream_postpone_idle(sluice_loop *loop, struct sluice_stream *stream) {
+    if (!(stream->state & STREAM_CLOSING))
         sluice_timers_reset(&loop->deadlines, stream->deadline - 1,
                             sluice_moment(loop, stream->idle_ms * NS_PER_MILLISECOND));
 }

@@ -222,16 +222,23 @@ static int want(struct sluice_engine *base, int fd, uint32_t operations) {
     return code;
 }
 
+static inline ptrdiff_t hand_over(const struct source *source, int fd, const struct iovec *iov,
+                                  int count) {
+    if (source->role != SLUICE_ROLE_SOCKET)
+        return sluice_file_send_slices(fd, iov, count);
+    if (count == 1)
+        return sluice_send_some(fd, iov[0].iov_base, iov[0].iov_len);
+    return sluice_socket_send_slices(fd, iov, count);
+}
+
 static ptrdiff_t send_some(struct sluice_engine *base, int fd, const struct iovec *iov, int count) {
     struct readiness_engine *engine = ours(base);
     struct source *source = &engine->sources[fd];
+    bool can_send = (source->state & CAN_SEND) || !engine->edges;
+    ptrdiff_t sent = can_send ? hand_over(source, fd, iov, count) : SLUICE_EAGAIN;
     size_t length = iov[0].iov_len;
     for (int i = 1; i < count; i++)
         length += iov[i].iov_len;
-    ptrdiff_t sent = SLUICE_EAGAIN;
-    if ((source->state & CAN_SEND) || !engine->edges)
-        sent = source->role == SLUICE_ROLE_SOCKET ? sluice_socket_send_slices(fd, iov, count)
-                                                  : sluice_file_send_slices(fd, iov, count);
     if ((size_t)sent == length)
         return sent;
     if (sent == SLUICE_EAGAIN)
