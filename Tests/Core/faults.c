@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 
@@ -43,6 +44,10 @@ int __real_pselect(int count, fd_set *reading, fd_set *writing, fd_set *exceptin
                    const struct timespec *timeout, const sigset_t *mask);
 int __wrap_epoll_wait(int epoll_fd, struct epoll_event *events, int capacity, int timeout);
 int __real_epoll_wait(int epoll_fd, struct epoll_event *events, int capacity, int timeout);
+ssize_t __wrap_send(int fd, const void *bytes, size_t length, int flags);
+ssize_t __real_send(int fd, const void *bytes, size_t length, int flags);
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
+ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
 int __wrap_epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event);
 int __real_epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event);
 
@@ -51,6 +56,8 @@ static atomic_long failing; /* the value of `asked` that fails; 0 for none */
 static atomic_bool failed;  /* it was asked for */
 static atomic_long live;
 static atomic_long system_calls;
+static atomic_long sends;
+static atomic_long epoll_ctls;
 static atomic_int pwait2_error;
 
 void fail_allocation(long nth) {
@@ -72,6 +79,14 @@ long live_allocation_count(void) {
 
 long system_call_count(void) {
     return system_calls;
+}
+
+long send_count(void) {
+    return sends;
+}
+
+long epoll_ctl_count(void) {
+    return epoll_ctls;
 }
 
 void fail_epoll_pwait2(int error) {
@@ -149,6 +164,18 @@ ssize_t __wrap_write(int fd, const void *bytes, size_t length) {
     return __real_write(fd, bytes, length);
 }
 
+ssize_t __wrap_send(int fd, const void *bytes, size_t length, int flags) {
+    atomic_fetch_add(&system_calls, 1);
+    atomic_fetch_add(&sends, 1);
+    return __real_send(fd, bytes, length, flags);
+}
+
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags) {
+    atomic_fetch_add(&system_calls, 1);
+    atomic_fetch_add(&sends, 1);
+    return __real_sendmsg(fd, message, flags);
+}
+
 int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
                  const sigset_t *mask) {
     atomic_fetch_add(&system_calls, 1);
@@ -168,5 +195,6 @@ int __wrap_epoll_wait(int epoll_fd, struct epoll_event *events, int capacity, in
 
 int __wrap_epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event) {
     atomic_fetch_add(&system_calls, 1);
+    atomic_fetch_add(&epoll_ctls, 1);
     return __real_epoll_ctl(epoll_fd, operation, fd, event);
 }

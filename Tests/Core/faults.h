@@ -21,6 +21,10 @@ long live_allocation_count(void);
  * and ends a poller, and the sockets, are not counted. */
 long system_call_count(void);
 
+/* Of these, calls of send and sendmsg, and of epoll_ctl. */
+long send_count(void);
+long epoll_ctl_count(void);
+
 /* epoll_pwait2 fails with this errno from now on; 0 passes it through. */
 void fail_epoll_pwait2(int error);
 

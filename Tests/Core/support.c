@@ -18,6 +18,7 @@
 
 #define MOST_KEPT 512
 #define MOST_POLLERS 32
+#define MOST_DEFERRED 32
 
 static struct {
     const char *backend;
@@ -27,6 +28,11 @@ static struct {
     size_t fd_count;
     sluice_poller *pollers[MOST_POLLERS];
     size_t poller_count;
+    struct {
+        void (*call)(void *);
+        void *argument;
+    } deferred[MOST_DEFERRED];
+    size_t deferred_count;
 } current;
 
 /* A test and the backend it is to run over. */
@@ -49,12 +55,18 @@ void begin_test(const char *backend) {
     current.backend = backend;
     current.fd_count = 0;
     current.poller_count = 0;
+    current.deferred_count = 0;
     current.fds_before = open_fd_count();
 }
 
 void end_test(void) {
     fail_allocation(0);
     fail_epoll_pwait2(0);
+    while (current.deferred_count > 0) {
+        current.deferred_count--;
+        current.deferred[current.deferred_count].call(
+            current.deferred[current.deferred_count].argument);
+    }
     while (current.poller_count > 0)
         sluice_poller_destroy(current.pollers[--current.poller_count]);
     bool all_open = true;
@@ -160,14 +172,25 @@ int keep(int fd) {
     return fd;
 }
 
-void drop(int fd) {
+int release(int fd) {
     for (size_t i = 0; i < current.fd_count; i++)
         if (current.fds[i] == fd) {
             current.fds[i] = current.fds[--current.fd_count];
-            assert_int_equal(close(fd), 0);
-            return;
+            return fd;
         }
     fail_msg("%d was not kept", fd);
+    return -1;
+}
+
+void drop(int fd) {
+    assert_int_equal(close(release(fd)), 0);
+}
+
+void defer(void (*call)(void *), void *argument) {
+    assert_true(current.deferred_count < MOST_DEFERRED);
+    current.deferred[current.deferred_count].call = call;
+    current.deferred[current.deferred_count].argument = argument;
+    current.deferred_count++;
 }
 
 int64_t monotonic_ns(void) {

@@ -58,6 +58,12 @@ bool poller_has(const sluice_poller *poller, enum sluice_feature feature);
 /* `fd`, which must be one, closed after the test. drop closes it now. */
 int keep(int fd);
 void drop(int fd);
+/* `fd` is no longer the test's: somebody else closes it. Returns it. */
+int release(int fd);
+
+/* `call(argument)` after the test, passed or failed, before descriptors are closed; the last first.
+ */
+void defer(void (*call)(void *), void *argument);
 
 /* The same file under the number `to`, and no longer under `fd`. Returns `to`. */
 int move_fd(int fd, int to);

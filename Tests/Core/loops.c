@@ -1,0 +1,259 @@
+/* loops.c - see loops.h. */
+#include "loops.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define MOST_LOOPS 8
+
+/* Before each block: its size, at the distance that keeps blocks aligned. */
+#define HEADER 16
+
+/* A loop and what it has allocated; posting threads allocate too. */
+struct kept_loop {
+    sluice_loop *loop;
+    atomic_size_t live;
+};
+
+static struct kept_loop kept[MOST_LOOPS];
+
+static void *reallocate(void *context, void *block, size_t size) {
+    struct kept_loop *owner = context;
+    unsigned char *before = block ? (unsigned char *)block - HEADER : NULL;
+    size_t old_size = 0;
+    if (before)
+        memcpy(&old_size, before, sizeof old_size);
+    if (size == 0) {
+        free(before);
+        atomic_fetch_sub(&owner->live, old_size);
+        return NULL;
+    }
+    unsigned char *after = realloc(before, size + HEADER);
+    if (!after)
+        return NULL;
+    memcpy(after, &size, sizeof size);
+    atomic_fetch_add(&owner->live, size);
+    atomic_fetch_sub(&owner->live, old_size);
+    return after + HEADER;
+}
+
+static struct kept_loop *find_kept(const sluice_loop *loop) {
+    for (size_t i = 0; i < MOST_LOOPS; i++)
+        if (kept[i].loop == loop)
+            return &kept[i];
+    fail_msg("no loop of this test, or too many of them");
+    return NULL;
+}
+
+/* After the test: of a loop that the test has destroyed already, nothing. */
+static void destroy_kept(void *argument) {
+    struct kept_loop *owner = argument;
+    if (!owner->loop)
+        return;
+    sluice_loop *loop = owner->loop;
+    owner->loop = NULL;
+    assert_int_equal(sluice_destroy(loop), 0);
+    assert_int_equal(owner->live, 0);
+}
+
+sluice_loop *make_loop_with(sluice_options options) {
+    struct kept_loop *owner = find_kept(NULL);
+    options.size = sizeof options;
+    options.backend = test_backend();
+    options.reallocate = reallocate;
+    options.allocation_context = owner;
+    atomic_store(&owner->live, 0);
+    sluice_loop *loop;
+    assert_int_equal(sluice_open(&loop, &options), 0);
+    owner->loop = loop;
+    defer(destroy_kept, owner);
+    return loop;
+}
+
+sluice_loop *make_loop(void) {
+    return make_loop_with((sluice_options){0});
+}
+
+void end_loop(sluice_loop *loop) {
+    destroy_kept(find_kept(loop));
+}
+
+size_t loop_memory(const sluice_loop *loop) {
+    return atomic_load(&find_kept(loop)->live);
+}
+
+/* ---- Pulling -------------------------------------------------------------------------------- */
+
+static const char *kind_name(uint32_t kind) {
+    static const char *const names[] = {"none",   "READY",    "TIMER",     "SIGNAL",
+                                        "POSTED", "ACCEPTED", "CONNECTED", "DATA",
+                                        "EOF",    "DRAINED",  "CLOSED",    "OVERLOADED"};
+    return kind < COUNT_OF(names) ? names[kind] : "no kind";
+}
+
+static void fail_event(const char *wanted, const sluice_event *event) {
+    fail_msg("%s was expected, and there came %s of %#llx, error %d, length %zu", wanted,
+             kind_name(event->kind), (unsigned long long)event->id, event->error, event->length);
+}
+
+sluice_event next_event(sluice_loop *loop) {
+    sluice_event event = {0};
+    int code = sluice_next(loop, &event, PATIENCE_NS);
+    if (code != 1)
+        fail_msg("no event came: %d", code);
+    return event;
+}
+
+sluice_event expect_event(sluice_loop *loop, enum sluice_event_kind kind) {
+    sluice_event event = {0};
+    int code = sluice_next(loop, &event, PATIENCE_NS);
+    if (code != 1)
+        fail_msg("%s was expected, and none came: %d", kind_name(kind), code);
+    if (event.kind != (uint32_t)kind)
+        fail_event(kind_name(kind), &event);
+    return event;
+}
+
+sluice_event expect_event_of(sluice_loop *loop, enum sluice_event_kind kind, sluice_id id) {
+    sluice_event event = expect_event(loop, kind);
+    assert_int_equal(event.id, id);
+    return event;
+}
+
+void expect_closed(sluice_loop *loop, sluice_id id, int error, size_t unsent) {
+    sluice_event event = expect_event_of(loop, SLUICE_CLOSED, id);
+    assert_int_equal(event.error, error);
+    assert_int_equal(event.length, unsent);
+    assert_int_equal(sluice_kind_of(loop, id), SLUICE_ESTALE);
+}
+
+void expect_text(sluice_loop *loop, sluice_id id, const char *text) {
+    size_t length = strlen(text);
+    while (length > 0) {
+        sluice_event event = expect_event_of(loop, SLUICE_DATA, id);
+        assert_in_range(event.length, 1, length);
+        assert_memory_equal(event.data, text, event.length);
+        text += event.length;
+        length -= event.length;
+    }
+}
+
+bool pull_now(sluice_loop *loop, sluice_event *event) {
+    int code = sluice_next(loop, event, 0);
+    assert_in_range(code, 0, 1);
+    return code == 1;
+}
+
+void expect_no_event(sluice_loop *loop) {
+    sluice_event event = {0};
+    for (int turn = 0; turn < 5; turn++)
+        if (pull_now(loop, &event))
+            fail_event("no event", &event);
+}
+
+/* ---- Streams -------------------------------------------------------------------------------- */
+
+sluice_stream_options stream_options(uint32_t flags) {
+    return (sluice_stream_options){.size = sizeof(sluice_stream_options), .flags = flags};
+}
+
+sluice_listen_options listen_options(void) {
+    return (sluice_listen_options){.size = sizeof(sluice_listen_options)};
+}
+
+sluice_statistics stats_of(const sluice_loop *loop) {
+    sluice_statistics stats = {.size = sizeof stats};
+    assert_int_equal(sluice_stats(loop, &stats), 0);
+    return stats;
+}
+
+struct line line_of(sluice_loop *loop, struct pair pair, const sluice_stream_options *options) {
+    struct line line = {.peer = pair.far};
+    assert_int_equal(sluice_adopt(loop, &line.id, pair.near, options), 0);
+    release(pair.near);
+    return line;
+}
+
+struct line unix_line(sluice_loop *loop) {
+    return line_of(loop, unix_pair(), NULL);
+}
+
+struct line tcp_line(sluice_loop *loop) {
+    return line_of(loop, tcp_pair(), NULL);
+}
+
+sluice_id make_listener(sluice_loop *loop, const sluice_listen_options *options, char *address) {
+    sluice_id id;
+    assert_int_equal(sluice_listen(loop, &id, "127.0.0.1:0", options), 0);
+    assert_true(sluice_local_address(loop, id, address, SLUICE_ADDRESS_MAX) > 0);
+    return id;
+}
+
+int dial(const char *address) {
+    return keep(sluice_socket_connect(address));
+}
+
+/* ---- Plain descriptors ---------------------------------------------------------------------- */
+
+void put_text(int fd, const char *text) {
+    size_t length = strlen(text);
+    assert_int_equal(write(fd, text, length), length);
+}
+
+size_t take_some(int fd, void *bytes, size_t length) {
+    ptrdiff_t count = read(fd, bytes, length);
+    if (count < 0)
+        assert_int_equal(errno, EAGAIN);
+    return count < 0 ? 0 : (size_t)count;
+}
+
+void take_text(int fd, const char *text) {
+    size_t length = strlen(text);
+    char bytes[4096];
+    assert_true(length <= sizeof bytes);
+    for (size_t at = 0; at < length;) {
+        await(fd, POLLIN);
+        size_t count = take_some(fd, bytes + at, length - at);
+        assert_true(count > 0);
+        at += count;
+    }
+    assert_memory_equal(bytes, text, length);
+}
+
+void expect_end(int fd) {
+    char byte;
+    await(fd, POLLIN | POLLHUP);
+    assert_int_equal(read(fd, &byte, 1), 0);
+}
+
+void reset_connection(int fd) {
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+    drop(fd);
+}
+
+unsigned char pattern_at(size_t place) {
+    return (unsigned char)(place ^ place >> 8 ^ place >> 16);
+}
+
+void make_pattern(unsigned char *bytes, size_t place, size_t length) {
+    for (size_t i = 0; i < length; i++)
+        bytes[i] = pattern_at(place + i);
+}
+
+void check_pattern(const unsigned char *bytes, size_t place, size_t length) {
+    for (size_t i = 0; i < length; i++)
+        if (bytes[i] != pattern_at(place + i))
+            fail_msg("byte %zu is wrong", place + i);
+}
+
+uint32_t random_below(uint32_t limit) {
+    static uint64_t state = 1;
+    state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)((state >> 33) % limit);
+}

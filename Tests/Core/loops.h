@@ -1,0 +1,71 @@
+/* loops.h - what the tests of the loop share: loops that end with the test, streams with a plain
+ * descriptor at their other end, and pulling with bounded patience.
+ *
+ * Every loop takes its memory from an allocator that counts, and must have given all of it back
+ * when it is destroyed; it is destroyed after its test, passed or failed, and then support.h's
+ * count of descriptors must come out. */
+#ifndef LOOPS_H
+#define LOOPS_H
+
+#include "support.h"
+
+/* A loop over the running test's backend, with the default options, or with those given, whose
+ * size, backend and allocator are filled in. */
+sluice_loop *make_loop(void);
+sluice_loop *make_loop_with(sluice_options options);
+/* Destroys it now, and checks that nothing of it is left. */
+void end_loop(sluice_loop *loop);
+/* Bytes that a loop's allocator has handed out. */
+size_t loop_memory(const sluice_loop *loop);
+
+/* The next event, which must come in time; and it must be of that kind, or of that handle too. */
+sluice_event next_event(sluice_loop *loop);
+sluice_event expect_event(sluice_loop *loop, enum sluice_event_kind kind);
+sluice_event expect_event_of(sluice_loop *loop, enum sluice_event_kind kind, sluice_id id);
+/* CLOSED of `id` with this error and count, after which the id is stale. */
+void expect_closed(sluice_loop *loop, sluice_id id, int error, size_t unsent);
+/* DATA of `id`, which may come in several pieces, is this text. */
+void expect_text(sluice_loop *loop, sluice_id id, const char *text);
+/* There is no event, and none comes of a few turns. */
+void expect_no_event(sluice_loop *loop);
+/* Whether there is one now. Pulls without waiting. */
+bool pull_now(sluice_loop *loop, sluice_event *event);
+
+/* A stream of the loop and its peer, kept for the test. */
+struct line {
+    sluice_id id;
+    int peer;
+};
+struct line unix_line(sluice_loop *loop);
+struct line tcp_line(sluice_loop *loop);
+struct line line_of(sluice_loop *loop, struct pair pair, const sluice_stream_options *options);
+
+/* Options with their size set. */
+sluice_stream_options stream_options(uint32_t flags);
+sluice_listen_options listen_options(void);
+sluice_statistics stats_of(const sluice_loop *loop);
+
+/* A listener at a free port of the loopback, and its address. */
+sluice_id make_listener(sluice_loop *loop, const sluice_listen_options *options, char *address);
+/* A plain socket, kept for the test, on its way to an address. */
+int dial(const char *address);
+
+/* Writes all of it to a plain descriptor, and reads as many bytes as that or to the end, pulling
+ * nothing meanwhile. */
+void put_text(int fd, const char *text);
+void take_text(int fd, const char *text);
+void expect_end(int fd);
+/* Reads what is there now, up to `length`: how many. 0 for none, also at the end. */
+size_t take_some(int fd, void *bytes, size_t length);
+/* Ends a TCP connection with a reset. */
+void reset_connection(int fd);
+
+/* Bytes that differ from place to place: the one at `place` of a stream. */
+unsigned char pattern_at(size_t place);
+void make_pattern(unsigned char *bytes, size_t place, size_t length);
+void check_pattern(const unsigned char *bytes, size_t place, size_t length);
+
+/* A number from a generator that begins each program the same. */
+uint32_t random_below(uint32_t limit);
+
+#endif
