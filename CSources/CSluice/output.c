@@ -225,10 +225,14 @@ int sluice_output_write(sluice_loop *loop, struct sluice_stream *stream, const v
     ptrdiff_t sent = send_directly(loop, stream, bytes, length);
     if (sent < 0)
         return (int)sent;
+    int code = 0;
+    if ((size_t)sent < length)
+        code = sluice_bytes_append(&loop->pool, &stream->output, (const char *)bytes + sent,
+                                   length - (size_t)sent);
+    if (sent > 0)
+        sluice_chunk_pool_trim(&loop->pool); /* of what was prepared and not needed */
     if ((size_t)sent == length)
         return 0;
-    int code = sluice_bytes_append(&loop->pool, &stream->output, (const char *)bytes + sent,
-                                   length - (size_t)sent);
     if (code < 0)
         return code;
     sluice_output_queue_flush(loop, stream);
