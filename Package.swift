@@ -4,6 +4,9 @@ import PackageDescription
 /// For every Swift target: uses of unsafe constructs are marked, or do not compile cleanly.
 let strict: [SwiftSetting] = [.strictMemorySafety()]
 
+/// The article's programs have one thread, and their variables are that thread's.
+let oneThread: [SwiftSetting] = strict + [.defaultIsolation(MainActor.self)]
+
 /// The article's programs, each a folder of one file.
 let articlePrograms = ["first-server", "queued-server", "complete-server", "client"]
 
@@ -40,7 +43,7 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Examples/article/support",
-            swiftSettings: strict
+            swiftSettings: oneThread
         ),
         .executableTarget(
             name: "ready-swift",
@@ -59,8 +62,7 @@ let package = Package(
                 name: "article-\(program)",
                 dependencies: ["Sluice", "ArticleSupport"],
                 path: "Examples/article/\(program)",
-                // One thread, and its variables are that thread's.
-                swiftSettings: strict + [.defaultIsolation(MainActor.self)]
+                swiftSettings: oneThread
             )
         },
     swiftLanguageModes: [.v6],

@@ -10,7 +10,7 @@ from sockets import (
     PATIENCE, connect, exchange, listen, read_all, read_exactly, reset, unix_address,
     wait_for_parting)
 from storm import NO_LIMIT, Storm
-from support import BACKENDS, ProgramTest, Server, over, program, run
+from support import BACKENDS, ProgramTest, Server, over, program, run, wait_until
 
 SERVERS = ("article-first-server", "article-queued-server", "article-complete-server")
 PROGRAMS = (*SERVERS, "article-client")
@@ -44,6 +44,27 @@ class EveryServer(ProgramTest):
             running.wait_for_rest()
 
     @over(server=SERVERS, backend=BACKENDS)
+    def test_out_of_descriptors_neither_spins_nor_forgets_those_who_wait(self, server, backend):
+        room, more, rounds = 4, 3, 20
+        with Server(server, "--backend", backend) as running:
+            exchange(self.enterContext(running.connect()), b"the poller is there")
+            running.limit_descriptors(room)
+            clients = [self.enterContext(running.connect()) for _ in range(room + more)]
+            for client in clients:
+                client.sendall(b"let me in")
+            served, waiting = clients[:room], clients[room:]
+            for client in served:
+                self.assertEqual(read_exactly(client, 9), b"let me in")
+            wait_until(lambda: "not accepted" in running.output(), "it says that it is full")
+            for _ in range(rounds):
+                exchange(served[0], b"round and round")
+            self.assertLess(running.output().count("not accepted"), rounds)
+            while waiting:
+                served.pop(0).close()
+                self.assertEqual(read_exactly(waiting[0], 9), b"let me in")
+                served.append(waiting.pop(0))
+
+    @over(server=SERVERS, backend=BACKENDS)
     def test_prints_the_lists_of_each_turn(self, server, backend):
         lists = {
             "article-first-server": {"inputs", "readable"},
@@ -59,7 +80,8 @@ class EveryServer(ProgramTest):
             self.assertEqual({name for name, _ in found}, lists)
             [listener] = {numbers for name, numbers in found
                           if name == "inputs" and numbers and "," not in numbers}
-            connection = str(int(listener) + 1)
+            [connection] = {numbers for name, numbers in found
+                            if name == "readable" and numbers not in ("", listener)}
             self.assertIn(("readable", listener), found)
             self.assertIn(("inputs", f"{listener}, {connection}"), found)
             for name in lists - {"inputs"}:

@@ -60,7 +60,10 @@ func acceptOne() {
         queues[connection] = []
         show("accepted", (try? connection.peerAddress()) ?? "one who has left")
     } catch {
+        // Most likely out of descriptors. The caller stays in the kernel's queue, and keeps the
+        // server readable: to go on asking would be to spin. It is asked again when one leaves.
         show("not accepted", error)
+        inputs.removeAll { $0 == server }
     }
 }
 
@@ -99,4 +102,5 @@ func close(_ connection: FileDescriptor) {
     outputs.removeAll { $0 == connection }
     queues[connection] = nil
     try? connection.close()
+    if !inputs.contains(server) { inputs.append(server) }
 }

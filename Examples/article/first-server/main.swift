@@ -33,8 +33,7 @@ while true {
         if r == server {
             acceptOne()
         } else if !echo(r) {
-            inputs.removeAll { $0 == r }
-            try r.close()
+            close(r)
         }
     }
 }
@@ -46,8 +45,17 @@ func acceptOne() {
         inputs.append(connection)
         show("accepted", (try? connection.peerAddress()) ?? "one who has left")
     } catch {
+        // Most likely out of descriptors. The caller stays in the kernel's queue, and keeps the
+        // server readable: to go on asking would be to spin. It is asked again when one leaves.
         show("not accepted", error)
+        inputs.removeAll { $0 == server }
     }
+}
+
+func close(_ connection: FileDescriptor) {
+    inputs.removeAll { $0 == connection }
+    try? connection.close()
+    if !inputs.contains(server) { inputs.append(server) }
 }
 
 /// False when there is no more to be done for this client.

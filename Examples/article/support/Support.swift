@@ -80,13 +80,11 @@ public func select(
     for w in writing { interests[w, default: []].insert(.write) }
     for e in excepting { interests[e, default: []].insert(.priority) }
 
-    var poller = try Poller(backend, batch: max(1, interests.count))
-    for (descriptor, interest) in interests {
-        try poller.add(descriptor, interest: interest)
-    }
-    try poller.wait(timeout: timeout)
+    let waiter = try Waiter.over(backend)
+    try waiter.register(interests)
+    try waiter.poller.wait(timeout: timeout)
     var ready: [FileDescriptor: Readiness] = [:]
-    while let event = poller.next() { ready[event.descriptor] = event.readiness }
+    while let event = waiter.poller.next() { ready[event.descriptor] = event.readiness }
     func those(_ list: [FileDescriptor], ready flag: Readiness) -> [FileDescriptor] {
         list.filter { ready[$0]?.contains(flag) ?? false }
     }
@@ -94,4 +92,39 @@ public func select(
         readable: those(reading, ready: .read),
         writable: those(writing, ready: .write),
         exceptional: those(excepting, ready: .priority))
+}
+
+/// The poller behind `select(over:)`, made once.
+private final class Waiter {
+    var poller: Poller
+    private var registered: Set<FileDescriptor> = []
+
+    private init(_ backend: Backend) throws(SluiceError) {
+        poller = try Poller(backend, batch: 1024)
+    }
+
+    private static var only: Waiter?
+
+    static func over(_ backend: Backend) throws(SluiceError) -> Waiter {
+        if let only { return only }
+        let made = try Waiter(backend)
+        only = made
+        return made
+    }
+
+    /// Registers these and no others. One that is registered is modified all the same: its number may
+    /// have been closed, and given to a newcomer, since.
+    func register(_ interests: [FileDescriptor: Interest]) throws(SluiceError) {
+        for descriptor in registered where interests[descriptor] == nil {
+            try poller.remove(descriptor)
+            registered.remove(descriptor)
+        }
+        for (descriptor, interest) in interests {
+            if registered.insert(descriptor).inserted {
+                try poller.add(descriptor, interest: interest)
+            } else {
+                try poller.modify(descriptor, interest: interest)
+            }
+        }
+    }
 }
