@@ -19,6 +19,7 @@ public struct SluiceError: Error, Hashable, Sendable {
         case nothing
         case descriptor(CInt)
         case text(String)
+        case handle(HandleKind, UInt64)
     }
 
     /// The kind of an error: one of Sluice's own, or an `Errno` that the kernel gave.
@@ -52,6 +53,18 @@ extension SluiceError.Code {
     public static var noCapacity: Self { Self(SLUICE_ECAPACITY) }
     /// The text is no numeric address.
     public static var badAddress: Self { Self(SLUICE_EADDRESS) }
+    /// A limit is reached; nothing was taken.
+    public static var full: Self { Self(SLUICE_EFULL) }
+    /// The handle has ended, or never was.
+    public static var stale: Self { Self(SLUICE_ESTALE) }
+    /// The handle is of a kind that this cannot be done with.
+    public static var wrongKind: Self { Self(SLUICE_EKIND) }
+    /// The loop belongs to another thread.
+    public static var wrongThread: Self { Self(SLUICE_ETHREAD) }
+    /// It cannot be done now.
+    public static var wrongState: Self { Self(SLUICE_ESTATE) }
+    /// An option is out of its range.
+    public static var badOption: Self { Self(SLUICE_EOPTION) }
 
     /// The kernel's error, where it is one.
     public var errno: Errno? {
@@ -81,6 +94,12 @@ extension SluiceError {
         self.operation = operation
         self.subject = .text(text)
     }
+
+    init(_ code: CInt, _ operation: String, _ kind: HandleKind, _ id: UInt64) {
+        self.code = Code(rawValue: code)
+        self.operation = operation
+        self.subject = .handle(kind, id)
+    }
 }
 
 extension SluiceError.Code: CustomStringConvertible {
@@ -103,6 +122,7 @@ extension SluiceError: CustomStringConvertible {
             case .nothing: operation
             case .descriptor(let number): "\(operation) descriptor \(number)"
             case .text(let text): "\(operation) \"\(text)\""
+            case .handle(let kind, let id): "\(operation) \(kind) \(id)"
             }
         return "\(what): \(code.message) (\(code))"
     }

@@ -1,0 +1,35 @@
+internal import CSluice
+public import SystemPackage
+
+/// A loop within another loop, and a loop in two processes.
+extension EventLoop {
+    /// A descriptor that is readable when there are events to be pulled without waiting. It stays
+    /// the loop's. See also ``untilNext``.
+    ///
+    /// - Complexity: O(1).
+    /// - Throws: ``SluiceError/Code/notSupported`` but on epoll.
+    public func backendDescriptor() throws(SluiceError) -> FileDescriptor {
+        let fd = unsafe sluice_backend_fd(handle)
+        guard fd >= 0 else { throw SluiceError(fd, "find the backend's descriptor") }
+        return FileDescriptor(rawValue: fd)
+    }
+
+    /// After how long there may be an event to be pulled, though ``backendDescriptor()`` is not
+    /// readable; `nil` for never, zero while what was gathered has not been pulled to the end.
+    ///
+    /// - Complexity: O(1).
+    public var untilNext: Duration? {
+        let nanoseconds = unsafe sluice_until_next(handle)
+        return nanoseconds == .max ? nil : .nanoseconds(max(0, nanoseconds))
+    }
+
+    /// Makes the loop usable in a process that was just forked; to be called there before anything
+    /// else, by the thread that forked. Parent and child then have a loop each, and share the
+    /// descriptors.
+    ///
+    /// - Throws: ``SluiceError/Code/outOfMemory`` or an errno.
+    public mutating func afterFork() throws(SluiceError) {
+        let code = unsafe sluice_after_fork(handle)
+        guard code >= 0 else { throw SluiceError(code, "go on after fork") }
+    }
+}

@@ -1,0 +1,145 @@
+internal import CSluice
+
+/// What a loop has to tell. It cannot be kept past the next pull; what it names, such as a
+/// ``Stream``, can.
+public enum Event: ~Escapable {
+    /// Nothing has been pulled: not yet, or not before the time was up.
+    case nothing
+    /// A watched descriptor is ready.
+    case ready(Watch, Readiness)
+    /// A timer's time has come. One that does not repeat has ended with it.
+    case timer(Timer)
+    /// A signal came.
+    case signal(Signal)
+    /// A word that a ``Poster`` posted.
+    case posted(UInt64)
+    /// A listener accepted a connection.
+    case accepted(Stream, by: Listener)
+    /// A connect is done. One that fails is ``closed(_:_:)`` instead.
+    case connected(Stream)
+    /// A stream received bytes.
+    case data(Stream, RawSpan)
+    /// The peer will send no more. Unless told to stay half-open, the stream sends what is queued
+    /// and closes.
+    case endOfStream(Stream)
+    /// A stream that was over its high mark has fallen to its low mark.
+    case drained(Stream)
+    /// A stream's last event: how it ended.
+    case closed(Stream, Stream.Ending)
+    /// A listener had to stop accepting, for that reason. It resumes by itself.
+    case overloaded(Listener, SluiceError.Code)
+}
+
+extension Event {
+    /// The kinds of events, for counting them.
+    public enum Kind: UInt32, CaseIterable, Hashable, Sendable {
+        /// ``Event/nothing``
+        case nothing
+        /// ``Event/ready(_:_:)``
+        case ready
+        /// ``Event/timer(_:)``
+        case timer
+        /// ``Event/signal(_:)``
+        case signal
+        /// ``Event/posted(_:)``
+        case posted
+        /// ``Event/accepted(_:by:)``
+        case accepted
+        /// ``Event/connected(_:)``
+        case connected
+        /// ``Event/data(_:_:)``
+        case data
+        /// ``Event/endOfStream(_:)``
+        case endOfStream
+        /// ``Event/drained(_:)``
+        case drained
+        /// ``Event/closed(_:_:)``
+        case closed
+        /// ``Event/overloaded(_:_:)``
+        case overloaded
+    }
+
+    /// What kind of event it is.
+    public var kind: Kind {
+        switch self {
+        case .nothing: .nothing
+        case .ready: .ready
+        case .timer: .timer
+        case .signal: .signal
+        case .posted: .posted
+        case .accepted: .accepted
+        case .connected: .connected
+        case .data: .data
+        case .endOfStream: .endOfStream
+        case .drained: .drained
+        case .closed: .closed
+        case .overloaded: .overloaded
+        }
+    }
+
+    /// The event in words, one line, such as "data of stream 4294967296: 64 bytes".
+    public var description: String {
+        switch self {
+        case .nothing: "nothing"
+        case .ready(let watch, let readiness): "ready \(watch): \(readiness)"
+        case .timer(let timer): "\(timer)"
+        case .signal(let signal): "\(signal)"
+        case .posted(let word): "posted \(word)"
+        case .accepted(let stream, let listener): "accepted \(stream) by \(listener)"
+        case .connected(let stream): "connected \(stream)"
+        case .data(let stream, let bytes): "data of \(stream): \(bytes.byteCount) bytes"
+        case .endOfStream(let stream): "end of \(stream)"
+        case .drained(let stream): "drained \(stream)"
+        case .closed(let stream, let ending): "closed \(stream): \(ending)"
+        case .overloaded(let listener, let code): "overloaded \(listener): \(code)"
+        }
+    }
+}
+
+extension Event {
+    /// The event as C has it. Its bytes live as long as they do there: the caller binds them.
+    @_lifetime(immortal)
+    @inline(__always)
+    init(_ event: UnsafePointer<sluice_event>) {
+        let event = unsafe event.pointee
+        switch unsafe event.kind {
+        case SLUICE_DATA.rawValue:
+            // DATA has at least one byte, so the pointer is there.
+            let bytes = unsafe RawSpan(_unsafeStart: event.data!, byteCount: event.length)
+            self = unsafe .data(
+                Stream(rawValue: event.id), _overrideLifetime(bytes, copying: ()))
+        case SLUICE_READY.rawValue:
+            self = unsafe .ready(
+                Watch(rawValue: event.id),
+                Readiness(rawValue: UInt32(truncatingIfNeeded: event.value)))
+        case SLUICE_TIMER.rawValue:
+            self = unsafe .timer(Timer(rawValue: event.id))
+        case SLUICE_SIGNAL.rawValue:
+            self = unsafe .signal(
+                Signal(rawValue: event.id, number: CInt(truncatingIfNeeded: event.value)))
+        case SLUICE_POSTED.rawValue:
+            self = unsafe .posted(event.value)
+        case SLUICE_ACCEPTED.rawValue:
+            self = unsafe .accepted(
+                Stream(rawValue: event.id), by: Listener(rawValue: event.value))
+        case SLUICE_CONNECTED.rawValue:
+            self = unsafe .connected(Stream(rawValue: event.id))
+        case SLUICE_EOF.rawValue:
+            self = unsafe .endOfStream(Stream(rawValue: event.id))
+        case SLUICE_DRAINED.rawValue:
+            self = unsafe .drained(Stream(rawValue: event.id))
+        case SLUICE_CLOSED.rawValue:
+            let error = unsafe event.error
+            self = unsafe .closed(
+                Stream(rawValue: event.id),
+                Stream.Ending(
+                    unsentBytes: event.length,
+                    error: error == 0 ? nil : SluiceError.Code(rawValue: error)))
+        case SLUICE_OVERLOADED.rawValue:
+            self = unsafe .overloaded(
+                Listener(rawValue: event.id), SluiceError.Code(rawValue: event.error))
+        default:
+            self = .nothing
+        }
+    }
+}

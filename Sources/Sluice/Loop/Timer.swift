@@ -1,0 +1,48 @@
+internal import CSluice
+
+/// Names a timer of a loop.
+public struct Timer: Handle {
+    /// ``HandleKind/timer``
+    public static var kind: HandleKind { .timer }
+
+    /// The name as the C interface has it.
+    public let rawValue: UInt64
+
+    /// The name that the C interface has so.
+    public init(rawValue: UInt64) {
+        self.rawValue = rawValue
+    }
+}
+
+extension EventLoop {
+    /// Adds a timer that gives ``Event/timer(_:)`` when `delay` is over and, where it repeats, each
+    /// `interval` after that; intervals that were missed are left out. Never early, in order of
+    /// deadline. Both count from ``now``. One that does not repeat ends with its event.
+    ///
+    /// A delay of zero or less is over at once; an interval of less than a nanosecond is one.
+    ///
+    /// - Complexity: O(1).
+    /// - Throws: ``SluiceError/Code/outOfMemory``, ``SluiceError/Code/full``.
+    @discardableResult
+    public func addTimer(
+        after delay: Duration, every interval: Duration? = nil
+    ) throws(SluiceError) -> Timer {
+        var id: UInt64 = 0
+        let code = unsafe sluice_timer(
+            handle, &id, Self.nanoseconds(delay),
+            interval.map { max(1, Self.nanoseconds($0)) } ?? 0)
+        guard code >= 0 else { throw SluiceError(code, "add timer") }
+        return Timer(rawValue: id)
+    }
+
+    /// Begins a timer anew: its next event comes when `delay` is over, counted from ``now``. Made
+    /// for idle timeouts, which every byte resets.
+    ///
+    /// - Complexity: O(1).
+    /// - Throws: ``SluiceError/Code/stale``.
+    public func reset(_ timer: Timer, after delay: Duration) throws(SluiceError) {
+        try check(
+            unsafe sluice_timer_reset(handle, timer.rawValue, Self.nanoseconds(delay)), "reset",
+            timer)
+    }
+}

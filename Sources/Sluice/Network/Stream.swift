@@ -1,0 +1,126 @@
+internal import CSluice
+public import SystemPackage
+
+/// Names a stream of a loop: a connection, or a pipe or terminal that was adopted.
+///
+/// Every stream ends in exactly one ``Event/closed(_:_:)``, and nothing follows that.
+public struct Stream: Handle {
+    /// ``HandleKind/stream``
+    public static var kind: HandleKind { .stream }
+
+    /// The name as the C interface has it.
+    public let rawValue: UInt64
+
+    /// The name that the C interface has so.
+    public init(rawValue: UInt64) {
+        self.rawValue = rawValue
+    }
+
+    /// How a stream ended.
+    public struct Ending: Hashable, Sendable {
+        /// How many queued bytes the kernel did not take.
+        public let unsentBytes: Int
+        /// Why it ended; `nil` for an orderly end.
+        public let error: SluiceError.Code?
+    }
+
+    /// How a stream behaves. A time of less than a nanosecond is one.
+    public struct Options: Hashable, Sendable {
+        /// Whether it stays open when the peer has ended (half-close), until it is closed.
+        public var staysHalfOpen: Bool
+        /// Whether Nagle's algorithm is left on, which delays small writes.
+        public var delaysSmallWrites: Bool
+        /// Whether the kernel probes a silent peer (SO_KEEPALIVE).
+        public var keepsAlive: Bool
+        /// How long a peer is silent before the first probe, in whole seconds; the system's for
+        /// `nil`.
+        public var keepaliveDelay: Duration?
+        /// Without a byte in or out for so long it ends, with the errno `timedOut`; never for
+        /// `nil`.
+        public var idleTimeout: Duration?
+        /// How long a close may take.
+        public var lingerTime: Duration
+        /// Not connected after so long it ends, with the errno `timedOut`; never for `nil`.
+        public var connectTimeout: Duration?
+
+        /// The defaults, but where told.
+        public init(
+            staysHalfOpen: Bool = false,
+            delaysSmallWrites: Bool = false,
+            keepsAlive: Bool = false,
+            keepaliveDelay: Duration? = nil,
+            idleTimeout: Duration? = nil,
+            lingerTime: Duration = .seconds(10),
+            connectTimeout: Duration? = nil
+        ) {
+            self.staysHalfOpen = staysHalfOpen
+            self.delaysSmallWrites = delaysSmallWrites
+            self.keepsAlive = keepsAlive
+            self.keepaliveDelay = keepaliveDelay
+            self.idleTimeout = idleTimeout
+            self.lingerTime = lingerTime
+            self.connectTimeout = connectTimeout
+        }
+    }
+}
+
+extension Stream.Ending: CustomStringConvertible {
+    /// In words, such as "ECONNRESET, 12 bytes unsent".
+    public var description: String {
+        "\(error.map { "\($0)" } ?? "in order"), \(unsentBytes) bytes unsent"
+    }
+}
+
+extension Stream.Options {
+    /// The options as C takes them, where 0 is a default and thus nothing that can be asked for.
+    var c: sluice_stream_options {
+        func time(_ duration: Duration?) -> Int64 {
+            duration.map { max(1, EventLoop.nanoseconds($0)) } ?? 0
+        }
+        var flags: UInt32 = 0
+        if staysHalfOpen { flags |= SLUICE_HALF_OPEN.rawValue }
+        if delaysSmallWrites { flags |= SLUICE_DELAY.rawValue }
+        if keepsAlive { flags |= SLUICE_KEEPALIVE.rawValue }
+        let second: Int64 = 1_000_000_000
+        let keepalive = time(keepaliveDelay)
+        return sluice_stream_options(
+            size: MemoryLayout<sluice_stream_options>.size,
+            flags: flags,
+            keepalive_seconds: UInt32(clamping: keepalive / second + (keepalive % second).signum()),
+            idle_timeout_ns: time(idleTimeout),
+            linger_ns: time(lingerTime),
+            connect_timeout_ns: time(connectTimeout))
+    }
+}
+
+extension EventLoop {
+    /// Connects to an address. ``Event/connected(_:)`` or ``Event/closed(_:_:)`` tells how it went;
+    /// what is written before that is queued.
+    ///
+    /// - Throws: ``SluiceError/Code/badAddress``, or an errno that shows at once.
+    @discardableResult
+    public func connect(
+        to address: Address, options: Stream.Options = Stream.Options()
+    ) throws(SluiceError) -> Stream {
+        var id: UInt64 = 0
+        var options = options.c
+        let code = unsafe sluice_connect(handle, &id, address.text, &options)
+        guard code >= 0 else { throw SluiceError(code, "connect to", address.text) }
+        return Stream(rawValue: id)
+    }
+
+    /// Makes a stream of a connected descriptor (a socket, pipe or terminal), which is the loop's
+    /// to close from then on, and made non-blocking. Where this throws it stays the caller's.
+    ///
+    /// - Throws: ``SluiceError/Code/badDescriptor``, ``SluiceError/Code/outOfMemory``, …
+    @discardableResult
+    public func adopt(
+        _ descriptor: FileDescriptor, options: Stream.Options = Stream.Options()
+    ) throws(SluiceError) -> Stream {
+        var id: UInt64 = 0
+        var options = options.c
+        let code = unsafe sluice_adopt(handle, &id, descriptor.rawValue, &options)
+        guard code >= 0 else { throw SluiceError(code, "adopt", descriptor) }
+        return Stream(rawValue: id)
+    }
+}
