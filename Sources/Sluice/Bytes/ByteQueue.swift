@@ -1,0 +1,207 @@
+internal import CSluice
+
+/// Bytes in order, for what a program gathers, holds back or passes on: appended at the end, read
+/// where they lie, taken from the beginning, and moved from queue to queue without a copy. They lie
+/// in pieces of 4 KiB.
+///
+/// ```swift
+/// var queue = try ByteQueue()
+/// try queue.append("hello, ")
+/// try queue.append("world")
+/// print(queue.firstPiece.byteCount)    // 12
+/// try queue.removeFirst(7)
+/// ```
+///
+/// A queue belongs to one thread at a time, which its being noncopyable sees to. Below, *n* is the
+/// number of pieces that a call fills, shows or takes.
+@safe
+public struct ByteQueue: ~Copyable {
+    private let handle: OpaquePointer
+
+    /// An empty queue, whose pieces take `limit` bytes of memory at most, in whole pieces and one
+    /// at least; no limit for `nil`.
+    ///
+    /// - Throws: ``SluiceError/Code/outOfMemory``, ``SluiceError/Code/badOption`` for a limit under
+    ///   1.
+    public init(limit: Int? = nil) throws(SluiceError) {
+        var made: OpaquePointer?
+        let result = unsafe sluice_queue_init(&made, try positive(limit, "limit"))
+        guard let made = unsafe made else { throw SluiceError(result, "make byte queue") }
+        unsafe handle = made
+    }
+
+    deinit {
+        unsafe sluice_queue_destroy(handle)
+    }
+
+    /// How many bytes there are.
+    ///
+    /// - Complexity: O(1).
+    public var count: Int {
+        unsafe sluice_queue_length(handle)
+    }
+
+    /// Whether there are none.
+    ///
+    /// - Complexity: O(1).
+    public var isEmpty: Bool { count == 0 }
+
+    /// Copies bytes behind those that there are, all or none.
+    ///
+    /// - Complexity: O(bytes).
+    /// - Throws: ``SluiceError/Code/full``, ``SluiceError/Code/outOfMemory``.
+    public mutating func append(_ bytes: RawSpan) throws(SluiceError) {
+        let code = unsafe bytes.withUnsafeBytes {
+            unsafe sluice_queue_append(handle, $0.baseAddress, $0.count)
+        }
+        try check(code, "append to byte queue")
+    }
+
+    /// Copies bytes behind those that there are, all or none.
+    public mutating func append(_ bytes: Span<UInt8>) throws(SluiceError) {
+        // Bytes of UInt8 have no padding, so that each of them is initialized.
+        try append(unsafe bytes.bytes)
+    }
+
+    /// Copies bytes behind those that there are, all or none.
+    public mutating func append(_ bytes: [UInt8]) throws(SluiceError) {
+        try append(bytes.span)
+    }
+
+    /// Copies a text, as UTF-8, behind the bytes that there are, all or nothing.
+    public mutating func append(_ text: String) throws(SluiceError) {
+        try append(text.utf8Span.span)
+    }
+
+    /// Appends what `body` writes into room for at least `room` bytes, without a copy. Where it
+    /// throws, nothing is appended.
+    ///
+    /// - Parameter room: 1 to 4,096.
+    /// - Complexity: O(1), beside `body`.
+    /// - Throws: ``SluiceError/Code/noCapacity`` for a room out of that range,
+    ///   ``SluiceError/Code/full``, ``SluiceError/Code/outOfMemory``, and what `body` does.
+    public mutating func append(
+        room: Int, _ body: (inout OutputRawSpan) throws(SluiceError) -> Void
+    ) throws(SluiceError) {
+        var bytes: UnsafeMutableRawPointer?
+        var available = 0
+        let code = unsafe sluice_queue_reserve(handle, room, &bytes, &available)
+        try check(code, "reserve \(room) bytes of byte queue")
+        let buffer = unsafe UnsafeMutableRawBufferPointer(start: bytes, count: available)
+        var output = unsafe OutputRawSpan(buffer: buffer, initializedCount: 0)
+        do {
+            try body(&output)
+        } catch {
+            _ = unsafe sluice_queue_commit(handle, 0)
+            throw error
+        }
+        let written = unsafe output.finalize(for: buffer)
+        try check(unsafe sluice_queue_commit(handle, written), "append to byte queue")
+    }
+
+    /// The first of the bytes, as many as lie together; nothing in an empty queue. The compiler
+    /// sees to it that they are not kept past the next change of the queue.
+    ///
+    /// - Complexity: O(1).
+    public var firstPiece: RawSpan {
+        @_lifetime(borrow self)
+        get {
+            var slice = unsafe sluice_slice()
+            guard unsafe sluice_queue_peek(handle, &slice, 1) == 1, let start = unsafe slice.bytes
+            else { return RawSpan() }
+            let bytes = unsafe RawSpan(_unsafeStart: start, byteCount: slice.length)
+            return unsafe _overrideLifetime(bytes, borrowing: self)
+        }
+    }
+
+    /// Calls `body` with each piece of the bytes, from the first on.
+    ///
+    /// - Complexity: O(*n*), without an allocation for up to 64 pieces (256 KiB).
+    /// - Throws: what `body` does.
+    public func forEachPiece<Failure: Error>(
+        _ body: (RawSpan) throws(Failure) -> Void
+    ) throws(Failure) {
+        var result: Result<Void, Failure> = .success(())
+        unsafe withSlices { slices in
+            do throws(Failure) {
+                for index in slices.indices {
+                    // A slice is never empty.
+                    let slice = unsafe slices[index]
+                    try body(unsafe RawSpan(_unsafeStart: slice.bytes!, byteCount: slice.length))
+                }
+            } catch {
+                result = .failure(error)
+            }
+        }
+        try result.get()
+    }
+
+    /// Takes the first `count` bytes away.
+    ///
+    /// - Complexity: O(*n*).
+    /// - Throws: ``SluiceError/Code/noCapacity`` for more than there are; none is taken.
+    public mutating func removeFirst(_ count: Int) throws(SluiceError) {
+        let code = unsafe sluice_queue_consume(handle, count)
+        try check(code, "remove \(count) bytes of byte queue")
+    }
+
+    /// Moves the first bytes of another queue behind those of this one, without copying whole
+    /// pieces: `most` of them, or all for `nil` and where there are no more.
+    ///
+    /// - Returns: how many were moved.
+    /// - Complexity: O(1) for all, O(*n*) for a part.
+    /// - Throws: ``SluiceError/Code/full``, ``SluiceError/Code/outOfMemory``; nothing was moved.
+    @discardableResult
+    public mutating func append(
+        moving other: inout ByteQueue, most: Int? = nil
+    ) throws(SluiceError) -> Int {
+        let moved = unsafe sluice_queue_move(handle, other.handle, max(0, most ?? .max))
+        if moved < 0 { try check(CInt(moved), "move to byte queue") }
+        return moved
+    }
+
+    /// Calls `body` with all pieces of the bytes.
+    func withSlices<Result>(
+        _ body: (UnsafeBufferPointer<sluice_slice>) -> Result
+    ) -> Result {
+        var capacity = 64
+        while true {
+            let result: Result? = unsafe withUnsafeTemporaryAllocation(
+                of: sluice_slice.self, capacity: capacity
+            ) { room in
+                let peeked = unsafe sluice_queue_peek(handle, room.baseAddress, CInt(capacity))
+                guard peeked < capacity else { return nil }
+                return unsafe body(UnsafeBufferPointer(rebasing: room[..<Int(max(0, peeked))]))
+            }
+            if let result { return result }
+            capacity *= 4
+        }
+    }
+
+    private func check(
+        _ code: CInt, _ operation: @autoclosure () -> String
+    ) throws(SluiceError) {
+        if code < 0 { throw SluiceError(code, operation()) }
+    }
+}
+
+extension EventLoop {
+    /// Queues all bytes of a byte queue to be sent, whole or not at all. The byte queue keeps them.
+    ///
+    /// - Complexity: O(bytes).
+    /// - Throws: as ``write(_:to:)``.
+    public func write(_ queue: borrowing ByteQueue, to stream: Stream) throws(SluiceError) {
+        let code = unsafe queue.withSlices {
+            unsafe sluice_writev(handle, stream.rawValue, $0.baseAddress, CInt($0.count))
+        }
+        try check(code, "write to", stream)
+    }
+}
+
+extension [UInt8] {
+    /// Appends a copy of a queue's bytes.
+    public mutating func append(copying queue: borrowing ByteQueue) {
+        reserveCapacity(count + queue.count)
+        queue.forEachPiece { append(copying: $0) }
+    }
+}
