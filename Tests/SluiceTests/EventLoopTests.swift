@@ -1,0 +1,204 @@
+import Sluice
+import SystemPackage
+import Testing
+
+@Suite("EventLoop", .serialized)
+struct EventLoopTests {
+    @Test("the six lines echo, and leak no stream", arguments: Backend.all)
+    func echo(backend: Backend) throws {
+        var loop = try EventLoop(backend)
+        let listener = try loop.listen(on: "127.0.0.1:0")
+        let client = try loop.connect(to: try loop.localAddress(of: listener))
+        try loop.write("hello", to: client)
+        try loop.finishSending(on: client)
+        var server: Stream?
+        var echoed: [UInt8] = []
+        var closed: [Stream: Stream.Ending] = [:]
+        try loop.pull { event, loop in
+            switch event {
+            case .accepted(let stream, by: listener): server = stream
+            case .data(client, let bytes): echoed.append(copying: bytes)
+            case .data(let stream, let bytes): try loop.write(bytes, to: stream)
+            case .closed(let stream, let ending): closed[stream] = ending
+            default: break
+            }
+            return closed.count == 2
+        }
+        #expect(echoed == bytes("hello"))
+        #expect(closed[try #require(server)]?.error == nil)
+        #expect(closed[client]?.error == nil)
+        try loop.expectQuiet()
+        #expect(try loop.statistics().handles(.stream) == 0)
+    }
+
+    @Test("bytes arrive whole, in order, once, also those of a slow reader", arguments: Backend.all)
+    func bulk(backend: Backend) throws {
+        var options = EventLoop.Options()
+        options.receiveSize = 8192
+        options.highMark = 65_536
+        var loop = try EventLoop(backend, options: options)
+        let (_, near, far) = try loop.connectedPair()
+        let sent = (0..<20_000_000).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 7) }
+        try loop.write(sent, to: near)
+        #expect(try loop.pendingBytes(of: near) > 0)
+        var received: [UInt8] = []
+        var wasDrained = false
+        var pieces = 0
+        try loop.pull { event, loop in
+            switch event {
+            case .data(far, let bytes):
+                received.append(copying: bytes)
+                pieces += 1
+                // Each pause has the data wait for a timer.
+                if pieces % 500 == 0 {
+                    try loop.pause(far)
+                    try loop.addTimer(after: .milliseconds(1))
+                }
+            case .timer: try loop.resume(far)
+            case .drained(near): wasDrained = true
+            default: Issue.record("unexpected: \(event.description)")
+            }
+            return received.count >= sent.count && wasDrained
+        }
+        #expect(received == sent)
+        #expect(try loop.pendingBytes(of: near) == 0)
+    }
+
+    @Test("nothing is the event before the first pull, and when the time is up")
+    func nothing() throws {
+        var loop = try EventLoop()
+        #expect(loop.event.kind == .nothing)
+        try loop.addTimer(after: .zero)
+        #expect(try loop.next())
+        #expect(loop.event.kind == .timer)
+        let began = ContinuousClock.now
+        #expect(try !loop.next(timeout: .milliseconds(3)))
+        #expect(ContinuousClock.now - began >= .milliseconds(3))
+        #expect(loop.event.kind == .nothing)
+        #expect(try !loop.next(timeout: .seconds(-1)))
+    }
+
+    @Test("a stop ends one run, and the next goes on")
+    func stop() throws {
+        var loop = try EventLoop()
+        var words: [UInt64] = []
+        for word in 1...3 as ClosedRange<UInt64> { try loop.poster.post(word) }
+        for _ in 1...3 {
+            try loop.run { event, loop in
+                if case .posted(let word) = event { words.append(word) }
+                loop.stop()
+            }
+        }
+        #expect(words == [1, 2, 3])
+        loop.stop()
+        #expect(try !loop.next())
+    }
+
+    @Test("a handler's error ends the run, and comes out as it is")
+    func handlerThrows() throws {
+        struct Mine: Error {}
+        var loop = try EventLoop()
+        try loop.poster.post(1)
+        #expect(throws: Mine.self) { try loop.run { _, _ in throw Mine() } }
+        try loop.poster.post(2)
+        do throws(SluiceError) {
+            try loop.run { (_, loop) throws(SluiceError) in
+                try loop.close(Stream(rawValue: 12345))
+            }
+        } catch {
+            #expect(error.code == .stale)
+            #expect("\(error)".hasPrefix("close stream 12345: "))
+        }
+    }
+
+    @Test("an unknown backend and a bad option are named")
+    func badOptions() {
+        #expect(
+            code { () throws(SluiceError) in
+                _ = try EventLoop(options: .init(highMark: 10, lowMark: 20))
+            } == .badOption)
+        do {
+            _ = try EventLoop(options: .init(receiveSize: 0))
+            Issue.record("a receive buffer of no size")
+        } catch {
+            #expect(error.code == .badOption)
+            #expect("\(error)".contains("receiveSize: 0"))
+        }
+        #expect(
+            code { () throws(SluiceError) in
+                var loop = try EventLoop()
+                try loop.listen(on: "127.0.0.1:0", options: .init(backlog: -1))
+                _ = try loop.next()
+            } == .badOption)
+    }
+
+    @Test("a call from another thread is refused")
+    func wrongThread() throws {
+        // Only a lie brings a loop to another thread, and the loop sees through it.
+        final class Liar: @unchecked Sendable {
+            var loop: EventLoop
+            var codes: [SluiceError.Code?] = []
+            init() throws { loop = try EventLoop() }
+        }
+        let liar = try Liar()
+        let timer = try liar.loop.addTimer(after: .seconds(60))
+        TestThread {
+            liar.codes = [
+                code { () throws(SluiceError) in _ = try liar.loop.next(timeout: .zero) },
+                code { () throws(SluiceError) in try liar.loop.close(timer) },
+                code { () throws(SluiceError) in try liar.loop.listen(on: "127.0.0.1:0") },
+                code { () throws(SluiceError) in _ = try liar.loop.statistics() },
+            ]
+        }.join()
+        #expect(liar.codes == Array(repeating: .wrongThread, count: 4))
+        #expect(try !liar.loop.next(timeout: .zero))
+    }
+
+    @Test("counts what it does", arguments: Backend.all)
+    func statistics(backend: Backend) throws {
+        var loop = try EventLoop(backend)
+        let (_, near, far) = try loop.connectedPair()
+        try loop.write([UInt8](repeating: 1, count: 1000), to: near)
+        _ = try loop.receive(1000, from: far)
+        let statistics = try loop.statistics()
+        #expect(statistics.bytesSent == 1000)
+        #expect(statistics.bytesReceived == 1000)
+        #expect(statistics.events(.accepted) == 1)
+        #expect(statistics.events(.connected) == 1)
+        #expect(statistics.events(.data) >= 1)
+        #expect(statistics.events(.nothing) == 0)
+        #expect(statistics.handles(.listener) == 1)
+        #expect(statistics.handles(.stream) == 2)
+        #expect(statistics.handles(.timer) == 0)
+        #expect(statistics.turns > 0)
+        #expect(statistics.sends >= 1)
+        #expect(statistics.receives >= 1)
+        #expect(statistics.accepts >= 1)
+        #expect(statistics.longestGap > .zero)
+    }
+
+    @Test("can be waited for by another loop, over epoll", arguments: Backend.all)
+    func embedding(backend: Backend) throws {
+        var loop = try EventLoop(backend)
+        #expect(loop.untilNext == nil)
+        guard backend == .epoll else {
+            #expect(
+                code { () throws(SluiceError) in _ = try loop.backendDescriptor() }
+                    == .notSupported)
+            return
+        }
+        let descriptor = try loop.backendDescriptor()
+        try loop.expectQuiet()
+        #expect(try select(reading: [descriptor], timeout: .zero).readable.isEmpty)
+        try loop.poster.post(1)
+        #expect(try select(reading: [descriptor]).readable == [descriptor])
+        #expect(try loop.next(timeout: .zero))
+        #expect(loop.untilNext == .zero)
+        try loop.expectQuiet()
+        #expect(loop.untilNext == nil)
+        try loop.addTimer(after: .seconds(100))
+        let untilNext = loop.untilNext
+        let left = try #require(untilNext)
+        #expect(left > .seconds(50) && left <= .seconds(100))
+    }
+}

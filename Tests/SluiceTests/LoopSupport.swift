@@ -1,0 +1,81 @@
+import Glibc
+import Sluice
+import SystemPackage
+import Testing
+
+struct TimedOut: Error {}
+
+extension EventLoop {
+    /// Pulls until `isDone` says so; what takes 20 seconds will not come.
+    mutating func pull(until isDone: (Event, borrowing EventLoop) throws -> Bool) throws {
+        while try next(timeout: .seconds(20)) {
+            if try isDone(event, self) { return }
+        }
+        throw TimedOut()
+    }
+
+    /// Two streams of this loop that are each other's peers.
+    mutating func connectedPair(
+        _ listening: Listener.Options = Listener.Options(),
+        _ connecting: Stream.Options = Stream.Options()
+    ) throws -> (listener: Listener, near: Stream, far: Stream) {
+        let listener = try listen(on: "127.0.0.1:0", options: listening)
+        let near = try connect(to: try localAddress(of: listener), options: connecting)
+        var far: Stream?
+        var isConnected = false
+        try pull { event, _ in
+            switch event {
+            case .accepted(let stream, by: listener): far = stream
+            case .connected(near): isConnected = true
+            default: Issue.record("unexpected: \(event.description)")
+            }
+            return far != nil && isConnected
+        }
+        return (listener, near, try #require(far))
+    }
+
+    /// What a stream receives, until there is so much of it.
+    mutating func receive(_ count: Int, from stream: Stream) throws -> [UInt8] {
+        var received: [UInt8] = []
+        try pull { event, _ in
+            if case .data(stream, let bytes) = event { received.append(copying: bytes) }
+            return received.count >= count
+        }
+        return received
+    }
+
+    /// Expects that there is nothing to pull.
+    mutating func expectQuiet(_ place: SourceLocation = #_sourceLocation) throws {
+        while try next(timeout: .zero) {
+            let unexpected = event.description
+            Issue.record("unexpected: \(unexpected)", sourceLocation: place)
+        }
+    }
+}
+
+/// A thread that runs `body`. (Tests block their own, of which there may be too few for tasks.)
+final class TestThread {
+    private final class Work: Sendable {
+        let body: @Sendable () -> Void
+        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+    }
+
+    private let thread: pthread_t
+
+    init(_ body: @escaping @Sendable () -> Void) {
+        var thread = pthread_t()
+        let work = unsafe Unmanaged.passRetained(Work(body)).toOpaque()
+        let failed = unsafe pthread_create(
+            &thread, nil,
+            { work in
+                unsafe Unmanaged<Work>.fromOpaque(work!).takeRetainedValue().body()
+                return nil
+            }, work)
+        precondition(failed == 0, "no thread: \(failed)")
+        self.thread = thread
+    }
+
+    func join() {
+        _ = pthread_join(thread, nil)
+    }
+}

@@ -1,0 +1,259 @@
+import Sluice
+import SystemPackage
+import Testing
+
+@Suite("Streams", .serialized)
+struct StreamTests {
+    @Test("bytes held come again, joined with what follows", arguments: Backend.all)
+    func framing(backend: Backend) throws {
+        var loop = try EventLoop(backend)
+        let (_, near, far) = try loop.connectedPair()
+        let text = "one\ntwo\nthree\nand a rest"
+        var unsent = bytes(text)[...]
+        try loop.addTimer(after: .zero, every: .microseconds(200))
+        var rest: [UInt8] = []
+        var lines: [String] = []
+        try loop.pull { event, loop in
+            switch event {
+            case .timer:
+                // Three bytes at a time, so that no line comes in one piece.
+                if !unsent.isEmpty {
+                    try loop.write(Array(unsent.prefix(3)), to: near)
+                    unsent = unsent.dropFirst(3)
+                    if unsent.isEmpty { try loop.finishSending(on: near) }
+                }
+            case .data(far, let bytes):
+                var copied: [UInt8] = []
+                copied.append(copying: bytes)
+                let pieces = copied.split(
+                    separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+                lines += pieces.dropLast().map { String(decoding: $0, as: UTF8.self) }
+                rest = Array(pieces.last!)
+                try loop.hold(last: rest.count, of: far)
+            case .endOfStream(far): return true
+            default: break
+            }
+            return false
+        }
+        lines.append(String(decoding: rest, as: UTF8.self))
+        #expect(lines == ["one", "two", "three", "and a rest"])
+    }
+
+    @Test("more than an event had cannot be held")
+    func holdLimits() throws {
+        var loop = try EventLoop()
+        let (_, near, far) = try loop.connectedPair()
+        #expect(code { () throws(SluiceError) in try loop.hold(last: 1, of: far) } == .wrongState)
+        try loop.write("abc", to: near)
+        try loop.pull { event, loop in
+            guard case .data(far, _) = event else { return false }
+            #expect(
+                code { () throws(SluiceError) in try loop.hold(last: 4, of: far) } == .noCapacity)
+            #expect(
+                code { () throws(SluiceError) in try loop.hold(last: -1, of: far) } == .noCapacity)
+            return true
+        }
+    }
+
+    @Test("a proxy passes on bytes and ends", arguments: Backend.all)
+    func forwarding(backend: Backend) throws {
+        var loop = try EventLoop(backend)
+        let (_, client, inner) = try loop.connectedPair(
+            .init(streams: .init(staysHalfOpen: true)))
+        let (_, outer, server) = try loop.connectedPair(
+            .init(streams: .init(staysHalfOpen: true)), .init(staysHalfOpen: true))
+        try loop.forward(from: inner, to: outer)
+        try loop.forward(from: outer, to: inner)
+        let sent = [UInt8](repeating: 42, count: 300_000)
+        try loop.write(sent, to: client)
+        try loop.finishSending(on: client)
+        var received: [UInt8] = []
+        var ended = false
+        try loop.pull { event, loop in
+            switch event {
+            case .data(server, let bytes): received.append(copying: bytes)
+            case .endOfStream(server):
+                try loop.write("answer", to: server)
+                ended = true
+            case .data(client, let bytes):
+                received.append(copying: bytes)
+                return true
+            case .data: Issue.record("unexpected: \(event.description)")
+            default: break
+            }
+            return false
+        }
+        #expect(ended)
+        #expect(received == sent + bytes("answer"))
+    }
+
+    @Test("all forms of a write send the same", arguments: Backend.all)
+    func writes(backend: Backend) throws {
+        var loop = try EventLoop(backend)
+        let (_, near, far) = try loop.connectedPair()
+        let part = bytes("abc")
+        var queue = try ByteQueue()
+        try queue.append("de")
+        try queue.append("f")
+        try loop.write(unsafe part.span.bytes, to: near)
+        try loop.write(part.span, to: near)
+        try loop.write(part, to: near)
+        try loop.write("abc", to: near)
+        try loop.write(unsafe part.span.bytes, then: unsafe part.span.bytes, to: near)
+        try loop.write(queue, to: near)
+        #expect(queue.count == 3)
+        #expect(try loop.pendingBytes(of: near) == 21)
+        try loop.flush(near)
+        #expect(try loop.pendingBytes(of: near) == 0)
+        #expect(try loop.receive(21, from: far) == bytes("abcabcabcabcabcabcdef"))
+        #expect(try loop.statistics().sends == 1)
+    }
+
+    @Test("a write over the hard limit is refused whole", arguments: Backend.all)
+    func hardLimit(backend: Backend) throws {
+        var loop = try EventLoop(
+            backend, options: .init(highMark: 1000, lowMark: 100, hardLimit: 2000))
+        let (_, near, far) = try loop.connectedPair()
+        try loop.write([UInt8](repeating: 1, count: 1500), to: near)
+        #expect(
+            code { () throws(SluiceError) in
+                try loop.write([UInt8](repeating: 2, count: 501), to: near)
+            } == .full)
+        try loop.write([UInt8](repeating: 1, count: 500), to: near)
+        #expect(try loop.receive(2000, from: far) == [UInt8](repeating: 1, count: 2000))
+    }
+
+    @Test("an abort says what was not sent, and the peer sees the end", arguments: Backend.all)
+    func abort(backend: Backend) throws {
+        var loop = try EventLoop(backend)
+        let (_, near, far) = try loop.connectedPair()
+        try loop.pause(far)
+        let count = 20_000_000
+        try loop.write([UInt8](repeating: 1, count: count), to: near)
+        try loop.abort(near)
+        try loop.resume(far)
+        var endings: [Stream: Stream.Ending] = [:]
+        try loop.pull { event, _ in
+            if case .closed(let stream, let ending) = event { endings[stream] = ending }
+            return endings.count == 2
+        }
+        #expect(endings[near]?.error?.errno == .connectionAbort)
+        #expect(try #require(endings[near]).unsentBytes > 0)
+        #expect(code { () throws(SluiceError) in try loop.write("x", to: near) } == .stale)
+    }
+
+    @Test("a connect that is refused is a close that says so", arguments: Backend.all)
+    func refused(backend: Backend) throws {
+        var loop = try EventLoop(backend)
+        let listener = try loop.listen(on: "127.0.0.1:0")
+        let address = try loop.localAddress(of: listener)
+        try loop.close(listener)
+        let stream = try loop.connect(to: address)
+        try loop.pull { event, _ in
+            guard case .closed(stream, let ending) = event else { return false }
+            #expect(ending.error?.errno == .connectionRefused)
+            #expect("\(ending)" == "ECONNREFUSED, 0 bytes unsent")
+            return true
+        }
+    }
+
+    @Test("a silent stream ends when its time is up", arguments: Backend.all)
+    func idleTimeout(backend: Backend) throws {
+        var loop = try EventLoop(backend)
+        let (_, near, far) = try loop.connectedPair(
+            .init(streams: .init(idleTimeout: .milliseconds(5))))
+        let began = ContinuousClock.now
+        try loop.pull { event, _ in
+            guard case .closed(far, let ending) = event else { return false }
+            #expect(ending.error?.errno == .timedOut)
+            #expect(ContinuousClock.now - began >= .milliseconds(4))
+            return true
+        }
+        _ = near
+    }
+
+    @Test("half-open streams outlive their peer's end", arguments: Backend.all)
+    func halfOpen(backend: Backend) throws {
+        var loop = try EventLoop(backend)
+        let (_, near, far) = try loop.connectedPair(
+            .init(streams: .init(staysHalfOpen: true)))
+        try loop.finishSending(on: near)
+        #expect(
+            code { () throws(SluiceError) in try loop.write("x", to: near) }?.errno == .brokenPipe)
+        try loop.pull { event, _ in
+            if case .endOfStream(far) = event { true } else { false }
+        }
+        try loop.write("late", to: far)
+        #expect(try loop.receive(4, from: near) == bytes("late"))
+        try loop.close(far)
+        var closed = 0
+        try loop.pull { event, _ in
+            if case .closed = event { closed += 1 }
+            return closed == 2
+        }
+    }
+
+    @Test("a listener stops at its limit, says so, and goes on", arguments: Backend.all)
+    func connectionLimit(backend: Backend) throws {
+        var loop = try EventLoop(backend)
+        let listener = try loop.listen(on: "127.0.0.1:0", options: .init(connectionLimit: 1))
+        let address = try loop.localAddress(of: listener)
+        let clients = [try loop.connect(to: address), try loop.connect(to: address)]
+        var accepted: [Stream] = []
+        var overloads = 0
+        try loop.pull { event, loop in
+            switch event {
+            case .accepted(let stream, by: listener):
+                accepted.append(stream)
+                #expect(accepted.count == overloads + 1)
+            case .overloaded(listener, _):
+                overloads += 1
+                if accepted.count == 1 { try loop.close(accepted[0]) }
+            default: break
+            }
+            return accepted.count == 2
+        }
+        #expect(overloads == 1)
+        #expect(Set(clients).count == 2)
+    }
+
+    @Test("a socket can be adopted, and is the loop's then", arguments: Backend.all)
+    func adoption(backend: Backend) throws {
+        let pair = try Pair()
+        var loop = try EventLoop(backend)
+        let copy = try pair.near.duplicate()
+        let stream = try loop.adopt(copy)
+        #expect(try loop.descriptor(of: stream) == copy)
+        #expect(try loop.peerAddress(of: stream).text == pair.far.localAddress())
+        _ = try pair.far.send(bytes("hi"))
+        #expect(try loop.receive(2, from: stream) == bytes("hi"))
+        try loop.abort(stream)
+        try loop.pull { event, _ in
+            if case .closed(stream, _) = event { true } else { false }
+        }
+        #expect(
+            code { () throws(SluiceError) in _ = try loop.adopt(copy) } == .badDescriptor)
+    }
+
+    @Test("addresses are texts with parts")
+    func addresses() throws {
+        #expect(Address.ipv4("127.0.0.1", port: 80) == "127.0.0.1:80")
+        #expect(Address.ipv6("fe80::1%eth0", port: 80).text == "[fe80::1%eth0]:80")
+        #expect(Address.unix("/run/x").text == "unix:/run/x")
+        #expect(Address.abstract("x").text == "unix:@x")
+        #expect(("[::1]:8080" as Address).port == 8080)
+        #expect(Address.unix("/a:80").port == nil)
+        let port = 99
+        #expect(("127.0.0.1:\(port)" as Address).port == 99)
+        let loop = try EventLoop()
+        let listener = try loop.listen(on: "127.0.0.1:0")
+        #expect(try #require(try loop.localAddress(of: listener).port) != 0)
+        do {
+            try loop.listen(on: "localhost:80")
+            Issue.record("a name was resolved")
+        } catch {
+            #expect(error.code == .badAddress)
+            #expect("\(error)".hasPrefix("listen on \"localhost:80\": "))
+        }
+    }
+}
