@@ -1,0 +1,11 @@
+// expect: lifetime-dependent variable .kept. escapes its scope
+import Sluice
+
+func keepBytes() throws {
+    var loop = try EventLoop()
+    var kept = RawSpan()
+    try loop.run { event, _ in
+        if case .data(_, let bytes) = event { kept = bytes }
+    }
+    print(kept.byteCount)
+}

@@ -1,0 +1,12 @@
+// expect: lifetime-dependent variable .kept. escapes its scope
+import Sluice
+
+func keepBytes() throws {
+    var kept = RawSpan()
+    do {
+        var loop = try EventLoop()
+        _ = try loop.next()
+        if case .data(_, let bytes) = loop.event { kept = bytes }
+    }
+    print(kept.byteCount)
+}
