@@ -51,6 +51,12 @@ let package = Package(
             path: "Benchmarks/ready-swift",
             swiftSettings: strict
         ),
+        .executableTarget(
+            name: "echo-swift",
+            dependencies: ["Sluice"],
+            path: "Benchmarks/echo-swift",
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "SluiceTests",
             dependencies: ["Sluice"],
