@@ -370,7 +370,8 @@ int sluice_next_many(sluice_loop *loop, sluice_event *events, int capacity, int6
             return code;
     }
     int count = 1;
-    while (count < capacity && take(loop, &events[count]))
+    /* No further than to an EOF: to go on would be to close that stream before it is answered. */
+    while (count < capacity && events[count - 1].kind != SLUICE_EOF && take(loop, &events[count]))
         count++;
     for (int i = 0; i < count; i++)
         loop->stats.events[events[i].kind]++;
