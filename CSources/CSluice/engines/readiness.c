@@ -309,6 +309,9 @@ static inline int receive(struct readiness_engine *engine, struct source *source
         source->state &= (uint8_t)~CAN_RECEIVE;
         return 0;
     }
+    /* A pipe's writing end is ready to be read from only once its reader has gone. */
+    if (result == SLUICE_EBADF && source->role == SLUICE_ROLE_PIPE)
+        result = -EPIPE;
     if (!engine->edges || result <= 0 || is_drained(source, (size_t)result, size))
         source->state &= (uint8_t)~CAN_RECEIVE;
     else
