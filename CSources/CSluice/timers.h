@@ -21,14 +21,15 @@
 
 #pragma GCC visibility push(hidden)
 
-/* A tick is 2^15 ns, 32.8 us, and four digits of twelve bits make up every tick that there is. */
+/* A tick is 2^13 ns, 8.2 us. Four digits of twelve bits and one of two make up every tick. */
 enum {
-    SLUICE_TICK_BITS = 15,
+    SLUICE_TICK_BITS = 13,
     SLUICE_DIGIT_BITS = 12,
-    SLUICE_LEVELS = 4,
+    SLUICE_LEVELS = 5,
     SLUICE_LEVEL_SLOTS = 1 << SLUICE_DIGIT_BITS,
     SLUICE_LEVEL_WORDS = SLUICE_LEVEL_SLOTS / 64,
-    SLUICE_WHEEL_SLOTS = SLUICE_LEVELS * SLUICE_LEVEL_SLOTS,
+    SLUICE_TOP_SLOTS = 1 << (63 - SLUICE_TICK_BITS - 4 * SLUICE_DIGIT_BITS),
+    SLUICE_WHEEL_SLOTS = 4 * SLUICE_LEVEL_SLOTS + SLUICE_TOP_SLOTS,
     SLUICE_FRESH = SLUICE_WHEEL_SLOTS, /* these two lists lie behind the wheel */
     SLUICE_DUE,
     SLUICE_SLOTS
@@ -49,7 +50,8 @@ struct sluice_timer {
     uint32_t previous;
 };
 
-/* What an empty slot of the wheel holds means nothing; FRESH and DUE, empty, hold their own link. */
+/* What an empty slot of the wheel holds means nothing; FRESH and DUE, empty, hold their own link.
+ */
 struct sluice_timer_slot {
     uint32_t first;
     uint32_t last;
@@ -62,8 +64,7 @@ struct sluice_timer_slot {
  * - `horizon` is `tick`, or in a turn the tick of the turn's `now` where that is later;
  * - the wheel holds records that were filed for their deadline, or for an earlier one before they
  *   were reset: a slot begins after `tick` and not after the deadlines in it;
- * - DUE holds deadlines of at most `tick`, in order; FRESH of at most `horizon`, in any order, and
- *   outside of a turn none that DUE would have been in time for. */
+ * - DUE holds deadlines of at most `tick`, in order; FRESH of at most `horizon`, in any order. */
 struct sluice_timers {
     struct sluice_allocator allocator;
     struct sluice_timer *records;
@@ -77,7 +78,7 @@ struct sluice_timers {
     int64_t turn; /* the turn's `now` */
     bool in_turn;
     uint64_t summary[SLUICE_LEVELS];
-    uint64_t words[SLUICE_LEVELS * SLUICE_LEVEL_WORDS];
+    uint64_t words[SLUICE_WHEEL_SLOTS / 64 + 1];
 };
 
 /* Allocates nothing yet. */
@@ -90,18 +91,18 @@ void sluice_timers_deinit(struct sluice_timers *timers);
 int sluice_timers_add(struct sluice_timers *timers, int64_t deadline, int64_t repeat, uint64_t user,
                       uint32_t *index);
 
-/* Of a live timer. In constant time, as are add and reset but for the growth of the array. */
+/* Of a live timer. In constant time, as are reset, and add but for the growth of the array. */
 void sluice_timers_cancel(struct sluice_timers *timers, uint32_t index);
 
 /* Of a live timer, also of the one just reported where it repeats, whose period then counts from
  * here. A later deadline costs hardly more than storing it. */
 void sluice_timers_reset(struct sluice_timers *timers, uint32_t index, int64_t deadline);
 
-/* Between turns: when to call expire next, the earliest deadline; INT64_MAX where there is none. It is
- * exact where the slot of the earliest holds at most SLUICE_TIMERS_WALK timers. Of a fuller one it is
- * the slot's beginning, once, and expire then spreads it: see the opening comment of timers.c. Never
- * late. Once expire has returned 0 it lies behind that turn's `now`, unless the caller has set a
- * timer that does not. */
+/* Between turns: when to call expire next, the earliest deadline; INT64_MAX where there is none. It
+ * is exact where the slot of the earliest holds at most SLUICE_TIMERS_WALK timers. Of a fuller one
+ * it is the slot's beginning, once, and expire then spreads it: see the opening comment of
+ * timers.c. Never late. Once expire has returned 0 it lies behind that turn's `now`, unless the
+ * caller has set a timer that does not. */
 int64_t sluice_timers_next_deadline(struct sluice_timers *timers);
 #define SLUICE_TIMERS_WALK 8
 
