@@ -84,6 +84,19 @@ void sluice_forward_end(sluice_loop *loop, struct sluice_stream *stream) {
     }
 }
 
+/* What is held comes again to the other stream. */
+static int pass_held(sluice_loop *loop, struct sluice_stream *from, struct sluice_stream *to) {
+    const unsigned char *held = sluice_held_again(loop, from);
+    if (!held)
+        return 0;
+    int code = sluice_output_write(loop, to, held, from->extras->held);
+    if (code < 0)
+        return code;
+    from->state &= ~(uint32_t)STREAM_REHELD;
+    from->extras->held = 0;
+    return 0;
+}
+
 int sluice_forward(sluice_loop *loop, sluice_id from_id, sluice_id to_id) {
     int code = sluice_loop_check(loop);
     if (code < 0)
@@ -96,8 +109,6 @@ int sluice_forward(sluice_loop *loop, sluice_id from_id, sluice_id to_id) {
         return sluice_id_refusal(loop, to_id);
     if (to && (to->state & (STREAM_SHUTTING | STREAM_CLOSING)))
         return -EPIPE;
-    if (to)
-        sluice_output_settle(loop, to);
     if (!to) {
         if (from->extras && from->extras->forward_to) {
             unlink_from(loop, from);
@@ -105,15 +116,14 @@ int sluice_forward(sluice_loop *loop, sluice_id from_id, sluice_id to_id) {
         }
         return 0;
     }
+    code = sluice_output_settle(loop, to);
+    if (code < 0)
+        return code;
     if (!sluice_stream_extras(loop, from) || !sluice_stream_extras(loop, to))
         return SLUICE_ENOMEM;
-    if (from->extras->held > 0) {
-        code = sluice_output_write(loop, to, from->extras->held_bytes, from->extras->held);
-        if (code < 0)
-            return code;
-        from->state &= ~(uint32_t)STREAM_REHELD;
-        from->extras->held = 0;
-    }
+    code = pass_held(loop, from, to);
+    if (code < 0 || (to->state & STREAM_ENDED))
+        return code; /* what has ended gives its CLOSED, and `from` its DATA */
     if (from->extras->forward_to)
         unlink_from(loop, from);
     from->extras->forward_to = to_id;

@@ -114,21 +114,19 @@ static void end(sluice_loop *loop, int kind, sluice_id id) {
     }
 }
 
-static struct sluice_stream *settled_stream(sluice_loop *loop, sluice_id id) {
-    struct sluice_stream *stream = sluice_find_stream(loop, id);
-    sluice_output_settle(loop, stream);
-    return stream;
-}
-
 int sluice_close(sluice_loop *loop, sluice_id id) {
     int kind = sluice_kind_of(loop, id);
     if (kind < 0)
         return kind;
-    if (kind != SLUICE_KIND_STREAM)
+    if (kind != SLUICE_KIND_STREAM) {
         end(loop, kind, id);
-    else
-        sluice_stream_close(loop, settled_stream(loop, id));
-    return 0;
+        return 0;
+    }
+    struct sluice_stream *stream = sluice_find_stream(loop, id);
+    int code = sluice_output_settle(loop, stream);
+    if (code == 0)
+        sluice_stream_close(loop, stream);
+    return code;
 }
 
 int sluice_abort(sluice_loop *loop, sluice_id id) {
@@ -138,7 +136,7 @@ int sluice_abort(sluice_loop *loop, sluice_id id) {
     if (kind != SLUICE_KIND_STREAM)
         end(loop, kind, id);
     else
-        sluice_stream_end(loop, settled_stream(loop, id), -ECONNABORTED);
+        sluice_stream_end(loop, sluice_find_stream(loop, id), -ECONNABORTED);
     return 0;
 }
 

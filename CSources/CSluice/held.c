@@ -18,6 +18,10 @@ void sluice_lent_take_back(sluice_loop *loop) {
         return;
     loop->lent_of_held = false;
     for (uint32_t i = 0; i < count; i++) {
+        if (loop->lent[i].id == 0) {
+            sluice_free(&loop->allocator, (void *)(uintptr_t)loop->lent[i].bytes);
+            continue;
+        }
         struct sluice_stream *stream = sluice_find_stream(loop, loop->lent[i].id);
         if (!stream || !stream->extras)
             continue;
@@ -38,6 +42,39 @@ void sluice_held_release(sluice_loop *loop, struct sluice_stream *stream) {
     extras->held_bytes = NULL;
     extras->held_capacity = 0;
     extras->held = 0;
+}
+
+/* The bytes of the stream's event, where that is still valid; or NULL. */
+static struct sluice_lent *lent_by(const sluice_loop *loop, const struct sluice_stream *stream) {
+    if (stream->lent >= loop->lent_count)
+        return NULL;
+    struct sluice_lent *lent = &loop->lent[stream->lent];
+    return lent->id == sluice_stream_id(loop, stream) ? lent : NULL;
+}
+
+void sluice_held_end(sluice_loop *loop, struct sluice_stream *stream) {
+    struct sluice_extras *extras = stream->extras;
+    struct sluice_lent *lent = lent_by(loop, stream);
+    if (lent && extras->held_bytes && lent->bytes == extras->held_bytes) {
+        lent->id = 0;
+        loop->held_memory -= extras->held_capacity;
+        return;
+    }
+    sluice_held_release(loop, stream);
+}
+
+const unsigned char *sluice_held_again(const sluice_loop *loop,
+                                       const struct sluice_stream *stream) {
+    const struct sluice_extras *extras = stream->extras;
+    const struct sluice_lent *lent = lent_by(loop, stream);
+    if (extras->held == 0)
+        return NULL;
+    if (!lent || lent->bytes != extras->held_bytes)
+        return extras->held_bytes;
+    /* They are in the event, and the caller's but for those that it holds again. */
+    if (!(stream->state & STREAM_REHELD))
+        return NULL;
+    return lent->bytes + (lent->length - extras->held);
 }
 
 static int make_room(sluice_loop *loop, struct sluice_extras *extras, size_t length) {
@@ -90,11 +127,13 @@ int sluice_hold(sluice_loop *loop, sluice_id id, size_t length) {
         /* Moved to the front at the next pull: until then they are the event's data too. */
         extras->held = length;
     } else {
-        extras->held = 0;
-        code = length > 0 ? sluice_held_append(loop, stream, kept, length) : 0;
+        code = make_room(loop, extras, length);
+        if (code < 0)
+            return code;
+        if (length > 0)
+            memcpy(extras->held_bytes, kept, length);
+        extras->held = length;
     }
-    if (code < 0)
-        return code;
     loop->lent_of_held = true;
     if (length > 0)
         stream->state |= STREAM_REHELD;

@@ -111,7 +111,7 @@ struct sluice_stream {
 
 /* The data of a DATA event that has been pulled and is still valid. */
 struct sluice_lent {
-    sluice_id id;
+    sluice_id id; /* 0 where the stream has ended that held these bytes, which are freed then */
     const unsigned char *bytes;
     size_t length;
 };
@@ -304,8 +304,16 @@ int sluice_stream_configure(int fd, uint32_t flags, uint32_t keepalive_seconds);
 /* output.c: what is queued and how it goes out. Each may end the stream. */
 int sluice_output_send(sluice_loop *loop, struct sluice_stream *stream);
 void sluice_output_send_put_off(sluice_loop *loop);
-/* Queues the write that was put off, if it is that of `stream`. */
-void sluice_output_settle(sluice_loop *loop, struct sluice_stream *stream);
+/* How many bytes of `stream` are put off. */
+static inline size_t sluice_output_put_off(const sluice_loop *loop,
+                                           const struct sluice_stream *stream) {
+    return loop->put_off_length > 0 && stream == sluice_stream_at(loop, loop->put_off_index)
+               ? loop->put_off_length
+               : 0;
+}
+/* Queues the write that was put off, if it is that of `stream`: 0; SLUICE_ENOMEM or SLUICE_EFULL,
+ * and it is still put off; or SLUICE_ESTALE where that has ended the stream. */
+int sluice_output_settle(sluice_loop *loop, struct sluice_stream *stream);
 void sluice_output_flush_all(sluice_loop *loop);
 void sluice_output_sent(sluice_loop *loop, struct sluice_stream *stream, size_t sent);
 void sluice_output_queue_flush(sluice_loop *loop, struct sluice_stream *stream);
@@ -316,6 +324,10 @@ int sluice_output_write(sluice_loop *loop, struct sluice_stream *stream, const v
 int sluice_held_append(sluice_loop *loop, struct sluice_stream *stream, const unsigned char *bytes,
                        size_t length);
 void sluice_held_release(sluice_loop *loop, struct sluice_stream *stream);
+/* The stream ends: the bytes that it holds go too, once they are not lent any more. */
+void sluice_held_end(sluice_loop *loop, struct sluice_stream *stream);
+/* Those that come again, `extras->held` of them. */
+const unsigned char *sluice_held_again(const sluice_loop *loop, const struct sluice_stream *stream);
 static inline void sluice_lend(sluice_loop *loop, struct sluice_stream *stream,
                                const unsigned char *bytes, size_t length, sluice_event *event) {
     event->kind = SLUICE_DATA;

@@ -134,24 +134,20 @@ void sluice_output_flush_all(sluice_loop *loop) {
 
 /* ---- Writes that are put off ---------------------------------------------------------------- */
 
-static void queue_put_off(sluice_loop *loop, struct sluice_stream *stream, size_t sent) {
-    const unsigned char *bytes = loop->put_off_bytes + sent;
-    size_t length = loop->put_off_length - sent;
+static int queue_put_off(sluice_loop *loop, struct sluice_stream *stream) {
+    int code = sluice_bytes_append(&loop->pool, &stream->output, loop->put_off_bytes,
+                                   loop->put_off_length);
+    if (code < 0)
+        return code;
     loop->put_off_length = 0;
-    int code = sluice_bytes_append(&loop->pool, &stream->output, bytes, length);
-    if (code < 0) {
-        sluice_stream_end(loop, stream, code);
-        stream->unsent += length;
-        return;
-    }
     sluice_output_queue_flush(loop, stream);
     if (stream->output.length > loop->high_mark)
         heed_marks(loop, stream);
+    return stream->state & STREAM_ENDED ? SLUICE_ESTALE : 0;
 }
 
-void sluice_output_settle(sluice_loop *loop, struct sluice_stream *stream) {
-    if (loop->put_off_length > 0 && stream == sluice_stream_at(loop, loop->put_off_index))
-        queue_put_off(loop, stream, 0);
+int sluice_output_settle(sluice_loop *loop, struct sluice_stream *stream) {
+    return sluice_output_put_off(loop, stream) > 0 ? queue_put_off(loop, stream) : 0;
 }
 
 void sluice_output_send_put_off(sluice_loop *loop) {
@@ -160,19 +156,18 @@ void sluice_output_send_put_off(sluice_loop *loop) {
                         .iov_len = loop->put_off_length};
     ptrdiff_t sent = loop->engine->operations->send(loop->engine, stream->fd, &iov, 1);
     if (sent < 0) {
-        size_t length = loop->put_off_length;
-        loop->put_off_length = 0;
         sluice_stream_end(loop, stream, (int)sent);
-        stream->unsent += length;
         return;
     }
     count_sent(loop, stream, (size_t)sent);
-    if ((size_t)sent == loop->put_off_length) {
-        loop->put_off_length = 0;
+    loop->put_off_bytes += sent;
+    loop->put_off_length -= (size_t)sent;
+    if (loop->put_off_length == 0)
         return;
-    }
     stream->state |= STREAM_BLOCKED;
-    queue_put_off(loop, stream, (size_t)sent);
+    int code = queue_put_off(loop, stream);
+    if (code < 0 && !(stream->state & STREAM_ENDED))
+        sluice_stream_end(loop, stream, code);
 }
 
 /* Whether a write can be put off: of bytes that are lent, and the only one of this event. */
@@ -256,8 +251,9 @@ int sluice_write(sluice_loop *loop, sluice_id id, const void *bytes, size_t leng
     }
     if (!bytes && length > 0)
         return SLUICE_ENULL;
-    sluice_output_settle(loop, stream);
-    code = check_room(loop, stream, length);
+    code = sluice_output_settle(loop, stream);
+    if (code == 0)
+        code = check_room(loop, stream, length);
     return code < 0 || length == 0 ? code : sluice_output_write(loop, stream, bytes, length);
 }
 
@@ -268,7 +264,6 @@ int sluice_writev(sluice_loop *loop, sluice_id id, const sluice_slice *slices, i
     struct sluice_stream *stream = sluice_find_stream(loop, id);
     if (!stream)
         return sluice_id_refusal(loop, id);
-    sluice_output_settle(loop, stream);
     if (count < 0)
         return SLUICE_ECAPACITY;
     if (!slices && count > 0)
@@ -280,7 +275,9 @@ int sluice_writev(sluice_loop *loop, sluice_id id, const sluice_slice *slices, i
         if (__builtin_add_overflow(length, slices[i].length, &length))
             return SLUICE_EFULL;
     }
-    code = check_room(loop, stream, length);
+    code = sluice_output_settle(loop, stream);
+    if (code == 0)
+        code = check_room(loop, stream, length);
     if (code == 0 && length > 0)
         code = sluice_chunk_pool_prepare(&loop->pool, length);
     for (int i = 0; i < count && code == 0 && length > 0; i++)
@@ -299,8 +296,8 @@ int sluice_flush(sluice_loop *loop, sluice_id id) {
     struct sluice_stream *stream = sluice_find_stream(loop, id);
     if (!stream)
         return sluice_id_refusal(loop, id);
-    sluice_output_settle(loop, stream);
-    return sluice_output_send(loop, stream);
+    code = sluice_output_settle(loop, stream);
+    return code < 0 ? code : sluice_output_send(loop, stream);
 }
 
 int sluice_shutdown(sluice_loop *loop, sluice_id id) {
@@ -310,7 +307,9 @@ int sluice_shutdown(sluice_loop *loop, sluice_id id) {
     struct sluice_stream *stream = sluice_find_stream(loop, id);
     if (!stream)
         return sluice_id_refusal(loop, id);
-    sluice_output_settle(loop, stream);
+    code = sluice_output_settle(loop, stream);
+    if (code < 0)
+        return code;
     stream->state |= STREAM_SHUTTING;
     sluice_output_queue_flush(loop, stream);
     return 0;
@@ -323,6 +322,5 @@ int64_t sluice_pending(const sluice_loop *loop, sluice_id id) {
     const struct sluice_stream *stream = sluice_find_stream(loop, id);
     if (!stream)
         return sluice_id_refusal(loop, id);
-    size_t put_off = sluice_id_index(id) == loop->put_off_index ? loop->put_off_length : 0;
-    return (int64_t)(stream->output.length + put_off);
+    return (int64_t)(stream->output.length + sluice_output_put_off(loop, stream));
 }

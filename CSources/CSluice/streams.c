@@ -347,14 +347,16 @@ bool sluice_stream_complete(sluice_loop *loop, struct sluice_stream *stream,
 void sluice_stream_end(sluice_loop *loop, struct sluice_stream *stream, int error) {
     sluice_id id = sluice_stream_id(loop, stream);
     int fd = stream->fd;
-    size_t unsent = stream->output.length;
+    size_t put_off = sluice_output_put_off(loop, stream);
+    size_t unsent = stream->output.length + put_off;
+    loop->put_off_length -= put_off;
     loop->engine->operations->detach(loop->engine, fd);
     close(fd);
     sluice_deadline_set(loop, &stream->deadline, id, INT64_MAX);
     sluice_bytes_clear(&loop->pool, &stream->output);
     if (stream->extras) {
         sluice_forward_end(loop, stream);
-        sluice_held_release(loop, stream);
+        sluice_held_end(loop, stream);
         sluice_free(&loop->allocator, stream->extras);
     }
     stream->state &= ~(uint32_t)NOTICES;
