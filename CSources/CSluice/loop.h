@@ -269,6 +269,9 @@ void sluice_stream_end(sluice_loop *loop, struct sluice_stream *stream, int erro
 /* Begins, or goes on with, an orderly close. */
 void sluice_stream_close(sluice_loop *loop, struct sluice_stream *stream);
 
+/* Tells the peer that no more comes, where that can be told: 0, or why the stream has ended. */
+int sluice_stream_finish_sending(const struct sluice_stream *stream);
+
 /* Has the engine receive or not, as the state demands. */
 void sluice_stream_want(sluice_loop *loop, struct sluice_stream *stream);
 

@@ -67,9 +67,10 @@ static void drained(sluice_loop *loop, struct sluice_stream *stream) {
         sluice_stream_close(loop, stream);
     } else if ((stream->state & (STREAM_SHUTTING | STREAM_SHUT)) == STREAM_SHUTTING) {
         stream->state |= STREAM_SHUT;
-        int code = stream->state & STREAM_SOCKET ? sluice_socket_finish_sending(stream->fd) : 0;
+        int code = sluice_stream_finish_sending(stream);
         /* Both directions have ended, and the caller knows: so has the stream. */
-        bool over = (stream->state & STREAM_ENDED_INPUT) && !(stream->state & NOTICES);
+        bool over =
+            (stream->state & STREAM_ENDED_INPUT) && !(stream->state & (NOTICE_HELD | NOTICE_EOF));
         if (code < 0 || over)
             sluice_stream_end(loop, stream, code);
     }

@@ -367,6 +367,17 @@ void sluice_stream_end(sluice_loop *loop, struct sluice_stream *stream, int erro
     sluice_listeners_heed_end(loop, stream->listener);
 }
 
+int sluice_stream_finish_sending(const struct sluice_stream *stream) {
+    if (!(stream->state & STREAM_SOCKET))
+        return 0;
+    int code = sluice_socket_finish_sending(stream->fd);
+    if (code != -ENOTCONN)
+        return code;
+    /* No longer connected: the error that has ended it is still to be fetched. */
+    code = sluice_socket_error(stream->fd);
+    return code < 0 ? code : -ECONNRESET;
+}
+
 void sluice_stream_close(sluice_loop *loop, struct sluice_stream *stream) {
     if (!(stream->state & STREAM_CLOSING)) {
         stream->state |= STREAM_CLOSING | STREAM_SHUTTING;
@@ -394,7 +405,7 @@ void sluice_stream_close(sluice_loop *loop, struct sluice_stream *stream) {
     }
     if (!(stream->state & STREAM_SHUT)) {
         stream->state |= STREAM_SHUT;
-        int code = sluice_socket_finish_sending(stream->fd);
+        int code = sluice_stream_finish_sending(stream);
         if (code < 0) {
             sluice_stream_end(loop, stream, code);
             return;
