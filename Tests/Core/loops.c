@@ -144,8 +144,11 @@ void expect_text(sluice_loop *loop, sluice_id id, const char *text) {
 }
 
 bool pull_now(sluice_loop *loop, sluice_event *event) {
-    int code = sluice_next(loop, event, 0);
+    sluice_event next;
+    int code = sluice_next(loop, &next, 0);
     assert_in_range(code, 0, 1);
+    if (code == 1)
+        *event = next;
     return code == 1;
 }
 

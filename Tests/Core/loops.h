@@ -28,7 +28,7 @@ void expect_closed(sluice_loop *loop, sluice_id id, int error, size_t unsent);
 void expect_text(sluice_loop *loop, sluice_id id, const char *text);
 /* There is no event, and none comes of a few turns. */
 void expect_no_event(sluice_loop *loop);
-/* Whether there is one now. Pulls without waiting. */
+/* Whether there is one now: pulls without waiting, and leaves *event alone where there is none. */
 bool pull_now(sluice_loop *loop, sluice_event *event);
 
 /* A stream of the loop and its peer, kept for the test. */
