@@ -25,7 +25,9 @@ static int fd_count_of(const sluice_fd_list *list) {
         if (list->fds[i] > highest)
             highest = list->fds[i];
     }
-    /* Checked here, so that a wild number cannot ask for memory. */
+    if (highest < FD_SETSIZE)
+        return highest + 1;
+    /* A wild number must not ask for memory. One that asks for none select(2) itself refuses. */
     int code = sluice_fd_check(highest);
     return code < 0 ? code : highest + 1;
 }
