@@ -86,6 +86,9 @@ struct sluice_engine_operations {
     int (*next)(struct sluice_engine *engine, struct sluice_completion *completion,
                 unsigned char *bytes, size_t size);
 
+    /* Whether something is left over for the next turn, which the kernel need not tell of again. */
+    bool (*has_left_over)(const struct sluice_engine *engine);
+
     /* Any thread: ends the wait that is under way, or else the next one. */
     int (*wake)(struct sluice_engine *engine);
 

@@ -401,7 +401,8 @@ int64_t sluice_until_next(sluice_loop *loop) {
     if (code < 0)
         return code;
     if (loop->stage != STAGE_OVER || loop->put_off_length > 0 ||
-        loop->to_flush.first != SLUICE_NO_SLOT || loop->to_notify.first != SLUICE_NO_SLOT)
+        loop->to_flush.first != SLUICE_NO_SLOT || loop->to_notify.first != SLUICE_NO_SLOT ||
+        loop->engine->operations->has_left_over(loop->engine))
         return 0;
     int64_t first = next_deadline(loop);
     if (first == INT64_MAX)

@@ -399,6 +399,11 @@ static int next(struct sluice_engine *base, struct sluice_completion *completion
     }
 }
 
+static bool has_left_over(const struct sluice_engine *base) {
+    const struct readiness_engine *engine = (const struct readiness_engine *)(const void *)base;
+    return engine->now.first != NO_FD || engine->later.first != NO_FD;
+}
+
 static int wake(struct sluice_engine *engine) {
     return sluice_poller_wake(ours(engine)->poller);
 }
@@ -422,6 +427,7 @@ const struct sluice_engine_operations sluice_readiness_engine = {
     .send = send_some,
     .wait = wait,
     .next = next,
+    .has_left_over = has_left_over,
     .wake = wake,
     .backend_fd = backend_fd,
     .after_fork = after_fork,
