@@ -82,7 +82,7 @@ static int make_room(sluice_loop *loop, struct sluice_extras *extras, size_t len
         return 0;
     size_t capacity = extras->held_capacity * 2 > length ? extras->held_capacity * 2 : length;
     size_t growth = capacity - extras->held_capacity;
-    size_t used = loop->held_memory + sluice_chunk_pool_memory(&loop->pool);
+    size_t used = sluice_loop_memory(loop);
     if (used > loop->memory_limit || growth > loop->memory_limit - used)
         return SLUICE_EFULL;
     unsigned char *grown = sluice_resize(&loop->allocator, extras->held_bytes, 1, capacity);

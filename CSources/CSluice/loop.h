@@ -247,6 +247,11 @@ static inline int64_t sluice_moment(const sluice_loop *loop, int64_t after_ns) {
  * 0 or SLUICE_ENOMEM. */
 int sluice_deadline_set(sluice_loop *loop, uint32_t *place, sluice_id id, int64_t after_ns);
 
+/* What memory_limit is about: the bytes that the chunks in use have room for, and those held. */
+static inline size_t sluice_loop_memory(const sluice_loop *loop) {
+    return loop->held_memory + sluice_chunk_pool_in_use(&loop->pool) * SLUICE_CHUNK_ROOM;
+}
+
 /* ---- Streams -------------------------------------------------------------------------------- */
 
 struct sluice_stream_start {

@@ -182,13 +182,23 @@ static inline bool can_put_off(const sluice_loop *loop, const struct sluice_stre
 
 /* ---- Writing -------------------------------------------------------------------------------- */
 
+/* The pool keeps its chunks within the memory limit by itself, but what is held counts as well. */
+static int check_memory(const sluice_loop *loop, size_t length) {
+    if (loop->held_memory == 0)
+        return 0;
+    size_t used = sluice_loop_memory(loop);
+    return used > loop->memory_limit || length > loop->memory_limit - used ? SLUICE_EFULL : 0;
+}
+
 /* Whether `length` more bytes may be queued. */
 static int check_room(const sluice_loop *loop, const struct sluice_stream *stream, size_t length) {
     if (stream->state & (STREAM_SHUTTING | STREAM_CLOSING))
         return -EPIPE;
-    if (length > loop->hard_limit - stream->output.length)
+    /* A forward may have queued more than that. */
+    if (stream->output.length > loop->hard_limit ||
+        length > loop->hard_limit - stream->output.length)
         return SLUICE_EFULL;
-    return 0;
+    return check_memory(loop, length);
 }
 
 /* Offers a large write to the kernel before anything is copied: how many bytes went, or an error.
