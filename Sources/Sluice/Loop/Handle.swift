@@ -39,8 +39,9 @@ extension EventLoop {
     ///
     /// - Complexity: O(1).
     /// - Throws: ``SluiceError/Code/stale``.
-    public func close(_ handle: some Handle) throws(SluiceError) {
-        try check(unsafe sluice_close(self.handle, handle.rawValue), "close", handle)
+    @inlinable
+    public func close<Named: Handle>(_ handle: Named) throws(SluiceError) {
+        try close(handle.rawValue, Named.kind)
     }
 
     /// Ends a handle at once. A stream gives ``Event/closed(_:_:)``, which says how much was not
@@ -48,15 +49,17 @@ extension EventLoop {
     ///
     /// - Complexity: O(1).
     /// - Throws: ``SluiceError/Code/stale``.
-    public func abort(_ handle: some Handle) throws(SluiceError) {
-        try check(unsafe sluice_abort(self.handle, handle.rawValue), "abort", handle)
+    @inlinable
+    public func abort<Named: Handle>(_ handle: Named) throws(SluiceError) {
+        try abort(handle.rawValue, Named.kind)
     }
 
     /// Whether the handle has not ended.
     ///
     /// - Complexity: O(1).
+    @inlinable
     public func isLive<Named: Handle>(_ handle: Named) -> Bool {
-        unsafe sluice_kind_of(self.handle, handle.rawValue) == CInt(Named.kind.rawValue)
+        isLive(handle.rawValue, Named.kind)
     }
 
     /// The word that comes with each of the handle's events, as ``userWord``. It is 0 at first; a
@@ -64,20 +67,53 @@ extension EventLoop {
     ///
     /// - Complexity: O(1).
     /// - Throws: ``SluiceError/Code/stale``.
-    public func userWord(of handle: some Handle) throws(SluiceError) -> UInt64 {
-        var word: UInt64 = 0
-        let code = unsafe sluice_user(self.handle, handle.rawValue, &word)
-        try check(code, "find user word of", handle)
-        return word
+    @inlinable
+    public func userWord<Named: Handle>(of handle: Named) throws(SluiceError) -> UInt64 {
+        try userWord(of: handle.rawValue, Named.kind)
     }
 
     /// Sets the word that comes with each of the handle's events from the next pull on.
     ///
     /// - Complexity: O(1).
     /// - Throws: ``SluiceError/Code/stale``.
-    public func setUserWord(_ word: UInt64, of handle: some Handle) throws(SluiceError) {
-        try check(
-            unsafe sluice_set_user(self.handle, handle.rawValue, word), "set user word of", handle)
+    @inlinable
+    public func setUserWord<Named: Handle>(
+        _ word: UInt64, of handle: Named
+    ) throws(SluiceError) {
+        try setUserWord(word, of: handle.rawValue, Named.kind)
+    }
+}
+
+/// The same for a kind and a number: what is generic above is compiled into its caller, which need
+/// not ask a table for them.
+extension EventLoop {
+    @usableFromInline
+    func close(_ id: UInt64, _ kind: HandleKind) throws(SluiceError) {
+        try check(unsafe sluice_close(handle, id), "close", kind, id)
+    }
+
+    @usableFromInline
+    func abort(_ id: UInt64, _ kind: HandleKind) throws(SluiceError) {
+        try check(unsafe sluice_abort(handle, id), "abort", kind, id)
+    }
+
+    @usableFromInline
+    func isLive(_ id: UInt64, _ kind: HandleKind) -> Bool {
+        unsafe sluice_kind_of(handle, id) == CInt(kind.rawValue)
+    }
+
+    @usableFromInline
+    func userWord(of id: UInt64, _ kind: HandleKind) throws(SluiceError) -> UInt64 {
+        var word: UInt64 = 0
+        try check(unsafe sluice_user(handle, id, &word), "find user word of", kind, id)
+        return word
+    }
+
+    @usableFromInline
+    func setUserWord(
+        _ word: UInt64, of id: UInt64, _ kind: HandleKind
+    ) throws(SluiceError) {
+        try check(unsafe sluice_set_user(handle, id, word), "set user word of", kind, id)
     }
 
     /// Throws where a call on a handle was refused.
@@ -85,7 +121,14 @@ extension EventLoop {
     func check<Named: Handle>(
         _ code: CInt, _ operation: String, _ handle: Named
     ) throws(SluiceError) {
-        if code < 0 { try refused(code, operation, Named.kind, handle.rawValue) }
+        try check(code, operation, Named.kind, handle.rawValue)
+    }
+
+    @inline(__always)
+    private func check(
+        _ code: CInt, _ operation: String, _ kind: HandleKind, _ id: UInt64
+    ) throws(SluiceError) {
+        if code < 0 { try refused(code, operation, kind, id) }
     }
 
     /// Out of line, so that a call that succeeds pays a comparison and no more.
