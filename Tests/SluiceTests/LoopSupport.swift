@@ -53,6 +53,17 @@ extension EventLoop {
     }
 }
 
+/// Whether the bytes are those of `expected` from `offset` on. Quick also without optimization.
+func matches(_ bytes: RawSpan, _ expected: [UInt8], from offset: Int) -> Bool {
+    unsafe bytes.withUnsafeBytes { bytes in
+        unsafe expected.withUnsafeBytes { expected in
+            guard offset + bytes.count <= expected.count else { return false }
+            return unsafe memcmp(bytes.baseAddress!, expected.baseAddress! + offset, bytes.count)
+                == 0
+        }
+    }
+}
+
 /// A thread that runs `body`. (Tests block their own, of which there may be too few for tasks.)
 final class TestThread {
     private final class Work: Sendable {

@@ -160,16 +160,13 @@ struct StreamTests {
     @Test("a silent stream ends when its time is up", arguments: Backend.all)
     func idleTimeout(backend: Backend) throws {
         var loop = try EventLoop(backend)
-        let (_, near, far) = try loop.connectedPair(
+        let (_, _, far) = try loop.connectedPair(
             .init(streams: .init(idleTimeout: .milliseconds(5))))
-        let began = ContinuousClock.now
         try loop.pull { event, _ in
             guard case .closed(far, let ending) = event else { return false }
             #expect(ending.error?.errno == .timedOut)
-            #expect(ContinuousClock.now - began >= .milliseconds(4))
             return true
         }
-        _ = near
     }
 
     @Test("half-open streams outlive their peer's end", arguments: Backend.all)
