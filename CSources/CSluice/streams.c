@@ -364,7 +364,9 @@ void sluice_stream_end(sluice_loop *loop, struct sluice_stream *stream, int erro
     stream->unsent = unsent;
     stream->error = error;
     sluice_stream_notify(loop, stream, NOTICE_CLOSED);
-    sluice_listeners_heed_end(loop, stream->listener);
+    uint32_t listener = stream->listener;
+    stream->listener = 0; /* which may end, and its place be taken, before CLOSED is pulled */
+    sluice_listeners_heed_end(loop, listener);
 }
 
 int sluice_stream_finish_sending(const struct sluice_stream *stream) {
