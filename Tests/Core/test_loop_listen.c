@@ -1,0 +1,245 @@
+/* test_loop_listen.c - where a loop listens, and what its listeners' sockets and streams are like.
+ */
+#include "loops.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int socket_option(int fd, int level, int option) {
+    int value = -1;
+    socklen_t length = sizeof value;
+    assert_int_equal(getsockopt(fd, level, option, &value, &length), 0);
+    return value;
+}
+
+/* ---- Unix sockets --------------------------------------------------------------------------- */
+
+static char directory[64];
+
+static void remove_directory(void *unused) {
+    (void)unused;
+    char path[128];
+    snprintf(path, sizeof path, "%s/socket", directory);
+    unlink(path);
+    rmdir(directory);
+}
+
+/* A path in a directory of the test's own. */
+static void make_path(char *address, size_t capacity, const char **path) {
+    strcpy(directory, "/tmp/sluice-test-XXXXXX");
+    assert_non_null(mkdtemp(directory));
+    defer(remove_directory, NULL);
+    snprintf(address, capacity, "unix:%s/socket", directory);
+    *path = address + strlen("unix:");
+}
+
+static bool exists(const char *path) {
+    struct stat status;
+    return lstat(path, &status) == 0;
+}
+
+static void unix_path_goes_with_its_listener(void) {
+    char address[128];
+    const char *path;
+    make_path(address, sizeof address, &path);
+    sluice_loop *loop = make_loop();
+    sluice_id id;
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(sluice_listen(loop, &id, address, NULL), 0);
+        assert_true(exists(path));
+        int peer = dial(address);
+        expect_event(loop, SLUICE_ACCEPTED);
+        if (round < 2)
+            assert_int_equal(sluice_close(loop, id), 0);
+        else
+            end_loop(loop);
+        assert_false(exists(path));
+        drop(peer);
+        while (round < 2 && next_event(loop).kind != SLUICE_CLOSED) {
+        }
+    }
+}
+
+static void unix_path_that_is_stale_is_replaced(void) {
+    char address[128];
+    const char *path;
+    make_path(address, sizeof address, &path);
+    int dead = sluice_socket_listen(address, 1);
+    assert_true(dead >= 0);
+    close(dead);
+    assert_true(exists(path));
+    sluice_loop *loop = make_loop();
+    sluice_id id;
+    assert_int_equal(sluice_listen(loop, &id, address, NULL), 0);
+    dial(address);
+    expect_event(loop, SLUICE_ACCEPTED);
+}
+
+static void unix_path_that_is_listened_at_is_left(void) {
+    char address[128];
+    const char *path;
+    make_path(address, sizeof address, &path);
+    int living = keep(sluice_socket_listen(address, 1));
+    sluice_loop *loop = make_loop();
+    sluice_id id;
+    assert_int_equal(sluice_listen(loop, &id, address, NULL), -EADDRINUSE);
+    assert_true(exists(path));
+    /* Also where nobody more is let in. */
+    for (int i = 0; i < 3; i++) {
+        int fd = sluice_socket_connect(address);
+        if (fd >= 0)
+            keep(fd);
+    }
+    assert_int_equal(sluice_listen(loop, &id, address, NULL), -EADDRINUSE);
+    assert_true(exists(path));
+    assert_int_equal(stats_of(loop).handles[SLUICE_KIND_LISTENER], 0);
+    (void)living;
+}
+
+static void unix_path_of_another_file_is_left(void) {
+    char address[128];
+    const char *path;
+    make_path(address, sizeof address, &path);
+    keep(open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600));
+    sluice_loop *loop = make_loop();
+    sluice_id id;
+    assert_int_equal(sluice_listen(loop, &id, address, NULL), -EADDRINUSE);
+    assert_true(exists(path));
+}
+
+static void unix_abstract(void) {
+    sluice_loop *loop = make_loop();
+    char address[64];
+    snprintf(address, sizeof address, "unix:@sluice-test-%d", (int)getpid());
+    sluice_id id;
+    assert_int_equal(sluice_listen(loop, &id, address, NULL), 0);
+    assert_int_equal(sluice_listen(loop, &id, address, NULL), -EADDRINUSE);
+    char text[SLUICE_ADDRESS_MAX];
+    assert_true(sluice_local_address(loop, id, text, sizeof text) > 0);
+    assert_string_equal(text, address);
+    int peer = dial(address);
+    sluice_event event = expect_event(loop, SLUICE_ACCEPTED);
+    put_text(peer, "hello");
+    expect_text(loop, event.id, "hello");
+}
+
+/* ---- TCP ------------------------------------------------------------------------------------ */
+
+static void port_0_is_chosen_and_told(void) {
+    sluice_loop *loop = make_loop();
+    char text[SLUICE_ADDRESS_MAX];
+    make_listener(loop, NULL, text);
+    assert_true(strncmp(text, "127.0.0.1:", 10) == 0 && atoi(text + 10) > 0);
+    char small[4];
+    sluice_id id;
+    assert_int_equal(sluice_listen(loop, &id, "127.0.0.1:0", NULL), 0);
+    assert_int_equal(sluice_local_address(loop, id, small, sizeof small), SLUICE_ECAPACITY);
+    assert_int_equal(sluice_peer_address(loop, id, text, sizeof text), -ENOTCONN);
+}
+
+static void ipv6(void) {
+    sluice_loop *loop = make_loop();
+    sluice_id id;
+    int code = sluice_listen(loop, &id, "[::1]:0", NULL);
+    if (code == -EADDRNOTAVAIL || code == -EAFNOSUPPORT)
+        return; /* this machine has none */
+    assert_int_equal(code, 0);
+    char text[SLUICE_ADDRESS_MAX];
+    assert_true(sluice_local_address(loop, id, text, sizeof text) > 0);
+    assert_true(strncmp(text, "[::1]:", 6) == 0);
+    int peer = dial(text);
+    sluice_event event = expect_event(loop, SLUICE_ACCEPTED);
+    put_text(peer, "hello");
+    expect_text(loop, event.id, "hello");
+}
+
+static void reuse_port(void) {
+    sluice_loop *loops[] = {make_loop(), make_loop()};
+    sluice_listen_options options = listen_options();
+    options.flags = SLUICE_REUSE_PORT;
+    char address[SLUICE_ADDRESS_MAX];
+    make_listener(loops[0], &options, address);
+    sluice_id id;
+    assert_int_equal(sluice_listen(loops[1], &id, address, NULL), -EADDRINUSE);
+    assert_int_equal(sluice_listen(loops[1], &id, address, &options), 0);
+    /* Who gets which is the kernel's choice; each gets some of so many. */
+    int accepted[2] = {0, 0};
+    int64_t end = monotonic_ns() + PATIENCE_NS;
+    for (int i = 0; i < 64; i++)
+        dial(address);
+    while (accepted[0] + accepted[1] < 64) {
+        assert_true(monotonic_ns() < end);
+        sluice_event event;
+        for (int i = 0; i < 2; i++)
+            while (pull_now(loops[i], &event))
+                accepted[i] += event.kind == SLUICE_ACCEPTED;
+    }
+    assert_true(accepted[0] > 0 && accepted[1] > 0);
+}
+
+static void no_delay_and_keepalive(void) {
+    sluice_loop *loop = make_loop();
+    char address[SLUICE_ADDRESS_MAX];
+    make_listener(loop, NULL, address);
+    dial(address);
+    int fd = sluice_fd(loop, expect_event(loop, SLUICE_ACCEPTED).id);
+    assert_true(socket_option(fd, IPPROTO_TCP, TCP_NODELAY) != 0);
+    assert_int_equal(socket_option(fd, SOL_SOCKET, SO_KEEPALIVE), 0);
+    sluice_stream_options streams = stream_options(SLUICE_DELAY | SLUICE_KEEPALIVE);
+    streams.keepalive_seconds = 77;
+    sluice_listen_options options = listen_options();
+    options.streams = &streams;
+    make_listener(loop, &options, address);
+    streams.flags = 0;
+    dial(address);
+    fd = sluice_fd(loop, expect_event(loop, SLUICE_ACCEPTED).id);
+    assert_int_equal(socket_option(fd, IPPROTO_TCP, TCP_NODELAY), 0);
+    assert_true(socket_option(fd, SOL_SOCKET, SO_KEEPALIVE) != 0);
+    assert_int_equal(socket_option(fd, IPPROTO_TCP, TCP_KEEPIDLE), 77);
+    /* The same of an adopted one. */
+    fd = sluice_fd(loop, tcp_line(loop).id);
+    assert_true(socket_option(fd, IPPROTO_TCP, TCP_NODELAY) != 0);
+    streams.flags = SLUICE_DELAY | SLUICE_KEEPALIVE;
+    fd = sluice_fd(loop, line_of(loop, tcp_pair(), &streams).id);
+    assert_int_equal(socket_option(fd, IPPROTO_TCP, TCP_NODELAY), 0);
+    assert_int_equal(socket_option(fd, IPPROTO_TCP, TCP_KEEPIDLE), 77);
+}
+
+static void addresses_that_are_none(void) {
+    sluice_loop *loop = make_loop();
+    sluice_id id = 77;
+    static const char *const texts[] = {"", "localhost:80", "127.0.0.1", "1.2.3.4:99999", "unix:"};
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        assert_int_equal(sluice_listen(loop, &id, texts[i], NULL), SLUICE_EADDRESS);
+        assert_int_equal(sluice_connect(loop, &id, texts[i], NULL), SLUICE_EADDRESS);
+    }
+    assert_int_equal(sluice_listen(loop, &id, NULL, NULL), SLUICE_ENULL);
+    assert_int_equal(sluice_connect(loop, &id, NULL, NULL), SLUICE_ENULL);
+    assert_int_equal(sluice_listen(loop, &id, "192.0.2.1:0", NULL), -EADDRNOTAVAIL);
+    assert_int_equal(sluice_listen(loop, NULL, "127.0.0.1:0", NULL), 0);
+    assert_int_equal(stats_of(loop).handles[SLUICE_KIND_LISTENER], 1);
+}
+
+int main(void) {
+    static const struct test tests[] = {
+        {"unix: the path goes with its listener", unix_path_goes_with_its_listener, NULL},
+        {"unix: a stale path is replaced", unix_path_that_is_stale_is_replaced, NULL},
+        {"unix: one that is listened at is left", unix_path_that_is_listened_at_is_left, NULL},
+        {"unix: another file is left", unix_path_of_another_file_is_left, NULL},
+        {"unix: abstract", unix_abstract, NULL},
+        {"port 0 is chosen and told", port_0_is_chosen_and_told, NULL},
+        {"[::1]", ipv6, NULL},
+        {"SO_REUSEPORT: two loops at one address", reuse_port, NULL},
+        {"TCP_NODELAY and keepalive, inherited", no_delay_and_keepalive, NULL},
+        {"what is no address is refused", addresses_that_are_none, NULL},
+    };
+    return run_over_backends(tests, COUNT_OF(tests));
+}
