@@ -133,7 +133,7 @@ lint: deps-lint ## formatting and static analysis
 	clang-format --dry-run --Werror $(C_FILES)
 	@# A file at a time: over several in one run the analyser loses track of a va_list.
 	@printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -n 1 -P 2 sh -c \
-		'clang-tidy --quiet "$$0" -- -std=c11 -I$(CORE_DIR)/include 2>/dev/null'
+		'clang-tidy --quiet "$$0" -- -std=c11 -I$(CORE_DIR)/include -I$(CORE_DIR) 2>/dev/null'
 	swift format lint --strict --recursive $(SWIFT_SOURCES)
 	shellcheck $(SCRIPTS)
 

@@ -77,8 +77,10 @@ static int measure_wakes(sluice_loop *loop, long rounds) {
     struct flood flood = {.loop = loop, .count = rounds};
     int64_t *delays = calloc((size_t)rounds, sizeof *delays);
     pthread_t thread;
-    if (!delays || pthread_create(&thread, NULL, answer_all, &flood) != 0)
+    if (!delays || pthread_create(&thread, NULL, answer_all, &flood) != 0) {
+        free(delays);
         return 1;
+    }
     sluice_event event;
     sluice_next(loop, &event, SLUICE_FOREVER);
     sluice_loop *other = (sluice_loop *)(uintptr_t)event.value;

@@ -115,10 +115,8 @@ static long run(struct sluice_timers *timers, const struct plan *plan, const cha
         reset(timers, plan, true);
     else if (strcmp(operation, "exact") == 0)
         return fire(timers, plan->times, 0, true);
-    else if (strcmp(operation, "fire") == 0)
-        return fire(timers, plan->times, MS, false);
     else
-        return fire(timers, plan->times, 20 * YEAR, false);
+        return fire(timers, plan->times, strcmp(operation, "fire") == 0 ? MS : 20 * YEAR, false);
     return 0;
 }
 

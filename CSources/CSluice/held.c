@@ -78,7 +78,7 @@ const unsigned char *sluice_held_again(const sluice_loop *loop,
 }
 
 static int make_room(sluice_loop *loop, struct sluice_extras *extras, size_t length) {
-    if (length <= extras->held_capacity)
+    if (length == 0 || (extras->held_bytes && length <= extras->held_capacity))
         return 0;
     size_t capacity = extras->held_capacity * 2 > length ? extras->held_capacity * 2 : length;
     size_t growth = capacity - extras->held_capacity;
