@@ -380,10 +380,10 @@ static int next(struct sluice_engine *base, struct sluice_completion *completion
                 unsigned char *bytes, size_t size) {
     struct readiness_engine *engine = ours(base);
     for (;;) {
-        if (engine->now.first != NO_FD && next_left_over(engine, completion, bytes, size))
-            return 1;
+        /* What is left over waits for the events, which it learns from: served before, it would
+         * receive twice in a turn. */
         if (engine->at == engine->count)
-            return 0;
+            return engine->now.first != NO_FD && next_left_over(engine, completion, bytes, size);
         const sluice_ready *event = &engine->events[engine->at++];
         if (!sluice_poller_stands(engine->poller, event))
             continue;
