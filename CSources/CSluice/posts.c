@@ -20,7 +20,8 @@ void sluice_posts_deinit(struct sluice_posts *posts) {
 
 static int append(struct sluice_posts *posts, uint64_t word) {
     struct sluice_words *incoming = &posts->incoming;
-    if (incoming->count == posts->limit)
+    size_t left = atomic_load_explicit(&posts->left, memory_order_relaxed);
+    if (incoming->count >= posts->limit - left)
         return SLUICE_EFULL;
     if (incoming->count == incoming->capacity) {
         size_t capacity = incoming->capacity ? incoming->capacity * 2 : FIRST_CAPACITY;
@@ -55,6 +56,7 @@ void sluice_posts_take(struct sluice_posts *posts) {
     }
     pthread_mutex_lock(&posts->lock);
     posts->taken = posts->incoming;
+    atomic_store_explicit(&posts->left, posts->taken.count, memory_order_relaxed);
     posts->incoming = empty;
     atomic_store(&posts->any, false);
     pthread_mutex_unlock(&posts->lock);

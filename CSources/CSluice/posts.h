@@ -25,7 +25,8 @@ struct sluice_words {
 };
 
 /* Invariants: `incoming` and `any` change only under the lock; `taken` is the loop's alone, its
- * words before `next` have been delivered; incoming.count <= limit. */
+ * words before `next` have been delivered, and `left` is how many have not; incoming.count and
+ * `left` together are at most `limit`. */
 struct sluice_posts {
     pthread_mutex_t lock;
     struct sluice_allocator allocator;
@@ -34,6 +35,7 @@ struct sluice_posts {
     size_t limit;
     struct sluice_words taken;
     size_t next;
+    atomic_size_t left; /* posting threads read it; it grows under the lock alone */
 };
 
 int sluice_posts_init(struct sluice_posts *posts, const struct sluice_allocator *allocator,
@@ -51,6 +53,7 @@ static inline bool sluice_posts_next(struct sluice_posts *posts, uint64_t *word)
     if (posts->next == posts->taken.count)
         return false;
     *word = posts->taken.words[posts->next++];
+    atomic_store_explicit(&posts->left, posts->taken.count - posts->next, memory_order_relaxed);
     return true;
 }
 
