@@ -1,0 +1,224 @@
+/* test_loop_posts.c - words from other threads, and what other threads may not do. */
+#include "loops.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#define THREADS 4
+#define POSTS 20000
+
+struct poster {
+    sluice_loop *loop;
+    uint64_t number;
+    pthread_t thread;
+    int refused;
+};
+
+static void *post_many(void *argument) {
+    struct poster *poster = argument;
+    for (uint64_t i = 0; i < POSTS; i++)
+        poster->refused += sluice_post(poster->loop, poster->number << 32 | i) < 0;
+    return NULL;
+}
+
+static void exactly_once_and_in_order_for_each_thread(void) {
+    sluice_loop *loop = make_loop();
+    struct poster posters[THREADS];
+    for (uint64_t i = 0; i < THREADS; i++) {
+        posters[i] = (struct poster){.loop = loop, .number = i};
+        assert_int_equal(pthread_create(&posters[i].thread, NULL, post_many, &posters[i]), 0);
+    }
+    uint64_t next[THREADS] = {0};
+    bool in_order = true;
+    for (int i = 0; i < THREADS * POSTS; i++) {
+        sluice_event event = expect_event(loop, SLUICE_POSTED);
+        in_order &= event.id == 0 && event.value >> 32 < THREADS;
+        in_order &= (uint32_t)event.value == next[event.value >> 32 & 3]++;
+    }
+    for (size_t i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(posters[i].thread, NULL), 0);
+        assert_int_equal(posters[i].refused, 0);
+        assert_int_equal(next[i], POSTS);
+    }
+    assert_true(in_order);
+    expect_no_event(loop);
+}
+
+struct answering {
+    sluice_loop *loop;
+    atomic_long asked;
+    atomic_bool done;
+};
+
+/* Posts as soon as the loop is about to sleep, ever again. */
+static void *answer(void *argument) {
+    struct answering *answering = argument;
+    for (long answered = 0; !answering->done;)
+        if (answering->asked > answered)
+            sluice_post(answering->loop, (uint64_t)++answered);
+    return NULL;
+}
+
+static void wakes_a_loop_that_sleeps(void) {
+    sluice_loop *loop = make_loop();
+    struct answering answering = {.loop = loop};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, answer, &answering), 0);
+    for (uint64_t i = 1; i <= 3000; i++) {
+        answering.asked++;
+        assert_int_equal(expect_event(loop, SLUICE_POSTED).value, i);
+    }
+    answering.done = true;
+    pthread_join(thread, NULL);
+    expect_no_event(loop);
+}
+
+static void from_the_loop_s_own_thread(void) {
+    sluice_loop *loop = make_loop();
+    assert_int_equal(sluice_post(loop, UINT64_MAX), 0);
+    assert_int_equal(sluice_post(loop, 0), 0);
+    sluice_event event = expect_event(loop, SLUICE_POSTED);
+    assert_int_equal(event.value, UINT64_MAX);
+    assert_int_equal(sluice_post(loop, 3), 0);
+    assert_int_equal(expect_event(loop, SLUICE_POSTED).value, 0);
+    assert_int_equal(expect_event(loop, SLUICE_POSTED).value, 3);
+    expect_no_event(loop);
+    assert_int_equal(sluice_post(NULL, 1), SLUICE_ENULL);
+}
+
+/* Posts that are answered by posts leave room for the others. */
+static void endless_posts_starve_nobody(void) {
+    sluice_loop *loop = make_loop();
+    struct line line = unix_line(loop);
+    put_text(line.peer, "and I?");
+    assert_int_equal(sluice_post(loop, 0), 0);
+    for (int i = 0; i < 4; i++) {
+        sluice_event event = next_event(loop);
+        if (event.kind == SLUICE_DATA)
+            return;
+        assert_int_equal(sluice_post(loop, 0), 0);
+    }
+    fail_msg("the stream's data did not come");
+}
+
+static void post_limit(void) {
+    sluice_loop *loop = make_loop_with((sluice_options){.post_limit = 100});
+    for (uint64_t i = 0; i < 100; i++)
+        assert_int_equal(sluice_post(loop, i), 0);
+    assert_int_equal(sluice_post(loop, 100), SLUICE_EFULL);
+    for (uint64_t i = 0; i < 100; i++)
+        assert_int_equal(expect_event(loop, SLUICE_POSTED).value, i);
+    expect_no_event(loop);
+    assert_int_equal(sluice_post(loop, 100), 0);
+    assert_int_equal(expect_event(loop, SLUICE_POSTED).value, 100);
+}
+
+/* Those that the loop has taken over and not given yet still wait to be pulled. */
+static void post_limit_counts_all_that_wait(void) {
+    sluice_loop *loop = make_loop_with((sluice_options){.post_limit = 100});
+    for (uint64_t i = 0; i < 100; i++)
+        assert_int_equal(sluice_post(loop, i), 0);
+    expect_event(loop, SLUICE_POSTED);
+    assert_int_equal(sluice_post(loop, 100), 0);
+    assert_int_equal(sluice_post(loop, 101), SLUICE_EFULL);
+    for (uint64_t i = 1; i <= 100; i++)
+        assert_int_equal(expect_event(loop, SLUICE_POSTED).value, i);
+}
+
+/* ---- The other thread ----------------------------------------------------------------------- */
+
+struct stranger {
+    sluice_loop *loop;
+    sluice_id stream;
+    sluice_id timer;
+    sluice_id watch;
+    int fd;
+    int codes[40];
+    size_t count;
+    int64_t now;
+};
+
+static void call_all(struct stranger *s) {
+    sluice_loop *loop = s->loop;
+    sluice_id id;
+    sluice_event event;
+    uint64_t user;
+    char text[SLUICE_ADDRESS_MAX];
+    sluice_statistics stats = {.size = sizeof stats};
+    const sluice_slice slice = {"x", 1};
+    const int codes[] = {
+        sluice_destroy(loop),
+        sluice_next(loop, &event, 0),
+        sluice_next_many(loop, &event, 1, 0),
+        sluice_backend_fd(loop),
+        (int)sluice_until_next(loop),
+        sluice_stats(loop, &stats),
+        sluice_close(loop, s->stream),
+        sluice_abort(loop, s->stream),
+        sluice_user(loop, s->stream, &user),
+        sluice_set_user(loop, s->stream, 1),
+        sluice_fd(loop, s->stream),
+        sluice_kind_of(loop, s->stream),
+        sluice_watch(loop, &id, s->fd, SLUICE_READ),
+        sluice_rewatch(loop, s->watch, SLUICE_READ),
+        sluice_timer(loop, &id, 0, 0),
+        sluice_timer_reset(loop, s->timer, 0),
+        sluice_signal(loop, &id, 10),
+        sluice_listen(loop, &id, "127.0.0.1:0", NULL),
+        sluice_connect(loop, &id, "127.0.0.1:1", NULL),
+        sluice_adopt(loop, &id, s->fd, NULL),
+        sluice_local_address(loop, s->stream, text, sizeof text),
+        sluice_peer_address(loop, s->stream, text, sizeof text),
+        sluice_write(loop, s->stream, "x", 1),
+        sluice_writev(loop, s->stream, &slice, 1),
+        sluice_flush(loop, s->stream),
+        sluice_shutdown(loop, s->stream),
+        sluice_pause(loop, s->stream),
+        sluice_resume(loop, s->stream),
+        sluice_hold(loop, s->stream, 0),
+        (int)sluice_pending(loop, s->stream),
+        sluice_forward(loop, s->stream, s->stream),
+        sluice_forward(loop, s->stream, 0),
+    };
+    memcpy(s->codes, codes, sizeof codes);
+    s->count = COUNT_OF(codes);
+    s->now = sluice_now(loop);
+}
+
+static void *be_a_stranger(void *argument) {
+    call_all(argument);
+    return NULL;
+}
+
+static void refused_from_another_thread(void) {
+    sluice_loop *loop = make_loop();
+    struct stranger stranger = {
+        .loop = loop, .stream = unix_line(loop).id, .fd = unix_pair().near, .now = 1};
+    assert_int_equal(sluice_timer(loop, &stranger.timer, PATIENCE_NS, 0), 0);
+    assert_int_equal(sluice_watch(loop, &stranger.watch, unix_pair().near, SLUICE_READ), 0);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, be_a_stranger, &stranger), 0);
+    pthread_join(thread, NULL);
+    for (size_t i = 0; i < stranger.count; i++)
+        if (stranger.codes[i] != SLUICE_ETHREAD)
+            fail_msg("call %zu: %s", i, sluice_error_name(stranger.codes[i]));
+    assert_int_equal(stranger.now, 0);
+    expect_no_event(loop);
+    assert_int_equal(stats_of(loop).handles[SLUICE_KIND_STREAM], 1);
+    assert_int_equal(stats_of(loop).handles[SLUICE_KIND_LISTENER], 0);
+}
+
+int main(void) {
+    static const struct test tests[] = {
+        {"exactly once, and in order for each of 4 threads",
+         exactly_once_and_in_order_for_each_thread, NULL},
+        {"a post wakes a loop that sleeps", wakes_a_loop_that_sleeps, NULL},
+        {"from the loop's own thread", from_the_loop_s_own_thread, NULL},
+        {"endless posts starve nobody", endless_posts_starve_nobody, NULL},
+        {"post_limit: SLUICE_EFULL", post_limit, NULL},
+        {"post_limit counts all that wait", post_limit_counts_all_that_wait, NULL},
+        {"any other call from another thread: SLUICE_ETHREAD", refused_from_another_thread, NULL},
+    };
+    return run_over_backends(tests, COUNT_OF(tests));
+}
