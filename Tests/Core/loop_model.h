@@ -1,0 +1,186 @@
+/* loop_model.h - a plain model of one loop and the peers of its streams, for test_loop_model.c.
+ *
+ * The model keeps for each stream what was written to it and what its peer wrote, and what may
+ * therefore come. Each event is checked against it when it is pulled, and each pull that finds
+ * nothing is: then nothing may be left that should have come. Bytes are a function of a salt and a
+ * position, so that what is in flight is described by a few pieces and need not be kept.
+ *
+ * There is one model at a time. A check that fails names the seed of the script.
+ */
+#ifndef LOOP_MODEL_H
+#define LOOP_MODEL_H
+
+#include "support.h"
+
+enum { STREAMS = 6, TIMERS = 6, WATCHES = 3, MOST_EVENTS = 8, PIECES = 64, WAITING = 4 };
+
+/* The most bytes that one call of a script moves. */
+#define MOST_BYTES ((size_t)100 * 1024)
+
+enum means { SOCKET_PAIR, TCP, PIPE_IN, PIPE_OUT };
+
+/* Bytes that are on their way: those of `salt` from `begin` on. */
+struct piece {
+    uint64_t salt;
+    size_t begin;
+    size_t length;
+};
+
+struct stream {
+    bool used;
+    bool known; /* it has an id; not yet where the peer waits to be accepted */
+    sluice_id id;
+    uint64_t user;
+    enum means means;
+    int peer; /* -1 where there is none any more */
+    bool half_open;
+    bool connecting;
+    bool refused;
+    bool paused;
+    bool shut;    /* no more is to be written to it */
+    bool closing; /* by the script, or by itself after EOF */
+    bool aborted;
+    bool ended; /* only its CLOSED may come */
+
+    /* To the peer. */
+    uint64_t salt;
+    size_t written;
+    struct piece pieces[PIECES];
+    size_t piece_count;
+    size_t accepted; /* what the pieces were in all */
+    size_t arrived;
+    bool may_drain; /* it has been over its high mark since the last DRAINED */
+    bool put_off;   /* an answer of lent bytes, which is queued at the pull if at all */
+    int64_t unsent; /* when it was aborted */
+    bool uncertain; /* how much of the last piece was passed on is not known */
+
+    /* From the peer. */
+    uint64_t peer_salt;
+    size_t sent;
+    size_t taken; /* by DATA, without what is held */
+    size_t held;
+    size_t lent_end; /* where the DATA of this pull ended, and which pull it was */
+    uint64_t lent_at;
+    size_t lent_length;
+    bool finished; /* the peer has said that it sends no more */
+    bool gone;     /* the peer is closed: what is on its way may be lost */
+    bool eof;
+
+    struct stream *forward_to;
+    bool was_forwarded;
+    bool is_target; /* bytes of others come between: the script writes none of its own */
+};
+
+struct timer {
+    sluice_id id; /* 0 where there is none */
+    uint64_t user;
+    int64_t deadline;
+    int64_t repeat;
+    uint64_t order; /* of setting */
+    uint64_t turn;  /* in which it was set */
+};
+
+struct watch {
+    sluice_id id;
+    uint64_t user;
+    uint32_t interest;
+    int near;
+    int far;
+    uint64_t turn; /* in which its interest was changed */
+};
+
+struct model {
+    uint64_t seed;
+    uint64_t random;
+    int step;
+    uint64_t pull; /* how many there were */
+    sluice_loop *loop;
+    size_t high_mark;
+    size_t low_mark;
+    size_t hard_limit;
+    uint64_t last_user;
+    uint64_t last_salt;
+    bool forwarded; /* somewhere in this script */
+    uint64_t total_accepted;
+    uint64_t total_unsent;
+
+    struct stream streams[STREAMS];
+    sluice_id listener; /* 0 for none */
+    uint64_t listener_user;
+    char address[SLUICE_ADDRESS_MAX];
+    struct stream *waiting[WAITING]; /* to be accepted, in order */
+    size_t waiting_count;
+
+    struct timer timers[TIMERS];
+    uint64_t last_order;
+    int64_t last_fired; /* of this turn */
+    uint64_t last_fired_turn;
+    struct watch watches[WATCHES];
+    uint64_t posted;
+    uint64_t posts_seen;
+
+    sluice_event events[MOST_EVENTS]; /* of the last pull */
+    struct piece event_bytes[MOST_EVENTS];
+    int event_count;
+};
+
+extern struct model model;
+
+void check(bool holds, const char *what);
+uint32_t below(uint32_t end);
+bool one_in(uint32_t n);
+
+/* Bytes of a salt, from a position on: MOST_EVENTS times MOST_BYTES of them may be read. */
+const unsigned char *pattern(uint64_t salt, size_t position);
+void fill_noise(void);
+
+/* A place for a new stream with its peer, or NULL. */
+struct stream *new_stream(enum means means, int peer);
+struct stream *stream_of(sluice_id id);
+
+/* What is queued, or -1 where the stream has ended meanwhile, which is noted. */
+int64_t pending_of(struct stream *stream);
+/* Notes what was written, by a call that went well. */
+void note_written(struct stream *stream, uint64_t salt, size_t begin, size_t length);
+
+/* The peer reads, at most `most` bytes: how many, 0 at the end, or -errno. */
+ptrdiff_t peer_read(struct stream *stream, size_t most);
+void peer_close(struct stream *stream);
+
+/* Pulls once and checks what came, and when nothing did, that nothing should have. */
+void pull(int capacity, int64_t timeout_ns);
+
+/* Ends a stream's forward as far as the model goes. */
+void note_forward_end(struct stream *from);
+/* Notes what has been forwarded so far; `data` bytes of what was received were events. */
+void note_forwarded(struct stream *from, size_t data);
+
+/* loop_model_calls.c: each of a stream that it chooses, or of none. */
+void write_some(bool in_pieces);
+void answer(void);
+void flush(void);
+void shut_down(void);
+void pause_or_resume(void);
+void hold(void);
+void forward(void);
+void close_one(struct stream *stream);
+void end_one(void);
+void peer_writes(void);
+void peer_reads(void);
+void peer_ends(void);
+
+/* loop_model_others.c */
+uint64_t turn(void);
+void timer_event(const sluice_event *event);
+void watch_event(const sluice_event *event);
+void posted_event(const sluice_event *event);
+void check_others_idle(int64_t pulled_at, uint64_t turn_before);
+void set_timer(void);
+void reset_timer(void);
+void cancel_timer(void);
+void start_watch(void);
+void change_watch(void);
+void end_watch(struct watch *watch);
+void post_some(void);
+
+#endif

@@ -1,0 +1,251 @@
+/* loop_model_calls.c - what the scripts do with streams, and their peers: see loop_model.h. */
+#include "loop_model.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* ---- What is done with streams -----------------------------------------------------------------
+ */
+
+static struct stream *any_stream(void) {
+    struct stream *stream = &model.streams[below(STREAMS)];
+    return stream->used && stream->known ? stream : NULL;
+}
+
+static size_t any_length(void) {
+    uint32_t most[] = {10, 1000, 9000, MOST_BYTES - 1};
+    return 1 + below(most[below(COUNT_OF(most))]);
+}
+
+/* What a write of `length` is to return where `pending` bytes are queued, -1 for an end. */
+static int expected_code(const struct stream *stream, int64_t pending, size_t length) {
+    if (pending < 0)
+        return SLUICE_ESTALE;
+    if (stream->shut || stream->closing)
+        return -EPIPE;
+    return length > model.hard_limit || (size_t)pending > model.hard_limit - length ? SLUICE_EFULL
+                                                                                    : 0;
+}
+
+static void after_write(struct stream *stream, int code, int64_t before, uint64_t salt,
+                        size_t begin, size_t length) {
+    check(code == expected_code(stream, before, length), "the code of a write");
+    if (code < 0)
+        return;
+    note_written(stream, salt, begin, length);
+    int64_t after = pending_of(stream);
+    check(after <= before + (int64_t)length, "a write queued more than it was given");
+    if (length < 4096 && after >= 0)
+        check(after == before + (int64_t)length, "a small write was not queued");
+    if (after > (int64_t)model.high_mark)
+        stream->may_drain = true;
+}
+
+static bool is_writable(const struct stream *stream) {
+    return stream && !stream->is_target && stream->means != PIPE_IN && stream->piece_count < PIECES;
+}
+
+void write_some(bool in_pieces) {
+    struct stream *stream = any_stream();
+    if (!is_writable(stream))
+        return;
+    size_t length = any_length();
+    int64_t before = pending_of(stream);
+    int code;
+    if (!in_pieces) {
+        code = sluice_write(model.loop, stream->id, pattern(stream->salt, stream->written), length);
+    } else {
+        sluice_slice slices[100];
+        size_t at = 0;
+        int count = 0;
+        for (; count < 99 && at < length && one_in(2) + one_in(2) + one_in(2); count++) {
+            size_t part = one_in(8) ? 0 : 1 + below((uint32_t)(length - at));
+            slices[count] = (sluice_slice){pattern(stream->salt, stream->written + at), part};
+            at += part;
+        }
+        length = at;
+        code = sluice_writev(model.loop, stream->id, slices, count);
+    }
+    after_write(stream, code, before, stream->salt, stream->written, length);
+    if (code == 0)
+        stream->written += length;
+}
+
+/* Writes bytes of an event that has been pulled, to its stream or another. */
+void answer(void) {
+    struct stream *stream = any_stream();
+    if (!is_writable(stream) || model.event_count == 0)
+        return;
+    int e = (int)below((uint32_t)model.event_count);
+    const sluice_event *event = &model.events[e];
+    if (event->kind != SLUICE_DATA)
+        return;
+    size_t begin = one_in(2) ? 0 : below((uint32_t)event->length);
+    size_t length = event->length - begin;
+    int64_t before = pending_of(stream);
+    bool throttled = stream->may_drain;
+    int code =
+        sluice_write(model.loop, stream->id, (const unsigned char *)event->data + begin, length);
+    after_write(stream, code, before, model.event_bytes[e].salt, model.event_bytes[e].begin + begin,
+                length);
+    /* Whether it was put off, and is over the mark only when it is queued, cannot be seen. */
+    stream->put_off = code == 0;
+    if (before == 0)
+        stream->may_drain = throttled;
+}
+
+void flush(void) {
+    struct stream *stream = any_stream();
+    if (!stream)
+        return;
+    int64_t before = pending_of(stream);
+    int code = sluice_flush(model.loop, stream->id);
+    int64_t after = pending_of(stream);
+    check(before >= 0 ? code == 0 || after < 0 : code == SLUICE_ESTALE, "the code of a flush");
+    check(after <= before, "a flush queued more");
+}
+
+void shut_down(void) {
+    struct stream *stream = any_stream();
+    if (!stream || stream->means == PIPE_OUT)
+        return;
+    int64_t before = pending_of(stream);
+    check(sluice_shutdown(model.loop, stream->id) == (before < 0 ? SLUICE_ESTALE : 0), "shutdown");
+    stream->shut = true;
+}
+
+void pause_or_resume(void) {
+    struct stream *stream = any_stream();
+    if (!stream)
+        return;
+    bool pauses = one_in(2);
+    int expected = pending_of(stream) < 0 ? SLUICE_ESTALE : 0;
+    int code =
+        pauses ? sluice_pause(model.loop, stream->id) : sluice_resume(model.loop, stream->id);
+    check(code == expected, "pause or resume");
+    stream->paused = pauses;
+}
+
+void hold(void) {
+    if (model.event_count == 0)
+        return;
+    const sluice_event *event = &model.events[below((uint32_t)model.event_count)];
+    if (event->kind != SLUICE_DATA || sluice_kind_of(model.loop, event->id) < 0)
+        return;
+    struct stream *stream = stream_of(event->id);
+    if (stream->forward_to)
+        return;
+    size_t length = below((uint32_t)event->length + 2);
+    int expected = pending_of(stream) < 0     ? SLUICE_ESTALE
+                   : length > event->length   ? SLUICE_ECAPACITY
+                   : length > model.high_mark ? SLUICE_EFULL
+                                              : 0;
+    check(sluice_hold(model.loop, event->id, length) == expected, "hold");
+    if (expected == 0) {
+        stream->held = length;
+        stream->taken = stream->lent_end - length;
+    }
+}
+
+/* What has been held becomes the other's at once. */
+void forward(void) {
+    struct stream *from = any_stream();
+    struct stream *to = any_stream();
+    if (!from || !to || from == to || from->means != SOCKET_PAIR || from->connecting ||
+        pending_of(from) < 0 || pending_of(to) < 0 || from->closing || from->finished)
+        return;
+    if (from->forward_to && one_in(2)) {
+        to = from->forward_to;
+        note_forwarded(from, 0);
+        check(sluice_forward(model.loop, from->id, 0) == 0, "the end of a forward");
+        note_forward_end(from);
+        to->is_target = from->finished;
+        return;
+    }
+    if (from->forward_to || !is_writable(to) || to->piece_count > PIECES / 2)
+        return;
+    int code = sluice_forward(model.loop, from->id, to->id);
+    check(code == (to->shut || to->closing ? -EPIPE : 0), "forward");
+    if (code < 0)
+        return;
+    model.forwarded = from->was_forwarded = to->is_target = true;
+    from->forward_to = to;
+    if (from->held > 0)
+        note_written(to, from->peer_salt, from->taken, from->held);
+    from->taken += from->held;
+    from->held = 0;
+    if (pending_of(to) > (int64_t)model.high_mark)
+        to->may_drain = true;
+}
+
+void close_one(struct stream *stream) {
+    bool lives = pending_of(stream) >= 0;
+    check(sluice_close(model.loop, stream->id) == (lives ? 0 : SLUICE_ESTALE), "close");
+    stream->closing = true;
+    note_forward_end(stream);
+}
+
+static void abort_one(struct stream *stream) {
+    int64_t pending = pending_of(stream);
+    check(sluice_abort(model.loop, stream->id) == (pending < 0 ? SLUICE_ESTALE : 0), "abort");
+    note_forward_end(stream);
+    if (pending < 0)
+        return;
+    stream->aborted = stream->ended = true;
+    stream->unsent = pending;
+    check(sluice_write(model.loop, stream->id, "x", 1) == SLUICE_ESTALE, "a write after an abort");
+}
+
+void end_one(void) {
+    struct stream *stream = any_stream();
+    if (!stream)
+        return;
+    if (stream->forward_to)
+        note_forwarded(stream, 0);
+    if (one_in(2))
+        close_one(stream);
+    else
+        abort_one(stream);
+}
+
+/* ---- What the peers do -------------------------------------------------------------------------
+ */
+
+void peer_writes(void) {
+    struct stream *stream = &model.streams[below(STREAMS)];
+    if (!stream->used || stream->finished || stream->peer < 0 || stream->means == PIPE_OUT)
+        return;
+    ptrdiff_t count = write(stream->peer, pattern(stream->peer_salt, stream->sent), any_length());
+    if (count > 0)
+        stream->sent += (size_t)count;
+}
+
+void peer_reads(void) {
+    struct stream *stream = &model.streams[below(STREAMS)];
+    if (!stream->used || stream->peer < 0 || stream->means == PIPE_IN)
+        return;
+    /* What was forwarded since is accounted for by the last pull. */
+    ptrdiff_t count = peer_read(stream, any_length());
+    check(count > 0 || count == -EAGAIN || stream->shut || stream->closing || stream->ended ||
+              stream->is_target,
+          "the peer saw an end that was none");
+}
+
+void peer_ends(void) {
+    struct stream *stream = &model.streams[below(STREAMS)];
+    if (!stream->used || stream->peer < 0)
+        return;
+    const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    uint32_t choice = below(5);
+    if (choice < 3 && stream->means == SOCKET_PAIR + (stream->means == TCP)) {
+        (void)shutdown(stream->peer, SHUT_WR);
+        stream->finished = true;
+        return;
+    }
+    if (choice == 3 && stream->means == TCP)
+        setsockopt(stream->peer, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    else if (choice < 3 && stream->means != PIPE_IN)
+        return;
+    peer_close(stream);
+}
