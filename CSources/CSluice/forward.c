@@ -32,6 +32,7 @@ bool sluice_forward_end_of_input(sluice_loop *loop, struct sluice_stream *from) 
     struct sluice_stream *to = target_of(loop, from);
     if (!to)
         return false;
+    from->state |= STREAM_OWES_EOF;
     to->state |= STREAM_SHUTTING;
     sluice_output_queue_flush(loop, to);
     /* What is forwarded here may go on; without that, or after its end, there is no more to do. */
@@ -73,6 +74,15 @@ static void unlink_from(sluice_loop *loop, struct sluice_stream *from) {
     *link = from->extras->forward_next;
 }
 
+/* `from` is the caller's again: its data, or the end that the caller has not been told of. */
+static void give_back(sluice_loop *loop, struct sluice_stream *from) {
+    hold_back(loop, from, false);
+    if ((from->state & (STREAM_OWES_EOF | STREAM_CLOSING | STREAM_ENDED)) == STREAM_OWES_EOF) {
+        from->state &= ~(uint32_t)STREAM_OWES_EOF;
+        sluice_stream_notify(loop, from, NOTICE_EOF);
+    }
+}
+
 void sluice_forward_end(sluice_loop *loop, struct sluice_stream *stream) {
     if (stream->extras->forward_to)
         unlink_from(loop, stream);
@@ -80,7 +90,7 @@ void sluice_forward_end(sluice_loop *loop, struct sluice_stream *stream) {
         struct sluice_stream *from = sluice_stream_at(loop, stream->extras->forward_from);
         stream->extras->forward_from = from->extras->forward_next;
         from->extras->forward_to = 0;
-        hold_back(loop, from, false);
+        give_back(loop, from);
     }
 }
 
@@ -112,7 +122,7 @@ int sluice_forward(sluice_loop *loop, sluice_id from_id, sluice_id to_id) {
     if (!to) {
         if (from->extras && from->extras->forward_to) {
             unlink_from(loop, from);
-            sluice_stream_want(loop, from);
+            give_back(loop, from);
         }
         return 0;
     }

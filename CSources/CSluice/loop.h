@@ -71,7 +71,9 @@ enum {
     NOTICE_EOF = 1 << 18,
     NOTICE_DRAINED = 1 << 19,
     NOTICE_CLOSED = 1 << 20,
-    NOTICES = 0x1f << 16
+    NOTICES = 0x1f << 16,
+
+    STREAM_OWES_EOF = 1 << 21 /* the end of the input went to another stream, not to the caller */
 };
 
 /* What few streams have: bytes that are held, and a forward. */
