@@ -1,0 +1,291 @@
+/* test_loop_forward.c - sluice_forward: a proxy, its ends, and its memory. */
+#include "loops.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define KIB ((size_t)1024)
+#define MIB (1024 * KIB)
+
+/* Two streams that are forwarded to each other. */
+struct proxy {
+    sluice_loop *loop;
+    struct line a;
+    struct line b;
+};
+
+static struct proxy make_proxy(void) {
+    struct proxy proxy = {.loop = make_loop()};
+    proxy.a = tcp_line(proxy.loop);
+    proxy.b = tcp_line(proxy.loop);
+    assert_int_equal(sluice_forward(proxy.loop, proxy.a.id, proxy.b.id), 0);
+    assert_int_equal(sluice_forward(proxy.loop, proxy.b.id, proxy.a.id), 0);
+    return proxy;
+}
+
+/* One direction of a load, between plain descriptors. */
+struct load {
+    int from;
+    int to;
+    size_t length;
+    size_t sent;
+    size_t taken;
+    bool ended;
+};
+
+/* Sends what there is room for and then the end, and takes what has come. */
+static void step(struct load *load) {
+    static unsigned char bytes[100000];
+    size_t piece = load->length - load->sent;
+    if (piece > sizeof bytes)
+        piece = 1 + random_below(sizeof bytes);
+    make_pattern(bytes, load->sent, piece);
+    ptrdiff_t count = piece > 0 ? sluice_socket_send(load->from, bytes, piece) : 0;
+    if (count > 0 && (load->sent += (size_t)count) == load->length)
+        assert_int_equal(shutdown(load->from, SHUT_WR), 0);
+    ptrdiff_t taken = read(load->to, bytes, 1 + random_below(sizeof bytes));
+    if (taken > 0) {
+        check_pattern(bytes, load->taken, (size_t)taken);
+        load->taken += (size_t)taken;
+    }
+    load->ended |= taken == 0;
+}
+
+static void both_ways_and_to_both_ends(void) {
+    struct proxy proxy = make_proxy();
+    struct load there = {.from = proxy.a.peer, .to = proxy.b.peer, .length = 8 * MIB};
+    struct load back = {.from = proxy.b.peer, .to = proxy.a.peer, .length = 5 * MIB};
+    int64_t end = monotonic_ns() + PATIENCE_NS;
+    int closed = 0;
+    while (!there.ended || !back.ended || closed < 2) {
+        assert_true(monotonic_ns() < end);
+        step(&there);
+        step(&back);
+        sluice_event event;
+        while (pull_now(proxy.loop, &event)) {
+            if (event.kind == SLUICE_DRAINED)
+                continue;
+            assert_int_equal(event.kind, SLUICE_CLOSED);
+            assert_int_equal(event.error, 0);
+            assert_int_equal(event.length, 0);
+            closed++;
+        }
+        assert_true(loop_memory(proxy.loop) < 5 * MIB);
+    }
+    assert_int_equal(there.taken, there.length);
+    assert_int_equal(back.taken, back.length);
+    expect_no_event(proxy.loop);
+}
+
+static void half_close_is_passed_on(void) {
+    struct proxy proxy = make_proxy();
+    put_text(proxy.a.peer, "question");
+    assert_int_equal(shutdown(proxy.a.peer, SHUT_WR), 0);
+    expect_no_event(proxy.loop);
+    take_text(proxy.b.peer, "question");
+    expect_end(proxy.b.peer);
+    put_text(proxy.b.peer, "answer");
+    expect_no_event(proxy.loop);
+    take_text(proxy.a.peer, "answer");
+    drop(proxy.b.peer);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(expect_event(proxy.loop, SLUICE_CLOSED).error, 0);
+    expect_end(proxy.a.peer);
+    expect_no_event(proxy.loop);
+}
+
+/* Whoever does not read is not read for: what waits is bounded, and all of it arrives. */
+static void backpressure(void) {
+    struct proxy proxy = make_proxy();
+    struct load load = {.from = proxy.a.peer, .to = proxy.b.peer, .length = 32 * MIB};
+    static unsigned char bytes[65536];
+    sluice_event event;
+    for (int idle = 0; idle < 50; idle++) {
+        make_pattern(bytes, load.sent, sizeof bytes);
+        ptrdiff_t count = sluice_socket_send(load.from, bytes, sizeof bytes);
+        if (count > 0) {
+            load.sent += (size_t)count;
+            idle = 0;
+        }
+        assert_false(pull_now(proxy.loop, &event));
+    }
+    assert_true(load.sent < load.length);
+    assert_true(sluice_pending(proxy.loop, proxy.b.id) > (int64_t)MIB);
+    assert_true(sluice_pending(proxy.loop, proxy.b.id) <= (int64_t)(MIB + 256 * KIB));
+    assert_int_equal(sluice_pending(proxy.loop, proxy.a.id), 0);
+    int drained = 0;
+    while (!load.ended) {
+        step(&load);
+        while (pull_now(proxy.loop, &event)) {
+            assert_int_equal(event.kind, SLUICE_DRAINED);
+            assert_int_equal(event.id, proxy.b.id);
+            drained++;
+        }
+    }
+    assert_int_equal(load.taken, load.length);
+    assert_true(drained >= 1);
+}
+
+static void one_way_ends_with_its_source(void) {
+    sluice_loop *loop = make_loop();
+    struct line from = tcp_line(loop);
+    struct line to = tcp_line(loop);
+    assert_int_equal(sluice_forward(loop, from.id, to.id), 0);
+    put_text(from.peer, "all there is");
+    assert_int_equal(shutdown(from.peer, SHUT_WR), 0);
+    expect_closed(loop, from.id, 0, 0);
+    take_text(to.peer, "all there is");
+    expect_end(to.peer);
+    put_text(to.peer, "thanks");
+    expect_text(loop, to.id, "thanks");
+    assert_int_equal(sluice_write(loop, to.id, "x", 1), -EPIPE);
+}
+
+/* What was written to the target before comes before. */
+static void behind_what_is_queued(void) {
+    sluice_loop *loop = make_loop();
+    struct line from = tcp_line(loop);
+    struct line to = tcp_line(loop);
+    put_text(from.peer, "0123456789");
+    sluice_event event = expect_event(loop, SLUICE_DATA);
+    assert_int_equal(sluice_write(loop, to.id, event.data, 5), 0);
+    assert_int_equal(sluice_hold(loop, from.id, 5), 0);
+    assert_int_equal(sluice_forward(loop, from.id, to.id), 0);
+    put_text(from.peer, "abc");
+    expect_no_event(loop);
+    take_text(to.peer, "0123456789abc");
+    assert_int_equal(sluice_write(loop, to.id, "mine", 4), 0);
+    put_text(from.peer, "theirs");
+    expect_no_event(loop);
+    take_text(to.peer, "minetheirs");
+}
+
+/* Held bytes go along, but not those that an event has delivered. */
+static void with_what_is_held(void) {
+    sluice_loop *loop = make_loop();
+    struct line from = tcp_line(loop);
+    struct line to = tcp_line(loop);
+    put_text(from.peer, "head");
+    expect_event(loop, SLUICE_DATA);
+    assert_int_equal(sluice_hold(loop, from.id, 4), 0);
+    put_text(from.peer, "er|body");
+    sluice_event event = expect_event(loop, SLUICE_DATA);
+    assert_memory_equal(event.data, "header|body", 11);
+    assert_int_equal(sluice_hold(loop, from.id, 4), 0);
+    assert_int_equal(sluice_forward(loop, from.id, to.id), 0);
+    put_text(from.peer, " and more");
+    expect_no_event(loop);
+    take_text(to.peer, "body and more");
+    assert_int_equal(stats_of(loop).queue_memory, 0);
+}
+
+static void to_itself_is_an_echo(void) {
+    sluice_loop *loop = make_loop();
+    struct line line = tcp_line(loop);
+    assert_int_equal(sluice_forward(loop, line.id, line.id), 0);
+    struct load load = {.from = line.peer, .to = line.peer, .length = 4 * MIB};
+    sluice_event event = {0};
+    int64_t end = monotonic_ns() + PATIENCE_NS;
+    while (!load.ended || event.kind != SLUICE_CLOSED) {
+        assert_true(monotonic_ns() < end);
+        step(&load);
+        if (pull_now(loop, &event) && event.kind != SLUICE_DRAINED)
+            assert_int_equal(event.kind, SLUICE_CLOSED);
+    }
+    assert_int_equal(load.taken, load.length);
+    assert_int_equal(event.error, 0);
+}
+
+static void ended(void) {
+    sluice_loop *loop = make_loop();
+    struct line from = tcp_line(loop);
+    struct line to = tcp_line(loop);
+    assert_int_equal(sluice_forward(loop, from.id, 0), 0);
+    assert_int_equal(sluice_forward(loop, from.id, to.id), 0);
+    put_text(from.peer, "there");
+    expect_no_event(loop);
+    take_text(to.peer, "there");
+    assert_int_equal(sluice_forward(loop, from.id, 0), 0);
+    put_text(from.peer, "here");
+    expect_text(loop, from.id, "here");
+    struct line third = tcp_line(loop);
+    assert_int_equal(sluice_forward(loop, from.id, to.id), 0);
+    assert_int_equal(sluice_forward(loop, from.id, third.id), 0);
+    put_text(from.peer, "elsewhere");
+    expect_no_event(loop);
+    take_text(third.peer, "elsewhere");
+    assert_int_equal(sluice_shutdown(loop, to.id), 0);
+    assert_int_equal(sluice_forward(loop, from.id, to.id), -EPIPE);
+    assert_int_equal(sluice_abort(loop, to.id), 0);
+    assert_int_equal(sluice_forward(loop, from.id, to.id), SLUICE_ESTALE);
+    assert_int_equal(sluice_forward(loop, to.id, from.id), SLUICE_ESTALE);
+}
+
+static void target_ends_in_the_middle(void) {
+    struct proxy proxy = make_proxy();
+    static unsigned char bytes[65536];
+    while (sluice_socket_send(proxy.a.peer, bytes, sizeof bytes) > 0)
+        expect_no_event(proxy.loop);
+    assert_true(sluice_pending(proxy.loop, proxy.b.id) > 0);
+    reset_connection(proxy.b.peer);
+    sluice_event event = expect_event_of(proxy.loop, SLUICE_CLOSED, proxy.b.id);
+    assert_true(event.error < 0 && event.length > 0);
+    /* The other gives DATA again. */
+    expect_event_of(proxy.loop, SLUICE_DATA, proxy.a.id);
+    assert_int_equal(sluice_abort(proxy.loop, proxy.a.id), 0);
+    expect_closed(proxy.loop, proxy.a.id, -ECONNABORTED, 0);
+}
+
+static void source_ends_in_the_middle(void) {
+    struct proxy proxy = make_proxy();
+    put_text(proxy.a.peer, "half a sent");
+    expect_no_event(proxy.loop);
+    reset_connection(proxy.a.peer);
+    expect_closed(proxy.loop, proxy.a.id, -ECONNRESET, 0);
+    take_text(proxy.b.peer, "half a sent");
+    put_text(proxy.b.peer, "what?");
+    expect_text(proxy.loop, proxy.b.id, "what?");
+}
+
+/* The source has ended, which went to the target; the target then ends: nothing is left waiting. */
+static void target_ends_after_the_source_s_input(void) {
+    struct proxy proxy = make_proxy();
+    assert_int_equal(shutdown(proxy.a.peer, SHUT_WR), 0);
+    expect_no_event(proxy.loop);
+    expect_end(proxy.b.peer);
+    reset_connection(proxy.b.peer);
+    expect_event_of(proxy.loop, SLUICE_EOF, proxy.a.id);
+    expect_closed(proxy.loop, proxy.b.id, -ECONNRESET, 0);
+    expect_closed(proxy.loop, proxy.a.id, 0, 0);
+    expect_end(proxy.a.peer);
+}
+
+static void ended_after_the_source_s_input(void) {
+    struct proxy proxy = make_proxy();
+    assert_int_equal(shutdown(proxy.a.peer, SHUT_WR), 0);
+    expect_no_event(proxy.loop);
+    assert_int_equal(sluice_forward(proxy.loop, proxy.a.id, 0), 0);
+    expect_event_of(proxy.loop, SLUICE_EOF, proxy.a.id);
+    expect_closed(proxy.loop, proxy.a.id, 0, 0);
+}
+
+int main(void) {
+    static const struct test tests[] = {
+        {"both ways, 8 MiB, to both ends", both_ways_and_to_both_ends, NULL},
+        {"a half-close is passed on", half_close_is_passed_on, NULL},
+        {"backpressure: what waits is bounded", backpressure, NULL},
+        {"one way: ends with its source", one_way_ends_with_its_source, NULL},
+        {"in order with what is written", behind_what_is_queued, NULL},
+        {"with what is held", with_what_is_held, NULL},
+        {"to itself: an echo", to_itself_is_an_echo, NULL},
+        {"ended, and turned elsewhere", ended, NULL},
+        {"the target ends in the middle", target_ends_in_the_middle, NULL},
+        {"the source ends in the middle", source_ends_in_the_middle, NULL},
+        {"the target ends after the source's input", target_ends_after_the_source_s_input, NULL},
+        {"ended after the source's input: EOF", ended_after_the_source_s_input, NULL},
+    };
+    return run_over_backends(tests, COUNT_OF(tests));
+}
