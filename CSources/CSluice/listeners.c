@@ -165,7 +165,6 @@ void sluice_listener_end(sluice_loop *loop, struct sluice_listener *listener) {
             listener->connections--;
         }
     }
-    sluice_deadline_set(loop, &listener->deadline, 0, INT64_MAX);
     loop->engine->operations->detach(loop->engine, listener->fd);
     sluice_socket_remove_path(listener->fd);
     close(listener->fd);
@@ -181,9 +180,9 @@ static bool stop(sluice_loop *loop, struct sluice_listener *listener, sluice_id 
         return false;
     listener->stopped = true;
     (void)want_accepts(loop, listener, false);
-    /* Without the memory for a deadline it begins again when a stream ends. */
+    /* Not a deadline of its own, for which there may be no memory. */
     if (error < 0)
-        (void)sluice_deadline_set(loop, &listener->deadline, id, RETRY_NS);
+        loop->accept_again = sluice_moment(loop, RETRY_NS);
     *event = (sluice_event){
         .kind = SLUICE_OVERLOADED, .error = error, .id = id, .user = listener->slot.user};
     return true;
@@ -258,10 +257,10 @@ void sluice_listener_resume(sluice_loop *loop, struct sluice_listener *listener)
         return;
     if (loop->reserve_fd < 0)
         loop->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (want_accepts(loop, listener, true) == 0) {
+    if (want_accepts(loop, listener, true) == 0)
         listener->stopped = false;
-        sluice_deadline_set(loop, &listener->deadline, 0, INT64_MAX);
-    }
+    else
+        loop->accept_again = sluice_moment(loop, RETRY_NS);
 }
 
 void sluice_listeners_heed_end(sluice_loop *loop, uint32_t place) {

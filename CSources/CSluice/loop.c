@@ -123,6 +123,7 @@ int sluice_open(sluice_loop **result, const sluice_options *given) {
                           .thread = pthread_self(),
                           .now = sluice_clock_ns(),
                           .stage = STAGE_OVER,
+                          .accept_again = INT64_MAX,
                           .to_flush = {SLUICE_NO_SLOT, SLUICE_NO_SLOT},
                           .to_notify = {SLUICE_NO_SLOT, SLUICE_NO_SLOT},
                           .high_mark = options.high_mark,
@@ -186,19 +187,17 @@ static bool take_timer(sluice_loop *loop, sluice_event *event) {
 
 /* Sees to one deadline that is due. */
 static bool take_deadline(sluice_loop *loop) {
+    if (loop->accept_again <= loop->now) {
+        loop->accept_again = INT64_MAX;
+        sluice_listeners_heed_end(loop, 0);
+    }
     uint32_t index;
     if (!sluice_timers_expire(&loop->deadlines, loop->now, &index))
         return false;
     sluice_id id = sluice_timers_user(&loop->deadlines, index);
-    if (sluice_id_kind(id) == SLUICE_KIND_LISTENER) {
-        struct sluice_listener *listener = sluice_find(&loop->listeners, SLUICE_KIND_LISTENER, id);
-        listener->deadline = 0;
-        sluice_listener_resume(loop, listener);
-    } else {
-        struct sluice_stream *stream = sluice_find_stream(loop, id);
-        stream->deadline = 0;
-        sluice_stream_deadline(loop, stream);
-    }
+    struct sluice_stream *stream = sluice_find_stream(loop, id);
+    stream->deadline = 0;
+    sluice_stream_deadline(loop, stream);
     return true;
 }
 
@@ -283,7 +282,8 @@ static bool take(sluice_loop *loop, sluice_event *event) {
 static int64_t next_deadline(sluice_loop *loop) {
     int64_t timers = sluice_timers_next_deadline(&loop->timers);
     int64_t deadlines = sluice_timers_next_deadline(&loop->deadlines);
-    return timers < deadlines ? timers : deadlines;
+    int64_t first = timers < deadlines ? timers : deadlines;
+    return first < loop->accept_again ? first : loop->accept_again;
 }
 
 /* Waits for at most `timeout_ns`, and begins a turn. */

@@ -39,8 +39,7 @@ struct sluice_listener {
     bool removes_path;    /* a unix socket's file, to go with the listener */
     uint32_t connections; /* of its streams, those that are open */
     uint32_t connection_limit;
-    uint32_t deadline; /* of trying again: 1 + its index in loop->deadlines; or 0 */
-    uint32_t flags;    /* its streams', and so on */
+    uint32_t flags; /* its streams', and so on */
     uint32_t keepalive_seconds;
     uint32_t idle_ms;
     uint32_t linger_ms;
@@ -140,7 +139,7 @@ struct sluice_loop {
     struct sluice_slots streams;
     struct sluice_timers timers;    /* the caller's */
     uint32_t living_timers;         /* the caller's */
-    struct sluice_timers deadlines; /* the streams' and listeners'; their user word is an id */
+    struct sluice_timers deadlines; /* the streams'; their user word is an id */
     struct sluice_posts posts;
 
     struct sluice_chunk_pool pool;
@@ -172,6 +171,7 @@ struct sluice_loop {
     uint32_t signal_index[SLUICE_SIGNAL_COUNT]; /* SLUICE_NO_SLOT where there is none */
 
     sluice_id overloaded; /* a listener whose last ACCEPTED reached its limit; or 0 */
+    int64_t accept_again; /* when listeners that stopped for an error try again; or INT64_MAX */
     int reserve_fd;       /* given up to turn a caller away when there are no others; or -1 */
 
     sluice_statistics stats;
@@ -367,7 +367,7 @@ bool sluice_listener_complete(sluice_loop *loop, struct sluice_listener *listene
                               const struct sluice_completion *completion, sluice_event *event);
 /* The OVERLOADED of loop->overloaded, where it still holds. */
 bool sluice_listener_notice(sluice_loop *loop, sluice_event *event);
-/* Its time to try again has come. */
+/* Begins to accept again, where that may be. */
 void sluice_listener_resume(sluice_loop *loop, struct sluice_listener *listener);
 /* A stream has ended and its descriptor is free; `place` is its `listener`. */
 void sluice_listeners_heed_end(sluice_loop *loop, uint32_t place);
