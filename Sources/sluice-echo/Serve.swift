@@ -1,13 +1,12 @@
 import ArgumentParser
 import Sluice
-import SystemPackage
 
 struct Serve: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Send everything back to whoever sent it, until Ctrl-C.",
         discussion: """
-            With --trace each turn of the loop is shown: the descriptors that are waited for \
-            (inputs to be read from, outputs to be written to), and those of them that are ready.
+            With --trace each event is shown as it is pulled from the loop, and in which turn of \
+            it: a turn is one wait, and brings whatever was ready.
 
             Ctrl-C stops listening and reading, sends what is still to be sent, and says what was \
             served. A second Ctrl-C ends at once.
@@ -18,38 +17,81 @@ struct Serve: ParsableCommand {
 
     @OptionGroup var common: CommonOptions
 
-    @Flag(help: "Show the lists of each turn.")
+    @Option(
+        help: ArgumentHelp(
+            "How many clients a loop serves at once.",
+            discussion: "Others wait in the kernel's queue until one leaves.", valueName: "n"))
+    var maxConnections: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "After how long without a byte in or out a client has to go.", valueName: "seconds"))
+    var idleTimeout: Double?
+
+    @Option(
+        help: ArgumentHelp(
+            "How many bytes may wait for one client.",
+            discussion: """
+                From half of that on it is not read from until it has taken some: backpressure.
+                """,
+            valueName: "bytes"))
+    var maxQueue: Int?
+
+    @Flag(help: "Let other loops and other servers listen at the same address: SO_REUSEPORT.")
+    var reusePort = false
+
+    @Option(
+        help: ArgumentHelp(
+            "How many loops, each in a thread of its own.",
+            discussion: "The kernel spreads the clients over them. With --reuse-port.",
+            valueName: "n"))
+    var loops = 1
+
+    @Flag(help: "Show each event.")
     var trace = false
+
+    @Flag(help: "Show each second what each loop has done in it.")
+    var stats = false
 
     @Flag(help: "Print nothing but errors.")
     var quiet = false
 
     func validate() throws {
-        if trace && quiet {
-            throw ValidationError("--trace and --quiet exclude each other; give one of them")
+        for (name, given) in [("--trace", trace), ("--stats", stats)] where given && quiet {
+            throw ValidationError("\(name) and --quiet exclude each other; give one of them")
+        }
+        if let maxConnections, !(1...Int(UInt32.max)).contains(maxConnections) {
+            throw ValidationError("--max-connections \(maxConnections): it must be 1 or more")
+        }
+        if let idleTimeout, !(idleTimeout > 0 && idleTimeout <= 1e9) {
+            throw ValidationError("--idle-timeout \(idleTimeout): it must be more than 0 seconds")
+        }
+        if let maxQueue, maxQueue < ServeSettings.leastQueue {
+            throw ValidationError(
+                "--max-queue \(maxQueue): it must be \(ServeSettings.leastQueue) bytes or more")
+        }
+        if !(1...256).contains(loops) {
+            throw ValidationError("--loops \(loops): it must be 1 to 256")
+        }
+        if loops > 1 && (!reusePort || address.hasPrefix("unix:")) {
+            throw ValidationError(
+                "--loops \(loops) needs --reuse-port, and an address that has a port")
         }
     }
 
     func run() throws {
-        var server = try EchoServer(
-            listeningOn: address, backend: common.backend,
-            output: Output(quiet: quiet, trace: trace))
-        try server.run()
-    }
-}
-
-/// Standard output, a line at a time, at once also where it is a pipe.
-struct Output {
-    let quiet: Bool
-    let trace: Bool
-
-    func line(_ text: String) {
-        guard !quiet else { return }
-        // A reader of our output who has gone is no reason to stop serving.
-        _ = try? FileDescriptor.standardOutput.writeAll("\(text)\n".utf8)
-    }
-
-    func warn(_ text: String) {
-        _ = try? FileDescriptor.standardError.writeAll("sluice-echo: \(text)\n".utf8)
+        try serve(
+            ServeSettings(
+                address: Address(address),
+                // Found out once, to be said and to be the same in every loop.
+                backend: common.backend ?? Poller().backend,
+                maxConnections: maxConnections,
+                idleTimeout: idleTimeout.map { .seconds($0) },
+                maxQueue: maxQueue,
+                reusesPort: reusePort,
+                loops: loops,
+                traces: trace,
+                showsStatistics: stats,
+                output: Output(quiet: quiet)))
     }
 }

@@ -238,8 +238,8 @@ class Server(Program):
         """
         code = self.wait()
         last = self.output().splitlines()[-1]
-        found = re.fullmatch(r"served (\d+) connections and (\d+) bytes;"
-                             r" (\d+) connections lost with (\d+) bytes not sent", last)
+        found = re.fullmatch(r"served (\d+) connections? and (\d+) bytes?;"
+                             r" (\d+) connections? lost with (\d+) bytes? not sent", last)
         if code != 0 or not found:
             raise AssertionError(f"exit {code}, and at the end: {last}")
         return tuple(map(int, found.groups()))

@@ -87,7 +87,7 @@ extension Event {
         case .posted(let word): "posted \(word)"
         case .accepted(let stream, let listener): "accepted \(stream) by \(listener)"
         case .connected(let stream): "connected \(stream)"
-        case .data(let stream, let bytes): "data of \(stream): \(bytes.byteCount) bytes"
+        case .data(let stream, let bytes): "data of \(stream): \(bytes.byteCount.bytes)"
         case .endOfStream(let stream): "end of \(stream)"
         case .drained(let stream): "drained \(stream)"
         case .closed(let stream, let ending): "closed \(stream): \(ending)"

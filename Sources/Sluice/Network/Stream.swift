@@ -67,8 +67,13 @@ public struct Stream: Handle {
 extension Stream.Ending: CustomStringConvertible {
     /// In words, such as "ECONNRESET, 12 bytes unsent".
     public var description: String {
-        "\(error.map { "\($0)" } ?? "in order"), \(unsentBytes) bytes unsent"
+        "\(error.map { "\($0)" } ?? "in order"), \(unsentBytes.bytes) unsent"
     }
+}
+
+extension Int {
+    /// The number as a count of bytes: "1 byte".
+    var bytes: String { self == 1 ? "1 byte" : "\(self) bytes" }
 }
 
 extension Stream.Options {
