@@ -36,7 +36,7 @@ struct sluice_listener {
     struct sluice_slot slot;
     int fd;
     bool stopped;         /* accepting has stopped, and OVERLOADED has been given */
-    bool removes_path;    /* a unix socket's file, to go with the listener */
+    bool removes_path;    /* a unix socket's file goes with the listener: not in a fork's child */
     uint32_t connections; /* of its streams, those that are open */
     uint32_t connection_limit;
     uint32_t flags; /* its streams', and so on */
@@ -259,7 +259,8 @@ static inline size_t sluice_loop_memory(const sluice_loop *loop) {
 struct sluice_stream_start {
     int fd;
     enum sluice_role role;
-    uint32_t flags; /* enum sluice_stream_flag */
+    bool has_no_input; /* a pipe's writing end */
+    uint32_t flags;    /* enum sluice_stream_flag */
     uint32_t idle_ms;
     uint32_t linger_ms;
     int64_t connect_timeout_ns; /* INT64_MAX for none */
@@ -372,6 +373,7 @@ void sluice_listener_resume(sluice_loop *loop, struct sluice_listener *listener)
 /* A stream has ended and its descriptor is free; `place` is its `listener`. */
 void sluice_listeners_heed_end(sluice_loop *loop, uint32_t place);
 void sluice_listener_end(sluice_loop *loop, struct sluice_listener *listener);
+void sluice_listeners_after_fork(sluice_loop *loop);
 
 void sluice_watch_end(sluice_loop *loop, struct sluice_watch *watch);
 
