@@ -108,6 +108,7 @@ static int begin(sluice_loop *loop, sluice_id *id, int fd, const sluice_listen_o
         return code;
     struct sluice_listener *listener = sluice_slots_at(&loop->listeners, index);
     listener->fd = fd;
+    listener->removes_path = true;
     listener->connection_limit = options->connection_limit;
     listener->flags = streams->flags;
     listener->keepalive_seconds = keepalive_seconds;
@@ -166,9 +167,18 @@ void sluice_listener_end(sluice_loop *loop, struct sluice_listener *listener) {
         }
     }
     loop->engine->operations->detach(loop->engine, listener->fd);
-    sluice_socket_remove_path(listener->fd);
+    if (listener->removes_path)
+        sluice_socket_remove_path(listener->fd);
     close(listener->fd);
     sluice_slots_end(&loop->listeners, index);
+}
+
+/* The path stays the parent's, which still listens there. */
+void sluice_listeners_after_fork(sluice_loop *loop) {
+    for (uint32_t i = 0; i < loop->listeners.used; i++) {
+        struct sluice_listener *listener = sluice_slots_at(&loop->listeners, i);
+        listener->removes_path = false;
+    }
 }
 
 /* ---- Accepting ------------------------------------------------------------------------------ */

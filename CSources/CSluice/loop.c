@@ -416,6 +416,7 @@ int sluice_after_fork(sluice_loop *loop) {
         return SLUICE_ENULL;
     loop->thread = pthread_self();
     sluice_posts_after_fork(&loop->posts);
+    sluice_listeners_after_fork(loop);
     return loop->engine->operations->after_fork(loop->engine);
 }
 
