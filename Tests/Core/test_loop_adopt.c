@@ -1,0 +1,226 @@
+/* test_loop_adopt.c - streams of what is no TCP socket: pairs, pipes, terminals; and what cannot be
+ * adopted. */
+#include "loops.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <termios.h>
+#include <unistd.h>
+
+static sluice_id adopt(sluice_loop *loop, int fd) {
+    sluice_id id;
+    assert_int_equal(sluice_adopt(loop, &id, fd, NULL), 0);
+    release(fd);
+    return id;
+}
+
+static void is_the_loop_s_and_does_not_block(void) {
+    sluice_loop *loop = make_loop();
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    keep(fds[0]);
+    sluice_id id;
+    assert_int_equal(sluice_adopt(loop, &id, fds[1], NULL), 0);
+    assert_int_equal(sluice_fd(loop, id), fds[1]);
+    assert_true((fcntl(fds[1], F_GETFL) & O_NONBLOCK) != 0);
+    put_text(fds[0], "hello");
+    expect_text(loop, id, "hello");
+    assert_int_equal(sluice_abort(loop, id), 0);
+    assert_int_equal(fcntl(fds[1], F_GETFD), -1);
+}
+
+static void refused_and_still_the_caller_s(void) {
+    sluice_loop *loop = make_loop();
+    sluice_id id;
+    const int none[] = {-1, closed_number()};
+    for (size_t i = 0; i < COUNT_OF(none); i++)
+        assert_int_equal(sluice_adopt(loop, &id, none[i], NULL), -EBADF);
+    struct pair pair = unix_pair();
+    sluice_id watch;
+    assert_int_equal(sluice_watch(loop, &watch, pair.near, SLUICE_READ), 0);
+    assert_int_equal(sluice_adopt(loop, &id, pair.near, NULL), SLUICE_EEXIST);
+    put_byte(pair.far);
+    expect_event_of(loop, SLUICE_READY, watch);
+    take_byte(pair.near);
+    assert_int_equal(sluice_close(loop, watch), 0);
+    id = adopt(loop, pair.near);
+    sluice_id twice;
+    assert_int_equal(sluice_adopt(loop, &twice, pair.near, NULL), SLUICE_EEXIST);
+    put_text(pair.far, "x");
+    expect_text(loop, id, "x");
+    assert_int_equal(stats_of(loop).handles[SLUICE_KIND_STREAM], 1);
+}
+
+/* ---- Pipes ---------------------------------------------------------------------------------- */
+
+static void pipe_s_reading_end(void) {
+    sluice_loop *loop = make_loop();
+    struct pair pipe = pipe_pair();
+    sluice_id id = adopt(loop, pipe.near);
+    put_text(pipe.far, "through the pipe");
+    expect_text(loop, id, "through the pipe");
+    put_text(pipe.far, "the rest");
+    drop(pipe.far);
+    expect_text(loop, id, "the rest");
+    expect_event_of(loop, SLUICE_EOF, id);
+    expect_closed(loop, id, 0, 0);
+    expect_no_event(loop);
+}
+
+static void pipe_s_writing_end(void) {
+    sluice_loop *loop = make_loop();
+    struct pair pipe = pipe_pair();
+    sluice_id id = adopt(loop, pipe.far);
+    static unsigned char bytes[300000], taken[65536];
+    make_pattern(bytes, 0, sizeof bytes);
+    assert_int_equal(sluice_write(loop, id, bytes, sizeof bytes), 0);
+    assert_true(sluice_pending(loop, id) > 0);
+    for (size_t at = 0; at < sizeof bytes;) {
+        expect_no_event(loop);
+        size_t count = take_some(pipe.near, taken, sizeof taken);
+        check_pattern(taken, at, count);
+        at += count;
+    }
+    assert_int_equal(sluice_write(loop, id, "end", 3), 0);
+    assert_int_equal(sluice_close(loop, id), 0);
+    expect_closed(loop, id, 0, 0);
+    take_text(pipe.near, "end");
+    expect_end(pipe.near);
+}
+
+static void pipe_s_reader_goes(void) {
+    sluice_loop *loop = make_loop();
+    struct pair pipe = pipe_pair();
+    sluice_id id = adopt(loop, pipe.far);
+    expect_no_event(loop);
+    drop(pipe.near);
+    /* Told by the kernel, or else by the next write. */
+    sluice_event event = {0};
+    if (sluice_next(loop, &event, 20 * NS_PER_MS) == 0) {
+        assert_int_equal(sluice_write(loop, id, "x", 1), 0);
+        event = next_event(loop);
+    }
+    assert_int_equal(event.kind, SLUICE_CLOSED);
+    assert_int_equal(event.error, -EPIPE);
+    expect_no_event(loop);
+}
+
+static void pipe_s_reader_goes_with_output_queued(void) {
+    sluice_loop *loop = make_loop();
+    struct pair pipe = pipe_pair();
+    sluice_id id = adopt(loop, pipe.far);
+    static unsigned char bytes[300000];
+    assert_int_equal(sluice_write(loop, id, bytes, sizeof bytes), 0);
+    expect_no_event(loop);
+    size_t pending = (size_t)sluice_pending(loop, id);
+    drop(pipe.near);
+    expect_closed(loop, id, -EPIPE, pending);
+}
+
+/* Shutdown has nobody to tell but by closing, once all is sent. */
+static void pipe_s_shutdown(void) {
+    sluice_loop *loop = make_loop();
+    struct pair pipe = pipe_pair();
+    sluice_id id = adopt(loop, pipe.far);
+    assert_int_equal(sluice_write(loop, id, "all", 3), 0);
+    assert_int_equal(sluice_shutdown(loop, id), 0);
+    expect_closed(loop, id, 0, 0);
+    take_text(pipe.near, "all");
+    expect_end(pipe.near);
+}
+
+/* A pipe into a socket, as a proxy does it. */
+static void pipe_forwarded_to_a_socket(void) {
+    sluice_loop *loop = make_loop();
+    struct pair pipe = pipe_pair();
+    sluice_id from = adopt(loop, pipe.near);
+    struct line to = unix_line(loop);
+    assert_int_equal(sluice_forward(loop, from, to.id), 0);
+    put_text(pipe.far, "from the pipe");
+    drop(pipe.far);
+    expect_closed(loop, from, 0, 0);
+    take_text(to.peer, "from the pipe");
+    expect_end(to.peer);
+}
+
+/* ---- Terminals ------------------------------------------------------------------------------ */
+
+static void terminal_both_ways(void) {
+    sluice_loop *loop = make_loop();
+    struct pair pty = pty_pair();
+    sluice_id id = adopt(loop, pty.near);
+    for (int i = 0; i < 3; i++) {
+        put_text(pty.far, "to the master");
+        expect_text(loop, id, "to the master");
+        assert_int_equal(sluice_write(loop, id, "to the slave", 12), 0);
+        expect_no_event(loop);
+        take_text(pty.far, "to the slave");
+    }
+    expect_no_event(loop);
+}
+
+/* A terminal gives a line at a time: a short receive is not the last one. */
+static void terminal_line_by_line(void) {
+    sluice_loop *loop = make_loop();
+    struct pair pty = pty_pair();
+    struct termios cooked;
+    assert_int_equal(tcgetattr(pty.far, &cooked), 0);
+    cooked.c_lflag |= ICANON;
+    assert_int_equal(tcsetattr(pty.far, TCSANOW, &cooked), 0);
+    sluice_id id = adopt(loop, pty.far);
+    put_text(pty.near, "one\ntwo\nthree\n");
+    expect_text(loop, id, "one\ntwo\nthree\n");
+    expect_no_event(loop);
+    put_text(pty.near, "four\n");
+    expect_text(loop, id, "four\n");
+}
+
+/* What the other end has left is read, and then the stream ends, as the kernel calls it. */
+static void terminal_closed(void) {
+    sluice_loop *loop = make_loop();
+    struct pair pty = pty_pair();
+    sluice_id id = adopt(loop, pty.near);
+    put_text(pty.far, "last line");
+    drop(pty.far);
+    expect_text(loop, id, "last line");
+    sluice_event event = next_event(loop);
+    if (event.kind == SLUICE_EOF)
+        event = next_event(loop);
+    assert_int_equal(event.kind, SLUICE_CLOSED);
+    assert_true(event.error == -EIO || event.error == 0);
+    expect_no_event(loop);
+}
+
+static void terminal_closed_while_paused_does_not_spin(void) {
+    sluice_loop *loop = make_loop();
+    struct pair pty = pty_pair();
+    sluice_id id = adopt(loop, pty.near);
+    assert_int_equal(sluice_pause(loop, id), 0);
+    drop(pty.far);
+    uint64_t before = stats_of(loop).turns;
+    sluice_event event;
+    sluice_next(loop, &event, 30 * NS_PER_MS);
+    assert_true(stats_of(loop).turns - before <= 4);
+}
+
+int main(void) {
+    static const struct test tests[] = {
+        {"a pair: the loop's, and does not block", is_the_loop_s_and_does_not_block, NULL},
+        {"refused: still the caller's", refused_and_still_the_caller_s, NULL},
+        {"a pipe's reading end", pipe_s_reading_end, NULL},
+        {"a pipe's writing end", pipe_s_writing_end, NULL},
+        {"a pipe whose reader goes: -EPIPE", pipe_s_reader_goes, NULL},
+        {"a pipe whose reader goes with output queued", pipe_s_reader_goes_with_output_queued,
+         NULL},
+        {"shutdown of a pipe's writing end", pipe_s_shutdown, NULL},
+        {"a pipe forwarded to a socket", pipe_forwarded_to_a_socket, NULL},
+        {"a terminal, both ways", terminal_both_ways, NULL},
+        {"a terminal, line by line", terminal_line_by_line, NULL},
+        {"a terminal whose other end closes", terminal_closed, NULL},
+        {"the same while paused does not spin", terminal_closed_while_paused_does_not_spin, NULL},
+    };
+    return run_over_backends(tests, COUNT_OF(tests));
+}
