@@ -1,0 +1,85 @@
+/* torture.h - the two loops of test_loop_torture.c, each in a thread of its own, and what both do:
+ * count posts, check timers, and note what goes wrong. A check that fails in a thread cannot end
+ * the test there: the first is kept and asserted after the threads have ended. */
+#ifndef TORTURE_H
+#define TORTURE_H
+
+#include "loop_model.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
+#ifdef SANITIZED
+enum { MOST_CONNECTIONS = 300, POSTS = 2000 };
+#else
+enum { MOST_CONNECTIONS = 2000, POSTS = 10000 };
+#endif
+
+enum { POSTERS = 4, CLOCKS = 50, TAME = 1, WILD = 2, BATCH_MOST = 64 };
+
+/* User words of timers: a clock, or a connection to go on with. */
+#define CLOCK_USER (UINT64_C(1) << 32)
+#define STOP_WORD UINT64_MAX
+
+#define MOST_SENT ((size_t)64 * 1024)
+
+/* One end of a connection. A wild one may end in any way at any time, a tame one echoes all. */
+struct connection {
+    sluice_id id;
+    bool wild;
+    bool alive; /* its CLOSED has not come */
+    bool aborted;
+    bool closing;
+    bool connected;
+    bool eof;
+    size_t total; /* of a client's: what it is to send */
+    size_t written;
+    size_t received;
+};
+
+struct clock {
+    sluice_id id;
+    int64_t deadline;
+    int64_t repeat;
+};
+
+struct side {
+    sluice_loop *loop;
+    const char *problem; /* the first; or NULL */
+    uint64_t random;
+    size_t count; /* connections that there have been */
+    size_t closed;
+    size_t unsent;
+    struct connection connections[MOST_CONNECTIONS];
+    struct clock clocks[CLOCKS];
+    uint64_t posts[POSTERS]; /* the last that came of each thread */
+    uint64_t post_count;
+    uint64_t fired;
+    bool stopped; /* STOP_WORD came */
+};
+
+/* Notes a problem, unless there is one already, where the condition does not hold. */
+#define EXPECT(side, condition)                                                                    \
+    do {                                                                                           \
+        if (!(condition) && !(side)->problem)                                                      \
+            (side)->problem = #condition;                                                          \
+    } while (0)
+
+uint32_t side_below(struct side *side, uint32_t end);
+void side_open(struct side *side, uint64_t seed, const sluice_options *options);
+/* Pulls one event or several, and passes all that is not for both sides alike to `handle`. */
+void side_pull(struct side *side, void (*handle)(struct side *, const sluice_event *));
+/* Ends the clocks and the loop; its counts must agree with what was seen. */
+void side_close(struct side *side);
+
+/* What a call on a connection may say. */
+void side_call(struct side *side, const struct connection *connection, int code);
+void side_end(struct side *side, struct connection *connection);
+void side_closed(struct side *side, struct connection *connection, const sluice_event *event);
+
+#endif
