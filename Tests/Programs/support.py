@@ -231,6 +231,12 @@ class Server(Program):
     def send_signal(self, number):
         self.process.send_signal(number)
 
+    def halt(self):
+        """Stops it where it is, until SIGCONT."""
+        self.send_signal(signal.SIGSTOP)
+        stat = Path(f"/proc/{self.pid}/stat")
+        wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "it halts")
+
     def summary(self):
         """Waits for the end of sluice-echo: what it says it served.
 

@@ -61,7 +61,7 @@ class Ends(ProgramTest):
             self.assertEqual(len(server.sockets()), 1)
             client = server.connect()
             wait_until(lambda: len(server.sockets()) == 2, "the client is accepted")
-            server.send_signal(signal.SIGSTOP)  # for the bytes and the reset to come in one turn
+            server.halt()  # for the bytes and the reset to come in one turn
             client.sendall(b"x" * 1000)
             reset(client)
             server.send_signal(signal.SIGCONT)

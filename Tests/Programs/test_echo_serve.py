@@ -28,6 +28,18 @@ class Serves(ProgramTest):
             self.assertLessEqual(count + unsent, storm.sent + 100)
 
     @over(backend=BACKENDS)
+    def test_what_follows_an_urgent_byte_is_answered(self, backend):
+        with Server("sluice-echo", "--backend", backend) as server, server.connect() as client:
+            exchange(client, b"hello")
+            server.halt()  # for all of it to come in one turn
+            client.sendall(b"before")
+            client.send(b"!", socket.MSG_OOB)
+            client.sendall(b"after")
+            server.send_signal(signal.SIGCONT)
+            self.assertEqual(read_exactly(client, 11), b"beforeafter")
+            exchange(client, b"as before")
+
+    @over(backend=BACKENDS)
     def test_peers_that_reset_or_vanish_leave_it_serving(self, backend):
         with Server("sluice-echo", "--backend", backend) as server:
             self.assertEqual(len(server.sockets()), 1)

@@ -8,7 +8,8 @@
  * not spoken to again: it tells of changes, and what it told is remembered here until an operation
  * finds it no longer true. A receive that brings less than was asked for has drained a socket or
  * pipe, so that the one that would find nothing is saved; not so on a terminal, which gives a line
- * at a time, and not after a hang-up, when the end or the error is still to be fetched.
+ * at a time, and not after a hang-up, when the end or the error is still to be fetched, or after
+ * urgent bytes, which a receive stops short of.
  * What is known to be possible and had to wait its turn (a receive filled the buffer, a stream was
  * resumed) is kept in a list, and the next turn begins with it.
  *
@@ -147,7 +148,8 @@ static int make_room(struct readiness_engine *engine, int fd) {
 static uint32_t interest_of(const struct readiness_engine *engine, enum sluice_role role,
                             uint32_t wanted) {
     if (engine->edges && role != SLUICE_ROLE_LISTENER)
-        return SLUICE_READ | SLUICE_WRITE | SLUICE_EDGE;
+        /* And for urgent bytes, which a receive stops short of: see `learn`. */
+        return SLUICE_READ | SLUICE_WRITE | SLUICE_PRIORITY | SLUICE_EDGE;
     uint32_t interest = SLUICE_NONE;
     if (wanted & (SLUICE_OP_RECEIVE | SLUICE_OP_ACCEPT))
         interest |= SLUICE_READ;
@@ -369,7 +371,8 @@ static int complete_other(struct readiness_engine *engine, struct source *source
     return 1;
 }
 
-/* Remembers what an event says of a stream. */
+/* Remembers what an event says of a stream. After a hang-up, or urgent bytes, no receive that is
+ * short says that there is no more. */
 static inline void learn(struct source *source, uint32_t flags) {
     source->state |= (uint8_t)(flags & (CAN_RECEIVE | CAN_SEND));
     if (flags & ~(uint32_t)(CAN_RECEIVE | CAN_SEND))
