@@ -210,8 +210,8 @@ static void finish_peer(struct stream *stream, bool orderly) {
 
 static void check_closed(const sluice_event *event, struct stream *stream) {
     /* After EOF a stream closes by itself at the next pull, which has been noted as closing. */
-    bool by_itself =
-        (stream->was_forwarded && stream->finished) || (stream->is_target && stream->eof);
+    bool by_itself = (stream->was_forwarded && stream->finished) ||
+                     (stream->is_target && (stream->eof || stream->means == PIPE_OUT));
     switch (event->error) {
     case 0:
         check(stream->closing || by_itself, "CLOSED without a reason");
@@ -247,7 +247,7 @@ static void check_accepted(const sluice_event *event) {
     check(event->user == model.listener_user, "the user word of ACCEPTED");
     struct stream *stream = model.waiting[0];
     model.waiting_count--;
-    memmove(model.waiting, model.waiting + 1, model.waiting_count * sizeof model.waiting[0]);
+    memmove(model.waiting, model.waiting + 1, model.waiting_count * sizeof(struct stream *));
     stream->known = true;
     stream->id = event->id;
     stream->user = event->user;

@@ -108,11 +108,14 @@ void flush(void) {
 
 void shut_down(void) {
     struct stream *stream = any_stream();
-    if (!stream || stream->means == PIPE_OUT)
+    if (!stream)
         return;
     int64_t before = pending_of(stream);
     check(sluice_shutdown(model.loop, stream->id) == (before < 0 ? SLUICE_ESTALE : 0), "shutdown");
     stream->shut = true;
+    /* A pipe cannot say that no more comes but by ending. */
+    if (stream->means == PIPE_OUT)
+        stream->closing = true;
 }
 
 void pause_or_resume(void) {

@@ -29,6 +29,8 @@ static bool comes_before(const struct timer *left, const struct timer *right) {
 void timer_event(const sluice_event *event) {
     struct timer *timer = timer_of(event->id);
     check(timer != NULL, "TIMER of none");
+    if (!timer)
+        return;
     int64_t now = sluice_now(model.loop);
     check(timer->user == event->user, "the user word of TIMER");
     check(timer->deadline <= now && now <= monotonic_ns(), "TIMER early");
@@ -109,6 +111,8 @@ void watch_event(const sluice_event *event) {
         if (model.watches[i].id == event->id && event->id != 0)
             watch = &model.watches[i];
     check(watch != NULL, "READY of none");
+    if (!watch)
+        return;
     check(watch->user == event->user, "the user word of READY");
     /* An event that was gathered before the interest changed may still come. */
     if (watch->turn == turn())

@@ -36,7 +36,7 @@ static sluice_stream_options any_options(void) {
     sluice_stream_options options = {.size = sizeof options};
     options.flags = one_in(2) ? SLUICE_HALF_OPEN : 0;
     if (one_in(4))
-        options.idle_timeout_ns = 60 * 1000 * NS_PER_MS;
+        options.idle_timeout_ns = INT64_C(60000) * NS_PER_MS;
     return options;
 }
 
