@@ -16,8 +16,9 @@ struct Client: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func run() throws {
+        var loop = try EventLoop(common.backend)
         var client = try EchoClient(
-            connectingTo: address, backend: common.backend, prompts: isatty(STDIN_FILENO) == 1)
-        try client.run()
+            connectingTo: Address(address), in: loop, prompts: isatty(STDIN_FILENO) == 1)
+        try client.run(&loop)
     }
 }

@@ -3,155 +3,128 @@ import SystemPackage
 
 /// Sends standard input to a server, prints what comes back, and compares the two.
 ///
-/// Standard input, standard output and the socket are waited for together, so that none of the
-/// three makes the others wait. Memory is bounded: what has been read and did not come back yet,
-/// and what came back and is not printed yet, are each held to a limit.
+/// Standard input, standard output and the connection are waited for together, by one loop, so that
+/// none of the three makes the others wait. The first two are watched and not made streams: a stream
+/// is non-blocking, and so then would be a terminal or pipe that others have open, too.
+///
+/// Memory is bounded: what has been read and did not come back yet, and what came back and is not
+/// printed yet, are each held to a limit.
 struct EchoClient: ~Copyable {
     private static let limit = 1 << 20
-    /// To a pipe that is writable as many bytes can be written without blocking (PIPE_BUF), and the
-    /// pipe, which others may share, must not be made non-blocking.
+    /// To a pipe that is writable as many bytes can be written without blocking (PIPE_BUF).
     private static let printedAtOnce = 4096
 
-    private let server: FileDescriptor
-    private let input = FileDescriptor.standardInput
-    private let screen = FileDescriptor.standardOutput
+    private let address: Address
+    private let server: Stream
+    private var input: WatchedDescriptor
+    private var screen: WatchedDescriptor
     private let prompts: Bool
-    private var poller: Poller
     private var buffer = ReceiveBuffer(capacity: 1 << 16)
 
-    /// Read, and not come back yet. The first `sent` of them are under way.
+    /// Read, and not come back yet.
     private var expected = PendingBytes()
-    private var sent = 0
     private var unprinted = PendingBytes()
     private var returned = 0
+    private var isConnected = false
     private var inputHasEnded = false
     private var serverHasEnded = false
     /// Why nothing more can be sent to the server, or received from it.
-    private var failure: SluiceError?
+    private var failure: SluiceError.Code?
 
-    init(connectingTo address: String, backend: Backend?, prompts: Bool) throws {
-        var poller = try Poller(backend)
-        let server = try Self.connect(to: address, &poller)
-        try poller.add(.standardInput, interest: [])
-        try poller.add(.standardOutput, interest: [])
+    init(connectingTo address: Address, in loop: borrowing EventLoop, prompts: Bool) throws {
+        let server: Stream
+        do {
+            server = try loop.connect(to: address)
+        } catch {
+            throw Self.cannotConnect(to: address, error.code)
+        }
+        let input = try WatchedDescriptor(.standardInput, in: loop)
+        let screen = try WatchedDescriptor(.standardOutput, in: loop)
+        self.address = address
         self.server = server
+        self.input = input
+        self.screen = screen
         self.prompts = prompts
-        self.poller = poller
     }
 
-    private static func connect(
-        to address: String, _ poller: inout Poller
-    ) throws -> FileDescriptor {
-        do {
-            let server = try FileDescriptor.connect(to: address)
-            try poller.add(server, interest: .write)
-            try poller.wait()
-            try server.finishConnecting()
-            return server
-        } catch {
-            throw ClientFailure(
-                "cannot connect to \(address): \(error.code.message) (\(error.code));"
-                    + " a server is started with: sluice-echo serve")
-        }
-    }
-
-    mutating func run() throws {
-        prompt()
+    mutating func run(_ loop: inout EventLoop) throws {
         while !(serverHasEnded && unprinted.isEmpty) {
-            try waitForWhatIsNeeded()
-            while let event = poller.next() {
-                switch event.descriptor {
-                case input: try readInput()
-                case screen: try print()
-                default: try exchange(event.readiness)
-                }
-            }
+            try waitForWhatIsNeeded(loop)
+            guard try loop.next() else { continue }
+            try handle(loop.event, in: loop)
         }
-        try server.close()
         guard inputHasEnded && expected.isEmpty else {
-            let why = failure.map { "\($0)" } ?? "the server closed the connection"
+            let why = failure.map { "\($0.message) (\($0))" } ?? "the server closed the connection"
             throw ClientFailure(
-                "\(why); \(returned) bytes came back and \(expected.count) did not")
+                "\(why); \(counted(returned, "byte")) came back and \(expected.count) did not")
         }
     }
 
-    private mutating func waitForWhatIsNeeded() throws(SluiceError) {
-        let sends = !serverHasEnded && failure == nil
-        let reads = sends && !inputHasEnded && expected.count < Self.limit
-        try poller.modify(input, interest: reads ? .read : [])
-        try poller.modify(screen, interest: unprinted.isEmpty ? [] : .write)
-        var exchange: Interest = []
-        if !serverHasEnded && unprinted.count < Self.limit { exchange.insert(.read) }
-        if sends && sent < expected.count { exchange.insert(.write) }
-        try poller.modify(server, interest: exchange)
-        try poller.wait()
-    }
-
-    private mutating func readInput() throws {
-        if try expected.receive(from: input, through: &buffer) == .endOfStream {
-            inputHasEnded = true
-            finishSendingIfDone()
-        }
-    }
-
-    /// A connection that fails ends nothing yet: what has come back before is still to be read,
-    /// and to be printed.
-    private mutating func exchange(_ readiness: Readiness) throws {
-        if readiness.contains(.write) { send() }
-        guard readiness.contains(.read) else { return }
-        do {
-            try receive()
-        } catch let error as SluiceError {
-            failure = failure ?? error
+    private mutating func handle(_ event: Event, in loop: borrowing EventLoop) throws {
+        switch event {
+        case .connected:
+            isConnected = true
+            prompt()
+        case .data(_, let bytes):
+            try compare(bytes, in: loop)
+            unprinted.append(copying: bytes)
+        case .endOfStream:
             serverHasEnded = true
+        case .closed(_, let ending):
+            guard isConnected else { throw Self.cannotConnect(to: address, ending.error) }
+            failure = ending.error
+            serverHasEnded = true
+        case .ready(input.watch, _):
+            try readInput(loop)
+        case .ready(screen.watch, _):
+            try print()
+        default:
+            break
         }
     }
 
-    private mutating func send() {
-        do {
-            sent += try expected.send(to: server, skipping: sent)
-        } catch {
-            failure = error
-        }
-        finishSendingIfDone()
+    private mutating func waitForWhatIsNeeded(_ loop: borrowing EventLoop) throws {
+        let reads =
+            isConnected && !serverHasEnded && !inputHasEnded && expected.count < Self.limit
+        try input.watch(for: reads ? .read : [], in: loop)
+        try screen.watch(for: unprinted.isEmpty ? [] : .write, in: loop)
+        guard loop.isLive(server) else { return }
+        if unprinted.count < Self.limit { try loop.resume(server) } else { try loop.pause(server) }
     }
 
-    private mutating func receive() throws {
-        switch try unprinted.receive(from: server, through: &buffer) {
-        case .bytes(let count): try compare(count)
-        case .endOfStream: serverHasEnded = true
-        case .wouldBlock: break
+    private mutating func readInput(_ loop: borrowing EventLoop) throws {
+        let received = try expected.receive(from: input.descriptor, through: &buffer)
+        // It may have ended meanwhile, which its last event will say.
+        guard loop.isLive(server) else { return }
+        switch received {
+        case .bytes:
+            try loop.write(buffer.bytes, to: server)
+        case .endOfStream:
+            inputHasEnded = true
+            // The half-close: the server sees the end of what we send, and we still see its answer.
+            try loop.finishSending(on: server)
+        case .wouldBlock:
+            break
         }
     }
 
-    /// Compares the newest `count` bytes that came back with the oldest that were sent.
-    private mutating func compare(_ count: Int) throws {
-        let back = unprinted.waiting.suffix(count)
-        guard count <= sent, expected.waiting.starts(with: back) else {
+    /// Compares what came back with the oldest bytes that were sent.
+    private mutating func compare(_ back: RawSpan, in loop: borrowing EventLoop) throws {
+        let sent = expected.count - (try loop.pendingBytes(of: server))
+        guard back.byteCount <= sent, expected.begins(with: back) else {
             throw ClientFailure(
-                "what came back differs from what was sent, within \(count) bytes from byte \(returned)"
-            )
+                "what came back differs from what was sent,"
+                    + " within \(counted(back.byteCount, "byte")) from byte \(returned)")
         }
-        expected.removeFirst(count)
-        sent -= count
-        returned += count
-    }
-
-    /// The half-close: the server sees the end of what we send, and we still see its answer.
-    private mutating func finishSendingIfDone() {
-        guard failure != nil || (inputHasEnded && sent == expected.count) else { return }
-        do {
-            try server.finishSending()
-        } catch {
-            failure = failure ?? error
-        }
+        expected.removeFirst(back.byteCount)
+        returned += back.byteCount
     }
 
     private mutating func print() throws {
         let piece = unprinted.waiting.prefix(Self.printedAtOnce)
         let count = piece.count
         do {
-            try screen.writeAll(piece)
+            try screen.descriptor.writeAll(piece)
         } catch {
             throw ClientFailure("cannot write to standard output: \(error)")
         }
@@ -160,7 +133,33 @@ struct EchoClient: ~Copyable {
     }
 
     private func prompt() {
-        if prompts && !inputHasEnded { _ = try? screen.writeAll(">>: ".utf8) }
+        if prompts && !inputHasEnded { _ = try? screen.descriptor.writeAll(">>: ".utf8) }
+    }
+
+    private static func cannotConnect(
+        to address: Address, _ code: SluiceError.Code?
+    ) -> ClientFailure {
+        let why = code.map { "\($0.message) (\($0))" } ?? "it closed the connection"
+        return ClientFailure(
+            "cannot connect to \(address): \(why); a server is started with: sluice-echo serve")
+    }
+}
+
+/// A descriptor that a loop watches and does not own.
+private struct WatchedDescriptor {
+    let descriptor: FileDescriptor
+    let watch: Watch
+    private var interest: Interest = []
+
+    init(_ descriptor: FileDescriptor, in loop: borrowing EventLoop) throws {
+        self.descriptor = descriptor
+        watch = try loop.watch(descriptor, for: [])
+    }
+
+    mutating func watch(for interest: Interest, in loop: borrowing EventLoop) throws {
+        guard interest != self.interest else { return }
+        try loop.rewatch(watch, for: interest)
+        self.interest = interest
     }
 }
 

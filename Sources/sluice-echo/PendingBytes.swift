@@ -1,7 +1,7 @@
 import Sluice
 import SystemPackage
 
-/// Bytes that wait to be sent: appended at the end, taken from the front.
+/// Bytes that wait: appended at the end, taken from the front.
 struct PendingBytes {
     private var bytes: [UInt8] = []
     private var head = 0
@@ -25,6 +25,13 @@ struct PendingBytes {
         return received
     }
 
+    /// Whether the oldest that wait are these, of which there are no more than wait.
+    func begins(with others: RawSpan) -> Bool {
+        unsafe waiting.withUnsafeBytes { waiting in
+            unsafe others.withUnsafeBytes { unsafe waiting.prefix($0.count).elementsEqual($0) }
+        }
+    }
+
     /// Takes the oldest away. The rest moves to the front once it is the smaller half, so that a
     /// byte moves once on average.
     mutating func removeFirst(_ taken: Int) {
@@ -33,10 +40,5 @@ struct PendingBytes {
             bytes.removeFirst(head)
             head = 0
         }
-    }
-
-    /// Sends as many as fit, of all but the first `skipped`, and leaves them here.
-    func send(to descriptor: FileDescriptor, skipping skipped: Int = 0) throws(SluiceError) -> Int {
-        try descriptor.send(bytes.span.extracting((head + skipped)...))
     }
 }
