@@ -45,7 +45,7 @@ static void not_read_from_above_the_high_mark(void) {
     put_text(line.peer, "question");
     expect_no_event(loop);
     /* Between the marks it is neither read from nor is there a word. */
-    assert_int_equal(drain_to(loop, line, 300 * 1024), 0);
+    assert_int_equal(drain_to(loop, line, INT64_C(300) * 1024), 0);
     expect_no_event(loop);
     assert_int_equal(stats_of(loop).receives, 0);
     static unsigned char taken[4096];
@@ -67,7 +67,7 @@ static void drained_once(void) {
         expect_no_event(loop);
         assert_int_equal(sluice_write(loop, line.id, bytes, 1), 0);
         assert_int_equal(sluice_write(loop, line.id, bytes, 64 * KIB), 0);
-        assert_int_equal(drain_to(loop, line, 16 * 1024), 1);
+        assert_int_equal(drain_to(loop, line, INT64_C(16) * 1024), 1);
         assert_int_equal(drain_to(loop, line, 0), 0);
         fill(sluice_fd(loop, line.id));
     }
@@ -80,10 +80,10 @@ static void hysteresis(void) {
     struct line line = slow_line(loop);
     fill(sluice_fd(loop, line.id));
     assert_int_equal(sluice_write(loop, line.id, bytes, 250 * KIB), 0);
-    assert_int_equal(drain_to(loop, line, 40 * 1024), 0);
+    assert_int_equal(drain_to(loop, line, INT64_C(40) * 1024), 0);
     assert_int_equal(sluice_write(loop, line.id, bytes, 250 * KIB), 0);
     for (int round = 0; round < 5; round++) {
-        assert_int_equal(drain_to(loop, line, 160 * 1024), 0);
+        assert_int_equal(drain_to(loop, line, INT64_C(160) * 1024), 0);
         assert_int_equal(sluice_write(loop, line.id, bytes, 120 * KIB), 0);
     }
     assert_int_equal(drain_to(loop, line, 0), 1);
@@ -123,7 +123,7 @@ static void full_at_the_hard_limit(void) {
     assert_int_equal(sluice_write(loop, line.id, bytes, 100 * KIB), 0);
     assert_int_equal(sluice_write(loop, line.id, bytes, 1), SLUICE_EFULL);
     assert_int_equal(sluice_pending(loop, line.id), 100 * KIB);
-    drain_to(loop, line, 90 * 1024);
+    drain_to(loop, line, INT64_C(90) * 1024);
     int64_t pending = sluice_pending(loop, line.id);
     size_t room = 100 * KIB - (size_t)pending;
     assert_int_equal(sluice_write(loop, line.id, bytes, room + 1), SLUICE_EFULL);

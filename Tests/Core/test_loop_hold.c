@@ -20,7 +20,7 @@ static void free_frames(void *unused) {
 
 /* Frames of random sizes: four bytes of length, and as many of the pattern. */
 static void make_frames(void) {
-    sent = malloc(FRAMES * (4 + 20000));
+    sent = malloc((size_t)FRAMES * (4 + 20000));
     assert_non_null(sent);
     defer(free_frames, NULL);
     sent_length = 0;
@@ -95,7 +95,7 @@ static void hold_changed_within_the_event(void) {
     sluice_loop *loop = make_loop();
     struct line line = unix_line(loop);
     put_text(line.peer, "0123456789");
-    sluice_event event = expect_event(loop, SLUICE_DATA);
+    expect_event(loop, SLUICE_DATA);
     assert_int_equal(sluice_hold(loop, line.id, 8), 0);
     assert_int_equal(sluice_hold(loop, line.id, 3), 0);
     put_text(line.peer, "ab");
@@ -104,7 +104,7 @@ static void hold_changed_within_the_event(void) {
     assert_int_equal(sluice_hold(loop, line.id, 1), 0);
     assert_int_equal(sluice_hold(loop, line.id, 4), 0);
     put_text(line.peer, "c");
-    event = expect_event(loop, SLUICE_DATA);
+    sluice_event event = expect_event(loop, SLUICE_DATA);
     assert_int_equal(event.length, 5);
     assert_memory_equal(event.data, "89abc", 5);
     assert_int_equal(sluice_hold(loop, line.id, 4), 0);
