@@ -114,14 +114,12 @@ void watch_event(const sluice_event *event) {
     if (!watch)
         return;
     check(watch->user == event->user, "the user word of READY");
-    /* An event that was gathered before the interest changed may still come. */
-    if (watch->turn == turn())
-        return;
-    check(watch->interest != SLUICE_NONE &&
+    check(watch->interest != SLUICE_NONE && event->value != 0 &&
               (event->value & (SLUICE_READ | SLUICE_WRITE | SLUICE_PRIORITY) &
                ~(uint64_t)watch->interest) == 0,
           "READY that was not asked for");
-    if (watch->interest & SLUICE_ONE_SHOT)
+    /* One that was gathered before it was armed again leaves it armed. */
+    if ((watch->interest & SLUICE_ONE_SHOT) && watch->turn < turn())
         watch->interest = SLUICE_NONE;
 }
 

@@ -45,8 +45,8 @@ enum {
 struct source {
     sluice_id id;
     int next;
-    uint8_t role; /* enum sluice_role */
-    uint8_t wanted;
+    uint8_t role;   /* enum sluice_role */
+    uint8_t wanted; /* of enum sluice_operation; a watch's, of what it is interested in */
     uint8_t state;
     /* Of a listener, as powers of two: how many accepts this turn may have, and any turn. */
     uint8_t burst : 4;
@@ -179,11 +179,13 @@ static int attach(struct sluice_engine *base, int fd, sluice_id id, enum sluice_
     }
     struct source *source = &engine->sources[fd];
     /* A predecessor of this number may still be in a list, and its place there is then ours. */
-    *source = (struct source){.id = id,
-                              .next = source->next,
-                              .role = (uint8_t)role,
-                              .state = (source->state & QUEUED) | ATTACHED,
-                              .most = log2_of(role == SLUICE_ROLE_LISTENER ? detail : 1) & 15};
+    *source = (struct source){
+        .id = id,
+        .next = source->next,
+        .role = (uint8_t)role,
+        .wanted = (uint8_t)(role == SLUICE_ROLE_WATCH ? detail & SLUICE_DIRECTIONS : 0),
+        .state = (source->state & QUEUED) | ATTACHED,
+        .most = log2_of(role == SLUICE_ROLE_LISTENER ? detail : 1) & 15};
     /* To send is tried at once: a connected socket has room. */
     if (role >= SLUICE_ROLE_SOCKET)
         source->state |= CAN_SEND;
@@ -198,7 +200,11 @@ static void detach(struct sluice_engine *base, int fd) {
 }
 
 static int rewatch(struct sluice_engine *base, int fd, uint32_t interest) {
-    return sluice_poller_modify(ours(base)->poller, fd, interest, 0);
+    struct readiness_engine *engine = ours(base);
+    int code = sluice_poller_modify(engine->poller, fd, interest, 0);
+    if (code == 0)
+        engine->sources[fd].wanted = (uint8_t)(interest & SLUICE_DIRECTIONS);
+    return code;
 }
 
 /* Has the poller look for what is wanted, where it does not look for all there is. */
@@ -367,8 +373,10 @@ static int complete_other(struct readiness_engine *engine, struct source *source
                           const sluice_ready *event, struct sluice_completion *completion) {
     if (source->role == SLUICE_ROLE_LISTENER)
         return (source->wanted & SLUICE_OP_ACCEPT) && accept_one(engine, event->fd, completion);
-    complete(completion, source, SLUICE_OP_WATCH, (ptrdiff_t)event->flags);
-    return 1;
+    /* The interest may have changed since the event was gathered. */
+    uint32_t flags = event->flags & (source->wanted | ~SLUICE_DIRECTIONS);
+    complete(completion, source, SLUICE_OP_WATCH, (ptrdiff_t)flags);
+    return source->wanted != 0 && flags != 0;
 }
 
 /* Remembers what an event says of a stream. After a hang-up, or urgent bytes, no receive that is
