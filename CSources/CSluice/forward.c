@@ -30,7 +30,8 @@ bool sluice_forward_pass(sluice_loop *loop, struct sluice_stream *from, const un
 
 bool sluice_forward_end_of_input(sluice_loop *loop, struct sluice_stream *from) {
     struct sluice_stream *to = target_of(loop, from);
-    if (!to)
+    /* The caller's, as the bytes are, where the other takes no more. */
+    if (!to || (to->state & (STREAM_SHUTTING | STREAM_CLOSING)))
         return false;
     from->state |= STREAM_OWES_EOF;
     to->state |= STREAM_SHUTTING;

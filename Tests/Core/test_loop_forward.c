@@ -272,6 +272,18 @@ static void ended_after_the_source_s_input(void) {
     expect_closed(proxy.loop, proxy.a.id, 0, 0);
 }
 
+/* What the target does not take is the caller's, and so is the end of it. */
+static void target_takes_no_more(void) {
+    struct proxy proxy = make_proxy();
+    assert_int_equal(sluice_shutdown(proxy.loop, proxy.b.id), 0);
+    expect_no_event(proxy.loop);
+    put_text(proxy.a.peer, "text");
+    expect_text(proxy.loop, proxy.a.id, "text");
+    assert_int_equal(shutdown(proxy.a.peer, SHUT_WR), 0);
+    expect_event_of(proxy.loop, SLUICE_EOF, proxy.a.id);
+    expect_closed(proxy.loop, proxy.a.id, 0, 0);
+}
+
 int main(void) {
     static const struct test tests[] = {
         {"both ways, 8 MiB, to both ends", both_ways_and_to_both_ends, NULL},
@@ -285,6 +297,7 @@ int main(void) {
         {"the target ends in the middle", target_ends_in_the_middle, NULL},
         {"the source ends in the middle", source_ends_in_the_middle, NULL},
         {"the target ends after the source's input", target_ends_after_the_source_s_input, NULL},
+        {"the target takes no more: DATA and EOF", target_takes_no_more, NULL},
         {"ended after the source's input: EOF", ended_after_the_source_s_input, NULL},
     };
     return run_over_backends(tests, COUNT_OF(tests));
