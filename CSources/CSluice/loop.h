@@ -72,7 +72,8 @@ enum {
     NOTICE_CLOSED = 1 << 20,
     NOTICES = 0x1f << 16,
 
-    STREAM_OWES_EOF = 1 << 21 /* the end of the input went to another stream, not to the caller */
+    STREAM_OWES_EOF = 1 << 21,  /* the end of the input went to another stream, not to the caller */
+    STREAM_WRITE_ONLY = 1 << 22 /* a pipe's writing end, of which nothing comes but its end */
 };
 
 /* What few streams have: bytes that are held, and a forward. */

@@ -69,8 +69,8 @@ static void drained(sluice_loop *loop, struct sluice_stream *stream) {
         stream->state |= STREAM_SHUT;
         int code = sluice_stream_finish_sending(stream);
         /* Both directions have ended, and the caller knows: so has the stream. */
-        bool over =
-            (stream->state & STREAM_ENDED_INPUT) && !(stream->state & (NOTICE_HELD | NOTICE_EOF));
+        bool over = (stream->state & (STREAM_ENDED_INPUT | STREAM_WRITE_ONLY)) &&
+                    !(stream->state & (NOTICE_HELD | NOTICE_EOF));
         if (code < 0 || over)
             sluice_stream_end(loop, stream, code);
     }

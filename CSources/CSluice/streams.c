@@ -116,7 +116,7 @@ int sluice_stream_begin(sluice_loop *loop, const struct sluice_stream_start *sta
     if (connecting || start->role == SLUICE_ROLE_SOCKET)
         stream->state |= STREAM_SOCKET;
     if (start->has_no_input)
-        stream->state |= STREAM_ENDED_INPUT;
+        stream->state |= STREAM_WRITE_ONLY;
     *id = sluice_stream_id(loop, stream);
     int64_t deadline = connecting       ? start->connect_timeout_ns
                        : start->idle_ms ? start->idle_ms * NS_PER_MILLISECOND
@@ -126,9 +126,7 @@ int sluice_stream_begin(sluice_loop *loop, const struct sluice_stream_start *sta
         const struct sluice_engine_operations *engine = loop->engine->operations;
         code = engine->attach(loop->engine, start->fd, *id, start->role, 0);
         if (code == 0) {
-            uint32_t wanted = connecting            ? SLUICE_OP_CONNECT
-                              : start->has_no_input ? 0
-                                                    : SLUICE_OP_RECEIVE;
+            uint32_t wanted = connecting ? SLUICE_OP_CONNECT : SLUICE_OP_RECEIVE;
             code = engine->want(loop->engine, start->fd, wanted);
             if (code < 0)
                 engine->detach(loop->engine, start->fd);
