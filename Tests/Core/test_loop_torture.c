@@ -24,7 +24,7 @@ static struct {
     uint64_t seed;
     size_t connections;
     int64_t deadline;
-    pthread_barrier_t ready; /* the server listens */
+    pthread_barrier_t ready; /* the server listens; and nobody posts to it any more */
     char addresses[3][SLUICE_ADDRESS_MAX];
     struct side server;
     struct side client;
@@ -135,6 +135,8 @@ static void *serve(void *argument) {
         side_pull(side, server_event);
         EXPECT(side, !is_late());
     }
+    /* The post that stopped it may still be under way. */
+    pthread_barrier_wait(&torture.ready);
     side_close(side);
     return NULL;
 }
@@ -280,6 +282,7 @@ static void run_all(void) {
         pthread_join(posters[i], NULL);
     if (ready)
         (void)sluice_post(torture.server.loop, STOP_WORD);
+    pthread_barrier_wait(&torture.ready);
     pthread_join(server, NULL);
     side_close(&torture.client);
     pthread_barrier_destroy(&torture.ready);
