@@ -105,7 +105,8 @@ enum sluice_event_kind {
     SLUICE_DATA,       /* data, length: what the stream received */
     SLUICE_EOF,        /* the peer will send no more */
     SLUICE_DRAINED,    /* a stream over its high mark has fallen to its low mark */
-    SLUICE_CLOSED,     /* a stream's last: error says why, length how much was not sent */
+    SLUICE_CLOSED,     /* a stream's last: error says why (SLUICE_ENOMEM where bytes that were held
+                        * or answered with could not be kept), length how much was not sent */
     SLUICE_OVERLOADED, /* a listener had to stop accepting; it resumes by itself; error says why */
     SLUICE_EVENT_KINDS /* one more than the last */
 };
@@ -157,7 +158,8 @@ SLUICE_API int sluice_next_many(sluice_loop *loop, sluice_event *events, int cap
                                 int64_t timeout_ns);
 
 /* Delivers `value` as a POSTED event, once, in order for each posting thread, and wakes the loop.
- * Any thread while the loop lives. Errors: SLUICE_EFULL (post_limit), SLUICE_ENOMEM. */
+ * Any thread while the loop lives: sluice_destroy must not begin before each call has returned.
+ * Errors: SLUICE_EFULL (post_limit), SLUICE_ENOMEM. */
 SLUICE_API int sluice_post(sluice_loop *loop, uint64_t value);
 
 /* CLOCK_MONOTONIC in nanoseconds as of the last wait; timers count from it. 0 from another thread.
@@ -194,7 +196,7 @@ SLUICE_API int sluice_stats(const sluice_loop *loop, sluice_statistics *stats);
 /* A stream: sends what is queued, tells the peer, receives and drops what still comes until the
  * peer ends too (at most for the linger time), then gives CLOSED. Any other handle ends at once
  * and gives no further event, not even one that was gathered already; a watch's descriptor stays
- * the caller's. */
+ * the caller's. Errors: SLUICE_ENOMEM, with nothing changed. */
 SLUICE_API int sluice_close(sluice_loop *loop, sluice_id id);
 
 /* A stream: ends at once; CLOSED, with the error -ECONNABORTED, says how much was not sent. Any
