@@ -4,9 +4,10 @@
  * sluice_stream_want. Events that do not come straight from a completion are bits as well
  * (notices), and the stream then stands in a list until they have been pulled.
  *
- * An orderly close has three steps: all is sent, the peer is told (shutdown), and what it still
- * sends is dropped until it ends too. To close with input unread would be to reset the connection,
- * which can take back what the peer has not read yet.
+ * An orderly close has three steps: all is sent, the peer is told (shutdown), and its end is waited
+ * for. What it sends meanwhile is received and dropped: to close with input unread would be to reset
+ * the connection, which can take back what the peer has not read yet, and a peer that sends all
+ * before it reads would never come to reading.
  */
 #include "platform.h"
 
@@ -200,7 +201,7 @@ void sluice_stream_want(sluice_loop *loop, struct sluice_stream *stream) {
         STREAM_CONNECTING | STREAM_ENDED_INPUT | STREAM_THROTTLED | STREAM_HELD_BACK;
     bool receives = !(stream->state & not_now);
     if (stream->state & STREAM_CLOSING)
-        receives = (stream->state & (STREAM_SHUT | STREAM_ENDED_INPUT)) == STREAM_SHUT;
+        receives = !(stream->state & STREAM_ENDED_INPUT);
     else if (stream->state & STREAM_PAUSED)
         receives = false;
     if (stream->state & STREAM_CONNECTING)
