@@ -48,6 +48,8 @@ ssize_t __wrap_send(int fd, const void *bytes, size_t length, int flags);
 ssize_t __real_send(int fd, const void *bytes, size_t length, int flags);
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
 ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
+int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
+int __real_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
 int __wrap_epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event);
 int __real_epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event);
 
@@ -59,6 +61,10 @@ static atomic_long system_calls;
 static atomic_long sends;
 static atomic_long epoll_ctls;
 static atomic_int pwait2_error;
+static atomic_int accept_error;
+static atomic_int failing_accepts;
+static atomic_bool interrupting;
+static atomic_long interruptible; /* calls that may be interrupted */
 
 void fail_allocation(long nth) {
     failed = false;
@@ -91,6 +97,24 @@ long epoll_ctl_count(void) {
 
 void fail_epoll_pwait2(int error) {
     pwait2_error = error;
+}
+
+void fail_accepts(int error, int count) {
+    accept_error = error;
+    failing_accepts = count;
+}
+
+void interrupt_calls(bool every_other) {
+    interrupting = every_other;
+}
+
+/* Whether a signal is said to have come before anything was done. */
+static bool is_interrupted(void) {
+    atomic_fetch_add(&system_calls, 1);
+    if (!interrupting || atomic_fetch_add(&interruptible, 1) % 2 == 1)
+        return false;
+    errno = EINTR;
+    return true;
 }
 
 static bool allocation_fails(void) {
@@ -155,8 +179,7 @@ int __wrap_fcntl(int fd, int command, ...) {
 }
 
 ssize_t __wrap_read(int fd, void *bytes, size_t length) {
-    atomic_fetch_add(&system_calls, 1);
-    return __real_read(fd, bytes, length);
+    return is_interrupted() ? -1 : __real_read(fd, bytes, length);
 }
 
 ssize_t __wrap_write(int fd, const void *bytes, size_t length) {
@@ -165,15 +188,22 @@ ssize_t __wrap_write(int fd, const void *bytes, size_t length) {
 }
 
 ssize_t __wrap_send(int fd, const void *bytes, size_t length, int flags) {
-    atomic_fetch_add(&system_calls, 1);
     atomic_fetch_add(&sends, 1);
-    return __real_send(fd, bytes, length, flags);
+    return is_interrupted() ? -1 : __real_send(fd, bytes, length, flags);
 }
 
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags) {
-    atomic_fetch_add(&system_calls, 1);
     atomic_fetch_add(&sends, 1);
-    return __real_sendmsg(fd, message, flags);
+    return is_interrupted() ? -1 : __real_sendmsg(fd, message, flags);
+}
+
+int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags) {
+    if (failing_accepts > 0) {
+        failing_accepts--;
+        errno = accept_error;
+        return -1;
+    }
+    return __real_accept4(fd, address, length, flags);
 }
 
 int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
