@@ -63,7 +63,8 @@ struct sluice_engine_operations {
     int (*attach)(struct sluice_engine *engine, int fd, sluice_id id, enum sluice_role role,
                   uint32_t detail);
 
-    /* Ends that: no completion for `fd` comes any more, also none that was gathered. */
+    /* Ends that: no completion for `fd` comes any more, also none that was gathered. What is not a
+     * watch's the loop closes next. */
     void (*detach)(struct sluice_engine *engine, int fd);
 
     /* A watch's new interest; and from then on it is armed again. */

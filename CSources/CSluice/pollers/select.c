@@ -94,7 +94,8 @@ static int set(sluice_poller *poller, int fd, uint32_t interest) {
     return 0;
 }
 
-static void remove_fd(sluice_poller *poller, int fd) {
+static void remove_fd(sluice_poller *poller, int fd, bool closes) {
+    (void)closes;
     silence(sluice_poller_state(poller), fd);
 }
 
