@@ -5,9 +5,9 @@
  * (notices), and the stream then stands in a list until they have been pulled.
  *
  * An orderly close has three steps: all is sent, the peer is told (shutdown), and its end is waited
- * for. What it sends meanwhile is received and dropped: to close with input unread would be to reset
- * the connection, which can take back what the peer has not read yet, and a peer that sends all
- * before it reads would never come to reading.
+ * for. What it sends meanwhile is received and dropped: to close with input unread would be to
+ * reset the connection, which can take back what the peer has not read yet, and a peer that sends
+ * all before it reads would never come to reading.
  */
 #include "platform.h"
 
