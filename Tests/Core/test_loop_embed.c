@@ -229,7 +229,7 @@ static void echo_costs_two_calls(void) {
         for (size_t i = 0; i < COUNT_OF(lines); i++)
             take_text(lines[i].peer, "ping");
     }
-    assert_true(loops_calls * 100 <= 20 * 100 * 205);
+    assert_true(loops_calls * 100 <= 20L * 100 * 205);
     assert_int_equal(allocation_count(), allocations);
 }
 
