@@ -6,19 +6,7 @@
 
 #include "loop_model.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-
-#ifdef SANITIZED
-enum { MOST_CONNECTIONS = 300, POSTS = 2000 };
-#else
 enum { MOST_CONNECTIONS = 2000, POSTS = 10000 };
-#endif
 
 enum { POSTERS = 4, CLOCKS = 50, TAME = 1, WILD = 2, BATCH_MOST = 64 };
 
