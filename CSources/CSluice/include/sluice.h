@@ -271,7 +271,9 @@ typedef struct sluice_listen_options {
 SLUICE_API int sluice_listen(sluice_loop *loop, sluice_id *id, const char *address,
                              const sluice_listen_options *options);
 
-/* Connects to an address: CONNECTED or CLOSED tells how it went. Writes are queued until then. */
+/* Connects to an address: CONNECTED or CLOSED tells how it went. Writes are queued until then.
+ * Errors: SLUICE_EADDRESS, SLUICE_EAGAIN (a unix listener's queue is full: try again later), others
+ * of connect(2) that show at once, SLUICE_ENOMEM, SLUICE_EFULL. */
 SLUICE_API int sluice_connect(sluice_loop *loop, sluice_id *id, const char *address,
                               const sluice_stream_options *options);
 
