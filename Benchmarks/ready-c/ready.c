@@ -1,7 +1,7 @@
 /* ready.c - ROUNDS waits of a poller on which COUNT descriptors are always ready.
  *
  * The cost of one event is the difference between two runs of different ROUNDS, divided by the
- * difference in events: what starting costs falls out. See Tools/figures. */
+ * difference in events: what starting costs falls out. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>

@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""What Sluice costs, counted, and held to what it cost before: Benchmarks/ceilings.json.
+
+    gate.py            counts, prints a table, and fails where a figure is over its ceiling
+    gate.py --write    makes what it counts the new ceilings
+    gate.py ... WORD   only the figures with WORD in their names
+
+Only what can be counted is here, since it repeats within a percent on any machine with the same
+compiler: user-space instructions (callgrind's, of two runs of different lengths, so that starting
+costs fall out), system calls (strace's), bytes and lines. Time is for bench.py. A figure may be
+5 % over what it was when the ceilings were written. The target is what the figure is to be.
+"""
+
+import argparse
+import json
+import sys
+
+from measure import counting
+from measure.processes import BUILD, ROOT
+
+CEILINGS = ROOT / "Benchmarks" / "ceilings.json"
+MARGIN = 1.05
+MILLION = 1_000_000
+
+C_ECHO, SWIFT_ECHO = BUILD / "echo-c", BUILD / "echo-swift"
+
+
+def echo(program, backend):
+    return counting.server_instructions([program, backend], "echo", 2000, 12000)
+
+
+def connection(program):
+    return counting.server_instructions([program, "epoll"], "churn", 200, 1200)
+
+
+def ready(program, backend):
+    """An event of 1,000 that are ready; the program's loop over the events is included."""
+
+    def run(rounds):
+        return counting.program_instructions([BUILD / program, backend, 1000, rounds])
+
+    return (run(300) - run(100)) / 200 / 1000
+
+
+def timer(operation, live):
+    def run(times):
+        return counting.program_instructions([BUILD / "timers", operation, live, times])
+
+    return (run(MILLION) - run(0)) / MILLION
+
+
+def queue(operation, calls_a_round, *functions):
+    def run(rounds):
+        return counting.program_instructions([BUILD / "queue", operation, rounds], functions)
+
+    return (run(300) - run(100)) / 200 / calls_a_round
+
+
+def calls(program, kind, name):
+    few, many = (2000, 8000) if kind == "echo" else (200, 1200)
+    return counting.server_calls([program, "epoll"], kind, few, many)[name]
+
+
+def idle(program):
+    return counting.idle_bytes([program, "epoll"], 8000)
+
+
+# Name, target or None, and what counts it.
+INSTRUCTIONS = [
+    ("C echo, epoll", 150, lambda: echo(C_ECHO, "epoll")),
+    ("C echo, poll", None, lambda: echo(C_ECHO, "poll")),
+    ("C echo, select", None, lambda: echo(C_ECHO, "select")),
+    ("C connection accepted, echoed, closed", 900, lambda: connection(C_ECHO)),
+    ("Swift echo, epoll", 260, lambda: echo(SWIFT_ECHO, "epoll")),
+    ("Swift connection accepted, echoed, closed", None, lambda: connection(SWIFT_ECHO)),
+    ("poller event, epoll", 30, lambda: ready("ready", "epoll")),
+    ("poller event, poll", None, lambda: ready("ready", "poll")),
+    ("poller event, select", None, lambda: ready("ready", "select")),
+    ("Swift poller event, epoll", None, lambda: ready("ready-swift", "epoll")),
+    ("Swift poller event, poll", None, lambda: ready("ready-swift", "poll")),
+    ("Swift poller event, select", None, lambda: ready("ready-swift", "select")),
+    ("timer add", 70, lambda: timer("add", MILLION)),
+    ("timer cancel", 40, lambda: timer("cancel", MILLION)),
+    ("timer fire", 70, lambda: timer("fire", MILLION)),
+    ("timer reset", 45, lambda: timer("reset", 10000)),
+    ("queue append 1 KiB", 40, lambda: queue("append", 64, "sluice_queue_append")),
+    (
+        "queue take 4 KiB",
+        40,
+        lambda: queue("take", 16, "sluice_queue_peek", "sluice_queue_consume"),
+    ),
+    ("queue move 64 KiB", 60, lambda: queue("move", 1, "sluice_queue_move")),
+]
+OTHERS = [
+    ("C system calls an echo", 2.05, lambda: calls(C_ECHO, "echo", "total")),
+    ("C epoll_ctl calls a connection", 1, lambda: calls(C_ECHO, "churn", "epoll_ctl")),
+    ("Swift system calls an echo", 2.05, lambda: calls(SWIFT_ECHO, "echo", "total")),
+    ("C bytes for an idle connection", 128, lambda: idle(C_ECHO)),
+    ("Swift bytes for an idle connection", 256, lambda: idle(SWIFT_ECHO)),
+    ("C echo, stripped, in bytes", 61440, lambda: counting.stripped_bytes(C_ECHO)),
+    ("C core, lines of code", 4000, lambda: counting.code_lines("CSources/CSluice")),
+]
+
+
+def text(number):
+    if number is None:
+        return "-"
+    return f"{number:,.0f}" if number >= 1000 else f"{number:.4g}"
+
+
+def count_all(chosen, ceilings):
+    """Counts and prints as it goes. Returns the figures, and the names of those over."""
+    figures, over = {}, []
+    for title, group in (("user instructions for each", INSTRUCTIONS), ("other", OTHERS)):
+        group = [figure for figure in group if chosen in figure[0]]
+        if group:
+            print(f"\n{title:<46}{'figure':>10}{'ceiling':>10}{'target':>10}")
+        for name, target, count in group:
+            figure = figures[name] = round(count(), 2)
+            ceiling = ceilings[name] * MARGIN if name in ceilings else None
+            if ceiling is None or figure > ceiling:
+                over.append(name)
+            row = f"{name:<46}{text(figure):>10}{text(ceiling):>10}{text(target):>10}"
+            print(row + ("  over" if name in over else ""), flush=True)
+    return figures, over
+
+
+def main():
+    parser = argparse.ArgumentParser(description="what Sluice costs, held to ceilings")
+    parser.add_argument("--write", action="store_true", help="make these the ceilings")
+    parser.add_argument("word", nargs="?", default="", help="only figures with it in their names")
+    options = parser.parse_args()
+    ceilings = json.loads(CEILINGS.read_text()) if CEILINGS.exists() else {}
+    figures, over = count_all(options.word, ceilings)
+    if options.write:
+        names = [figure[0] for figure in INSTRUCTIONS + OTHERS]
+        ceilings = {name: figures.get(name, ceilings.get(name)) for name in names}
+        known = {name: figure for name, figure in ceilings.items() if figure is not None}
+        CEILINGS.write_text(json.dumps(known, indent=2) + "\n")
+        print(f"\nwritten to {CEILINGS.relative_to(ROOT)}")
+    elif over:
+        sys.exit(f"\nbench-gate: over the ceiling, or without one: {', '.join(over)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Servers and the load generator, as processes: started, pinned, asked how much they used, ended."""
+
+import os
+import pathlib
+import signal
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build" / "bench"
+PATIENCE_S = 120
+
+
+def pin(cpu):
+    """What a child runs before its program: stays on a core, and takes the most descriptors."""
+
+    def prepare():
+        import resource
+
+        if cpu is not None:
+            os.sched_setaffinity(0, {cpu})
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+    return prepare
+
+
+class Server:
+    """An echo server that prints its address and runs until SIGTERM, maybe under another program.
+
+    `under` is that program and its arguments. What it writes to standard error is in `report` at
+    the end.
+    """
+
+    def __init__(self, command, under=(), cpu=None):
+        self.command = [str(word) for word in command]
+        self.under = [str(word) for word in under]
+        self.cpu = cpu
+        self.report = ""
+
+    def __enter__(self):
+        self.process = subprocess.Popen(
+            self.under + [self.command[0], "127.0.0.1:0"] + self.command[1:],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=pin(self.cpu),
+        )
+        self.address = self.process.stdout.readline().strip()
+        if not self.address:
+            _, error = self.process.communicate()
+            raise RuntimeError(f"{self.command[0]} did not start: {error.strip()}")
+        return self
+
+    def __exit__(self, *_):
+        os.kill(self.pid, signal.SIGTERM)
+        try:
+            _, self.report = self.process.communicate(timeout=PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+
+    @property
+    def pid(self):
+        """The server's own, not that of a tracer that started it."""
+        if self.under and self.under[0] == "strace":
+            path = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
+            return int(pathlib.Path(path).read_text().split()[0])
+        return self.process.pid
+
+    def cpu_ns(self):
+        """CPU time of all its threads, from the scheduler: exact while it sleeps."""
+        tasks = pathlib.Path(f"/proc/{self.process.pid}/task").iterdir()
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
+
+    def resident_bytes(self):
+        """The pages it holds, counted one by one: the sums in /proc/PID/statm lag behind."""
+        for line in pathlib.Path(f"/proc/{self.process.pid}/smaps_rollup").open():
+            if line.startswith("Rss:"):
+                return int(line.split()[1]) * 1024
+        raise RuntimeError("no Rss in smaps_rollup")
+
+
+class Load:
+    """loads/load.c, connected to a server and ready."""
+
+    def __init__(self, server, kind, connections, size=64, depth=1, cpu=None):
+        words = [BUILD / "load", kind, server.address, connections, size, depth]
+        self.command = [str(word) for word in words]
+        self.cpu = cpu
+
+    def __enter__(self):
+        self.process = subprocess.Popen(
+            self.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=pin(self.cpu),
+        )
+        self._expect("ready")
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait(timeout=PATIENCE_S)
+
+    def run(self, operations):
+        """Does so many operations; returns the seconds they took, and the load's own CPU time."""
+        self.process.stdin.write(f"{operations}\n")
+        self.process.stdin.flush()
+        _, seconds, used = self._expect("done")
+        return float(seconds), float(used)
+
+    def _expect(self, word):
+        words = self.process.stdout.readline().split()
+        if not words or words[0] != word:
+            raise RuntimeError(f"the load generator failed: {' '.join(self.command)}")
+        return words[1:]
