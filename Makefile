@@ -55,6 +55,33 @@ $(BUILD)/libsluice.so: $(BUILD)/libsluice.so.$(VERSION)
 .PHONY: lib
 lib: $(BUILD)/libsluice.a $(BUILD)/libsluice.so ## libsluice.a and libsluice.so
 
+# ---- Installing ---------------------------------------------------------------------------------
+
+# The usual names: PREFIX is where the library will live, DESTDIR a folder to stage it in.
+PREFIX ?= /usr/local
+INCLUDEDIR ?= $(PREFIX)/include
+LIBDIR ?= $(PREFIX)/lib
+
+TO_INCLUDE = $(DESTDIR)$(INCLUDEDIR)
+TO_LIB = $(DESTDIR)$(LIBDIR)
+
+.PHONY: install uninstall
+install: lib ## headers, libraries and sluice.pc; takes PREFIX and DESTDIR
+	install -d '$(TO_INCLUDE)' '$(TO_LIB)/pkgconfig'
+	install -m 644 $(CORE_DIR)/include/sluice.h '$(TO_INCLUDE)'
+	install -m 644 $(BUILD)/libsluice.a '$(TO_LIB)'
+	install -m 755 $(BUILD)/libsluice.so.$(VERSION) '$(TO_LIB)'
+	ln -sf libsluice.so.$(VERSION) '$(TO_LIB)/libsluice.so.$(SOVERSION)'
+	ln -sf libsluice.so.$(SOVERSION) '$(TO_LIB)/libsluice.so'
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
+		-e 's|@VERSION@|$(VERSION)|' CSources/sluice.pc.in >'$(TO_LIB)/pkgconfig/sluice.pc'
+	chmod 644 '$(TO_LIB)/pkgconfig/sluice.pc'
+
+uninstall: ## removes what install put there, by the same PREFIX and DESTDIR
+	rm -f '$(TO_INCLUDE)/sluice.h' '$(TO_LIB)/libsluice.a' '$(TO_LIB)/libsluice.so' \
+		'$(TO_LIB)/libsluice.so.$(SOVERSION)' '$(TO_LIB)/libsluice.so.$(VERSION)' \
+		'$(TO_LIB)/pkgconfig/sluice.pc'
+
 # ---- Tests in C ---------------------------------------------------------------------------------
 
 # The allocator and the kernel's calls are counted and made to fail by name, at link time: each that
@@ -83,6 +110,15 @@ test-header: deps-c
 	$(CC) -std=c11 $(WARNINGS) -fsyntax-only -x c $(CORE_DIR)/include/sluice.h
 	$(CXX) -std=c++17 $(WARNINGS) -fsyntax-only -x c++ $(CORE_DIR)/include/sluice.h
 
+# What programs in any language are built against: the symbols, the layouts, and what is installed.
+.PHONY: test-abi abi
+test-abi: deps-c ## the exported symbols and layouts, installing and uninstalling
+	@Tools/need pkg-config
+	python3 -m unittest discover -s Tests/ABI
+
+abi: deps-c lib ## write down anew what test-abi compares with
+	python3 Tests/ABI/abi.py
+
 # ---- Swift --------------------------------------------------------------------------------------
 
 SWIFT_SOURCES := Package.swift Sources Tests Examples Benchmarks
@@ -103,7 +139,7 @@ test-programs: build ## the demo and the article's programs, from outside
 # ---- All tests, and the demo --------------------------------------------------------------------
 
 .PHONY: test
-test: test-header test-c test-swift test-programs ## all tests
+test: test-header test-c test-abi test-swift test-programs ## all tests
 
 .PHONY: demo
 demo: deps-swift ## the echo server and client at work, over each backend

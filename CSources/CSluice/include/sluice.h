@@ -8,6 +8,8 @@
  * kernel gave is its errno, negated. Nothing is printed, nothing aborts, SIGPIPE is never raised,
  * EINTR never reaches the caller, and every descriptor that a call makes is close-on-exec.
  *
+ * No macro is needed: those that stand for a value say which, and no function is inline.
+ *
  * Sizes and lifetimes stand with each call. "O(n)" speaks of Sluice's own work, n the number of
  * descriptors registered, unless it says otherwise.
  */
@@ -327,7 +329,8 @@ SLUICE_API int sluice_forward(sluice_loop *loop, sluice_id from, sluice_id to);
 
 /* ---- Readiness ------------------------------------------------------------------------------ */
 
-/* A timeout that never comes. Timeouts are nanoseconds; 0 looks and does not wait. */
+/* A timeout that never comes. Timeouts are nanoseconds; 0 looks and does not wait. Where macros do
+ * not reach, in another language, it is 9,223,372,036,854,775,807. */
 #define SLUICE_FOREVER INT64_MAX
 
 /* Interest: what to wait for. SLUICE_NONE keeps a registration and silences it. */

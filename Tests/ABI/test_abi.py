@@ -1,0 +1,68 @@
+"""The built libraries export what symbols.txt lists, and sluice.h lays out what layout.txt says.
+
+Where a difference is meant, make abi writes both files anew, and the difference is there to be reviewed.
+"""
+
+import re
+import subprocess
+import unittest
+
+import abi
+
+REMEDY = "where this is meant, run: make abi"
+
+
+def symbols_of(*command):
+    """The names that nm lists as defined."""
+    output = subprocess.run(
+        command, cwd=abi.ROOT, check=True, capture_output=True, text=True, timeout=60).stdout
+    return {line.split()[-1] for line in output.splitlines() if len(line.split()) == 3}
+
+
+class ABITest(unittest.TestCase):
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        subprocess.run(["make", "-s", "lib"], cwd=abi.ROOT, check=True, timeout=300)
+        cls.header = abi.header_text()
+        cls.listed = set(re.findall(r"\b(sluice_\w+)\(", abi.committed("symbols.txt")))
+
+    def test_the_header_declares_what_is_listed(self):
+        self.assertEqual(abi.symbols(self.header), abi.committed("symbols.txt"), REMEDY)
+
+    def test_the_header_lays_out_what_is_listed(self):
+        self.assertEqual(abi.layout(self.header), abi.committed("layout.txt"), REMEDY)
+
+    def test_the_shared_library_exports_what_is_listed(self):
+        exported = symbols_of("nm", "-D", "--defined-only", "build/libsluice.so")
+        self.assertEqual(exported, self.listed)
+
+    def test_the_archive_exports_what_is_listed(self):
+        exported = symbols_of("nm", "--extern-only", "--defined-only", "build/libsluice.a")
+        self.assertEqual(exported, self.listed)
+
+    def test_every_struct_enum_and_declaration_of_the_header_was_read(self):
+        """The lists come from patterns; what they pass over would be held to nothing."""
+        self.assertEqual(len(re.findall(r"\bstruct \w+ \{", self.header)),
+                         len(abi.structs(self.header)))
+        self.assertEqual(len(re.findall(r"\benum\b[^;]*?\{", self.header)),
+                         len(abi.enumerators(self.header)))
+        self.assertEqual(len(re.findall(r"^SLUICE_API\b", self.header, re.MULTILINE)),
+                         len(abi.declarations(self.header)))
+        constants = {name for names in abi.enumerators(self.header).values() for name in names}
+        constants |= set(abi.macros(self.header))
+        others = {"SLUICE_H", "SLUICE_API"}
+        self.assertEqual(set(re.findall(r"\bSLUICE_\w+", self.header)) - others, constants)
+
+    def test_no_function_is_only_inline(self):
+        """A foreign-function interface finds symbols, and an inline function may have none."""
+        self.assertNotRegex(self.header, r"\binline\b")
+
+    def test_no_macro_takes_arguments(self):
+        """Those that stand for a value have it in layout.txt, to be copied; others could not be."""
+        self.assertNotRegex(self.header, r"#define \w+\(")
+
+
+if __name__ == "__main__":
+    unittest.main()

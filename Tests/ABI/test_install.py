@@ -1,0 +1,129 @@
+"""make install puts down what pkg-config finds and programs link against; make uninstall takes it away."""
+
+import os
+import pathlib
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+VERSION = (ROOT / "VERSION").read_text().strip()
+MAJOR = VERSION.split(".")[0]
+PREFIX = "/opt/sluice"
+PATIENCE = 10  # seconds
+INSTALLED = {
+    "include/sluice.h",
+    "lib/libsluice.a",
+    "lib/libsluice.so",
+    f"lib/libsluice.so.{MAJOR}",
+    f"lib/libsluice.so.{VERSION}",
+    "lib/pkgconfig/sluice.pc",
+}
+
+
+def make(target, stage, *variables):
+    command = ["make", "-s", target, f"DESTDIR={stage}", f"PREFIX={PREFIX}", *variables]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=300)
+
+
+def files(stage):
+    """What is there but folders, by path."""
+    found = (path for path in pathlib.Path(stage).rglob("*") if path.is_symlink() or path.is_file())
+    return {str(path.relative_to(stage)) for path in found}
+
+
+class InstallTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.stage = f"{folder.name}/stage"
+        self.work = pathlib.Path(folder.name, "work")
+        self.work.mkdir()
+        self.tree = f"{self.stage}{PREFIX}"
+
+    def flags(self, *options):
+        environment = os.environ | {
+            "PKG_CONFIG_PATH": f"{self.tree}/lib/pkgconfig", "PKG_CONFIG_SYSROOT_DIR": self.stage}
+        output = subprocess.run(["pkg-config", *options, "sluice"], env=environment, check=True,
+                                capture_output=True, text=True, timeout=PATIENCE)
+        return output.stdout.split()
+
+    def build(self, *flags):
+        """Builds the echo server of the first page, for an address that nobody else is at."""
+        program = (ROOT / "Examples/c/echo.c").read_text()
+        self.address = f"{self.work}/echo.sock"
+        source = self.work / "echo.c"
+        source.write_text(program.replace("127.0.0.1:9999", f"unix:{self.address}"))
+        subprocess.run(["gcc", "-std=c11", "-Wall", "-Werror", source, "-o", self.work / "echo",
+                        *flags], check=True, timeout=60)
+
+    def assert_echoes(self):
+        environment = os.environ | {"LD_LIBRARY_PATH": f"{self.tree}/lib"}
+        with subprocess.Popen([self.work / "echo"], env=environment) as server:
+            self.addCleanup(server.kill)
+            end = time.monotonic() + PATIENCE
+            while not os.path.exists(self.address):
+                self.assertIsNone(server.poll(), "the server has ended")
+                self.assertLess(time.monotonic(), end, "it does not listen")
+                time.sleep(0.005)
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(PATIENCE)
+                client.connect(self.address)
+                client.sendall(b"hello")
+                client.shutdown(socket.SHUT_WR)
+                back = b""
+                while piece := client.recv(100):
+                    back += piece
+                self.assertEqual(back, b"hello")
+            server.kill()
+
+    def needed(self):
+        output = subprocess.run(["readelf", "-d", self.work / "echo"], check=True,
+                                capture_output=True, text=True, timeout=PATIENCE)
+        return output.stdout
+
+    def test_a_program_builds_against_the_shared_library(self):
+        make("install", self.stage)
+        self.build(*self.flags("--cflags", "--libs"))
+        self.assertIn(f"libsluice.so.{MAJOR}]", self.needed())
+        self.assert_echoes()
+
+    def test_a_program_builds_against_the_archive(self):
+        make("install", self.stage)
+        self.build("-static", *self.flags("--static", "--cflags", "--libs"))
+        self.assertNotIn("NEEDED", self.needed())
+        self.assert_echoes()
+
+    def test_uninstalling_leaves_nothing_and_takes_no_more(self):
+        strangers = {"include/other.h", "lib/libother.a", "lib/pkgconfig/other.pc"}
+        for name in strangers:
+            path = pathlib.Path(self.tree, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        make("install", self.stage)
+        make("install", self.stage)  # over itself
+        self.assertEqual(files(self.tree), INSTALLED | strangers)
+        make("uninstall", self.stage)
+        self.assertEqual(files(self.stage), {f"{PREFIX[1:]}/{name}" for name in strangers})
+        make("uninstall", self.stage)  # nothing there is no error
+
+    def test_libraries_go_where_they_are_told_to(self):
+        make("install", self.stage, "LIBDIR=/opt/lib64", "INCLUDEDIR=/opt/headers")
+        installed = files(self.stage)
+        self.assertIn(f"opt/lib64/libsluice.so.{VERSION}", installed)
+        self.assertIn("opt/headers/sluice.h", installed)
+        text = pathlib.Path(self.stage, "opt/lib64/pkgconfig/sluice.pc").read_text()
+        self.assertIn("libdir=/opt/lib64\n", text)
+        self.assertIn("includedir=/opt/headers\n", text)
+        make("uninstall", self.stage, "LIBDIR=/opt/lib64", "INCLUDEDIR=/opt/headers")
+        self.assertEqual(files(self.stage), set())
+
+    def test_the_package_has_the_version(self):
+        make("install", self.stage)
+        self.assertEqual(self.flags("--modversion"), [VERSION])
+
+
+if __name__ == "__main__":
+    unittest.main()
