@@ -119,6 +119,12 @@ test-abi: deps-c ## the exported symbols and layouts, installing and uninstallin
 abi: deps-c lib ## write down anew what test-abi compares with
 	python3 Tests/ABI/abi.py
 
+# The echo server in each language that is installed, and what each reports of misuse.
+.PHONY: test-languages
+test-languages: deps-c ## C, C++, Python, Rust and Go: those that are installed
+	@Tools/need pkg-config
+	python3 -W error -m unittest discover -s Tests/Languages
+
 # ---- Swift --------------------------------------------------------------------------------------
 
 SWIFT_SOURCES := Package.swift Sources Tests Examples Benchmarks
@@ -139,7 +145,7 @@ test-programs: build ## the demo and the article's programs, from outside
 # ---- All tests, and the demo --------------------------------------------------------------------
 
 .PHONY: test
-test: test-header test-c test-abi test-swift test-programs ## all tests
+test: test-header test-c test-abi test-languages test-swift test-programs ## all tests
 
 .PHONY: demo
 demo: deps-swift ## the echo server and client at work, over each backend
@@ -191,7 +197,7 @@ bench-ceilings: deps-gate bench-swift ## make what is counted now the ceilings
 
 # ---- Lint and sanitizers ------------------------------------------------------------------------
 
-C_FILES := $(shell find CSources Tests Benchmarks -name '*.[ch]' | sort)
+C_FILES := $(shell find CSources Tests Benchmarks Examples -name '*.[ch]' | sort)
 SCRIPTS := .ci/run Tools/demo Tools/need Tests/run-core Tests/run-compile-failures
 
 .PHONY: lint
@@ -242,6 +248,13 @@ deps-swift:
 
 deps-gate:
 	@Tools/need gcc binutils libc6-dev python3 valgrind strace
+
+# One that is there already, from elsewhere than Debian, is taken.
+.PHONY: deps-languages
+deps-languages: deps-c ## install the languages that test-languages passes over
+	@command -v rustc >/dev/null || Tools/need rustc
+	@command -v go >/dev/null || Tools/need golang-go
+	@Tools/need pkg-config
 
 deps-lint: deps-swift
 	@Tools/need clang-format clang-tidy shellcheck

@@ -1,10 +1,11 @@
-"""What programs built against sluice.h depend on, read from the header: each function's declaration,
-each struct's size and offsets, each constant's value.
+"""What programs built against sluice.h depend on, read from the header: each function's
+declaration, each struct's size and offsets, each constant's value.
 
-Run as a program, it writes symbols.txt and layout.txt beside it; test_abi.py holds the header to them.
+Run as a program, it writes symbols.txt and layout.txt beside it; test_abi.py holds the header to
+them.
 
-The declarations are cut out of the header's text, and the compiler is asked for the numbers. Debugging
-information would give both, in a form that differs from compiler to compiler.
+The declarations are cut out of the header's text, and the compiler is asked for the numbers.
+Debugging information would give both, in a form that differs from compiler to compiler.
 """
 
 import pathlib

@@ -1,6 +1,6 @@
 """The built libraries export what symbols.txt lists, and sluice.h lays out what layout.txt says.
 
-Where a difference is meant, make abi writes both files anew, and the difference is there to be reviewed.
+Where a difference is meant, make abi writes both files anew, and there it is to be reviewed.
 """
 
 import re

@@ -1,4 +1,5 @@
-"""make install puts down what pkg-config finds and programs link against; make uninstall takes it away."""
+"""make install puts down what pkg-config finds and programs link against; make uninstall takes it
+away."""
 
 import os
 import pathlib

@@ -1,0 +1,321 @@
+"""Sluice's loop in Python, by ctypes and the standard library alone.
+
+    with sluice.Loop() as loop:
+        loop.listen("127.0.0.1:9999")
+        for event in loop:
+            if event.kind == sluice.DATA:
+                loop.write(event.id, event.data)
+
+Events are pulled in batches (sluice_next_many), since a call through ctypes is dear.
+
+A DATA event's bytes are a read-only memoryview of the loop's own buffer, which the next pull fills
+anew. So it is released then, and using it raises ValueError. A slice of it cannot be released from
+here: while one is kept, pulling raises BufferError. Copy what is to be kept, with bytes().
+
+A loop belongs to the thread that opened it; only `post` may be called from another. Calls raise
+OSError with an errno where the kernel gave one (so FileNotFoundError and the like), and `Error`,
+which is an OSError without one, where Sluice has the word. Times are seconds. While a pull waits,
+Python handles no signal: ask for those that matter, Ctrl-C among them, with `signal`.
+"""
+
+import ctypes
+import struct
+import threading
+import typing
+import weakref
+
+# Kinds of events, from enum sluice_event_kind.
+READY, TIMER, SIGNAL, POSTED, ACCEPTED, CONNECTED = range(1, 7)
+DATA, EOF, DRAINED, CLOSED, OVERLOADED = range(7, 12)
+
+# What a watch waits for and READY reports, from enum sluice_interest and enum sluice_condition.
+READ, PRIORITY, WRITE, ERROR, HANGUP, READ_CLOSED = 1, 2, 4, 8, 16, 0x2000
+EDGE, ONE_SHOT = 0x100, 0x200
+
+FOREVER = 2**63 - 1
+ADDRESS_MAX = 160
+BATCH = 64  # events in one pull
+EVENT = struct.Struct("@IiQQPNQ")  # sluice_event
+
+
+class Error(OSError):
+    """What Sluice refuses by itself. `code` is of enum sluice_error, and errno None."""
+
+    code = 0
+
+
+class StaleHandle(Error):
+    """The handle of this id has ended."""
+
+
+class WrongKind(Error):
+    """The handle of this id is of another kind."""
+
+
+class WrongThread(Error):
+    """The loop is of another thread."""
+
+
+class Full(Error):
+    """Over a limit; nothing was taken."""
+
+
+class ClosedLoop(Error):
+    """The loop has been closed."""
+
+
+TYPES = {
+    -10006: ClosedLoop,  # SLUICE_ENULL, and it is the loop that is
+    -10008: Full,
+    -10009: StaleHandle,
+    -10010: WrongKind,
+    -10011: WrongThread,
+}
+
+
+class Event(typing.NamedTuple):
+    kind: int
+    id: int  # whose event it is
+    data: memoryview | None  # DATA
+    length: int  # DATA: of the data; CLOSED: how many queued bytes were not sent
+    value: int  # READY: flags; SIGNAL: its number; POSTED: the word; ACCEPTED: the listener's id
+    error: OSError | None  # CLOSED, OVERLOADED: why, or None for an orderly end
+
+
+def error_of(code):
+    """The exception that stands for a negative code."""
+    if -10000 < code:
+        return OSError(-code, library.sluice_error_message(code).decode())
+    kind = TYPES.get(code, Error)
+    error = kind("the loop is closed" if kind is ClosedLoop
+                 else library.sluice_error_message(code).decode())
+    error.code = code
+    return error
+
+
+def check(code):
+    """The result of a call, unless it says that the call failed."""
+    if code < 0:
+        raise error_of(code)
+    return code
+
+
+def declare(library, result, names, *parameters):
+    for name in names.split():
+        function = getattr(library, f"sluice_{name}")
+        function.restype = result
+        function.argtypes = parameters
+
+
+def load(loader):
+    """The library, with what its functions take. All that are not named take a loop and an id."""
+    library = loader("libsluice.so.0")
+    loop, handle, number, text = ctypes.c_void_p, ctypes.c_uint64, ctypes.c_int, ctypes.c_char_p
+    nanoseconds, size, pointer = ctypes.c_int64, ctypes.c_size_t, ctypes.c_void_p
+    new = ctypes.POINTER(handle)
+    declare(library, text, "error_message", number)
+    declare(library, number, "open", ctypes.POINTER(loop), pointer)
+    declare(library, number, "destroy", loop)
+    declare(library, number, "next_many", loop, pointer, number, nanoseconds)
+    declare(library, number, "post", loop, ctypes.c_uint64)
+    declare(library, number, "close abort fd flush shutdown pause resume", loop, handle)
+    declare(library, number, "watch", loop, new, number, ctypes.c_uint32)
+    declare(library, number, "rewatch", loop, handle, ctypes.c_uint32)
+    declare(library, number, "timer", loop, new, nanoseconds, nanoseconds)
+    declare(library, number, "timer_reset", loop, handle, nanoseconds)
+    declare(library, number, "signal", loop, new, number)
+    declare(library, number, "listen connect", loop, new, text, pointer)
+    declare(library, number, "adopt", loop, new, number, pointer)
+    declare(library, number, "local_address peer_address", loop, handle, text, size)
+    declare(library, number, "write", loop, handle, pointer, size)
+    declare(library, number, "hold", loop, handle, size)
+    declare(library, ctypes.c_int64, "pending", loop, handle)
+    declare(library, number, "forward", loop, handle, handle)
+    return library
+
+
+# One that keeps Python's lock, for calls that do not wait, and one that lets other threads run.
+library = load(ctypes.PyDLL)
+waiting_library = load(ctypes.CDLL)
+
+
+class Loop:
+    """Looks after watches, timers, signals, listeners and streams, each named by an id."""
+
+    def __init__(self):
+        self._loop = ctypes.c_void_p()
+        self._posting = threading.Lock()
+        self._events = ctypes.create_string_buffer(BATCH * EVENT.size)
+        self._lent = []  # the views that the last pull gave, and what each is a view of
+        self._ended = set()  # the ids that were closed since the last pull
+        check(library.sluice_open(self._loop, None))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.destroy()
+
+    def destroy(self):
+        """Ends all handles, without an event, and the loop. Later calls raise ClosedLoop."""
+        if self._loop:
+            self._take_back()
+            with self._posting:
+                check(library.sluice_destroy(self._loop))
+                self._loop = None
+
+    # Pulling.
+
+    def __iter__(self):
+        """All events to come. One of a handle that was closed meanwhile is left out."""
+        while True:
+            for event in self.pull():
+                if event.id not in self._ended or event.kind == CLOSED:
+                    yield event
+
+    def pull(self, timeout=None):
+        """A list of the events there are, after waiting for the first; empty when the time is up.
+
+        They have been gathered already: a handle may end before its event is looked at.
+        """
+        self._take_back()
+        self._ended.clear()
+        wait = FOREVER if timeout is None else nanoseconds(timeout)
+        count = check(waiting_library.sluice_next_many(self._loop, self._events, BATCH, wait))
+        gathered = memoryview(self._events)[: count * EVENT.size]
+        return [self._event(*fields) for fields in EVENT.iter_unpack(gathered)]
+
+    def _event(self, kind, error, handle, _user, address, length, value):
+        if kind == DATA:
+            return Event(kind, handle, self._lend(address, length), length, value, None)
+        return Event(kind, handle, None, length, value, error_of(error) if error < 0 else None)
+
+    def _lend(self, address, length):
+        array = (ctypes.c_char * length).from_address(address)
+        view = memoryview(array).toreadonly().cast("B")
+        self._lent.append((view, weakref.ref(array)))
+        return view
+
+    def _take_back(self):
+        """Releases what was lent. A view of a view keeps its array alive."""
+        for view, _ in self._lent:
+            view.release()
+        self._lent = [lent for lent in self._lent if lent[1]() is not None]
+        if self._lent:
+            raise BufferError("a view of an event's data is kept past a pull; copy it with bytes()")
+
+    def post(self, value):
+        """Has `value`, 64 bits, come as POSTED. From any thread."""
+        with self._posting:
+            check(library.sluice_post(self._loop, value))
+
+    # Handles.
+
+    def close(self, handle):
+        """Ends a handle; a stream after what is queued has been sent. Its CLOSED tells when."""
+        self._ended.add(handle)
+        check(library.sluice_close(self._loop, handle))
+
+    def abort(self, handle):
+        """Ends a handle at once."""
+        self._ended.add(handle)
+        check(library.sluice_abort(self._loop, handle))
+
+    def fileno(self, handle):
+        """The descriptor of a watch, listener or stream, which stays whose it is."""
+        return check(library.sluice_fd(self._loop, handle))
+
+    def watch(self, fd, interest):
+        """Reports READY for a descriptor, which stays the caller's."""
+        return self._made(library.sluice_watch, fd, interest)
+
+    def rewatch(self, watch, interest):
+        check(library.sluice_rewatch(self._loop, watch, interest))
+
+    def timer(self, first, repeat=0):
+        """Reports TIMER after `first` seconds, and every `repeat` after that, unless that is 0."""
+        return self._made(library.sluice_timer, nanoseconds(first), nanoseconds(repeat))
+
+    def timer_reset(self, timer, first):
+        check(library.sluice_timer_reset(self._loop, timer, nanoseconds(first)))
+
+    def signal(self, number):
+        """Reports SIGNAL, which is blocked in this thread for as long as the handle lives."""
+        return self._made(library.sluice_signal, number)
+
+    def listen(self, address):
+        """Accepts connections at an address: 127.0.0.1:9999, [::1]:0, unix:/run/echo.sock."""
+        return self._made(library.sluice_listen, address.encode(), None)
+
+    def connect(self, address):
+        """A stream that will be CONNECTED, or CLOSED with an error."""
+        return self._made(library.sluice_connect, address.encode(), None)
+
+    def adopt(self, fd):
+        """A stream of a connected descriptor, which is the loop's from then on."""
+        return self._made(library.sluice_adopt, fd, None)
+
+    def local_address(self, handle):
+        return self._address(library.sluice_local_address, handle)
+
+    def peer_address(self, handle):
+        return self._address(library.sluice_peer_address, handle)
+
+    def _made(self, function, *arguments):
+        handle = ctypes.c_uint64()
+        check(function(self._loop, handle, *arguments))
+        return handle.value
+
+    def _address(self, function, handle):
+        text = ctypes.create_string_buffer(ADDRESS_MAX)
+        check(function(self._loop, handle, text, ADDRESS_MAX))
+        return text.value.decode()
+
+    # Streams.
+
+    def write(self, stream, data):
+        """Queues bytes, whole or not at all, to be sent with all others at the next pull."""
+        data = bytes_of(data)
+        code = library.sluice_write(self._loop, stream, data, len(data))
+        if code < 0:
+            raise error_of(code)
+
+    def flush(self, stream):
+        check(library.sluice_flush(self._loop, stream))
+
+    def shutdown(self, stream):
+        """Half-close: sends what is queued, then tells the peer that no more comes."""
+        check(library.sluice_shutdown(self._loop, stream))
+
+    def pause(self, stream):
+        check(library.sluice_pause(self._loop, stream))
+
+    def resume(self, stream):
+        check(library.sluice_resume(self._loop, stream))
+
+    def hold(self, stream, length):
+        """Has the last `length` bytes of its DATA come again, joined with what follows."""
+        check(library.sluice_hold(self._loop, stream, length))
+
+    def pending(self, stream):
+        """How many bytes are queued."""
+        return check(library.sluice_pending(self._loop, stream))
+
+    def forward(self, stream, to):
+        """A proxy: what `stream` receives is written to `to`; 0 ends that."""
+        check(library.sluice_forward(self._loop, stream, to))
+
+
+def nanoseconds(seconds):
+    return min(round(seconds * 1e9), FOREVER)
+
+
+def bytes_of(data):
+    """What C can be pointed to: bytes, an event's whole data where it lies, a copy of others."""
+    if isinstance(data, bytes):
+        return data
+    view = memoryview(data)
+    whole = view.obj
+    if isinstance(whole, ctypes.Array) and view.c_contiguous and view.nbytes == len(whole):
+        return whole
+    return view.tobytes()

@@ -1,0 +1,131 @@
+"""The languages that Sluice is used from: how each one's programs are built, as its users would
+build them, against an installed library.
+
+A language has two programs: `server` is the echo server of Examples, and `checks` (beside this
+file) misuses the library and prints "ok WHAT" for each misuse that was reported as it should be.
+"""
+
+import functools
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build/languages"
+PREFIX = BUILD / "prefix"
+EXAMPLES = ROOT / "Examples"
+HERE = ROOT / "Tests/Languages"
+sys.path.append(str(ROOT / "Tests/Programs"))  # for sockets.py
+
+
+def environment():
+    """One in which pkg-config, linkers and programs find what was installed."""
+    return os.environ | {
+        "PKG_CONFIG_PATH": f"{PREFIX}/lib/pkgconfig",
+        "LD_LIBRARY_PATH": f"{PREFIX}/lib",
+        "PYTHONPATH": str(EXAMPLES / "python"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "GOCACHE": f"{BUILD}/go-cache",
+        "GOFLAGS": "-mod=mod",
+        "GOPROXY": "off",
+        "GOTOOLCHAIN": "local",
+    }
+
+
+def run(command, **options):
+    """Runs a command to its end; what it said stands in the error where it fails."""
+    options = {"cwd": ROOT, "env": environment(), "timeout": 300} | options
+    result = subprocess.run(
+        [str(part) for part in command], text=True, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+    if result.returncode != 0:
+        raise AssertionError(f"{command} ended with {result.returncode}:\n{result.stdout}")
+    return result.stdout
+
+
+@functools.cache
+def install():
+    """Installs the library, once for all languages."""
+    shutil.rmtree(PREFIX, ignore_errors=True)
+    run(["make", "-s", "install", f"PREFIX={PREFIX}", "DESTDIR="])
+
+
+def pkg_config(*options):
+    return run(["pkg-config", *options, "sluice"]).split()
+
+
+class Language:
+    """One that needs no building. `tool` is what it needs, `package` where Debian has it."""
+
+    def __init__(self, name, folder, tool, package, server):
+        self.name = name
+        self.folder = folder
+        self.tool = tool
+        self.package = package
+        self.server = EXAMPLES / folder / server
+        self.checks = HERE / folder / ("checks" + self.server.suffix)
+
+    def is_installed(self):
+        return shutil.which(self.tool) is not None
+
+    @functools.cache
+    def command(self, program):
+        """What to run for `server` or `checks`, which is built first."""
+        install()
+        source = getattr(self, program)
+        target = BUILD / self.folder / program
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return [str(part) for part in self.build(source, target)]
+
+    def build(self, source, target):
+        return [self.tool, source]
+
+
+class CLike(Language):
+    def build(self, source, target):
+        standard = "-std=c++17" if self.tool == "g++" else "-std=c11"
+        flags = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror", "-O2"]
+        run([self.tool, standard, *flags, f"-I{self.server.parent}", source, "-o", target,
+             *pkg_config("--cflags", "--libs"), "-pthread"])
+        return [target]
+
+
+LANGUAGES = [
+    CLike("C", "c", "gcc", "gcc", "server.c"),
+    Language("Python", "python", "python3", "python3", "echo.py"),
+]
+
+
+def installed():
+    """The languages that are there. Each that is not is named once, in a line."""
+    for language in LANGUAGES:
+        if language.is_installed():
+            yield language
+        else:
+            tell_missing(language)
+
+
+@functools.cache
+def tell_missing(language):
+    print(f"{language.name}: not tested, since there is no {language.tool}; "
+          f"make deps-languages installs Debian's {language.package}", file=sys.stderr)
+
+
+def for_each_language(case):
+    """Makes one test of each method and language: test_x gives test_x_python, …"""
+    for name, method in list(vars(case).items()):
+        if name.startswith("test_"):
+            delattr(case, name)
+            for language in installed():
+                setattr(case, f"{name}_{language.folder}", of_language(method, language))
+    return case
+
+
+def of_language(method, language):
+    def test(self):
+        method(self, language)
+
+    test.__doc__ = method.__doc__ and f"{language.name}: {method.__doc__}"
+    return test

@@ -1,0 +1,158 @@
+"""What is reported in Python and never undefined: misuse, errors, and data kept past a pull."""
+
+import contextlib
+import errno
+import pathlib
+import socket
+import sys
+import threading
+import unittest
+
+import sluice
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+
+
+class Checks(unittest.TestCase):
+    def setUp(self):
+        self.loop = sluice.Loop()
+        self.addCleanup(self.loop.destroy)
+
+    def pull(self, kind):
+        """The next event of this kind."""
+        for event in self.loop:
+            if event.kind == kind:
+                return event
+        return None
+
+    def connected(self):
+        """A client, and the id of its stream."""
+        client = socket.socket(socket.AF_UNIX)
+        self.addCleanup(client.close)
+        name = f"unix:@sluice-checks-{self.id()}"
+        self.loop.listen(name)
+        client.connect(name[5:].replace("@", "\0"))
+        return client, self.pull(sluice.ACCEPTED).id
+
+    def data(self, client, sent=b"hello"):
+        client.sendall(sent)
+        return self.pull(sluice.DATA).data
+
+    def test_stale_id(self):
+        timer = self.loop.timer(1)
+        self.loop.close(timer)
+        other = self.loop.timer(1)
+        self.assertNotEqual(timer, other)
+        for call in (self.loop.close, self.loop.pause, lambda id: self.loop.write(id, b"x")):
+            with self.assertRaises(sluice.StaleHandle) as caught:
+                call(timer)
+            self.assertIsNone(caught.exception.errno)
+        self.loop.close(other)
+
+    def test_wrong_kind(self):
+        with self.assertRaises(sluice.WrongKind):
+            self.loop.write(self.loop.timer(1), b"x")
+
+    def test_wrong_thread(self):
+        def misuse():
+            for call in (self.loop.pull, self.loop.destroy, lambda: self.loop.timer(1)):
+                with self.assertRaises(sluice.WrongThread):
+                    call()
+            self.loop.post(2**64 - 1)
+            done.append(True)
+
+        done = []
+        thread = threading.Thread(target=misuse)
+        thread.start()
+        thread.join()
+        self.assertEqual(done, [True])
+        self.assertEqual(self.pull(sluice.POSTED).value, 2**64 - 1)
+
+    def test_use_after_close(self):
+        client, stream = self.connected()
+        self.data(client)
+        self.loop.destroy()
+        self.loop.destroy()
+        for call in (self.loop.pull, lambda: self.loop.post(1), lambda: self.loop.timer(1),
+                     lambda: self.loop.write(stream, b"x"), lambda: next(iter(self.loop))):
+            self.assertRaises(sluice.ClosedLoop, call)
+
+    def test_errors(self):
+        with self.assertRaises(FileNotFoundError) as caught:
+            self.loop.listen("unix:/no/such/folder/s")
+        self.assertEqual(caught.exception.errno, errno.ENOENT)
+        with self.assertRaisesRegex(sluice.Error, "not a numeric address"):
+            self.loop.listen("nowhere")
+        client, stream = self.connected()
+        self.assertRaises(TypeError, self.loop.write, stream, 5)
+        self.assertRaises(TypeError, self.loop.write, stream, "text")
+        client.close()
+        self.assertIsNone(self.pull(sluice.CLOSED).error)
+        with socket.create_server(("127.0.0.1", 0)) as refusing:
+            port = refusing.getsockname()[1]
+        self.loop.connect(f"127.0.0.1:{port}")
+        self.assertIsInstance(self.pull(sluice.CLOSED).error, ConnectionRefusedError)
+
+    def test_data_kept_past_a_pull(self):
+        client, _ = self.connected()
+        data = self.data(client)
+        self.assertEqual((data, data[0], bytes(data)), (b"hello", ord("h"), b"hello"))
+        self.assertTrue(data.readonly)
+        self.loop.pull(0)
+        self.assertRaises(ValueError, bytes, data)
+
+        part = self.data(client)[1:3]
+        self.assertRaises(BufferError, self.loop.pull, 0)
+        self.assertRaises(BufferError, self.loop.destroy)
+        self.assertEqual(part, b"el")  # it is what it was
+        del part
+        self.assertEqual(self.loop.pull(0), [])
+
+    def test_parts_and_other_buffers_are_written_as_they_are(self):
+        client, stream = self.connected()
+        data = self.data(client)
+        for each in (data, data[1:3], data[::-1], bytearray(b"!"), memoryview(b"ab")[1:]):
+            self.loop.write(stream, each)
+        del each
+        self.loop.pull(0)
+        self.assertEqual(client.recv(100), b"hello" b"el" b"olleh" b"!" b"b")
+
+    def test_no_event_of_a_handle_that_was_closed_in_its_batch(self):
+        left = {self.loop.timer(0) for _ in range(8)}
+        self.loop.post(0)
+        seen = []
+        for event in self.loop:
+            if event.kind == sluice.POSTED:
+                break
+            seen.append(event.id)
+            left.discard(event.id)
+            for timer in left:
+                with contextlib.suppress(sluice.StaleHandle):  # its last event is gathered
+                    self.loop.close(timer)
+            left.clear()
+        self.assertEqual(len(seen), 1)
+
+    def test_layouts_and_values_are_those_of_the_library(self):
+        lines = (ROOT / "Tests/ABI/layout.txt").read_text()
+        self.assertIn(f"struct sluice_event: size {sluice.EVENT.size}\n", lines)
+        self.assertIn(f"SLUICE_FOREVER = {sluice.FOREVER}\n", lines)
+        self.assertIn(f"SLUICE_ADDRESS_MAX = {sluice.ADDRESS_MAX}\n", lines)
+        for name in ("READY TIMER SIGNAL POSTED ACCEPTED CONNECTED DATA EOF DRAINED CLOSED "
+                     "OVERLOADED READ PRIORITY WRITE ERROR HANGUP READ_CLOSED EDGE "
+                     "ONE_SHOT").split():
+            self.assertIn(f"    SLUICE_{name} = {getattr(sluice, name)}\n", lines)
+        for code, kind in sluice.TYPES.items():
+            self.assertIn(f" = {code}\n", lines, kind)
+
+
+class Names(unittest.TextTestResult):
+    """Says of each check that it passed, as the checks of all languages do."""
+
+    def addSuccess(self, test):
+        name = test.id().rpartition(".test_")[2].replace("_", " ")
+        print("ok", name)
+
+
+if __name__ == "__main__":
+    runner = unittest.TextTestRunner(stream=sys.stdout, resultclass=Names)
+    unittest.main(testRunner=runner)

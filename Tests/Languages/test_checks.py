@@ -1,0 +1,21 @@
+"""What must be reported, and never undefined, is reported in each language."""
+
+import re
+import unittest
+
+from languages import for_each_language, run
+
+# By every language; some have more to show.
+REPORTED = {"stale id", "wrong kind", "wrong thread", "use after close", "errors"}
+
+
+@for_each_language
+class ChecksTest(unittest.TestCase):
+    def test_misuse_is_reported(self, language):
+        output = run(language.command("checks"), timeout=60)
+        reported = set(re.findall(r"^ok (.*)$", output, re.MULTILINE))
+        self.assertLessEqual(REPORTED, reported, output)
+
+
+if __name__ == "__main__":
+    unittest.main()
