@@ -198,11 +198,12 @@ bench-ceilings: deps-gate bench-swift ## make what is counted now the ceilings
 # ---- Lint and sanitizers ------------------------------------------------------------------------
 
 C_FILES := $(shell find CSources Tests Benchmarks Examples -name '*.[ch]' | sort)
+CXX_FILES := $(shell find Examples Tests -name '*.[ch]pp' | sort)
 SCRIPTS := .ci/run Tools/demo Tools/need Tests/run-core Tests/run-compile-failures
 
 .PHONY: lint
 lint: deps-lint ## formatting and static analysis
-	clang-format --dry-run --Werror $(C_FILES)
+	clang-format --dry-run --Werror $(C_FILES) $(CXX_FILES)
 	@# A file at a time: over several in one run the analyser loses track of a va_list.
 	@printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -n 1 -P 2 sh -c \
 		'clang-tidy --quiet "$$0" -- -std=c11 -I$(CORE_DIR)/include -I$(CORE_DIR) 2>/dev/null'
@@ -211,7 +212,7 @@ lint: deps-lint ## formatting and static analysis
 
 .PHONY: format
 format: deps-lint ## the formatting that lint asks for
-	clang-format -i $(C_FILES)
+	clang-format -i $(C_FILES) $(CXX_FILES)
 	swift format --in-place --recursive $(SWIFT_SOURCES)
 
 .PHONY: asan ubsan tsan

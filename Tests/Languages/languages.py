@@ -94,6 +94,7 @@ class CLike(Language):
 
 LANGUAGES = [
     CLike("C", "c", "gcc", "gcc", "server.c"),
+    CLike("C++", "cpp", "g++", "g++", "echo.cpp"),
     Language("Python", "python", "python3", "python3", "echo.py"),
 ]
 

@@ -1,0 +1,309 @@
+/* sluice.hpp - Sluice's loop in C++17: an owner that can be moved and not copied, events by
+ * range-for, errors as std::system_error.
+ *
+ *     sluice::Loop loop;
+ *     loop.listen("127.0.0.1:9999");
+ *     for (const sluice::Event &event : loop)
+ *         if (event.kind == SLUICE_DATA)
+ *             loop.write(event.id, event.bytes());
+ *
+ * What a call takes and how long what it gives stays valid is said in sluice.h; the names are the
+ * same. An event's bytes are valid until the next pull, which is the next step of the range-for.
+ *
+ * Calls throw, but those of handles that may have ended come a second time with a std::error_code,
+ * as in std::filesystem. An error's code is an errno in std::system_category(), or one of
+ * sluice::errc.
+ */
+#ifndef SLUICE_HPP
+#define SLUICE_HPP
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include <sluice.h>
+
+namespace sluice {
+
+/* The codes that Sluice itself gives. Those that are an errno, negated, are std::errc. */
+enum class errc {
+    not_supported = SLUICE_ENOTSUP,
+    no_backend = SLUICE_EBACKEND,
+    bad_interest = SLUICE_EINTEREST,
+    negative_timeout = SLUICE_ETIMEOUT,
+    no_capacity = SLUICE_ECAPACITY,
+    closed = SLUICE_ENULL, /* the loop was moved away, or has ended */
+    bad_address = SLUICE_EADDRESS,
+    full = SLUICE_EFULL,
+    stale = SLUICE_ESTALE,
+    wrong_kind = SLUICE_EKIND,
+    wrong_thread = SLUICE_ETHREAD,
+    bad_state = SLUICE_ESTATE,
+    bad_option = SLUICE_EOPTION
+};
+
+inline const std::error_category &category() {
+    struct Category : std::error_category {
+        const char *name() const noexcept override {
+            return "sluice";
+        }
+        std::string message(int code) const override {
+            return code == SLUICE_ENULL ? "the loop is closed" : sluice_error_message(code);
+        }
+    };
+    static const Category only;
+    return only;
+}
+
+inline std::error_code make_error_code(errc code) {
+    return {static_cast<int>(code), category()};
+}
+
+/* What a negative result stands for; none for 0 or a count. */
+inline std::error_code error_code(int result) {
+    if (result >= 0)
+        return {};
+    if (result > -10000)
+        return {-result, std::system_category()};
+    return {result, category()};
+}
+
+inline int check(int result, const char *call) {
+    if (result < 0)
+        throw std::system_error(error_code(result), call);
+    return result;
+}
+
+struct Event : sluice_event {
+    std::string_view bytes() const {
+        return {static_cast<const char *>(data), length};
+    }
+    /* Why a stream ended or a listener stopped; none for an orderly end. */
+    std::error_code reason() const {
+        return error_code(error);
+    }
+};
+
+/* Reaches a loop from any thread, for as long as one likes: once the loop has ended, posting throws
+ * errc::closed. */
+class Poster {
+  public:
+    void post(std::uint64_t value) const {
+        std::lock_guard<std::mutex> lock(target_->mutex);
+        check(sluice_post(target_->loop, value), "post");
+    }
+
+  private:
+    friend class Loop;
+    struct Target {
+        std::mutex mutex;
+        sluice_loop *loop = nullptr;
+    };
+    explicit Poster(std::shared_ptr<Target> target) : target_(std::move(target)) {
+    }
+    std::shared_ptr<Target> target_;
+};
+
+/* Of the thread that made it: calls from others throw errc::wrong_thread. Let it end there too, or
+ * it stays open. Pointers to it are the caller's to keep right, as with any object. */
+class Loop {
+  public:
+    using nanoseconds = std::chrono::nanoseconds;
+
+    explicit Loop(const sluice_options *options = nullptr)
+        : target_(std::make_shared<Poster::Target>()) {
+        check(sluice_open(&target_->loop, options), "open");
+        loop_ = target_->loop;
+    }
+    ~Loop() {
+        destroy();
+    }
+    Loop(Loop &&other) noexcept
+        : loop_(std::exchange(other.loop_, nullptr)), target_(std::move(other.target_)) {
+    }
+    Loop &operator=(Loop &&other) noexcept {
+        if (this != &other) {
+            destroy();
+            loop_ = std::exchange(other.loop_, nullptr);
+            target_ = std::move(other.target_);
+        }
+        return *this;
+    }
+    Loop(const Loop &) = delete;
+    Loop &operator=(const Loop &) = delete;
+
+    /* ---- Pulling ---- */
+
+    /* False when `timeout` has passed without an event. */
+    bool next(Event &event, nanoseconds timeout = nanoseconds::max()) {
+        return check(sluice_next(loop_, &event, timeout.count()), "next") > 0;
+    }
+
+    struct Never {};
+
+    class Iterator {
+      public:
+        explicit Iterator(Loop &loop) : loop_(&loop) {
+            ++*this;
+        }
+        const Event &operator*() const {
+            return event_;
+        }
+        Iterator &operator++() {
+            loop_->next(event_);
+            return *this;
+        }
+        bool operator!=(Never) const {
+            return true;
+        }
+
+      private:
+        Loop *loop_;
+        Event event_{};
+    };
+
+    /* All events to come. There is no end to them: leave by break or return. */
+    Iterator begin() {
+        return Iterator(*this);
+    }
+    Never end() const {
+        return {};
+    }
+
+    Poster poster() const {
+        if (!target_)
+            throw std::system_error(make_error_code(errc::closed), "poster");
+        return Poster(target_);
+    }
+
+    /* ---- Handles ---- */
+
+    void close(sluice_id id) {
+        check(sluice_close(loop_, id), "close");
+    }
+    void close(sluice_id id, std::error_code &error) noexcept {
+        error = error_code(sluice_close(loop_, id));
+    }
+    void abort(sluice_id id) {
+        check(sluice_abort(loop_, id), "abort");
+    }
+    void abort(sluice_id id, std::error_code &error) noexcept {
+        error = error_code(sluice_abort(loop_, id));
+    }
+    std::uint64_t user(sluice_id id) const {
+        std::uint64_t user;
+        check(sluice_user(loop_, id, &user), "user");
+        return user;
+    }
+    void set_user(sluice_id id, std::uint64_t user) {
+        check(sluice_set_user(loop_, id, user), "set_user");
+    }
+    int fd(sluice_id id) const {
+        return check(sluice_fd(loop_, id), "fd");
+    }
+
+    sluice_id watch(int fd, std::uint32_t interest) {
+        sluice_id id;
+        check(sluice_watch(loop_, &id, fd, interest), "watch");
+        return id;
+    }
+    void rewatch(sluice_id id, std::uint32_t interest) {
+        check(sluice_rewatch(loop_, id, interest), "rewatch");
+    }
+    sluice_id timer(nanoseconds first, nanoseconds repeat = nanoseconds::zero()) {
+        sluice_id id;
+        check(sluice_timer(loop_, &id, first.count(), repeat.count()), "timer");
+        return id;
+    }
+    void timer_reset(sluice_id id, nanoseconds first) {
+        check(sluice_timer_reset(loop_, id, first.count()), "timer_reset");
+    }
+    sluice_id signal(int number) {
+        sluice_id id;
+        check(sluice_signal(loop_, &id, number), "signal");
+        return id;
+    }
+
+    /* ---- Network ---- */
+
+    sluice_id listen(const std::string &address, const sluice_listen_options *options = nullptr) {
+        sluice_id id;
+        check(sluice_listen(loop_, &id, address.c_str(), options), address.c_str());
+        return id;
+    }
+    sluice_id connect(const std::string &address, const sluice_stream_options *options = nullptr) {
+        sluice_id id;
+        check(sluice_connect(loop_, &id, address.c_str(), options), address.c_str());
+        return id;
+    }
+    sluice_id adopt(int fd, const sluice_stream_options *options = nullptr) {
+        sluice_id id;
+        check(sluice_adopt(loop_, &id, fd, options), "adopt");
+        return id;
+    }
+    std::string local_address(sluice_id id) const {
+        char text[SLUICE_ADDRESS_MAX];
+        check(sluice_local_address(loop_, id, text, sizeof text), "local_address");
+        return text;
+    }
+    std::string peer_address(sluice_id id) const {
+        char text[SLUICE_ADDRESS_MAX];
+        check(sluice_peer_address(loop_, id, text, sizeof text), "peer_address");
+        return text;
+    }
+
+    /* ---- Streams ---- */
+
+    void write(sluice_id id, std::string_view bytes) {
+        check(sluice_write(loop_, id, bytes.data(), bytes.size()), "write");
+    }
+    void write(sluice_id id, std::string_view bytes, std::error_code &error) noexcept {
+        error = error_code(sluice_write(loop_, id, bytes.data(), bytes.size()));
+    }
+    void flush(sluice_id id) {
+        check(sluice_flush(loop_, id), "flush");
+    }
+    void shutdown(sluice_id id) {
+        check(sluice_shutdown(loop_, id), "shutdown");
+    }
+    void pause(sluice_id id) {
+        check(sluice_pause(loop_, id), "pause");
+    }
+    void resume(sluice_id id) {
+        check(sluice_resume(loop_, id), "resume");
+    }
+    void hold(sluice_id id, std::size_t length) {
+        check(sluice_hold(loop_, id, length), "hold");
+    }
+    std::size_t pending(sluice_id id) const {
+        std::int64_t bytes = sluice_pending(loop_, id);
+        check(bytes < 0 ? static_cast<int>(bytes) : 0, "pending");
+        return static_cast<std::size_t>(bytes);
+    }
+    void forward(sluice_id from, sluice_id to) {
+        check(sluice_forward(loop_, from, to), "forward");
+    }
+
+  private:
+    void destroy() noexcept {
+        if (!loop_)
+            return;
+        std::lock_guard<std::mutex> lock(target_->mutex);
+        if (sluice_destroy(loop_) == 0)
+            target_->loop = nullptr;
+        loop_ = nullptr;
+    }
+
+    sluice_loop *loop_ = nullptr;
+    std::shared_ptr<Poster::Target> target_;
+};
+
+} // namespace sluice
+
+template <> struct std::is_error_code_enum<sluice::errc> : std::true_type {};
+
+#endif

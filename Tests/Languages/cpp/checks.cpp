@@ -1,0 +1,89 @@
+/* checks.cpp - what is reported in C++ and never undefined: a stale id, the wrong thread, a loop
+ * that was moved away or has ended. */
+#include <functional>
+#include <iostream>
+#include <optional>
+#include <thread>
+#include <type_traits>
+
+#include "sluice.hpp"
+
+static_assert(!std::is_copy_constructible_v<sluice::Loop>);
+static_assert(!std::is_copy_assignable_v<sluice::Loop>);
+static_assert(std::is_nothrow_move_constructible_v<sluice::Loop>);
+static_assert(std::is_nothrow_move_assignable_v<sluice::Loop>);
+
+static int failures = 0;
+
+static void check(bool holds, const char *what) {
+    if (holds)
+        return;
+    std::cout << "not so: " << what << '\n';
+    failures++;
+}
+
+static void refused(const std::function<void()> &call, std::error_code expected, const char *what) {
+    try {
+        call();
+        check(false, what);
+    } catch (const std::system_error &error) {
+        if (error.code() != expected)
+            std::cout << what << ": " << error.what() << '\n';
+        check(error.code() == expected, what);
+    }
+}
+
+static void passed(const char *what) {
+    if (failures == 0)
+        std::cout << "ok " << what << '\n';
+}
+
+int main() {
+    using sluice::errc;
+    sluice::Loop loop;
+    sluice_id timer = loop.timer(std::chrono::seconds(1));
+    loop.close(timer);
+    sluice_id other = loop.timer(std::chrono::seconds(1));
+    refused([&] { loop.close(timer); }, errc::stale, "close");
+    refused([&] { loop.write(timer, "x"); }, errc::stale, "write");
+    std::error_code error;
+    loop.close(timer, error);
+    check(error == errc::stale, "close without an exception");
+    passed("stale id");
+
+    refused([&] { loop.write(other, "x"); }, errc::wrong_kind, "write to a timer");
+    passed("wrong kind");
+
+    sluice::Poster poster = loop.poster();
+    std::thread([&] {
+        sluice::Event event;
+        refused([&] { loop.next(event, std::chrono::nanoseconds(0)); }, errc::wrong_thread, "next");
+        refused([&] { loop.timer(std::chrono::seconds(1)); }, errc::wrong_thread, "timer");
+        poster.post(7);
+    }).join();
+    for (const sluice::Event &event : loop) {
+        check(event.kind == SLUICE_POSTED && event.value == 7, "the post");
+        break;
+    }
+    passed("wrong thread");
+
+    refused([&] { loop.listen("nowhere"); }, errc::bad_address, "listen");
+    refused([&] { loop.listen("unix:/no/such/folder/s"); },
+            std::error_code(ENOENT, std::system_category()), "listen");
+    check(std::string(sluice::make_error_code(errc::stale).message()).find("has ended") !=
+              std::string::npos,
+          "a message");
+    check(sluice::error_code(-ENOENT) == std::errc::no_such_file_or_directory, "a condition");
+    passed("errors");
+
+    sluice::Event event;
+    sluice::Loop moved = std::move(loop);
+    refused([&] { loop.next(event); }, errc::closed, "pull a loop that was moved away");
+    refused([&] { loop.poster(); }, errc::closed, "a poster of it");
+    check(moved.fd(moved.listen("127.0.0.1:0")) >= 0, "it is where it was moved to");
+    poster.post(8);
+    moved = sluice::Loop();
+    refused([&] { poster.post(9); }, errc::closed, "post to a loop that has ended");
+    passed("use after close");
+    return failures == 0 ? 0 : 1;
+}
