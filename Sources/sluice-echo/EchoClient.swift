@@ -36,7 +36,7 @@ struct EchoClient: ~Copyable {
         do {
             server = try loop.connect(to: address)
         } catch {
-            throw Self.cannotConnect(to: address, error.code)
+            throw ClientFailure(cannotConnectTo: address, error.code)
         }
         let input = try WatchedDescriptor(.standardInput, in: loop)
         let screen = try WatchedDescriptor(.standardOutput, in: loop)
@@ -71,7 +71,7 @@ struct EchoClient: ~Copyable {
         case .endOfStream:
             serverHasEnded = true
         case .closed(_, let ending):
-            guard isConnected else { throw Self.cannotConnect(to: address, ending.error) }
+            guard isConnected else { throw ClientFailure(cannotConnectTo: address, ending.error) }
             failure = ending.error
             serverHasEnded = true
         case .ready(input.watch, _):
@@ -135,14 +135,6 @@ struct EchoClient: ~Copyable {
     private func prompt() {
         if prompts && !inputHasEnded { _ = try? screen.descriptor.writeAll(">>: ".utf8) }
     }
-
-    private static func cannotConnect(
-        to address: Address, _ code: SluiceError.Code?
-    ) -> ClientFailure {
-        let why = code.map { "\($0.message) (\($0))" } ?? "it closed the connection"
-        return ClientFailure(
-            "cannot connect to \(address): \(why); a server is started with: sluice-echo serve")
-    }
 }
 
 /// A descriptor that a loop watches and does not own.
@@ -169,5 +161,11 @@ struct ClientFailure: Error, CustomStringConvertible {
 
     init(_ description: String) {
         self.description = description
+    }
+
+    init(cannotConnectTo address: Address, _ code: SluiceError.Code?) {
+        let why = code.map { "\($0.message) (\($0))" } ?? "it closed the connection"
+        let remedy = code == .badAddress ? "" : "; a server is started with: sluice-echo serve"
+        self.init("cannot connect to \(address): \(why)\(remedy)")
     }
 }

@@ -16,8 +16,3 @@ struct Output: Sendable {
         _ = try? FileDescriptor.standardError.writeAll("sluice-echo: \(prefix)\(text)\n".utf8)
     }
 }
-
-/// A count and what it is of: "1 byte", "2 bytes".
-func counted(_ count: some BinaryInteger, _ noun: String) -> String {
-    "\(count) \(noun)\(count == 1 ? "" : "s")"
-}

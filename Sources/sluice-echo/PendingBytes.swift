@@ -1,3 +1,4 @@
+import Glibc
 import Sluice
 import SystemPackage
 
@@ -27,9 +28,8 @@ struct PendingBytes {
 
     /// Whether the oldest that wait are these, of which there are no more than wait.
     func begins(with others: RawSpan) -> Bool {
-        unsafe waiting.withUnsafeBytes { waiting in
-            unsafe others.withUnsafeBytes { unsafe waiting.prefix($0.count).elementsEqual($0) }
-        }
+        // Bytes of UInt8 have no padding, so that each of them is initialized.
+        unsafe bytes.span.bytes.extracting(head..<head + others.byteCount).isSame(as: others)
     }
 
     /// Takes the oldest away. The rest moves to the front once it is the smaller half, so that a
@@ -39,6 +39,20 @@ struct PendingBytes {
         if head >= count {
             bytes.removeFirst(head)
             head = 0
+        }
+    }
+}
+
+extension RawSpan {
+    /// Whether the bytes are the same as others, of which there are as many.
+    func isSame(as others: RawSpan) -> Bool {
+        unsafe withUnsafeBytes { ours in
+            unsafe others.withUnsafeBytes { others in
+                guard let ours = ours.baseAddress, let theirs = others.baseAddress else {
+                    return true
+                }
+                return unsafe memcmp(ours, theirs, others.count) == 0
+            }
         }
     }
 }

@@ -33,8 +33,6 @@ func serve(_ settings: ServeSettings) throws {
     output.line("\(try helpers.map { try $0.waitForEnd() }.reduce(served, +))")
 }
 
-private let interrupts = [SIGINT, SIGTERM]
-
 /// In this thread and those that it starts, so that an interrupt waits for the loop that takes it.
 private func blockInterrupts() {
     var set = sigset_t()

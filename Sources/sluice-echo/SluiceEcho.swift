@@ -6,7 +6,7 @@ import Sluice
 struct SluiceEcho: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sluice-echo",
-        abstract: "An echo server and its client: I/O multiplexing to watch and to try.",
+        abstract: "An echo server, its client and a load: I/O multiplexing to watch and to try.",
         discussion: """
             One thread serves every connection, because it never waits for one of them: it asks the \
             kernel which of them are ready, and the backend is the system call that it asks with.
@@ -25,8 +25,12 @@ struct SluiceEcho: ParsableCommand {
             and then with a file, each byte of which is compared with what was sent:
 
               sluice-echo client < README.md
+
+            and see how much the server can do:
+
+              sluice-echo load --connections 100 --verify
             """,
-        subcommands: [Serve.self, Client.self])
+        subcommands: [Serve.self, Client.self, Load.self])
 
     static func main() {
         // A reader of our output who has gone is an error to report, not a reason to be killed.
@@ -35,7 +39,10 @@ struct SluiceEcho: ParsableCommand {
     }
 }
 
-/// What both commands are told.
+/// What ends a server or a load in order; a second one, at once.
+let interrupts = [SIGINT, SIGTERM]
+
+/// What every command is told.
 struct CommonOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(

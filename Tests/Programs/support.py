@@ -128,8 +128,9 @@ class Program:
     def __enter__(self):
         self.output_file = tempfile.TemporaryFile()
         self.error_file = tempfile.TemporaryFile()
-        options = {"stdin": subprocess.DEVNULL, "stdout": self.output_file} | self.options
-        self.process = subprocess.Popen(self.command, stderr=self.error_file, **options)
+        options = {"stdin": subprocess.DEVNULL, "stdout": self.output_file,
+                   "stderr": self.error_file} | self.options
+        self.process = subprocess.Popen(self.command, **options)
         self.pid = self.process.pid
         try:
             self.started()

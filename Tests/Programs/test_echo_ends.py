@@ -115,11 +115,11 @@ class Refuses(ProgramTest):
         done = self.serve("--listen", "203.0.113.1:9999")
         self.assert_refused(done, "203.0.113.1:9999", "no address of this machine")
 
-    @over(command=("serve", "client"))
+    @over(command=("serve", "client", "load"))
     def test_an_unknown_backend(self, command):
         self.assert_refused(run("sluice-echo", command, "--backend", "kqueue"), "kqueue", "epoll")
 
-    @over(command=("serve", "client"))
+    @over(command=("serve", "client", "load"))
     def test_an_unknown_backend_in_the_environment(self, command):
         environment = os.environ | {"SLUICE_BACKEND": "kqueue"}
         self.assert_refused(run("sluice-echo", command, env=environment), "SLUICE_BACKEND=kqueue")

@@ -1,0 +1,111 @@
+import ArgumentParser
+import Glibc
+import Sluice
+
+struct Load: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Keep a server busy for a while, and say how much it did and how fast.",
+        discussion: """
+            Each connection has --pipeline messages under way: for each that is back it sends the \
+            next. How long a message took, from when it was written to when its last byte was back, \
+            is its latency; a percentile such as p99 is what 99 of 100 messages did not exceed.
+
+            More connections or a deeper pipeline give more throughput, up to what the server can \
+            do; from then on they only make messages wait, which the latency shows.
+
+            Exits with 0 only if every message came back. Ctrl-C ends it early, with its report; a \
+            second Ctrl-C does not wait for what is under way.
+            """)
+
+    @Option(name: .customLong("connect"), help: "The server: \(addressForms).")
+    var address = "127.0.0.1:9999"
+
+    @OptionGroup var common: CommonOptions
+
+    @Option(help: ArgumentHelp("How many connections, all at once.", valueName: "n"))
+    var connections = 50
+
+    @Option(help: ArgumentHelp("How many bytes a message has.", valueName: "bytes"))
+    var size = 64
+
+    @Option(
+        help: ArgumentHelp("How many messages are under way on each connection.", valueName: "n"))
+    var pipeline = 1
+
+    @Option(help: ArgumentHelp("For how long messages are sent.", valueName: "seconds"))
+    var duration = 2.0
+
+    @Flag(help: "Compare every byte that comes back; one that differs ends it, not with 0.")
+    var verify = false
+
+    @Flag(help: "Report as JSON.")
+    var json = false
+
+    func validate() throws {
+        func check(_ option: String, _ value: Int, _ most: Int) throws {
+            guard (1...most).contains(value) else {
+                throw ValidationError("--\(option) \(value): it must be 1 to \(most)")
+            }
+        }
+        try check("connections", connections, 100_000)
+        try check("size", size, 1 << 24)
+        try check("pipeline", pipeline, 1024)
+        guard duration > 0 && duration <= 3600 else {
+            throw ValidationError("--duration \(duration): it must be over 0, to 3600 seconds")
+        }
+        // A message under way is queued in full at worst, and the moment it was sent is kept.
+        let memory = connections * pipeline * (size + MemoryLayout<ContinuousClock.Instant>.size)
+        guard memory <= 1 << 30 else {
+            throw ValidationError(
+                "--connections \(connections) --pipeline \(pipeline) --size \(size):"
+                    + " that may take more than 1 GiB of memory; make one of them smaller")
+        }
+    }
+
+    func run() throws {
+        raiseDescriptorLimit()
+        let settings = LoadSettings(
+            address: Address(address), backend: try common.backend ?? Poller().backend,
+            connections: connections, size: size, pipeline: pipeline,
+            duration: .seconds(duration), verifies: verify)
+        var loop = try settings.openLoop()
+        var generator = try LoadGenerator(
+            settings, in: loop, progress: isatty(STDERR_FILENO) == 1 ? ProgressBar() : nil)
+        let report = try generator.run(&loop)
+        Output().line(json ? try report.json : report.description)
+        if report.unanswered > 0 {
+            throw ClientFailure(
+                "\(counted(report.unanswered, "message")) of \(report.sent) did not come back")
+        }
+    }
+}
+
+/// To the hard limit: the lower one is there for programs whose select(2) stops at 1,024. Where the
+/// limit stays too low, a connect says so.
+private func raiseDescriptorLimit() {
+    var limit = rlimit()
+    let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    guard unsafe getrlimit(resource, &limit) == 0 else { return }
+    limit.rlim_cur = limit.rlim_max
+    _ = unsafe setrlimit(resource, &limit)
+}
+
+/// What a load is to be.
+struct LoadSettings {
+    let address: Address
+    let backend: Backend
+    let connections: Int
+    let size: Int
+    let pipeline: Int
+    let duration: Duration
+    let verifies: Bool
+
+    /// As many bytes as may be under way are no reason not to receive: a client that does not read
+    /// because of what it has to send, and a server that does the same, would wait for each other
+    /// for ever.
+    func openLoop() throws -> EventLoop {
+        let underWay = max(size * pipeline, 1 << 20)
+        return try EventLoop(
+            backend, options: EventLoop.Options(highMark: underWay, hardLimit: underWay))
+    }
+}

@@ -1,0 +1,52 @@
+import Sluice
+
+/// What one connection of a load has sent, and what of that is back.
+struct LoadConnection {
+    let number: Int
+    let stream: Stream
+    private var sent = 0
+    private var returned = 0
+    /// How many bytes of the next message are back.
+    private var begun = 0
+    /// When each message that is under way was sent: the one numbered n at n modulo their count.
+    private var sentAt: [ContinuousClock.Instant]
+
+    init(number: Int, stream: Stream, pipeline: Int) {
+        self.number = number
+        self.stream = stream
+        sentAt = Array(repeating: .now, count: pipeline)
+    }
+
+    mutating func send(
+        _ messages: LoadMessages, at now: ContinuousClock.Instant, in loop: borrowing EventLoop
+    ) throws(SluiceError) {
+        try messages.write(sent, of: number, to: stream, in: loop)
+        sentAt[sent % sentAt.count] = now
+        sent += 1
+    }
+
+    /// Takes what has come back, up to the end of a message: how many bytes that is, and when it
+    /// ended one, when that was sent.
+    mutating func take(
+        _ bytes: RawSpan, _ messages: LoadMessages, verifies: Bool
+    ) throws -> (count: Int, sentAt: ContinuousClock.Instant?) {
+        guard returned < sent else { throw differs(at: 0, "more came back than was sent") }
+        let count = min(bytes.byteCount, messages.size - begun)
+        if verifies,
+            let index = messages.firstDifference(
+                bytes.extracting(first: count), ofMessage: returned, of: number, from: begun)
+        {
+            throw differs(at: begun + index, "what came back differs from what was sent")
+        }
+        begun += count
+        guard begun == messages.size else { return (count, nil) }
+        begun = 0
+        returned += 1
+        return (count, sentAt[(returned - 1) % sentAt.count])
+    }
+
+    private func differs(at byte: Int, _ how: String) -> ClientFailure {
+        ClientFailure(
+            "\(how): connection \(number + 1), message \(returned + 1), byte \(byte + 1)")
+    }
+}

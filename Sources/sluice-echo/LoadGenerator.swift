@@ -1,0 +1,187 @@
+import Glibc
+import Histogram
+import Sluice
+
+/// Keeps a server busy: the connections of a load, beside the loop that they are on.
+///
+/// First all connect, then all send for a while, and then what is under way may come back. A
+/// connection that fails in between ends the load: what is measured is a server at work.
+struct LoadGenerator {
+    /// How long nothing may come back, at the end, until what did not is given up.
+    private static let patience = Duration.seconds(3)
+    private static let connectTimeout = Duration.seconds(5)
+    /// How long to wait for room in a unix listener's queue, before asking again.
+    private static let retryDelay = Duration.milliseconds(1)
+    /// How often a progress bar moves.
+    private static let step = Duration.milliseconds(100)
+
+    private let settings: LoadSettings
+    private let messages: LoadMessages
+    private let progress: ProgressBar?
+    private let created = ContinuousClock.now
+    private var connections: [LoadConnection] = []
+    private var connected = 0
+    private var sent = 0
+    private var returned = 0
+    private var latency = Histogram<UInt64>(highestTrackableValue: 3_600_000_000_000)
+
+    /// When the first message was sent, and when the last; what was back by then.
+    private var begin: ContinuousClock.Instant?
+    private var end: ContinuousClock.Instant?
+    private var returnedInTime = 0
+    private var isGivenUp = false
+    private var timeIsUp: Timer?
+    private var patienceIsOver: Timer?
+
+    /// Begins to connect.
+    init(
+        _ settings: LoadSettings, in loop: borrowing EventLoop, progress: ProgressBar?
+    ) throws {
+        self.settings = settings
+        self.progress = progress
+        messages = LoadMessages(size: settings.size)
+        // For whoever stops it, or the machine, for more than an hour.
+        latency.autoResize = true
+        for number in interrupts { try loop.addSignal(number) }
+        try connect(loop)
+    }
+
+    mutating func run(_ loop: inout EventLoop) throws -> LoadReport {
+        defer { progress?.erase() }
+        while !(isGivenUp || (end != nil && returned == sent)), try loop.next() {
+            try handle(loop.event, in: loop)
+        }
+        guard let begin, let end else { throw ClientFailure("interrupted while connecting") }
+        return LoadReport(
+            settings: settings, time: end - begin, sent: sent, returned: returned,
+            returnedInTime: returnedInTime, latency: latency)
+    }
+
+    private mutating func handle(_ event: Event, in loop: borrowing EventLoop) throws {
+        switch event {
+        case .connected:
+            connected += 1
+            if connected == settings.connections { try start(loop) }
+        case .data(_, let bytes):
+            try receive(bytes, on: Int(loop.userWord), in: loop)
+        case .endOfStream:
+            throw ClientFailure("the server closed a connection; \(unanswered)")
+        case .closed(_, let ending):
+            guard begin != nil else {
+                throw ClientFailure(cannotConnectTo: settings.address, ending.error)
+            }
+            let why = ending.error.map { "\($0.message) (\($0))" } ?? "a connection was closed"
+            throw ClientFailure("\(why); \(unanswered)")
+        case .timer(let timer):
+            try take(timer, in: loop)
+        case .signal:
+            // The second does not wait for what is under way, nor one while connecting.
+            isGivenUp = begin == nil || end != nil
+            if !isGivenUp { try stop(loop) }
+        default:
+            break
+        }
+    }
+
+    private mutating func take(_ timer: Timer, in loop: borrowing EventLoop) throws {
+        if timer == patienceIsOver {
+            isGivenUp = true
+        } else if begin == nil {
+            try connect(loop)
+        } else if end == nil {
+            if timer == timeIsUp { try stop(loop) } else { showProgress() }
+        }
+    }
+
+    private func showProgress() {
+        guard let begin else { return }
+        progress?.draw(.now - begin, of: settings.duration, messages: returned)
+    }
+
+    private var unanswered: String {
+        "\(counted(returned, "message")) came back and \(sent - returned) did not"
+    }
+
+    // MARK: The three parts
+
+    /// Connects until there are as many as there should be. Where a unix listener's queue is full,
+    /// it goes on a little later.
+    private mutating func connect(_ loop: borrowing EventLoop) throws {
+        let options = Stream.Options(connectTimeout: Self.connectTimeout)
+        while connections.count < settings.connections {
+            let stream: Stream
+            do {
+                stream = try loop.connect(to: settings.address, options: options)
+            } catch {
+                guard error.code.errno == .resourceTemporarilyUnavailable,
+                    .now - created < Self.connectTimeout
+                else { throw failure(toConnect: error.code) }
+                try loop.addTimer(after: Self.retryDelay)
+                return
+            }
+            let number = connections.count
+            try loop.setUserWord(UInt64(number), of: stream)
+            connections.append(
+                LoadConnection(number: number, stream: stream, pipeline: settings.pipeline))
+        }
+    }
+
+    private func failure(toConnect code: SluiceError.Code) -> ClientFailure {
+        let remedy: String
+        switch code.errno {
+        case .tooManyOpenFiles, .tooManyOpenFilesInSystem:
+            remedy = "raise the limit of open files (ulimit -Hn), or take fewer connections"
+        case .addressNotAvailable where !connections.isEmpty:
+            remedy = "no port is left to connect from; take fewer connections"
+        default:
+            return ClientFailure(cannotConnectTo: settings.address, code)
+        }
+        return ClientFailure(
+            "--connections \(settings.connections): after \(connections.count) there can be no more:"
+                + " \(code.message) (\(code)); \(remedy)")
+    }
+
+    private mutating func start(_ loop: borrowing EventLoop) throws {
+        let now = ContinuousClock.now
+        begin = now
+        timeIsUp = try loop.addTimer(after: settings.duration)
+        if progress != nil { try loop.addTimer(after: .zero, every: Self.step) }
+        for number in connections.indices {
+            for _ in 0..<settings.pipeline { try send(on: number, at: now, in: loop) }
+        }
+    }
+
+    private mutating func stop(_ loop: borrowing EventLoop) throws {
+        end = .now
+        returnedInTime = returned
+        patienceIsOver = try loop.addTimer(after: Self.patience)
+    }
+
+    // MARK: Messages
+
+    private mutating func receive(
+        _ bytes: RawSpan, on number: Int, in loop: borrowing EventLoop
+    ) throws {
+        let now = ContinuousClock.now
+        if let patienceIsOver { try loop.reset(patienceIsOver, after: Self.patience) }
+        var at = 0
+        while at < bytes.byteCount {
+            let (count, sentAt) = try connections[number].take(
+                bytes.extracting(at...), messages, verifies: settings.verifies)
+            at += count
+            guard let sentAt else { continue }
+            returned += 1
+            latency.record(UInt64(max(0, (now - sentAt) / .nanoseconds(1))))
+            if end == nil { try send(on: number, at: now, in: loop) }
+        }
+    }
+
+    private mutating func send(
+        on number: Int, at now: ContinuousClock.Instant, in loop: borrowing EventLoop
+    ) throws {
+        // One that has ended says so by itself, in its last event.
+        guard loop.isLive(connections[number].stream) else { return }
+        try connections[number].send(messages, at: now, in: loop)
+        sent += 1
+    }
+}

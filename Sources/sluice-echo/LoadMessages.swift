@@ -1,0 +1,48 @@
+import Sluice
+
+/// The messages of a load: pieces of one text of random bytes, each from another place on. Those
+/// under way on a connection thus all differ, so that no answer passes for another's.
+struct LoadMessages {
+    /// A prime, so that the places of so many messages in a row are all different, and more than
+    /// are ever under way.
+    private static let places = 4093
+
+    let size: Int
+    private let text: [UInt8]
+
+    init(size: Int) {
+        self.size = size
+        // Knuth's generator for MMIX: the same text each time.
+        var state: UInt64 = 1
+        text = (0..<size + Self.places).map { _ in
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return UInt8(truncatingIfNeeded: state >> 56)
+        }
+    }
+
+    private func place(_ message: Int, of connection: Int) -> Int {
+        (message * 7 + connection * 13) % Self.places
+    }
+
+    func write(
+        _ message: Int, of connection: Int, to stream: Stream, in loop: borrowing EventLoop
+    ) throws(SluiceError) {
+        let place = place(message, of: connection)
+        try loop.write(text.span.extracting(place..<place + size), to: stream)
+    }
+
+    /// Compares bytes with the message's from `start` on: where the first is that differs.
+    func firstDifference(
+        _ bytes: RawSpan, ofMessage message: Int, of connection: Int, from start: Int
+    ) -> Int? {
+        let place = place(message, of: connection) + start
+        let expected = text.span.extracting(place..<place + bytes.byteCount)
+        // Bytes of UInt8 have no padding, so that each of them is initialized.
+        if unsafe expected.bytes.isSame(as: bytes) { return nil }
+        for index in expected.indices {
+            let byte = unsafe bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self)
+            if byte != expected[index] { return index }
+        }
+        return nil
+    }
+}
