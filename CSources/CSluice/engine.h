@@ -22,20 +22,16 @@
 
 #pragma GCC visibility push(hidden)
 
-/* What can be wanted on a descriptor, and what a completion is of. */
+/* What can be wanted on a descriptor, and what a completion is of. A completion is told in the
+ * event that the loop may make of it: `id` as attached, and the members named here; where `error`
+ * is named, it is 0 or a negative code. */
 enum sluice_operation {
-    SLUICE_OP_WATCH = 1,   /* result: the flags that are ready */
-    SLUICE_OP_ACCEPT = 2,  /* result: a connection's number, the loop's from then on, or an error */
-    SLUICE_OP_RECEIVE = 4, /* result: how many bytes, 0 at the end, or an error */
-    SLUICE_OP_SEND = 8, /* result: how many more bytes have gone, or an error; the rest may go on */
-    SLUICE_OP_CONNECT = 16 /* result: 0 or an error */
-};
-
-struct sluice_completion {
-    sluice_id id; /* as attached */
-    enum sluice_operation operation;
-    ptrdiff_t result;
-    const unsigned char *bytes; /* of a receive; good until the next call of `next` */
+    SLUICE_OP_WATCH = 1,    /* value: the flags that are ready */
+    SLUICE_OP_ACCEPT = 2,   /* error, or value: a connection's number, the loop's from then on */
+    SLUICE_OP_RECEIVE = 4,  /* data, length: what came; error and value are 0 */
+    SLUICE_OP_SEND = 8,     /* error, or length: bytes that have gone since; the rest may go on */
+    SLUICE_OP_CONNECT = 16, /* error */
+    SLUICE_OP_END = 32      /* of what is received: error, or 0 where the peer has ended */
 };
 
 /* What a descriptor is to the engine. */
@@ -74,18 +70,23 @@ struct sluice_engine_operations {
      * connect is wanted once. On failure what was wanted still is. */
     int (*want)(struct sluice_engine *engine, int fd, uint32_t operations);
 
-    /* Sends as much as can be sent now: how many bytes, or an error. Where that is fewer than there
-     * are, a completion of SEND says when to go on; until then it is not called again. */
-    ptrdiff_t (*send)(struct sluice_engine *engine, int fd, const struct iovec *iov, int count);
+    /* Tries once to send: how many bytes went, or an error, of which SLUICE_EAGAIN says that none
+     * can go now, and -EINTR nothing. Where fewer went than there are, and the rest is to wait for
+     * room, the loop calls `await_room`; a completion of SEND then says when to go on. */
+    ptrdiff_t (*send)(struct sluice_engine *engine, int fd, const void *bytes, size_t length);
+    ptrdiff_t (*send_slices)(struct sluice_engine *engine, int fd, const struct iovec *iov,
+                             int count);
+    int (*await_room)(struct sluice_engine *engine, int fd);
 
     /* Begins a turn: waits until there are completions, `wake` is called, or the time is up.
      * Does not wait while there are some left over. 0 or an error, with nothing lost. */
     int (*wait)(struct sluice_engine *engine, int64_t timeout_ns);
 
-    /* The turn's next completion, with what was received at bytes[0, size) or elsewhere: 1, or 0 at
-     * the end of the turn. At most one receive for each descriptor in a turn. */
-    int (*next)(struct sluice_engine *engine, struct sluice_completion *completion,
-                unsigned char *bytes, size_t size);
+    /* The turn's next completion, of the operation returned; 0 at the end of the turn. What was
+     * received lies at bytes[0, size) or elsewhere, until the next call. At most one receive for
+     * each descriptor in a turn. */
+    enum sluice_operation (*next)(struct sluice_engine *engine, sluice_event *event,
+                                  unsigned char *bytes, size_t size);
 
     /* Whether something is left over for the next turn, which the kernel need not tell of again. */
     bool (*has_left_over)(const struct sluice_engine *engine);

@@ -11,6 +11,30 @@
 
 #include <string.h>
 
+static void note_lent(sluice_loop *loop, struct sluice_stream *stream, sluice_id id,
+                      const unsigned char *bytes, size_t length) {
+    stream->lent = loop->lent_count;
+    loop->lent[loop->lent_count++] =
+        (struct sluice_lent){.id = id, .bytes = bytes, .length = length};
+}
+
+void sluice_lend(sluice_loop *loop, struct sluice_stream *stream, const unsigned char *bytes,
+                 size_t length, sluice_event *event) {
+    event->kind = SLUICE_DATA;
+    event->data = bytes;
+    event->length = length;
+    loop->lent_of_held |= stream->extras != NULL;
+    note_lent(loop, stream, event->id, bytes, length);
+}
+
+void sluice_lend_answerable(sluice_loop *loop) {
+    if (!loop->answerable)
+        return;
+    struct sluice_stream *stream = sluice_stream_at(loop, sluice_id_index(loop->answerable));
+    note_lent(loop, stream, loop->answerable, loop->receive_bytes, loop->receive_used);
+    loop->answerable = 0;
+}
+
 void sluice_lent_take_back(sluice_loop *loop) {
     uint32_t count = loop->lent_count;
     loop->lent_count = 0;
@@ -112,6 +136,7 @@ int sluice_hold(sluice_loop *loop, sluice_id id, size_t length) {
     struct sluice_stream *stream = sluice_find_stream(loop, id);
     if (!stream)
         return sluice_id_refusal(loop, id);
+    sluice_lend_answerable(loop);
     if (stream->lent >= loop->lent_count || loop->lent[stream->lent].id != id)
         return SLUICE_ESTATE;
     const struct sluice_lent *lent = &loop->lent[stream->lent];

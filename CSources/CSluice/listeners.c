@@ -223,19 +223,20 @@ static int begin_connection(sluice_loop *loop, const struct sluice_listener *lis
 }
 
 bool sluice_listener_complete(sluice_loop *loop, struct sluice_listener *listener,
-                              const struct sluice_completion *completion, sluice_event *event) {
-    sluice_id id = completion->id;
-    int result = (int)completion->result;
+                              sluice_event *event) {
+    sluice_id id = event->id;
+    int error = event->error;
     loop->stats.accepts++;
-    if (result < 0) {
-        if (result == -EMFILE || result == -ENFILE)
+    if (error < 0) {
+        if (error == -EMFILE || error == -ENFILE)
             turn_away(loop, listener);
-        return stop(loop, listener, id, result, event);
+        return stop(loop, listener, id, error, event);
     }
+    int connection = (int)event->value;
     sluice_id stream_id;
-    int code = begin_connection(loop, listener, id, result, &stream_id);
+    int code = begin_connection(loop, listener, id, connection, &stream_id);
     if (code < 0) {
-        close(result);
+        close(connection);
         return stop(loop, listener, id, code, event);
     }
     listener->connections++;
@@ -243,6 +244,7 @@ bool sluice_listener_complete(sluice_loop *loop, struct sluice_listener *listene
         listener->stopped = true;
         (void)want_accepts(loop, listener, false);
         loop->overloaded = id;
+        loop->todo |= TODO_OVERLOADED;
     }
     *event = (sluice_event){
         .kind = SLUICE_ACCEPTED, .id = stream_id, .user = listener->slot.user, .value = id};
@@ -252,6 +254,7 @@ bool sluice_listener_complete(sluice_loop *loop, struct sluice_listener *listene
 bool sluice_listener_notice(sluice_loop *loop, sluice_event *event) {
     sluice_id id = loop->overloaded;
     loop->overloaded = 0;
+    loop->todo &= ~(uint32_t)TODO_OVERLOADED;
     const struct sluice_listener *listener =
         sluice_find(&loop->listeners, SLUICE_KIND_LISTENER, id);
     if (!listener || !listener->stopped)

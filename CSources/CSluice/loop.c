@@ -120,9 +120,8 @@ int sluice_open(sluice_loop **result, const sluice_options *given) {
     if (!loop)
         return SLUICE_ENOMEM;
     *loop = (sluice_loop){.allocator = allocator,
-                          .thread = pthread_self(),
+                          .thread = sluice_thread(),
                           .now = sluice_clock_ns(),
-                          .stage = STAGE_OVER,
                           .accept_again = INT64_MAX,
                           .to_flush = {SLUICE_NO_SLOT, SLUICE_NO_SLOT},
                           .to_notify = {SLUICE_NO_SLOT, SLUICE_NO_SLOT},
@@ -172,111 +171,136 @@ int sluice_destroy(sluice_loop *loop) {
 
 /* ---- Pulling -------------------------------------------------------------------------------- */
 
-static bool take_timer(sluice_loop *loop, sluice_event *event) {
+/* What has been done of what there is to do. */
+enum progress { OVER, AN_EVENT, NO_EVENT };
+
+static enum progress progress_of(bool is_event) {
+    return is_event ? AN_EVENT : NO_EVENT;
+}
+
+/* What the engine has completed, told in *event: nothing more for OVER. */
+static SLUICE_NOINLINE enum progress complete(sluice_loop *loop, sluice_event *event,
+                                              enum sluice_operation operation) {
+    if (!operation)
+        return OVER;
+    sluice_id id = event->id;
+    if (sluice_id_kind(id) == SLUICE_KIND_STREAM) {
+        struct sluice_stream *stream = sluice_stream_at(loop, sluice_id_index(id));
+        return progress_of(sluice_stream_complete(loop, stream, operation, event));
+    }
+    if (sluice_id_kind(id) == SLUICE_KIND_LISTENER) {
+        struct sluice_listener *listener = sluice_slots_at(&loop->listeners, sluice_id_index(id));
+        return progress_of(sluice_listener_complete(loop, listener, event));
+    }
+    if (id == SLUICE_SIGNALS_ID)
+        return progress_of(sluice_signals_complete(loop, event));
+    const struct sluice_watch *watch = sluice_slots_at(&loop->watches, sluice_id_index(id));
+    event->kind = SLUICE_READY;
+    event->user = watch->slot.user;
+    return AN_EVENT;
+}
+
+/* Behind the bytes of others, where a pull takes many. */
+static SLUICE_NOINLINE enum progress take_behind(sluice_loop *loop, sluice_event *event) {
+    size_t room = loop->receive_size - loop->receive_used;
+    if (room < LEAST_RECEIVE)
+        return OVER;
+    return complete(loop, event,
+                    loop->engine->operations->next(loop->engine, event,
+                                                   loop->receive_bytes + loop->receive_used, room));
+}
+
+/* Nearly always bytes, of a stream that has nothing else due: then this is all that there is to a
+ * pull. */
+static inline enum progress take_completion(sluice_loop *loop, sluice_event *event) {
+    if (loop->receive_used > 0)
+        return take_behind(loop, event);
+    enum sluice_operation operation = loop->engine->operations->next(
+        loop->engine, event, loop->receive_bytes, loop->receive_size);
+    if (sluice_unlikely(operation != SLUICE_OP_RECEIVE))
+        return complete(loop, event, operation);
+    const struct sluice_stream *stream = sluice_stream_at(loop, sluice_id_index(event->id));
+    if (sluice_unlikely(stream->state & STREAM_APART))
+        return complete(loop, event, operation);
+    event->kind = SLUICE_DATA;
+    event->user = stream->slot.user;
+    loop->stats.receives++;
+    loop->stats.bytes_received += event->length;
+    loop->receive_used = event->length;
+    loop->answerable = event->id;
+    loop->answerable_stream = stream;
+    return AN_EVENT;
+}
+
+static enum progress take_timer(sluice_loop *loop, sluice_event *event) {
     uint32_t index;
     if (!sluice_timers_expire(&loop->timers, loop->now, &index))
-        return false;
+        return OVER;
     uint32_t generation = sluice_timers_generation(&loop->timers, index);
     if (!sluice_timers_alive(&loop->timers, index, generation))
         loop->living_timers--;
     *event = (sluice_event){.kind = SLUICE_TIMER,
                             .id = sluice_id_of(SLUICE_KIND_TIMER, index, generation),
                             .user = sluice_timers_user(&loop->timers, index)};
-    return true;
+    return AN_EVENT;
 }
 
 /* Sees to one deadline that is due. */
-static bool take_deadline(sluice_loop *loop) {
+static enum progress take_deadline(sluice_loop *loop) {
     if (loop->accept_again <= loop->now) {
         loop->accept_again = INT64_MAX;
         sluice_listeners_heed_end(loop, 0);
     }
     uint32_t index;
     if (!sluice_timers_expire(&loop->deadlines, loop->now, &index))
-        return false;
+        return OVER;
     sluice_id id = sluice_timers_user(&loop->deadlines, index);
     struct sluice_stream *stream = sluice_find_stream(loop, id);
     stream->deadline = 0;
     sluice_stream_deadline(loop, stream);
-    return true;
+    return NO_EVENT;
 }
 
-/* Whether what the engine has completed is an event. */
-static bool dispatch(sluice_loop *loop, const struct sluice_completion *completion,
-                     sluice_event *event) {
-    sluice_id id = completion->id;
-    if (sluice_id_kind(id) == SLUICE_KIND_STREAM)
-        return sluice_stream_complete(loop, sluice_find_stream(loop, id), completion, event);
-    if (sluice_id_kind(id) == SLUICE_KIND_LISTENER)
-        return sluice_listener_complete(
-            loop, sluice_find(&loop->listeners, SLUICE_KIND_LISTENER, id), completion, event);
-    if (id == SLUICE_SIGNALS_ID)
-        return sluice_signals_complete(loop, event);
-    const struct sluice_watch *watch = sluice_find(&loop->watches, SLUICE_KIND_WATCH, id);
-    *event = (sluice_event){.kind = SLUICE_READY,
-                            .id = id,
-                            .user = watch->slot.user,
-                            .value = (uint64_t)completion->result};
-    return true;
+static enum progress take_post(sluice_loop *loop, sluice_event *event) {
+    *event = (sluice_event){.kind = SLUICE_POSTED};
+    return sluice_posts_next(&loop->posts, &event->value) ? AN_EVENT : OVER;
 }
 
-/* 1 with an event, 0 where the completions have none left. */
-static int take_completion(sluice_loop *loop, sluice_event *event) {
-    struct sluice_completion completion;
-    unsigned char *bytes = loop->receive_bytes + loop->receive_used;
-    size_t room = loop->receive_size - loop->receive_used;
-    if (room < LEAST_RECEIVE ||
-        !loop->engine->operations->next(loop->engine, &completion, bytes, room))
-        return 0;
-    if (completion.operation == SLUICE_OP_RECEIVE && completion.result > 0) {
-        struct sluice_stream *stream = sluice_stream_at(loop, sluice_id_index(completion.id));
-        return sluice_stream_received(loop, stream, &completion, event) ? 1 : -1;
-    }
-    if (dispatch(loop, &completion, event))
-        return 1;
-    return -1; /* no event, and perhaps a notice */
-}
-
-/* Sends what is to be sent and gives what waits to be given, before the turn goes on. */
-static bool take_agenda(sluice_loop *loop, sluice_event *event) {
-    if (loop->to_flush.first != SLUICE_NO_SLOT)
+/* Does a part of `what`, which is the first of what there is to do. */
+static enum progress take_part(sluice_loop *loop, sluice_event *event, uint32_t what) {
+    switch (what) {
+    case TODO_FLUSH:
         sluice_output_flush_all(loop);
-    if (loop->to_notify.first != SLUICE_NO_SLOT && sluice_stream_notice(loop, event))
-        return true;
-    return loop->overloaded && sluice_listener_notice(loop, event);
-}
-
-/* The next event of a stage that is not the completions: 1, 0 at its end, -1 for neither. */
-static int take_from_stage(sluice_loop *loop, sluice_event *event) {
-    switch (loop->stage) {
-    case STAGE_TIMERS:
+        return OVER;
+    case TODO_NOTICES:
+        return sluice_stream_notice(loop, event) ? AN_EVENT : OVER;
+    case TODO_OVERLOADED:
+        return sluice_listener_notice(loop, event) ? AN_EVENT : OVER;
+    case TODO_TIMERS:
         return take_timer(loop, event);
-    case STAGE_DEADLINES:
-        return take_deadline(loop) ? -1 : 0;
+    case TODO_DEADLINES:
+        return take_deadline(loop);
+    case TODO_POSTS:
+        return take_post(loop, event);
     default:
-        *event = (sluice_event){.kind = SLUICE_POSTED};
-        return sluice_posts_next(&loop->posts, &event->value);
+        return take_completion(loop, event);
     }
 }
 
-/* The turn's next event, or false. */
+/* The next event of what there is to do, or false. */
 static bool take(sluice_loop *loop, sluice_event *event) {
-    for (;;) {
-        bool agenda = (loop->to_flush.first & loop->to_notify.first) != SLUICE_NO_SLOT;
-        if ((agenda || loop->overloaded) && take_agenda(loop, event))
-            return true;
-        if (loop->stage == STAGE_OVER)
-            return false;
-        int taken = loop->stage == STAGE_COMPLETIONS ? take_completion(loop, event)
-                                                     : take_from_stage(loop, event);
-        if (taken > 0)
+    while (loop->todo) {
+        uint32_t what = loop->todo & -loop->todo;
+        enum progress progress = take_part(loop, event, what);
+        if (progress == AN_EVENT)
             return true;
         /* Where the receive buffer is full, the turn may not be over. */
-        if (taken == 0 && loop->stage == STAGE_COMPLETIONS && loop->receive_used > 0)
+        if (progress == OVER && what == TODO_COMPLETIONS && loop->receive_used > 0)
             return false;
-        if (taken == 0)
-            loop->stage++;
+        if (progress == OVER)
+            loop->todo &= ~what;
     }
+    return false;
 }
 
 static int64_t next_deadline(sluice_loop *loop) {
@@ -284,6 +308,19 @@ static int64_t next_deadline(sluice_loop *loop) {
     int64_t deadlines = sluice_timers_next_deadline(&loop->deadlines);
     int64_t first = timers < deadlines ? timers : deadlines;
     return first < loop->accept_again ? first : loop->accept_again;
+}
+
+/* What a turn has to see to. Timers also where none is due, so that their wheel goes with the time.
+ */
+static uint32_t turns_todo(const sluice_loop *loop) {
+    uint32_t todo = TODO_COMPLETIONS;
+    if (sluice_timers_used(&loop->timers))
+        todo |= TODO_TIMERS;
+    if (sluice_timers_used(&loop->deadlines) || loop->accept_again <= loop->now)
+        todo |= TODO_DEADLINES;
+    if (sluice_posts_left(&loop->posts))
+        todo |= TODO_POSTS;
+    return todo;
 }
 
 /* Waits for at most `timeout_ns`, and begins a turn. */
@@ -297,14 +334,14 @@ static int begin_turn(sluice_loop *loop, int64_t timeout_ns) {
         if (until < timeout_ns)
             timeout_ns = until;
     }
-    if (atomic_load_explicit(&loop->posts.any, memory_order_relaxed))
+    if (sluice_posts_any(&loop->posts))
         timeout_ns = 0;
     int code = loop->engine->operations->wait(loop->engine, timeout_ns);
     loop->now = sluice_clock_ns();
     if (code < 0)
         return code;
     sluice_posts_take(&loop->posts);
-    loop->stage = STAGE_TIMERS;
+    loop->todo |= turns_todo(loop);
     return 0;
 }
 
@@ -322,27 +359,40 @@ static int wait_for(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) 
     }
 }
 
-static int begin_pull(sluice_loop *loop, const sluice_event *events, int64_t timeout_ns) {
+/* Sends what the last event was answered with, and takes back the bytes that were lent with it. */
+static inline void end_event(sluice_loop *loop) {
+    if (loop->put_off_length > 0) {
+        ptrdiff_t sent = loop->engine->operations->send(loop->engine, loop->put_off_fd,
+                                                        loop->put_off_bytes, loop->put_off_length);
+        if (sluice_likely((size_t)sent == loop->put_off_length)) {
+            /* It idles from when the bytes came, which was in this same turn. */
+            loop->stats.sends++;
+            loop->stats.bytes_sent += (size_t)sent;
+            loop->put_off_length = 0;
+        } else {
+            sluice_output_send_put_off(loop, sent);
+        }
+    }
+    if (loop->lent_count > 0)
+        sluice_lent_take_back(loop);
+    loop->answerable = 0;
+    loop->receive_used = 0;
+}
+
+static inline int check_pull(const sluice_loop *loop, const sluice_event *events,
+                             int64_t timeout_ns) {
     int code = sluice_loop_check(loop);
     if (code < 0)
         return code;
     if (!events)
         return SLUICE_ENULL;
-    if (timeout_ns < 0)
-        return SLUICE_ETIMEOUT;
-    if (loop->put_off_length > 0)
-        sluice_output_send_put_off(loop);
-    sluice_lent_take_back(loop);
-    loop->receive_used = 0;
-    return 0;
+    return timeout_ns < 0 ? SLUICE_ETIMEOUT : 0;
 }
 
-int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
-    int code = begin_pull(loop, event, timeout_ns);
-    if (code < 0)
-        return code;
+/* 1 with an event, or what a wait gives. */
+static SLUICE_NOINLINE int pull(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
     if (!take(loop, event)) {
-        code = wait_for(loop, event, timeout_ns);
+        int code = wait_for(loop, event, timeout_ns);
         if (code <= 0)
             return code;
     }
@@ -350,12 +400,24 @@ int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
     return 1;
 }
 
+int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
+    int code = check_pull(loop, event, timeout_ns);
+    if (sluice_unlikely(code < 0))
+        return code;
+    end_event(loop);
+    if (sluice_unlikely(loop->todo != TODO_COMPLETIONS || take_completion(loop, event) != AN_EVENT))
+        return pull(loop, event, timeout_ns);
+    loop->stats.events[event->kind]++;
+    return 1;
+}
+
 int sluice_next_many(sluice_loop *loop, sluice_event *events, int capacity, int64_t timeout_ns) {
-    int code = begin_pull(loop, events, timeout_ns);
+    int code = check_pull(loop, events, timeout_ns);
     if (code < 0)
         return code;
     if (capacity < 1)
         return SLUICE_ECAPACITY;
+    end_event(loop);
     if ((uint32_t)capacity > loop->lent_capacity) {
         struct sluice_lent *lent =
             sluice_resize(&loop->allocator, loop->lent, (size_t)capacity, sizeof *lent);
@@ -364,17 +426,16 @@ int sluice_next_many(sluice_loop *loop, sluice_event *events, int capacity, int6
         loop->lent = lent;
         loop->lent_capacity = (uint32_t)capacity;
     }
-    if (!take(loop, events)) {
-        code = wait_for(loop, events, timeout_ns);
-        if (code <= 0)
-            return code;
-    }
+    code = pull(loop, events, timeout_ns);
+    if (code <= 0)
+        return code;
+    sluice_lend_answerable(loop);
     int count = 1;
     /* No further than to an EOF: to go on would be to close that stream before it is answered. */
-    while (count < capacity && events[count - 1].kind != SLUICE_EOF && take(loop, &events[count]))
-        count++;
-    for (int i = 0; i < count; i++)
-        loop->stats.events[events[i].kind]++;
+    while (count < capacity && events[count - 1].kind != SLUICE_EOF && take(loop, &events[count])) {
+        sluice_lend_answerable(loop);
+        loop->stats.events[events[count++].kind]++;
+    }
     return count;
 }
 
@@ -400,8 +461,7 @@ int64_t sluice_until_next(sluice_loop *loop) {
     int code = sluice_loop_check(loop);
     if (code < 0)
         return code;
-    if (loop->stage != STAGE_OVER || loop->put_off_length > 0 ||
-        loop->to_flush.first != SLUICE_NO_SLOT || loop->to_notify.first != SLUICE_NO_SLOT ||
+    if (loop->todo || loop->put_off_length > 0 ||
         loop->engine->operations->has_left_over(loop->engine))
         return 0;
     int64_t first = next_deadline(loop);
@@ -414,7 +474,7 @@ int64_t sluice_until_next(sluice_loop *loop) {
 int sluice_after_fork(sluice_loop *loop) {
     if (!loop)
         return SLUICE_ENULL;
-    loop->thread = pthread_self();
+    loop->thread = sluice_thread();
     sluice_posts_after_fork(&loop->posts);
     sluice_listeners_after_fork(loop);
     return loop->engine->operations->after_fork(loop->engine);

@@ -8,7 +8,6 @@
 
 #include "platform.h"
 
-#include <pthread.h>
 #include <signal.h>
 
 #include "engine.h"
@@ -72,8 +71,13 @@ enum {
     NOTICE_CLOSED = 1 << 20,
     NOTICES = 0x1f << 16,
 
-    STREAM_OWES_EOF = 1 << 21,  /* the end of the input went to another stream, not to the caller */
-    STREAM_WRITE_ONLY = 1 << 22 /* a pipe's writing end, of which nothing comes but its end */
+    STREAM_OWES_EOF = 1 << 21, /* the end of the input went to another stream, not to the caller */
+    STREAM_WRITE_ONLY = 1 << 22, /* a pipe's writing end, of which nothing comes but its end */
+    STREAM_TIMED = 1 << 23,      /* has an idle timeout */
+    STREAM_EXTRAS = 1 << 24,     /* `extras` is not NULL */
+
+    /* With any of these, what is received is more than an event. */
+    STREAM_APART = STREAM_CLOSING | STREAM_TIMED | STREAM_EXTRAS
 };
 
 /* What few streams have: bytes that are held, and a forward. */
@@ -124,15 +128,23 @@ struct sluice_stream_list {
     uint32_t last;
 };
 
-/* What a turn goes through. */
-enum sluice_stage { STAGE_TIMERS, STAGE_DEADLINES, STAGE_POSTS, STAGE_COMPLETIONS, STAGE_OVER };
+/* What there is to do before the loop waits again, in the order in which it is done. */
+enum {
+    TODO_FLUSH = 1 << 0,      /* to_flush is not empty */
+    TODO_NOTICES = 1 << 1,    /* to_notify is not empty */
+    TODO_OVERLOADED = 1 << 2, /* `overloaded` is set */
+    TODO_TIMERS = 1 << 3,     /* these four are a turn's */
+    TODO_DEADLINES = 1 << 4,
+    TODO_POSTS = 1 << 5,
+    TODO_COMPLETIONS = 1 << 6
+};
 
 struct sluice_loop {
     struct sluice_allocator allocator;
     struct sluice_engine *engine;
-    pthread_t thread;
+    uintptr_t thread; /* sluice_thread() of the one that it belongs to */
     int64_t now;
-    enum sluice_stage stage;
+    uint32_t todo; /* of TODO_... */
 
     struct sluice_slots watches;
     struct sluice_slots signals;
@@ -156,6 +168,11 @@ struct sluice_loop {
     unsigned char *receive_bytes;
     size_t receive_size;
     size_t receive_used; /* by events of this pull */
+    /* The stream of the event pulled last, where that is DATA in all of [0, receive_used), pulled
+     * by itself, of a stream without extras: what most writes answer. Else 0, and such data is
+     * lent. */
+    sluice_id answerable;
+    const struct sluice_stream *answerable_stream;
     struct sluice_lent *lent;
     uint32_t lent_count;
     uint32_t lent_capacity;
@@ -165,7 +182,8 @@ struct sluice_loop {
      * put off and not copied. No length where there is none. */
     const unsigned char *put_off_bytes;
     size_t put_off_length;
-    uint32_t put_off_index; /* the stream's, whose queue is empty */
+    sluice_id put_off_id; /* the stream's, whose queue is empty */
+    int put_off_fd;
 
     int signal_fd; /* -1 until there is a signal */
     sigset_t signal_set;
@@ -203,7 +221,7 @@ static inline uint32_t sluice_id_generation(sluice_id id) {
 static inline int sluice_loop_check(const sluice_loop *loop) {
     if (!loop)
         return SLUICE_ENULL;
-    return pthread_equal(loop->thread, pthread_self()) ? 0 : SLUICE_ETHREAD;
+    return loop->thread == sluice_thread() ? 0 : SLUICE_ETHREAD;
 }
 
 /* The kind of a living handle, or SLUICE_ESTALE. */
@@ -230,7 +248,8 @@ static inline sluice_id sluice_stream_id(const sluice_loop *loop,
 }
 
 static inline struct sluice_stream *sluice_stream_at(const sluice_loop *loop, uint32_t index) {
-    return sluice_slots_at(&loop->streams, index);
+    /* The size as a constant, as above. */
+    return (struct sluice_stream *)(void *)loop->streams.records + index;
 }
 
 /* A stream that has not ended, or NULL. */
@@ -294,14 +313,12 @@ void sluice_stream_deadline(sluice_loop *loop, struct sluice_stream *stream);
 /* A byte has come or gone. */
 void sluice_stream_postpone_idle(sluice_loop *loop, struct sluice_stream *stream);
 static inline void sluice_stream_active(sluice_loop *loop, struct sluice_stream *stream) {
-    if (stream->idle_ms)
+    if (stream->state & STREAM_TIMED)
         sluice_stream_postpone_idle(loop, stream);
 }
-/* A receive that brought something: whether it is an event. */
-bool sluice_stream_received(sluice_loop *loop, struct sluice_stream *stream,
-                            const struct sluice_completion *completion, sluice_event *event);
+/* What the engine has completed, told in *event: whether that is an event. */
 bool sluice_stream_complete(sluice_loop *loop, struct sluice_stream *stream,
-                            const struct sluice_completion *completion, sluice_event *event);
+                            enum sluice_operation operation, sluice_event *event);
 
 /* Its extras, made where it has none; NULL where memory ran out. */
 struct sluice_extras *sluice_stream_extras(sluice_loop *loop, struct sluice_stream *stream);
@@ -315,11 +332,13 @@ int sluice_stream_configure(int fd, uint32_t flags, uint32_t keepalive_seconds);
 
 /* output.c: what is queued and how it goes out. Each may end the stream. */
 int sluice_output_send(sluice_loop *loop, struct sluice_stream *stream);
-void sluice_output_send_put_off(sluice_loop *loop);
+/* What was put off has been offered to the engine, and not all of it `sent`. */
+void sluice_output_send_put_off(sluice_loop *loop, ptrdiff_t sent);
 /* How many bytes of `stream` are put off. */
 static inline size_t sluice_output_put_off(const sluice_loop *loop,
                                            const struct sluice_stream *stream) {
-    return loop->put_off_length > 0 && stream == sluice_stream_at(loop, loop->put_off_index)
+    return loop->put_off_length > 0 &&
+                   stream == sluice_stream_at(loop, sluice_id_index(loop->put_off_id))
                ? loop->put_off_length
                : 0;
 }
@@ -340,17 +359,12 @@ void sluice_held_release(sluice_loop *loop, struct sluice_stream *stream);
 void sluice_held_end(sluice_loop *loop, struct sluice_stream *stream);
 /* Those that come again, `extras->held` of them. */
 const unsigned char *sluice_held_again(const sluice_loop *loop, const struct sluice_stream *stream);
-static inline void sluice_lend(sluice_loop *loop, struct sluice_stream *stream,
-                               const unsigned char *bytes, size_t length, sluice_event *event) {
-    event->kind = SLUICE_DATA;
-    event->data = bytes;
-    event->length = length;
-    stream->lent = loop->lent_count;
-    loop->lent_of_held |= stream->extras != NULL;
-    loop->lent[loop->lent_count++] =
-        (struct sluice_lent){.id = event->id, .bytes = bytes, .length = length};
-}
+/* Makes a DATA event of bytes that stay valid until the next pull. */
+void sluice_lend(sluice_loop *loop, struct sluice_stream *stream, const unsigned char *bytes,
+                 size_t length, sluice_event *event);
 void sluice_lent_take_back(sluice_loop *loop);
+/* Notes the event that is answerable as lent, which is left out as long as nobody needs it. */
+void sluice_lend_answerable(sluice_loop *loop);
 
 /* forward.c: what one stream receives is another's output. */
 
@@ -366,7 +380,7 @@ void sluice_forward_end(sluice_loop *loop, struct sluice_stream *stream);
 /* ---- Listeners, watches, signals ------------------------------------------------------------ */
 
 bool sluice_listener_complete(sluice_loop *loop, struct sluice_listener *listener,
-                              const struct sluice_completion *completion, sluice_event *event);
+                              sluice_event *event);
 /* The OVERLOADED of loop->overloaded, where it still holds. */
 bool sluice_listener_notice(sluice_loop *loop, sluice_event *event);
 /* Begins to accept again, where that may be. */

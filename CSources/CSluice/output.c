@@ -35,6 +35,7 @@ void sluice_output_queue_flush(sluice_loop *loop, struct sluice_stream *stream) 
     else
         sluice_stream_at(loop, loop->to_flush.last)->next_to_flush = index;
     loop->to_flush.last = index;
+    loop->todo |= TODO_FLUSH;
 }
 
 /* Takes note of bytes that the kernel took. */
@@ -76,6 +77,29 @@ static void drained(sluice_loop *loop, struct sluice_stream *stream) {
     }
 }
 
+/* After an attempt to send `offered` bytes that are not counted among the output any more than they
+ * were before: how many went, or the error that has ended the stream. Where a signal cut it short
+ * it is tried again by whoever sends next; otherwise what is left waits for room. */
+static ptrdiff_t heed_sent(sluice_loop *loop, struct sluice_stream *stream, ptrdiff_t sent,
+                           size_t offered) {
+    if (sent == -EINTR)
+        return 0;
+    if (sent == SLUICE_EAGAIN)
+        sent = 0;
+    if (sent >= 0 && (size_t)sent < offered) {
+        int code = loop->engine->operations->await_room(loop->engine, stream->fd);
+        if (code == 0)
+            stream->state |= STREAM_BLOCKED;
+        else
+            sent = code;
+    }
+    if (sent < 0)
+        sluice_stream_end(loop, stream, (int)sent);
+    else
+        count_sent(loop, stream, (size_t)sent);
+    return sent;
+}
+
 /* 0, or the error that has ended the stream. */
 static int send_queue(sluice_loop *loop, struct sluice_stream *stream) {
     while (stream->output.length > 0 && !(stream->state & (STREAM_BLOCKED | STREAM_CONNECTING))) {
@@ -84,15 +108,12 @@ static int send_queue(sluice_loop *loop, struct sluice_stream *stream) {
         size_t offered = 0;
         for (int i = 0; i < count; i++)
             offered += iov[i].iov_len;
-        ptrdiff_t sent = loop->engine->operations->send(loop->engine, stream->fd, iov, count);
-        if (sent < 0) {
-            sluice_stream_end(loop, stream, (int)sent);
+        ptrdiff_t sent =
+            loop->engine->operations->send_slices(loop->engine, stream->fd, iov, count);
+        sent = heed_sent(loop, stream, sent, offered);
+        if (sent < 0)
             return (int)sent;
-        }
-        count_sent(loop, stream, (size_t)sent);
         sluice_bytes_consume(&loop->pool, &stream->output, (size_t)sent);
-        if ((size_t)sent < offered)
-            stream->state |= STREAM_BLOCKED;
     }
     return 0;
 }
@@ -131,6 +152,7 @@ void sluice_output_flush_all(sluice_loop *loop) {
             sluice_stream_close(loop, stream);
         }
     }
+    loop->todo &= ~(uint32_t)TODO_FLUSH;
 }
 
 /* ---- Writes that are put off ---------------------------------------------------------------- */
@@ -151,33 +173,38 @@ int sluice_output_settle(sluice_loop *loop, struct sluice_stream *stream) {
     return sluice_output_put_off(loop, stream) > 0 ? queue_put_off(loop, stream) : 0;
 }
 
-void sluice_output_send_put_off(sluice_loop *loop) {
-    struct sluice_stream *stream = sluice_stream_at(loop, loop->put_off_index);
-    struct iovec iov = {.iov_base = (void *)(uintptr_t)loop->put_off_bytes,
-                        .iov_len = loop->put_off_length};
-    ptrdiff_t sent = loop->engine->operations->send(loop->engine, stream->fd, &iov, 1);
-    if (sent < 0) {
-        sluice_stream_end(loop, stream, (int)sent);
+void sluice_output_send_put_off(sluice_loop *loop, ptrdiff_t sent) {
+    struct sluice_stream *stream = sluice_stream_at(loop, sluice_id_index(loop->put_off_id));
+    sent = heed_sent(loop, stream, sent, loop->put_off_length);
+    if (sent < 0)
         return;
-    }
-    count_sent(loop, stream, (size_t)sent);
     loop->put_off_bytes += sent;
     loop->put_off_length -= (size_t)sent;
-    if (loop->put_off_length == 0)
-        return;
-    stream->state |= STREAM_BLOCKED;
     int code = queue_put_off(loop, stream);
     if (code < 0 && !(stream->state & STREAM_ENDED))
         sluice_stream_end(loop, stream, code);
 }
 
+/* With any of these, no write is put off. */
+#define PUTS_NOTHING_OFF                                                                           \
+    (STREAM_CONNECTING | STREAM_BLOCKED | STREAM_SHUTTING | STREAM_CLOSING | STREAM_ENDED)
+
+/* The write waits for the next pull, as the bytes do. */
+static inline int put_off(sluice_loop *loop, const struct sluice_stream *stream, sluice_id id,
+                          const void *bytes, size_t length) {
+    loop->put_off_bytes = bytes;
+    loop->put_off_length = length;
+    loop->put_off_id = id;
+    loop->put_off_fd = stream->fd;
+    return 0;
+}
+
 /* Whether a write can be put off: of bytes that are lent, and the only one of this event. */
-static inline bool can_put_off(const sluice_loop *loop, const struct sluice_stream *stream,
-                               const void *bytes) {
-    const uint32_t not_now =
-        STREAM_CONNECTING | STREAM_BLOCKED | STREAM_SHUTTING | STREAM_CLOSING | STREAM_ENDED;
+static bool can_put_off(const sluice_loop *loop, const struct sluice_stream *stream,
+                        const void *bytes, size_t length) {
     return (uintptr_t)bytes - (uintptr_t)loop->receive_bytes < loop->receive_used &&
-           loop->put_off_length == 0 && stream->output.length == 0 && !(stream->state & not_now);
+           loop->put_off_length == 0 && length <= loop->hard_limit && stream->output.length == 0 &&
+           !(stream->state & PUTS_NOTHING_OFF);
 }
 
 /* ---- Writing -------------------------------------------------------------------------------- */
@@ -212,18 +239,13 @@ static ptrdiff_t send_directly(sluice_loop *loop, struct sluice_stream *stream, 
     int code = sluice_chunk_pool_prepare(&loop->pool, length);
     if (code < 0)
         return code;
-    struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = length};
-    ptrdiff_t sent = loop->engine->operations->send(loop->engine, stream->fd, &iov, 1);
-    if (sent < 0) {
-        /* The stream is at its end, and says so by itself; this write is lost with it. */
-        sluice_stream_end(loop, stream, (int)sent);
-        stream->unsent += length;
-        return (ptrdiff_t)length;
-    }
-    count_sent(loop, stream, (size_t)sent);
-    if ((size_t)sent < length)
-        stream->state |= STREAM_BLOCKED;
-    return sent;
+    ptrdiff_t sent = loop->engine->operations->send(loop->engine, stream->fd, bytes, length);
+    sent = heed_sent(loop, stream, sent, length);
+    if (sent >= 0)
+        return sent;
+    /* The stream is at its end, and says so by itself; this write is lost with it. */
+    stream->unsent += length;
+    return (ptrdiff_t)length;
 }
 
 int sluice_output_write(sluice_loop *loop, struct sluice_stream *stream, const void *bytes,
@@ -247,25 +269,35 @@ int sluice_output_write(sluice_loop *loop, struct sluice_stream *stream, const v
     return 0;
 }
 
-int sluice_write(sluice_loop *loop, sluice_id id, const void *bytes, size_t length) {
+static SLUICE_NOINLINE int write_any(sluice_loop *loop, sluice_id id, const void *bytes,
+                                     size_t length) {
     int code = sluice_loop_check(loop);
     if (code < 0)
         return code;
     struct sluice_stream *stream = sluice_find_stream(loop, id);
     if (!stream)
         return sluice_id_refusal(loop, id);
-    if (can_put_off(loop, stream, bytes) && length <= loop->hard_limit) {
-        loop->put_off_bytes = bytes;
-        loop->put_off_length = length;
-        loop->put_off_index = sluice_id_index(id);
-        return 0;
-    }
+    if (can_put_off(loop, stream, bytes, length))
+        return put_off(loop, stream, id, bytes, length);
     if (!bytes && length > 0)
         return SLUICE_ENULL;
     code = sluice_output_settle(loop, stream);
     if (code == 0)
         code = check_room(loop, stream, length);
     return code < 0 || length == 0 ? code : sluice_output_write(loop, stream, bytes, length);
+}
+
+/* Most writes answer the event that was pulled last with bytes out of it: those are put off, on
+ * fewer questions than others need. */
+int sluice_write(sluice_loop *loop, sluice_id id, const void *bytes, size_t length) {
+    if (sluice_likely(loop && loop->thread == sluice_thread() && id == loop->answerable &&
+                      bytes == loop->receive_bytes && length <= loop->hard_limit)) {
+        const struct sluice_stream *stream = loop->answerable_stream;
+        if (sluice_likely(!(stream->state & PUTS_NOTHING_OFF) && stream->output.length == 0 &&
+                          loop->put_off_length == 0))
+            return put_off(loop, stream, id, bytes, length);
+    }
+    return write_any(loop, id, bytes, length);
 }
 
 int sluice_writev(sluice_loop *loop, sluice_id id, const sluice_slice *slices, int count) {

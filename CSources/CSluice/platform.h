@@ -8,13 +8,29 @@
 #define _GNU_SOURCE
 #endif
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+/* For the few functions that most of a program's work goes through: which way is the usual one, and
+ * what is kept out of line so that the usual one saves no registers for it. */
+#define sluice_likely(condition) __builtin_expect(!!(condition), 1)
+#define sluice_unlikely(condition) __builtin_expect(!!(condition), 0)
+#define SLUICE_NOINLINE __attribute__((noinline))
 
 /* Internal names keep out of the way of whatever the core is linked with. */
 #pragma GCC visibility push(hidden)
 
 struct epoll_event;
+
+/* Tells apart the threads that there are at one time. */
+static inline uintptr_t sluice_thread(void) {
+#if defined(__has_builtin) && __has_builtin(__builtin_thread_pointer)
+    return (uintptr_t)__builtin_thread_pointer();
+#else
+    return (uintptr_t)pthread_self();
+#endif
+}
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 int64_t sluice_clock_ns(void);

@@ -93,7 +93,7 @@ static int add(sluice_poller *poller, int fd, uint32_t interest, uint64_t user) 
 
 /* An edge needs no reading to fall silent; a level does (see absorb_wake). */
 static int watch_wake(sluice_poller *poller) {
-    uint32_t interest = SLUICE_READ;
+    uint32_t interest = SLUICE_READ | SLUICE_WAKE;
     if (poller->backend->features & SLUICE_FEATURE_EDGE)
         interest |= SLUICE_EDGE;
     int fd = sluice_wake_open();

@@ -29,6 +29,11 @@
 /* What can be waited for, without the two bits that say how. */
 #define SLUICE_DIRECTIONS ((uint32_t)(SLUICE_READ | SLUICE_WRITE | SLUICE_PRIORITY))
 
+/* In a registration's interest beside those that can be asked for: it is the poller's own, for
+ * wakes. One with a bit of SLUICE_APART has more done about its events than to be reported. */
+#define SLUICE_WAKE ((uint32_t)0x8000)
+#define SLUICE_APART (SLUICE_ONE_SHOT | SLUICE_WAKE)
+
 /* Invariants: a number that is not registered has interest 0 and a slot of SLUICE_SLOT_NONE;
  * `generation` grows when a registration begins and when it ends, so that what was said of one that
  * is gone never passes for another. */

@@ -46,7 +46,7 @@ int sluice_posts_add(struct sluice_posts *posts, uint64_t word) {
 }
 
 void sluice_posts_take(struct sluice_posts *posts) {
-    if (posts->next < posts->taken.count || !atomic_load(&posts->any))
+    if (sluice_posts_left(posts) || !sluice_posts_any(posts))
         return;
     struct sluice_words empty = posts->taken;
     empty.count = 0;

@@ -49,8 +49,17 @@ int sluice_posts_add(struct sluice_posts *posts, uint64_t word);
 /* The loop's: takes what has come in, where the last has all been delivered. */
 void sluice_posts_take(struct sluice_posts *posts);
 
+/* Whether some have been taken and not delivered; and whether some have come in. */
+static inline bool sluice_posts_left(const struct sluice_posts *posts) {
+    return posts->next < posts->taken.count;
+}
+
+static inline bool sluice_posts_any(struct sluice_posts *posts) {
+    return atomic_load_explicit(&posts->any, memory_order_relaxed);
+}
+
 static inline bool sluice_posts_next(struct sluice_posts *posts, uint64_t *word) {
-    if (posts->next == posts->taken.count)
+    if (!sluice_posts_left(posts))
         return false;
     *word = posts->taken.words[posts->next++];
     atomic_store_explicit(&posts->left, posts->taken.count - posts->next, memory_order_relaxed);

@@ -12,25 +12,32 @@
 
 #pragma GCC visibility push(hidden)
 
+/* One system call: how many bytes, or -errno, which may be -EINTR. */
+static inline ptrdiff_t sluice_receive_once(int fd, void *bytes, size_t length) {
+    ptrdiff_t count = read(fd, bytes, length);
+    return sluice_likely(count >= 0) ? count : -errno;
+}
+
+static inline ptrdiff_t sluice_send_once(int fd, const void *bytes, size_t length) {
+    ptrdiff_t count = send(fd, bytes, length, MSG_NOSIGNAL);
+    return sluice_likely(count >= 0) ? count : -errno;
+}
+
 /* As the public calls of these names, for arguments that need no check. */
 static inline ptrdiff_t sluice_receive_some(int fd, void *bytes, size_t length) {
-    for (;;) {
-        ptrdiff_t count = read(fd, bytes, length);
-        if (count >= 0)
-            return count;
-        if (errno != EINTR)
-            return -errno;
-    }
+    ptrdiff_t count;
+    do
+        count = sluice_receive_once(fd, bytes, length);
+    while (count == -EINTR);
+    return count;
 }
 
 static inline ptrdiff_t sluice_send_some(int fd, const void *bytes, size_t length) {
-    for (;;) {
-        ptrdiff_t count = send(fd, bytes, length, MSG_NOSIGNAL);
-        if (count >= 0)
-            return count;
-        if (errno != EINTR)
-            return -errno;
-    }
+    ptrdiff_t count;
+    do
+        count = sluice_send_once(fd, bytes, length);
+    while (count == -EINTR);
+    return count;
 }
 
 /* As sluice_socket_send, for `count` pieces, at least one and at most IOV_MAX; the second for pipes

@@ -36,6 +36,7 @@ void sluice_stream_notify(sluice_loop *loop, struct sluice_stream *stream, uint3
     else
         sluice_stream_at(loop, loop->to_notify.last)->next_to_notify = index;
     loop->to_notify.last = index;
+    loop->todo |= TODO_NOTICES;
 }
 
 static void closed(sluice_loop *loop, struct sluice_stream *stream, sluice_event *event) {
@@ -93,12 +94,14 @@ bool sluice_stream_notice(sluice_loop *loop, sluice_event *event) {
         give_notice(loop, stream, event);
         return true;
     }
+    loop->todo &= ~(uint32_t)TODO_NOTICES;
     return false;
 }
 
 /* ---- Beginning ------------------------------------------------------------------------------ */
 
 int sluice_stream_begin(sluice_loop *loop, const struct sluice_stream_start *start, sluice_id *id) {
+    sluice_lend_answerable(loop); /* streams may move to make room */
     int code;
     uint32_t index = sluice_slots_begin(&loop->streams, &loop->allocator, &code);
     if (index == SLUICE_NO_SLOT)
@@ -108,6 +111,8 @@ int sluice_stream_begin(sluice_loop *loop, const struct sluice_stream_start *sta
     stream->fd = start->fd;
     stream->idle_ms = start->idle_ms;
     stream->linger_ms = start->linger_ms;
+    if (start->idle_ms)
+        stream->state |= STREAM_TIMED;
     stream->listener = start->listener;
     if (start->flags & SLUICE_HALF_OPEN)
         stream->state |= STREAM_HALF_OPEN;
@@ -283,17 +288,16 @@ static void received_end(sluice_loop *loop, struct sluice_stream *stream) {
 
 /* What was received by a stream that holds or forwards: whether it is an event. */
 static bool received_by_extras(sluice_loop *loop, struct sluice_stream *stream,
-                               const struct sluice_completion *completion, sluice_event *event) {
+                               sluice_event *event) {
     struct sluice_extras *extras = stream->extras;
-    size_t length = (size_t)completion->result;
-    if (extras->forward_to && sluice_forward_pass(loop, stream, completion->bytes, length))
+    if (extras->forward_to && sluice_forward_pass(loop, stream, event->data, event->length))
         return false;
     if (extras->held == 0) {
-        loop->receive_used += length;
-        sluice_lend(loop, stream, completion->bytes, length, event);
+        loop->receive_used += event->length;
+        sluice_lend(loop, stream, event->data, event->length, event);
         return true;
     }
-    int code = sluice_held_append(loop, stream, completion->bytes, length);
+    int code = sluice_held_append(loop, stream, event->data, event->length);
     if (code < 0) {
         sluice_stream_end(loop, stream, code);
         return false;
@@ -302,46 +306,42 @@ static bool received_by_extras(sluice_loop *loop, struct sluice_stream *stream,
     return true;
 }
 
-bool sluice_stream_received(sluice_loop *loop, struct sluice_stream *stream,
-                            const struct sluice_completion *completion, sluice_event *event) {
-    size_t length = (size_t)completion->result;
-    loop->stats.receives++;
-    loop->stats.bytes_received += length;
+static bool received(sluice_loop *loop, struct sluice_stream *stream, sluice_event *event) {
+    loop->stats.bytes_received += event->length;
     sluice_stream_active(loop, stream);
     if (stream->state & STREAM_CLOSING)
         return false;
-    event->error = 0;
-    event->id = completion->id;
     event->user = stream->slot.user;
-    event->value = 0;
     if (stream->extras)
-        return received_by_extras(loop, stream, completion, event);
-    loop->receive_used += length;
-    sluice_lend(loop, stream, completion->bytes, length, event);
+        return received_by_extras(loop, stream, event);
+    loop->receive_used += event->length;
+    sluice_lend(loop, stream, event->data, event->length, event);
     return true;
 }
 
 bool sluice_stream_complete(sluice_loop *loop, struct sluice_stream *stream,
-                            const struct sluice_completion *completion, sluice_event *event) {
-    switch (completion->operation) {
+                            enum sluice_operation operation, sluice_event *event) {
+    int error = event->error;
+    switch (operation) {
     case SLUICE_OP_RECEIVE:
-        if (completion->result > 0)
-            return sluice_stream_received(loop, stream, completion, event);
         loop->stats.receives++;
-        if (completion->result < 0)
-            sluice_stream_end(loop, stream, (int)completion->result);
+        return received(loop, stream, event);
+    case SLUICE_OP_END:
+        loop->stats.receives++;
+        if (error < 0)
+            sluice_stream_end(loop, stream, error);
         else
             received_end(loop, stream);
         return false;
     case SLUICE_OP_SEND:
         stream->state &= ~(uint32_t)STREAM_BLOCKED;
-        if (completion->result < 0)
-            sluice_stream_end(loop, stream, (int)completion->result);
+        if (error < 0)
+            sluice_stream_end(loop, stream, error);
         else
-            sluice_output_sent(loop, stream, (size_t)completion->result);
+            sluice_output_sent(loop, stream, event->length);
         return false;
     default:
-        connected(loop, stream, (int)completion->result);
+        connected(loop, stream, error);
         return false;
     }
 }
@@ -434,6 +434,8 @@ struct sluice_extras *sluice_stream_extras(sluice_loop *loop, struct sluice_stre
             *extras = (struct sluice_extras){.forward_from = SLUICE_NO_SLOT,
                                              .forward_next = SLUICE_NO_SLOT};
         stream->extras = extras;
+        if (extras)
+            stream->state |= STREAM_EXTRAS;
     }
     return stream->extras;
 }

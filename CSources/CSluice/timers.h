@@ -91,6 +91,11 @@ void sluice_timers_deinit(struct sluice_timers *timers);
 int sluice_timers_add(struct sluice_timers *timers, int64_t deadline, int64_t repeat, uint64_t user,
                       uint32_t *index);
 
+/* Whether there has ever been a timer: as long as not, nothing else needs to be called. */
+static inline bool sluice_timers_used(const struct sluice_timers *timers) {
+    return timers->slots != NULL;
+}
+
 /* Of a live timer. In constant time, as are reset, and add but for the growth of the array. */
 void sluice_timers_cancel(struct sluice_timers *timers, uint32_t index);
 

@@ -31,13 +31,24 @@
 #define FIRST_LIMIT 64
 #define NO_FD (-1)
 
+/* What is known of a descriptor, and above that the operations that are wanted of it: of a watch,
+ * the directions that it is interested in. */
 enum {
     CAN_RECEIVE = SLUICE_READ, /* these two as the poller says them */
     CAN_SEND = SLUICE_WRITE,
     HUNG_UP = 8,
     QUEUED = 16,
-    ATTACHED = 32
+    ATTACHED = 32,
+    IS_SOCKET = 64,
+    WANTED_SHIFT = 8
 };
+#define WANTED(operations) ((uint32_t)(operations) << WANTED_SHIFT)
+#define ALL_WANTED WANTED(0x1f)
+
+/* Of a stream whose next receive is like most: one that is in no list, and has nothing else due. */
+#define LIKE_MOST (WANTED(SLUICE_OP_RECEIVE) | IS_SOCKET)
+#define TELLS_FROM_MOST                                                                            \
+    (LIKE_MOST | WANTED(SLUICE_OP_SEND | SLUICE_OP_CONNECT) | CAN_RECEIVE | HUNG_UP | QUEUED)
 
 /* Invariants: a number is in one of the engine's lists while it is QUEUED, and only then does
  * `next` mean something. One that is detached keeps its place, which is passed over, or is that of
@@ -45,9 +56,8 @@ enum {
 struct source {
     sluice_id id;
     int next;
-    uint8_t role;   /* enum sluice_role */
-    uint8_t wanted; /* of enum sluice_operation; a watch's, of what it is interested in */
-    uint8_t state;
+    uint16_t state;
+    uint8_t role; /* enum sluice_role */
     /* Of a listener, as powers of two: how many accepts this turn may have, and any turn. */
     uint8_t burst : 4;
     uint8_t most : 4;
@@ -60,17 +70,18 @@ struct list {
 
 struct readiness_engine {
     struct sluice_engine engine;
-    struct sluice_allocator allocator;
-    sluice_poller *poller;
+    const sluice_ready *ready; /* this turn's events that have not been seen to */
+    const sluice_ready *ready_end;
     struct source *sources;
-    int limit;
+    bool detached; /* since the events were gathered: one may be of what is gone */
     bool edges;
+    int limit;
+    sluice_poller *poller;
     struct list now;   /* of this turn */
     struct list later; /* of the next */
     int accepting;     /* the listener that `accepts_left` is of */
     int accepts_left;
-    int count; /* events of this turn, and the next of them to be seen to */
-    int at;
+    struct sluice_allocator allocator;
     sluice_ready events[BATCH];
 };
 
@@ -79,11 +90,19 @@ static struct readiness_engine *ours(struct sluice_engine *engine) {
     return (struct readiness_engine *)(void *)engine;
 }
 
+static uint32_t wanted_of(const struct source *source) {
+    return (uint32_t)source->state >> WANTED_SHIFT;
+}
+
+static void set_state(struct source *source, uint32_t clear, uint32_t set) {
+    source->state = (uint16_t)((source->state & ~clear) | set);
+}
+
 static void push(struct readiness_engine *engine, struct list *list, int fd) {
     struct source *source = &engine->sources[fd];
     if (source->state & QUEUED)
         return;
-    source->state |= QUEUED;
+    set_state(source, 0, QUEUED);
     source->next = NO_FD;
     if (list->first == NO_FD)
         list->first = fd;
@@ -96,7 +115,7 @@ static int pop(struct readiness_engine *engine, struct list *list) {
     int fd = list->first;
     if (fd != NO_FD) {
         list->first = engine->sources[fd].next;
-        engine->sources[fd].state &= (uint8_t)~QUEUED;
+        set_state(&engine->sources[fd], QUEUED, 0);
     }
     return fd;
 }
@@ -178,17 +197,20 @@ static int attach(struct sluice_engine *base, int fd, sluice_id id, enum sluice_
         return code;
     }
     struct source *source = &engine->sources[fd];
-    /* A predecessor of this number may still be in a list, and its place there is then ours. */
-    *source = (struct source){
-        .id = id,
-        .next = source->next,
-        .role = (uint8_t)role,
-        .wanted = (uint8_t)(role == SLUICE_ROLE_WATCH ? detail & SLUICE_DIRECTIONS : 0),
-        .state = (source->state & QUEUED) | ATTACHED,
-        .most = log2_of(role == SLUICE_ROLE_LISTENER ? detail : 1) & 15};
+    uint32_t state = ATTACHED;
+    if (role == SLUICE_ROLE_WATCH)
+        state |= WANTED(detail & SLUICE_DIRECTIONS);
     /* To send is tried at once: a connected socket has room. */
     if (role >= SLUICE_ROLE_SOCKET)
-        source->state |= CAN_SEND;
+        state |= CAN_SEND;
+    if (role == SLUICE_ROLE_SOCKET)
+        state |= IS_SOCKET;
+    /* A predecessor of this number may still be in a list, and its place there is then ours. */
+    *source = (struct source){.id = id,
+                              .next = source->next,
+                              .state = (uint16_t)((source->state & QUEUED) | state),
+                              .role = (uint8_t)role,
+                              .most = log2_of(role == SLUICE_ROLE_LISTENER ? detail : 1) & 15};
     return 0;
 }
 
@@ -198,67 +220,71 @@ static void detach(struct sluice_engine *base, int fd) {
         sluice_poller_remove(engine->poller, fd);
     else
         sluice_poller_remove_closing(engine->poller, fd);
-    engine->sources[fd].wanted = 0;
     engine->sources[fd].state &= QUEUED;
+    engine->detached = true;
 }
 
 static int rewatch(struct sluice_engine *base, int fd, uint32_t interest) {
     struct readiness_engine *engine = ours(base);
     int code = sluice_poller_modify(engine->poller, fd, interest, 0);
     if (code == 0)
-        engine->sources[fd].wanted = (uint8_t)(interest & SLUICE_DIRECTIONS);
+        set_state(&engine->sources[fd], ALL_WANTED, WANTED(interest & SLUICE_DIRECTIONS));
     return code;
 }
 
 /* Has the poller look for what is wanted, where it does not look for all there is. */
 static int set_wanted(struct readiness_engine *engine, int fd, uint32_t wanted) {
     struct source *source = &engine->sources[fd];
-    uint32_t before = interest_of(engine, source->role, source->wanted);
+    uint32_t before = interest_of(engine, source->role, wanted_of(source));
     uint32_t after = interest_of(engine, source->role, wanted);
     if (before != after) {
         int code = sluice_poller_modify(engine->poller, fd, after, 0);
         if (code < 0)
             return code;
     }
-    source->wanted = (uint8_t)wanted;
+    set_state(source, ALL_WANTED, WANTED(wanted));
     return 0;
 }
 
 static int want(struct sluice_engine *base, int fd, uint32_t operations) {
     struct readiness_engine *engine = ours(base);
     struct source *source = &engine->sources[fd];
-    int code = set_wanted(engine, fd, operations | (source->wanted & SLUICE_OP_SEND));
+    int code = set_wanted(engine, fd, operations | (wanted_of(source) & SLUICE_OP_SEND));
     if (code == 0 && (operations & SLUICE_OP_RECEIVE) && (source->state & CAN_RECEIVE))
         push(engine, &engine->later, fd);
     return code;
 }
 
-static inline ptrdiff_t hand_over(const struct source *source, int fd, const struct iovec *iov,
-                                  int count) {
-    if (source->role != SLUICE_ROLE_SOCKET)
+static ptrdiff_t send_slices(struct sluice_engine *base, int fd, const struct iovec *iov,
+                             int count) {
+    uint32_t state = ours(base)->sources[fd].state;
+    if (!(state & CAN_SEND))
+        return SLUICE_EAGAIN;
+    if (!(state & IS_SOCKET))
         return sluice_file_send_slices(fd, iov, count);
-    if (count == 1)
-        return sluice_send_some(fd, iov[0].iov_base, iov[0].iov_len);
-    return sluice_socket_send_slices(fd, iov, count);
+    return count == 1 ? sluice_send_some(fd, iov[0].iov_base, iov[0].iov_len)
+                      : sluice_socket_send_slices(fd, iov, count);
 }
 
-static ptrdiff_t send_some(struct sluice_engine *base, int fd, const struct iovec *iov, int count) {
+static SLUICE_NOINLINE ptrdiff_t send_otherwise(struct sluice_engine *engine, int fd,
+                                                const void *bytes, size_t length) {
+    const struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = length};
+    return send_slices(engine, fd, &iov, 1);
+}
+
+static ptrdiff_t send_bytes(struct sluice_engine *engine, int fd, const void *bytes,
+                            size_t length) {
+    const uint32_t usual = IS_SOCKET | CAN_SEND;
+    if (sluice_unlikely((ours(engine)->sources[fd].state & usual) != usual))
+        return send_otherwise(engine, fd, bytes, length);
+    return sluice_send_once(fd, bytes, length);
+}
+
+static int await_room(struct sluice_engine *base, int fd) {
     struct readiness_engine *engine = ours(base);
     struct source *source = &engine->sources[fd];
-    bool can_send = (source->state & CAN_SEND) || !engine->edges;
-    ptrdiff_t sent = can_send ? hand_over(source, fd, iov, count) : SLUICE_EAGAIN;
-    size_t length = iov[0].iov_len;
-    for (int i = 1; i < count; i++)
-        length += iov[i].iov_len;
-    if ((size_t)sent == length)
-        return sent;
-    if (sent == SLUICE_EAGAIN)
-        sent = 0;
-    if (sent < 0)
-        return sent;
-    source->state &= (uint8_t)~CAN_SEND;
-    int code = set_wanted(engine, fd, source->wanted | SLUICE_OP_SEND);
-    return code < 0 ? code : sent;
+    set_state(source, CAN_SEND, 0);
+    return set_wanted(engine, fd, wanted_of(source) | SLUICE_OP_SEND);
 }
 
 static int wait(struct sluice_engine *base, int64_t timeout_ns) {
@@ -270,26 +296,26 @@ static int wait(struct sluice_engine *base, int64_t timeout_ns) {
     }
     if (engine->now.first != NO_FD)
         timeout_ns = 0;
-    engine->at = 0;
-    engine->count = 0;
+    engine->ready = engine->ready_end = engine->events;
+    engine->detached = false;
     engine->accepting = NO_FD;
     int count = sluice_poller_wait(engine->poller, engine->events, BATCH, timeout_ns);
     if (count < 0)
         return count;
-    engine->count = count;
+    engine->ready_end += count;
     return 0;
 }
 
-static void complete(struct sluice_completion *completion, const struct source *source,
-                     enum sluice_operation operation, ptrdiff_t result) {
-    *completion = (struct sluice_completion){
-        .id = source->id, .operation = operation, .result = result, .bytes = NULL};
+static enum sluice_operation complete(const struct source *source, enum sluice_operation operation,
+                                      int error, uint64_t value, sluice_event *event) {
+    *event = (sluice_event){.id = source->id, .error = error, .value = value};
+    return operation;
 }
 
 /* A turn has at first one accept, so that a quiet listener costs no accept that finds nobody, and
  * twice as many each time that all of them found somebody. */
-static int accept_one(struct readiness_engine *engine, int fd,
-                      struct sluice_completion *completion) {
+static enum sluice_operation accept_one(struct readiness_engine *engine, int fd,
+                                        sluice_event *event) {
     struct source *source = &engine->sources[fd];
     if (engine->accepting != fd) {
         engine->accepting = fd;
@@ -300,12 +326,13 @@ static int accept_one(struct readiness_engine *engine, int fd,
         source->burst = 0;
         return 0;
     }
-    if (result >= 0 && --engine->accepts_left > 0)
-        engine->at--; /* the same event again */
-    else if (result >= 0 && source->burst < source->most)
+    if (result < 0)
+        return complete(source, SLUICE_OP_ACCEPT, result, 0, event);
+    if (--engine->accepts_left > 0)
+        engine->ready--; /* the same event again */
+    else if (source->burst < source->most)
         source->burst = (source->burst + 1) & 15;
-    complete(completion, source, SLUICE_OP_ACCEPT, result);
-    return 1;
+    return complete(source, SLUICE_OP_ACCEPT, 0, (uint64_t)result, event);
 }
 
 /* Whether the receive has taken all that there was, as far as can be told. */
@@ -313,104 +340,162 @@ static bool is_drained(const struct source *source, size_t received, size_t size
     return received < size && !(source->state & HUNG_UP) && source->role != SLUICE_ROLE_TERMINAL;
 }
 
-static inline int receive(struct readiness_engine *engine, struct source *source, int fd,
-                          struct sluice_completion *completion, unsigned char *bytes, size_t size) {
-    ptrdiff_t result = sluice_receive_some(fd, bytes, size);
+/* What a receive of up to `size` bytes comes to. */
+static enum sluice_operation received(struct readiness_engine *engine, int fd, ptrdiff_t result,
+                                      size_t size, sluice_event *event) {
+    struct source *source = &engine->sources[fd];
     if (result == SLUICE_EAGAIN) {
-        source->state &= (uint8_t)~CAN_RECEIVE;
+        set_state(source, CAN_RECEIVE, 0);
         return 0;
     }
     /* A pipe's writing end is ready to be read from only once its reader has gone. */
     if (result == SLUICE_EBADF && source->role == SLUICE_ROLE_PIPE)
         result = -EPIPE;
-    if (!engine->edges || result <= 0 || is_drained(source, (size_t)result, size))
-        source->state &= (uint8_t)~CAN_RECEIVE;
-    else
+    if (!engine->edges || result <= 0 || is_drained(source, (size_t)result, size)) {
+        set_state(source, CAN_RECEIVE, 0);
+    } else {
+        set_state(source, 0, CAN_RECEIVE);
         push(engine, &engine->later, fd);
-    completion->id = source->id;
-    completion->operation = SLUICE_OP_RECEIVE;
-    completion->result = result;
-    completion->bytes = bytes;
-    return 1;
+    }
+    if (result <= 0)
+        return complete(source, SLUICE_OP_END, (int)result, 0, event);
+    event->length = (size_t)result;
+    return SLUICE_OP_RECEIVE;
+}
+
+static inline void begin_receive(const struct source *source, const unsigned char *bytes,
+                                 sluice_event *event) {
+    event->error = 0;
+    event->id = source->id;
+    event->data = bytes;
+    event->value = 0;
+}
+
+static enum sluice_operation receive(struct readiness_engine *engine, int fd, sluice_event *event,
+                                     unsigned char *bytes, size_t size) {
+    begin_receive(&engine->sources[fd], bytes, event);
+    return received(engine, fd, sluice_receive_some(fd, bytes, size), size, event);
 }
 
 /* A connect is done, or the output may go on. */
-static int complete_output(struct readiness_engine *engine, struct source *source, int fd,
-                           struct sluice_completion *completion) {
-    bool connects = (source->wanted & SLUICE_OP_CONNECT) != 0;
-    ptrdiff_t result = connects ? sluice_socket_error(fd) : 0;
-    if (connects)
+static enum sluice_operation complete_output(struct readiness_engine *engine, int fd,
+                                             sluice_event *event) {
+    struct source *source = &engine->sources[fd];
+    uint32_t wanted = wanted_of(source);
+    bool connects = (wanted & SLUICE_OP_CONNECT) != 0;
+    int error = connects ? sluice_socket_error(fd) : 0;
+    if (connects) {
         source->role = SLUICE_ROLE_SOCKET;
-    uint32_t rest = source->wanted & ~(uint32_t)(SLUICE_OP_SEND | SLUICE_OP_CONNECT);
-    int code = set_wanted(engine, fd, rest);
-    complete(completion, source, connects ? SLUICE_OP_CONNECT : SLUICE_OP_SEND,
-             code < 0 ? code : result);
+        set_state(source, 0, IS_SOCKET);
+    }
+    int code = set_wanted(engine, fd, wanted & ~(uint32_t)(SLUICE_OP_SEND | SLUICE_OP_CONNECT));
     if (source->state & CAN_RECEIVE)
         push(engine, &engine->now, fd);
-    return 1;
+    return complete(source, connects ? SLUICE_OP_CONNECT : SLUICE_OP_SEND, code < 0 ? code : error,
+                    0, event);
 }
 
 /* The next completion of a stream, or 0 where there is none now. */
-static inline int serve(struct readiness_engine *engine, struct source *source, int fd,
-                        struct sluice_completion *completion, unsigned char *bytes, size_t size) {
-    if ((source->wanted & (SLUICE_OP_SEND | SLUICE_OP_CONNECT)) && (source->state & CAN_SEND))
-        return complete_output(engine, source, fd, completion);
-    if ((source->wanted & SLUICE_OP_RECEIVE) && (source->state & CAN_RECEIVE))
-        return receive(engine, source, fd, completion, bytes, size);
+static enum sluice_operation serve(struct readiness_engine *engine, int fd, sluice_event *event,
+                                   unsigned char *bytes, size_t size) {
+    const struct source *source = &engine->sources[fd];
+    uint32_t wanted = wanted_of(source);
+    if ((wanted & (SLUICE_OP_SEND | SLUICE_OP_CONNECT)) && (source->state & CAN_SEND))
+        return complete_output(engine, fd, event);
+    if ((wanted & SLUICE_OP_RECEIVE) && (source->state & CAN_RECEIVE))
+        return receive(engine, fd, event, bytes, size);
     return 0;
 }
 
 /* What was left over from the turn before. */
-static int next_left_over(struct readiness_engine *engine, struct sluice_completion *completion,
-                          unsigned char *bytes, size_t size) {
+static enum sluice_operation next_left_over(struct readiness_engine *engine, sluice_event *event,
+                                            unsigned char *bytes, size_t size) {
     for (int fd = pop(engine, &engine->now); fd != NO_FD; fd = pop(engine, &engine->now)) {
-        struct source *source = &engine->sources[fd];
-        if ((source->state & ATTACHED) && serve(engine, source, fd, completion, bytes, size))
-            return 1;
+        if (!(engine->sources[fd].state & ATTACHED))
+            continue;
+        enum sluice_operation operation = serve(engine, fd, event, bytes, size);
+        if (operation)
+            return operation;
     }
     return 0;
 }
 
 /* Of a watch or a listener. */
-static int complete_other(struct readiness_engine *engine, struct source *source,
-                          const sluice_ready *event, struct sluice_completion *completion) {
+static enum sluice_operation complete_other(struct readiness_engine *engine,
+                                            const sluice_ready *ready, sluice_event *event) {
+    const struct source *source = &engine->sources[ready->fd];
+    uint32_t wanted = wanted_of(source);
     if (source->role == SLUICE_ROLE_LISTENER)
-        return (source->wanted & SLUICE_OP_ACCEPT) && accept_one(engine, event->fd, completion);
+        return wanted & SLUICE_OP_ACCEPT ? accept_one(engine, ready->fd, event) : 0;
     /* The interest may have changed since the event was gathered. */
-    uint32_t flags = event->flags & (source->wanted | ~SLUICE_DIRECTIONS);
-    complete(completion, source, SLUICE_OP_WATCH, (ptrdiff_t)flags);
-    return source->wanted != 0 && flags != 0;
+    uint32_t flags = ready->flags & (wanted | ~SLUICE_DIRECTIONS);
+    return wanted && flags ? complete(source, SLUICE_OP_WATCH, 0, flags, event) : 0;
 }
 
 /* Remembers what an event says of a stream. After a hang-up, or urgent bytes, no receive that is
  * short says that there is no more. */
-static inline void learn(struct source *source, uint32_t flags) {
-    source->state |= (uint8_t)(flags & (CAN_RECEIVE | CAN_SEND));
+static void learn(struct source *source, uint32_t flags) {
+    set_state(source, 0, flags & (CAN_RECEIVE | CAN_SEND));
     if (flags & ~(uint32_t)(CAN_RECEIVE | CAN_SEND))
-        source->state |= flags & SLUICE_ERROR ? HUNG_UP | CAN_SEND : HUNG_UP;
+        set_state(source, 0, flags & SLUICE_ERROR ? HUNG_UP | CAN_SEND : HUNG_UP);
 }
 
-static int next(struct sluice_engine *base, struct sluice_completion *completion,
-                unsigned char *bytes, size_t size) {
-    struct readiness_engine *engine = ours(base);
-    for (;;) {
-        /* What is left over waits for the events, which it learns from: served before, it would
-         * receive twice in a turn. */
-        if (engine->at == engine->count)
-            return engine->now.first != NO_FD && next_left_over(engine, completion, bytes, size);
-        const sluice_ready *event = &engine->events[engine->at++];
-        if (!sluice_poller_stands(engine->poller, event))
-            continue;
-        struct source *source = &engine->sources[event->fd];
-        if (source->role <= SLUICE_ROLE_LISTENER) {
-            if (complete_other(engine, source, event, completion))
-                return 1;
-            continue;
-        }
-        learn(source, event->flags);
-        if (!(source->state & QUEUED) && serve(engine, source, event->fd, completion, bytes, size))
-            return 1;
+static enum sluice_operation see_to(struct readiness_engine *engine, const sluice_ready *ready,
+                                    sluice_event *event, unsigned char *bytes, size_t size) {
+    struct source *source = &engine->sources[ready->fd];
+    if (source->role <= SLUICE_ROLE_LISTENER)
+        return complete_other(engine, ready, event);
+    learn(source, ready->flags);
+    return source->state & QUEUED ? 0 : serve(engine, ready->fd, event, bytes, size);
+}
+
+static SLUICE_NOINLINE enum sluice_operation next_of_any(struct readiness_engine *engine,
+                                                         sluice_event *event, unsigned char *bytes,
+                                                         size_t size) {
+    enum sluice_operation operation = 0;
+    while (!operation && engine->ready != engine->ready_end) {
+        const sluice_ready *ready = engine->ready++;
+        if (sluice_poller_stands(engine->poller, ready))
+            operation = see_to(engine, ready, event, bytes, size);
     }
+    /* What is left over waits for the events, which it learns from: served before, it would
+     * receive twice in a turn. */
+    return operation ? operation : next_left_over(engine, event, bytes, size);
+}
+
+/* The receive that `next` tried, of whatever event stands before engine->ready, found the end, an
+ * error or more than fits. */
+static SLUICE_NOINLINE enum sluice_operation next_after_receive(struct readiness_engine *engine,
+                                                                sluice_event *event,
+                                                                ptrdiff_t result, size_t size) {
+    int fd = engine->ready[-1].fd;
+    unsigned char *bytes = (unsigned char *)(uintptr_t)event->data;
+    enum sluice_operation operation = result == -EINTR ? receive(engine, fd, event, bytes, size)
+                                                       : received(engine, fd, result, size, event);
+    return operation ? operation : next_of_any(engine, event, bytes, size);
+}
+
+/* Nearly all that a server does is this: bytes have come on a socket that is waited on for bytes,
+ * and fit the buffer. */
+static enum sluice_operation next(struct sluice_engine *base, sluice_event *event,
+                                  unsigned char *bytes, size_t size) {
+    struct readiness_engine *engine = ours(base);
+    const sluice_ready *ready = engine->ready;
+    if (ready == engine->ready_end || engine->detached)
+        return next_of_any(engine, event, bytes, size);
+    struct source *source = &engine->sources[ready->fd];
+    uint32_t state = source->state;
+    uint32_t flags = ready->flags;
+    if ((state & TELLS_FROM_MOST) != LIKE_MOST || (flags & ~(uint32_t)CAN_SEND) != CAN_RECEIVE)
+        return next_of_any(engine, event, bytes, size);
+    engine->ready = ready + 1;
+    source->state = (uint16_t)(state | (flags & CAN_SEND));
+    begin_receive(source, bytes, event);
+    ptrdiff_t result = sluice_receive_once(ready->fd, bytes, size);
+    if (sluice_unlikely(result <= 0 || (size_t)result == size))
+        return next_after_receive(engine, event, result, size);
+    event->length = (size_t)result;
+    return SLUICE_OP_RECEIVE;
 }
 
 static bool has_left_over(const struct sluice_engine *base) {
@@ -438,7 +523,9 @@ const struct sluice_engine_operations sluice_readiness_engine = {
     .detach = detach,
     .rewatch = rewatch,
     .want = want,
-    .send = send_some,
+    .send = send_bytes,
+    .send_slices = send_slices,
+    .await_room = await_room,
     .wait = wait,
     .next = next,
     .has_left_over = has_left_over,

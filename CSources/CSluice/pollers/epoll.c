@@ -70,11 +70,10 @@ static uint32_t epoll_events(uint32_t interest) {
  * agree: an error or a hang-up makes a read return at once, an error a write. */
 static uint32_t flags_of(uint32_t events, uint32_t interest) {
     uint32_t flags = events;
-    if (events & (EPOLLERR | EPOLLHUP)) {
+    if (events & (EPOLLERR | EPOLLHUP))
         flags |= interest & SLUICE_READ;
-        if (events & EPOLLERR)
-            flags |= interest & SLUICE_WRITE;
-    }
+    if (events & EPOLLERR)
+        flags |= interest & SLUICE_WRITE;
     return flags;
 }
 
@@ -243,19 +242,43 @@ static void report_always(sluice_poller *poller, sluice_ready **next, const slui
             always_erase(poller, event->fd);
 }
 
-static void report_kernel(sluice_poller *poller, sluice_ready **next, int ready) {
+/* An event that is not merely of bytes or of room, or whose registration is not an ordinary one. */
+static SLUICE_NOINLINE sluice_ready *report_one(sluice_poller *poller, sluice_ready *next,
+                                                const struct epoll_event *event) {
     struct epoll_state *state = sluice_poller_state(poller);
-    for (const struct epoll_event *event = state->events; event < state->events + ready; event++) {
-        int fd = (int)(uint32_t)event->data.u64;
-        struct sluice_registration *registration = &poller->registrations[fd];
-        if (registration->generation != event->data.u64 >> 32) {
-            state->stale = true;
+    int fd = (int)(uint32_t)event->data.u64;
+    struct sluice_registration *registration = &poller->registrations[fd];
+    if (registration->generation != event->data.u64 >> 32) {
+        state->stale = true;
+        return next;
+    }
+    if (registration->interest & SLUICE_ONE_SHOT)
+        registration->slot = SLOT_DISARMED;
+    sluice_poller_report(poller, &next, fd, flags_of(event->events, registration->interest));
+    return next;
+}
+
+static sluice_ready *report_kernel(sluice_poller *poller, sluice_ready *next, int ready) {
+    const struct epoll_state *state = sluice_poller_state(poller);
+    const struct sluice_registration *registrations = poller->registrations;
+    const struct epoll_event *end = state->events + ready;
+    for (const struct epoll_event *event = state->events; event < end; event++) {
+        uint64_t token = event->data.u64;
+        uint32_t events = event->events;
+        const struct sluice_registration *registration = &registrations[(uint32_t)token];
+        if (sluice_unlikely(registration->generation != token >> 32 ||
+                            (registration->interest & SLUICE_APART) ||
+                            (events & (EPOLLERR | EPOLLHUP)))) {
+            next = report_one(poller, next, event);
             continue;
         }
-        if (registration->interest & SLUICE_ONE_SHOT)
-            registration->slot = SLOT_DISARMED;
-        sluice_poller_report(poller, next, fd, flags_of(event->events, registration->interest));
+        next->user = registration->user;
+        next->fd = (int)(uint32_t)token;
+        next->generation = (uint32_t)(token >> 32);
+        next->flags = events;
+        next++;
     }
+    return next;
 }
 
 static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64_t timeout_ns) {
@@ -281,7 +304,7 @@ static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64
         sluice_epoll_wait_ns(state->epoll_fd, state->events, room, timeout_ns, &state->coarse);
     if (ready < 0)
         return next > events ? (int)(next - events) : ready;
-    report_kernel(poller, &next, ready);
+    next = report_kernel(poller, next, ready);
     if (always && !state->always_first)
         report_always(poller, &next, limit);
     /* Nothing but stale entries, which may have kept others out: look again without them. */
