@@ -199,6 +199,8 @@ bench-ceilings: deps-gate bench-swift ## make what is counted now the ceilings
 
 C_FILES := $(shell find CSources Tests Benchmarks Examples -name '*.[ch]' | sort)
 CXX_FILES := $(shell find Examples Tests -name '*.[ch]pp' | sort)
+RUST_FILES := $(shell find Examples Tests -name '*.rs' | sort)
+GO_FILES := $(shell find Examples Tests -name '*.go' | sort)
 SCRIPTS := .ci/run Tools/demo Tools/need Tests/run-core Tests/run-compile-failures
 
 .PHONY: lint
@@ -209,11 +211,16 @@ lint: deps-lint ## formatting and static analysis
 		'clang-tidy --quiet "$$0" -- -std=c11 -I$(CORE_DIR)/include -I$(CORE_DIR) 2>/dev/null'
 	swift format lint --strict --recursive $(SWIFT_SOURCES)
 	shellcheck $(SCRIPTS)
+	@# The other languages' own formatters, where they are installed.
+	@! command -v rustfmt >/dev/null || rustfmt --check --edition 2021 $(RUST_FILES)
+	@! command -v gofmt >/dev/null || test -z "$$(gofmt -d $(GO_FILES) | tee /dev/stderr)"
 
 .PHONY: format
 format: deps-lint ## the formatting that lint asks for
 	clang-format -i $(C_FILES) $(CXX_FILES)
 	swift format --in-place --recursive $(SWIFT_SOURCES)
+	@! command -v rustfmt >/dev/null || rustfmt --edition 2021 $(RUST_FILES)
+	@! command -v gofmt >/dev/null || gofmt -w $(GO_FILES)
 
 .PHONY: asan ubsan tsan
 asan: deps-swift ## the tests under AddressSanitizer, leaks included

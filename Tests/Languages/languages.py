@@ -59,6 +59,8 @@ def pkg_config(*options):
 class Language:
     """One that needs no building. `tool` is what it needs, `package` where Debian has it."""
 
+    not_compiled = set()  # misuses that a program cannot even show, since they do not compile
+
     def __init__(self, name, folder, tool, package, server):
         self.name = name
         self.folder = folder
@@ -92,10 +94,23 @@ class CLike(Language):
         return [target]
 
 
+class Rust(Language):
+    compiler = ["rustc", "--edition", "2021", "-D", "warnings"]
+    not_compiled = {"wrong thread"}  # see test_rust.py
+
+    def build(self, source, target):
+        libraries = pkg_config("--libs-only-L")
+        run([*self.compiler, "-O", source, "-o", target, *libraries])
+        return [target]
+
+
+RUST = Rust("Rust", "rust", "rustc", "rustc", "echo.rs")
+
 LANGUAGES = [
     CLike("C", "c", "gcc", "gcc", "server.c"),
     CLike("C++", "cpp", "g++", "g++", "echo.cpp"),
     Language("Python", "python", "python3", "python3", "echo.py"),
+    RUST,
 ]
 
 

@@ -14,7 +14,7 @@ class ChecksTest(unittest.TestCase):
     def test_misuse_is_reported(self, language):
         output = run(language.command("checks"), timeout=60)
         reported = set(re.findall(r"^ok (.*)$", output, re.MULTILINE))
-        self.assertLessEqual(REPORTED, reported, output)
+        self.assertLessEqual(REPORTED - language.not_compiled, reported, output)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,477 @@
+//! Sluice's loop in Rust, of rustc alone.
+//!
+//! ```
+//! let mut server = Loop::open()?;
+//! server.listen("127.0.0.1:9999")?;
+//! loop {
+//!     server.pull()?;
+//!     if let Event::Data { stream, bytes } = server.event() {
+//!         server.write(stream, bytes)?;
+//!     }
+//! }
+//! ```
+//!
+//! Pulling takes the loop mutably and `event` shares it, as all else does: while an event's bytes
+//! are in hand, the loop can be used and not pulled, and keeping them past the next pull does not
+//! compile. Nor does using a loop from another thread, or after it is gone. An id can be kept
+//! anywhere; once its handle has ended, calls give `Error::STALE`.
+//!
+//! What each call does is said in sluice.h; the names are the same.
+
+#![allow(dead_code)] // a program need not use all of it
+
+use std::ffi::{CStr, CString};
+use std::fmt;
+use std::io;
+use std::os::raw::{c_char, c_int, c_void};
+use std::ptr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Watches, timers, signals, listeners and streams, of one thread. Dropped, it ends them all.
+pub struct Loop {
+    raw: *mut RawLoop,
+    event: RawEvent,
+    shared: Arc<Shared>,
+}
+
+/// Names a handle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub struct Id(u64);
+
+#[derive(Debug)]
+pub enum Event<'a> {
+    Ready {
+        watch: Id,
+        flags: u32,
+    },
+    Timer(Id),
+    Signal {
+        signal: Id,
+        number: c_int,
+    },
+    Posted(u64),
+    Accepted {
+        stream: Id,
+        listener: Id,
+    },
+    Connected(Id),
+    Data {
+        stream: Id,
+        bytes: &'a [u8],
+    },
+    Eof(Id),
+    Drained(Id),
+    Closed {
+        stream: Id,
+        unsent: usize,
+        reason: Result<(), Error>,
+    },
+    Overloaded {
+        listener: Id,
+        reason: Error,
+    },
+    /// There is none: nothing was pulled yet, or the time was up.
+    Nothing,
+}
+
+pub const READ: u32 = SLUICE_READ;
+pub const PRIORITY: u32 = SLUICE_PRIORITY;
+pub const WRITE: u32 = SLUICE_WRITE;
+pub const ERROR: u32 = SLUICE_ERROR;
+pub const HANGUP: u32 = SLUICE_HANGUP;
+pub const READ_CLOSED: u32 = SLUICE_READ_CLOSED;
+pub const EDGE: u32 = SLUICE_EDGE;
+pub const ONE_SHOT: u32 = SLUICE_ONE_SHOT;
+
+impl Loop {
+    pub fn open() -> Result<Loop, Error> {
+        let mut raw = ptr::null_mut();
+        check(unsafe { sluice_open(&mut raw, ptr::null()) })?;
+        let shared = Arc::new(Shared(Mutex::new(raw)));
+        Ok(Loop {
+            raw,
+            event: RawEvent::nothing(),
+            shared,
+        })
+    }
+
+    /// Waits for the next event.
+    pub fn pull(&mut self) -> Result<(), Error> {
+        self.pull_ns(SLUICE_FOREVER).map(|_| ())
+    }
+
+    /// Waits for it no longer than `timeout`: whether there is one.
+    pub fn pull_within(&mut self, timeout: Duration) -> Result<bool, Error> {
+        self.pull_ns(nanoseconds(timeout))
+    }
+
+    fn pull_ns(&mut self, timeout_ns: i64) -> Result<bool, Error> {
+        let count = check(unsafe { sluice_next(self.raw, &mut self.event, timeout_ns) });
+        if count != Ok(1) {
+            self.event = RawEvent::nothing();
+        }
+        Ok(count? > 0)
+    }
+
+    /// What was pulled last.
+    pub fn event(&self) -> Event<'_> {
+        let raw = &self.event;
+        let id = Id(raw.id);
+        match raw.kind {
+            SLUICE_READY => Event::Ready {
+                watch: id,
+                flags: raw.value as u32,
+            },
+            SLUICE_TIMER => Event::Timer(id),
+            SLUICE_SIGNAL => Event::Signal {
+                signal: id,
+                number: raw.value as c_int,
+            },
+            SLUICE_POSTED => Event::Posted(raw.value),
+            SLUICE_ACCEPTED => Event::Accepted {
+                stream: id,
+                listener: Id(raw.value),
+            },
+            SLUICE_CONNECTED => Event::Connected(id),
+            // The loop's buffer, which nothing fills but a pull, and that needs the loop to itself.
+            SLUICE_DATA => Event::Data {
+                stream: id,
+                bytes: unsafe { std::slice::from_raw_parts(raw.data.cast(), raw.length) },
+            },
+            SLUICE_EOF => Event::Eof(id),
+            SLUICE_DRAINED => Event::Drained(id),
+            SLUICE_CLOSED => Event::Closed {
+                stream: id,
+                unsent: raw.length,
+                reason: check(raw.error).map(|_| ()),
+            },
+            SLUICE_OVERLOADED => Event::Overloaded {
+                listener: id,
+                reason: Error(raw.error),
+            },
+            _ => Event::Nothing,
+        }
+    }
+
+    /// Reaches the loop from any thread.
+    pub fn poster(&self) -> Poster {
+        Poster(Arc::clone(&self.shared))
+    }
+
+    pub fn close(&self, id: Id) -> Result<(), Error> {
+        done(unsafe { sluice_close(self.raw, id) })
+    }
+
+    pub fn abort(&self, id: Id) -> Result<(), Error> {
+        done(unsafe { sluice_abort(self.raw, id) })
+    }
+
+    pub fn fd(&self, id: Id) -> Result<c_int, Error> {
+        check(unsafe { sluice_fd(self.raw, id) })
+    }
+
+    pub fn watch(&self, fd: c_int, interest: u32) -> Result<Id, Error> {
+        made(|id| unsafe { sluice_watch(self.raw, id, fd, interest) })
+    }
+
+    pub fn rewatch(&self, watch: Id, interest: u32) -> Result<(), Error> {
+        done(unsafe { sluice_rewatch(self.raw, watch, interest) })
+    }
+
+    /// A timer of one shot for a `repeat` of zero.
+    pub fn timer(&self, first: Duration, repeat: Duration) -> Result<Id, Error> {
+        let (first, repeat) = (nanoseconds(first), nanoseconds(repeat));
+        made(|id| unsafe { sluice_timer(self.raw, id, first, repeat) })
+    }
+
+    pub fn timer_reset(&self, timer: Id, first: Duration) -> Result<(), Error> {
+        done(unsafe { sluice_timer_reset(self.raw, timer, nanoseconds(first)) })
+    }
+
+    pub fn signal(&self, number: c_int) -> Result<Id, Error> {
+        made(|id| unsafe { sluice_signal(self.raw, id, number) })
+    }
+
+    pub fn listen(&self, address: &str) -> Result<Id, Error> {
+        let text = CString::new(address).map_err(|_| Error::ADDRESS)?;
+        made(|id| unsafe { sluice_listen(self.raw, id, text.as_ptr(), ptr::null()) })
+    }
+
+    pub fn connect(&self, address: &str) -> Result<Id, Error> {
+        let text = CString::new(address).map_err(|_| Error::ADDRESS)?;
+        made(|id| unsafe { sluice_connect(self.raw, id, text.as_ptr(), ptr::null()) })
+    }
+
+    pub fn local_address(&self, id: Id) -> Result<String, Error> {
+        address(|text, room| unsafe { sluice_local_address(self.raw, id, text, room) })
+    }
+
+    pub fn peer_address(&self, id: Id) -> Result<String, Error> {
+        address(|text, room| unsafe { sluice_peer_address(self.raw, id, text, room) })
+    }
+
+    pub fn write(&self, stream: Id, bytes: &[u8]) -> Result<(), Error> {
+        done(unsafe { sluice_write(self.raw, stream, bytes.as_ptr().cast(), bytes.len()) })
+    }
+
+    pub fn flush(&self, stream: Id) -> Result<(), Error> {
+        done(unsafe { sluice_flush(self.raw, stream) })
+    }
+
+    pub fn shutdown(&self, stream: Id) -> Result<(), Error> {
+        done(unsafe { sluice_shutdown(self.raw, stream) })
+    }
+
+    pub fn pause(&self, stream: Id) -> Result<(), Error> {
+        done(unsafe { sluice_pause(self.raw, stream) })
+    }
+
+    pub fn resume(&self, stream: Id) -> Result<(), Error> {
+        done(unsafe { sluice_resume(self.raw, stream) })
+    }
+
+    pub fn hold(&self, stream: Id, length: usize) -> Result<(), Error> {
+        done(unsafe { sluice_hold(self.raw, stream, length) })
+    }
+
+    pub fn pending(&self, stream: Id) -> Result<usize, Error> {
+        let bytes = unsafe { sluice_pending(self.raw, stream) };
+        if bytes < 0 {
+            Err(Error(bytes as c_int))
+        } else {
+            Ok(bytes as usize)
+        }
+    }
+
+    /// `None` ends it.
+    pub fn forward(&self, from: Id, to: Option<Id>) -> Result<(), Error> {
+        done(unsafe { sluice_forward(self.raw, from, to.unwrap_or(Id(0))) })
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        let mut reached = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *reached = ptr::null_mut();
+        unsafe { sluice_destroy(self.raw) };
+    }
+}
+
+/// Posts to a loop from any thread, for as long as one likes.
+#[derive(Clone)]
+pub struct Poster(Arc<Shared>);
+
+/// The loop, or null once it is gone.
+struct Shared(Mutex<*mut RawLoop>);
+
+// The pointer is used under the lock alone, and for sluice_post alone, which any thread may call.
+unsafe impl Send for Shared {}
+unsafe impl Sync for Shared {}
+
+impl Poster {
+    /// Has `value` come as `Posted`. `Error::CLOSED` where the loop is gone.
+    pub fn post(&self, value: u64) -> Result<(), Error> {
+        let reached = self.0 .0.lock().unwrap_or_else(PoisonError::into_inner);
+        done(unsafe { sluice_post(*reached, value) })
+    }
+}
+
+/// Why a call was refused: a code of Sluice's own, or an errno.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Error(c_int);
+
+impl Error {
+    pub const NOT_SUPPORTED: Error = Error(SLUICE_ENOTSUP);
+    pub const INTEREST: Error = Error(SLUICE_EINTEREST);
+    pub const CAPACITY: Error = Error(SLUICE_ECAPACITY);
+    pub const CLOSED: Error = Error(SLUICE_ENULL);
+    pub const ADDRESS: Error = Error(SLUICE_EADDRESS);
+    pub const FULL: Error = Error(SLUICE_EFULL);
+    pub const STALE: Error = Error(SLUICE_ESTALE);
+    pub const WRONG_KIND: Error = Error(SLUICE_EKIND);
+    pub const STATE: Error = Error(SLUICE_ESTATE);
+
+    /// The errno, where the kernel gave one.
+    pub fn raw_os_error(self) -> Option<i32> {
+        if self.0 > -10000 {
+            Some(-self.0)
+        } else {
+            None
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Error::CLOSED {
+            return formatter.write_str("the loop is gone");
+        }
+        let message = unsafe { CStr::from_ptr(sluice_error_message(self.0)) };
+        formatter.write_str(&message.to_string_lossy())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = unsafe { CStr::from_ptr(sluice_error_name(self.0)) };
+        write!(formatter, "{}: {}", name.to_string_lossy(), self)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> io::Error {
+        match error.raw_os_error() {
+            Some(number) => io::Error::from_raw_os_error(number),
+            None => io::Error::new(io::ErrorKind::Other, error),
+        }
+    }
+}
+
+// ---- What C gives and takes ---------------------------------------------------------------------
+
+fn check(code: c_int) -> Result<c_int, Error> {
+    if code < 0 {
+        Err(Error(code))
+    } else {
+        Ok(code)
+    }
+}
+
+fn done(code: c_int) -> Result<(), Error> {
+    check(code).map(|_| ())
+}
+
+fn made(call: impl FnOnce(*mut Id) -> c_int) -> Result<Id, Error> {
+    let mut id = Id(0);
+    check(call(&mut id)).map(|_| id)
+}
+
+fn address(call: impl FnOnce(*mut c_char, usize) -> c_int) -> Result<String, Error> {
+    let mut text = [0u8; SLUICE_ADDRESS_MAX];
+    let length = check(call(text.as_mut_ptr().cast(), text.len()))? as usize;
+    Ok(String::from_utf8_lossy(&text[..length]).into_owned())
+}
+
+fn nanoseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(SLUICE_FOREVER)
+}
+
+#[repr(C)]
+struct RawLoop {
+    _private: [u8; 0],
+}
+
+#[repr(C)]
+struct RawEvent {
+    kind: u32,
+    error: i32,
+    id: u64,
+    user: u64,
+    data: *const c_void,
+    length: usize,
+    value: u64,
+}
+
+const _: () = assert!(std::mem::size_of::<RawEvent>() == 48);
+
+impl RawEvent {
+    fn nothing() -> RawEvent {
+        RawEvent {
+            kind: 0,
+            error: 0,
+            id: 0,
+            user: 0,
+            data: ptr::null(),
+            length: 0,
+            value: 0,
+        }
+    }
+}
+
+const SLUICE_FOREVER: i64 = 9223372036854775807;
+const SLUICE_ADDRESS_MAX: usize = 160;
+
+const SLUICE_READY: u32 = 1;
+const SLUICE_TIMER: u32 = 2;
+const SLUICE_SIGNAL: u32 = 3;
+const SLUICE_POSTED: u32 = 4;
+const SLUICE_ACCEPTED: u32 = 5;
+const SLUICE_CONNECTED: u32 = 6;
+const SLUICE_DATA: u32 = 7;
+const SLUICE_EOF: u32 = 8;
+const SLUICE_DRAINED: u32 = 9;
+const SLUICE_CLOSED: u32 = 10;
+const SLUICE_OVERLOADED: u32 = 11;
+
+const SLUICE_READ: u32 = 1;
+const SLUICE_PRIORITY: u32 = 2;
+const SLUICE_WRITE: u32 = 4;
+const SLUICE_ERROR: u32 = 8;
+const SLUICE_HANGUP: u32 = 16;
+const SLUICE_EDGE: u32 = 256;
+const SLUICE_ONE_SHOT: u32 = 512;
+const SLUICE_READ_CLOSED: u32 = 8192;
+
+const SLUICE_ENOTSUP: c_int = -10001;
+const SLUICE_EINTEREST: c_int = -10003;
+const SLUICE_ECAPACITY: c_int = -10005;
+const SLUICE_ENULL: c_int = -10006;
+const SLUICE_EADDRESS: c_int = -10007;
+const SLUICE_EFULL: c_int = -10008;
+const SLUICE_ESTALE: c_int = -10009;
+const SLUICE_EKIND: c_int = -10010;
+const SLUICE_ESTATE: c_int = -10012;
+
+#[link(name = "sluice")]
+extern "C" {
+    fn sluice_error_name(code: c_int) -> *const c_char;
+    fn sluice_error_message(code: c_int) -> *const c_char;
+    fn sluice_open(raw: *mut *mut RawLoop, options: *const c_void) -> c_int;
+    fn sluice_destroy(raw: *mut RawLoop) -> c_int;
+    fn sluice_next(raw: *mut RawLoop, event: *mut RawEvent, timeout_ns: i64) -> c_int;
+    fn sluice_post(raw: *mut RawLoop, value: u64) -> c_int;
+    fn sluice_close(raw: *mut RawLoop, id: Id) -> c_int;
+    fn sluice_abort(raw: *mut RawLoop, id: Id) -> c_int;
+    fn sluice_fd(raw: *const RawLoop, id: Id) -> c_int;
+    fn sluice_watch(raw: *mut RawLoop, id: *mut Id, fd: c_int, interest: u32) -> c_int;
+    fn sluice_rewatch(raw: *mut RawLoop, id: Id, interest: u32) -> c_int;
+    fn sluice_timer(raw: *mut RawLoop, id: *mut Id, first_ns: i64, repeat_ns: i64) -> c_int;
+    fn sluice_timer_reset(raw: *mut RawLoop, id: Id, first_ns: i64) -> c_int;
+    fn sluice_signal(raw: *mut RawLoop, id: *mut Id, signo: c_int) -> c_int;
+    fn sluice_listen(
+        raw: *mut RawLoop,
+        id: *mut Id,
+        address: *const c_char,
+        options: *const c_void,
+    ) -> c_int;
+    fn sluice_connect(
+        raw: *mut RawLoop,
+        id: *mut Id,
+        address: *const c_char,
+        options: *const c_void,
+    ) -> c_int;
+    fn sluice_local_address(
+        raw: *const RawLoop,
+        id: Id,
+        text: *mut c_char,
+        capacity: usize,
+    ) -> c_int;
+    fn sluice_peer_address(
+        raw: *const RawLoop,
+        id: Id,
+        text: *mut c_char,
+        capacity: usize,
+    ) -> c_int;
+    fn sluice_write(raw: *mut RawLoop, id: Id, bytes: *const c_void, length: usize) -> c_int;
+    fn sluice_flush(raw: *mut RawLoop, id: Id) -> c_int;
+    fn sluice_shutdown(raw: *mut RawLoop, id: Id) -> c_int;
+    fn sluice_pause(raw: *mut RawLoop, id: Id) -> c_int;
+    fn sluice_resume(raw: *mut RawLoop, id: Id) -> c_int;
+    fn sluice_hold(raw: *mut RawLoop, id: Id, length: usize) -> c_int;
+    fn sluice_pending(raw: *const RawLoop, id: Id) -> i64;
+    fn sluice_forward(raw: *mut RawLoop, from: Id, to: Id) -> c_int;
+}
