@@ -162,7 +162,7 @@ class Loop:
             self._take_back()
             with self._posting:
                 check(library.sluice_destroy(self._loop))
-                self._loop = None
+                self._loop.value = None
 
     # Pulling.
 

@@ -104,6 +104,13 @@ class Rust(Language):
         return [target]
 
 
+class Go(Language):
+    def build(self, source, target):
+        run(["go", "vet", "."], cwd=source.parent)
+        run(["go", "build", "-o", target, "."], cwd=source.parent)
+        return [target]
+
+
 RUST = Rust("Rust", "rust", "rustc", "rustc", "echo.rs")
 
 LANGUAGES = [
@@ -111,6 +118,7 @@ LANGUAGES = [
     CLike("C++", "cpp", "g++", "g++", "echo.cpp"),
     Language("Python", "python", "python3", "python3", "echo.py"),
     RUST,
+    Go("Go", "go", "go", "golang-go", "echo/main.go"),
 ]
 
 

@@ -43,14 +43,17 @@ class Server:
             stdout=subprocess.PIPE, stderr=self.errors)
         line = self.process.stdout.readline()
         if not line.startswith("listening on "):
-            self.__exit__()
-            raise AssertionError(f"{self.command} said {line!r} and not where it listens")
+            error = AssertionError(f"{self.command} said {line!r} and not where it listens")
+            self.__exit__(type(error), error)
+            raise error
         self.address = line.split()[-1]
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, error, traceback=None):
         self.process.kill()
         self.process.wait()
+        if error is not None:
+            error.add_note(f"{self.command} said: {self.said()}")
         self.process.stdout.close()
         self.errors.close()
 
@@ -72,8 +75,10 @@ class Server:
 
     def ended(self):
         """Its exit code, and what it said on its standard error."""
-        code = self.process.wait(PATIENCE)
-        return code, os.pread(self.errors.fileno(), 1 << 16, 0).decode()
+        return self.process.wait(PATIENCE), self.said()
+
+    def said(self):
+        return os.pread(self.errors.fileno(), 1 << 16, 0).decode()
 
 
 def asked(client, request):
