@@ -1,0 +1,56 @@
+"""docs/languages.md shows what stands in the examples, which the other tests compile and run; what
+README.md shows runs as it stands there."""
+
+import re
+import subprocess
+import sys
+import time
+import unittest
+
+from languages import EXAMPLES, LANGUAGES, ROOT, environment, install
+from sockets import PATIENCE, connect, exchange, unix_address
+
+README = (ROOT / "README.md").read_text()
+TEXT = (ROOT / "docs/languages.md").read_text()
+
+
+class DocsTest(unittest.TestCase):
+    def test_each_piece_of_code_stands_in_its_server(self):
+        blocks = dict(re.findall(r"^```(\w+)\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE))
+        self.assertEqual(set(blocks), {language.folder for language in LANGUAGES})
+        for language in LANGUAGES:
+            self.assertIn(blocks[language.folder], language.server.read_text(), language.name)
+
+    def test_each_file_of_the_examples_is_named(self):
+        named = set(re.findall(r"\(\.\./Examples/([\w/.]+)\)", TEXT))
+        sources = {
+            str(path.relative_to(EXAMPLES))
+            for language in LANGUAGES
+            for path in (EXAMPLES / language.folder).rglob("*")
+            if path.suffix in {".c", ".cpp", ".hpp", ".py", ".rs", ".go"}
+        }
+        self.assertEqual(named, sources - {"c/echo.c"})  # the README's
+
+    def test_the_program_of_the_readme_echoes(self):
+        install()
+        [program] = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+        address = unix_address()
+        program = "import sluice\n" + program.replace("127.0.0.1:9999", address)
+        with subprocess.Popen([sys.executable, "-c", program], env=environment()) as server:
+            self.addCleanup(server.kill)
+            with self.connected(address) as client:
+                exchange(client, b"hello")
+            server.kill()
+
+    def connected(self, address):
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return connect(address)
+            except ConnectionRefusedError:
+                self.assertLess(time.monotonic(), end, "it does not listen")
+                time.sleep(0.005)
+
+
+if __name__ == "__main__":
+    unittest.main()
