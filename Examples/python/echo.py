@@ -1,7 +1,6 @@
 """echo.py [ADDRESS] - an echo server that says where it listens, and on SIGTERM ends in order: it
 accepts no more, sends what is queued, and waits until each peer has it."""
 
-import contextlib
 import signal
 import sys
 
@@ -18,8 +17,10 @@ def serve(loop, address):
         if event.kind == sluice.ACCEPTED:
             streams.add(event.id)
         elif event.kind == sluice.DATA:
-            with contextlib.suppress(sluice.StaleHandle):  # it may have been reset meanwhile
+            try:
                 loop.write(event.id, event.data)
+            except sluice.StaleHandle:
+                pass  # it was reset meanwhile
         elif event.kind == sluice.CLOSED:
             streams.remove(event.id)
         elif event.kind == sluice.SIGNAL:
@@ -33,8 +34,10 @@ def serve(loop, address):
 
 
 def close(loop, handle):
-    with contextlib.suppress(sluice.StaleHandle):
+    try:
         loop.close(handle)
+    except sluice.StaleHandle:
+        pass  # it has ended by itself
 
 
 if __name__ == "__main__":

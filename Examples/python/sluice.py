@@ -140,7 +140,10 @@ waiting_library = load(ctypes.CDLL)
 
 
 class Loop:
-    """Looks after watches, timers, signals, listeners and streams, each named by an id."""
+    """Looks after watches, timers, signals, listeners and streams, each named by an id.
+
+    Use it in a `with` block, or end it by `destroy`: it does not end by itself.
+    """
 
     def __init__(self):
         self._loop = ctypes.c_void_p()
