@@ -38,6 +38,19 @@ static inline void *sluice_resize(const struct sluice_allocator *allocator, void
     return allocator->reallocate(allocator->context, block, bytes);
 }
 
+/* How many elements of `size` bytes an array gets room for that is to hold `count` of them: powers
+ * of two, but past 4 KiB as many at once as libc maps by themselves (M_MMAP_THRESHOLD, mallopt(3)).
+ * Such a block grows where it is, and its pages cost nothing until they are touched; blocks of the
+ * sizes in between would stay behind as holes. */
+static inline size_t sluice_room_for(size_t count, size_t size) {
+    const size_t small = 4096;
+    const size_t mapped = (size_t)128 * 1024;
+    size_t room = 16;
+    while (room < count)
+        room *= 2;
+    return room * size > small && room * size < mapped ? mapped / size + 1 : room;
+}
+
 /* NULL is let pass. */
 static inline void sluice_free(const struct sluice_allocator *allocator, void *block) {
     if (block)

@@ -53,9 +53,9 @@ struct sluice_engine_operations {
                   const struct sluice_allocator *allocator);
     void (*destroy)(struct sluice_engine *engine);
 
-    /* Begins to look after `fd`, with nothing wanted; completions carry `id`. For a watch `detail`
-     * is the interest, for a listener how many accepts one turn may have at most. On failure
-     * nothing has changed. */
+    /* Begins to look after `fd`; completions carry `id`. For a watch `detail` is the interest, for
+     * a listener how many accepts one turn may have at most, with none wanted yet, and for a stream
+     * what is wanted, as of `want`. On failure nothing has changed. */
     int (*attach)(struct sluice_engine *engine, int fd, sluice_id id, enum sluice_role role,
                   uint32_t detail);
 
@@ -67,7 +67,8 @@ struct sluice_engine_operations {
     int (*rewatch)(struct sluice_engine *engine, int fd, uint32_t interest);
 
     /* Of accept, receive and connect, those that are wanted from now on, until they are not. A
-     * connect is wanted once. On failure what was wanted still is. */
+     * connect is wanted once, and no receive any more after an END. On failure what was wanted
+     * still is. */
     int (*want)(struct sluice_engine *engine, int fd, uint32_t operations);
 
     /* Tries once to send: how many bytes went, or an error, of which SLUICE_EAGAIN says that none

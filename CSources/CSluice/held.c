@@ -13,7 +13,7 @@
 
 static void note_lent(sluice_loop *loop, struct sluice_stream *stream, sluice_id id,
                       const unsigned char *bytes, size_t length) {
-    stream->lent = loop->lent_count;
+    stream->slot.own = loop->lent_count;
     loop->lent[loop->lent_count++] =
         (struct sluice_lent){.id = id, .bytes = bytes, .length = length};
 }
@@ -70,9 +70,9 @@ void sluice_held_release(sluice_loop *loop, struct sluice_stream *stream) {
 
 /* The bytes of the stream's event, where that is still valid; or NULL. */
 static struct sluice_lent *lent_by(const sluice_loop *loop, const struct sluice_stream *stream) {
-    if (stream->lent >= loop->lent_count)
+    if (stream->slot.own >= loop->lent_count)
         return NULL;
-    struct sluice_lent *lent = &loop->lent[stream->lent];
+    struct sluice_lent *lent = &loop->lent[stream->slot.own];
     return lent->id == sluice_stream_id(loop, stream) ? lent : NULL;
 }
 
@@ -137,9 +137,9 @@ int sluice_hold(sluice_loop *loop, sluice_id id, size_t length) {
     if (!stream)
         return sluice_id_refusal(loop, id);
     sluice_lend_answerable(loop);
-    if (stream->lent >= loop->lent_count || loop->lent[stream->lent].id != id)
+    if (stream->slot.own >= loop->lent_count || loop->lent[stream->slot.own].id != id)
         return SLUICE_ESTATE;
-    const struct sluice_lent *lent = &loop->lent[stream->lent];
+    const struct sluice_lent *lent = &loop->lent[stream->slot.own];
     if (length > lent->length)
         return SLUICE_ECAPACITY;
     if (length > loop->high_mark)

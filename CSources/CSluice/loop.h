@@ -8,6 +8,7 @@
 
 #include "platform.h"
 
+#include <assert.h>
 #include <signal.h>
 
 #include "engine.h"
@@ -93,7 +94,8 @@ struct sluice_extras {
 /* Kept small: 10,000 idle ones are what a server has most of. Invariants:
  * - ENDED: `fd` is closed, `output` has no chunks, and the unions hold error and unsent;
  * - TO_FLUSH, TO_NOTIFY: it is in that list of the loop, and only then;
- * - THROTTLED: its output was over the high mark and has not fallen to the low one since. */
+ * - THROTTLED: its output was over the high mark and has not fallen to the low one since;
+ * - slot.own is its place among loop->lent, where that names it. */
 struct sluice_stream {
     struct sluice_slot slot;
     struct sluice_bytes output;
@@ -112,8 +114,9 @@ struct sluice_stream {
     uint32_t listener; /* 1 + its index; 0 for none */
     uint32_t next_to_flush;
     uint32_t next_to_notify;
-    uint32_t lent; /* its place among loop->lent, where that names it */
 };
+
+static_assert(sizeof(struct sluice_stream) == 80, "an idle connection costs little");
 
 /* The data of a DATA event that has been pulled and is still valid. */
 struct sluice_lent {

@@ -17,7 +17,6 @@
 #include "deadline.h"
 
 #define INTEREST_BITS (SLUICE_DIRECTIONS | (uint32_t)(SLUICE_EDGE | SLUICE_ONE_SHOT))
-#define FIRST_LIMIT 64
 
 static const struct sluice_poller_backend *find_backend(const char *name) {
     if (!name)
@@ -38,17 +37,18 @@ static int make_room(sluice_poller *poller, int fd) {
     int code = sluice_fd_check(fd);
     if (code < 0)
         return code;
-    size_t limit = poller->limit > 0 ? (size_t)poller->limit : FIRST_LIMIT;
-    while (limit <= (size_t)fd)
-        limit *= 2;
-    struct sluice_registration *grown =
-        sluice_resize(&poller->allocator, poller->registrations, limit, sizeof *grown);
-    if (!grown)
-        return SLUICE_ENOMEM;
-    for (size_t i = (size_t)poller->limit; i < limit; i++)
-        grown[i] = (struct sluice_registration){.slot = SLUICE_SLOT_NONE};
-    poller->registrations = grown;
-    poller->limit = (int)limit;
+    if (fd >= poller->capacity) {
+        size_t capacity = sluice_room_for((size_t)fd + 1, sizeof *poller->registrations);
+        struct sluice_registration *grown = sluice_resize(&poller->allocator, poller->registrations,
+                                                          capacity, sizeof *poller->registrations);
+        if (!grown)
+            return SLUICE_ENOMEM;
+        poller->registrations = grown;
+        poller->capacity = (int)capacity;
+    }
+    while (poller->limit <= fd)
+        poller->registrations[poller->limit++] =
+            (struct sluice_registration){.slot = SLUICE_SLOT_NONE};
     return 0;
 }
 

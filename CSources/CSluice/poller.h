@@ -84,7 +84,8 @@ struct sluice_poller {
     const struct sluice_poller_backend *backend;
     struct sluice_allocator allocator;
     struct sluice_registration *registrations;
-    int limit; /* how many registrations there are: the highest number ever added, and some */
+    int limit;    /* how many registrations there are: the highest number ever added, and one */
+    int capacity; /* how many there is room for */
     int wake_fd;
     bool woken;              /* the wait under way has seen wake_fd ready */
     atomic_bool wake_posted; /* wake_fd has been written to and no wait has seen it yet */

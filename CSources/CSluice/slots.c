@@ -3,8 +3,6 @@
 
 #include "slots.h"
 
-#define FIRST_CAPACITY 16
-
 void sluice_slots_init(struct sluice_slots *slots, size_t record_size, uint32_t limit) {
     *slots =
         (struct sluice_slots){.record_size = record_size, .limit = limit, .free = SLUICE_NO_SLOT};
@@ -18,14 +16,14 @@ void sluice_slots_deinit(struct sluice_slots *slots, const struct sluice_allocat
 static int grow(struct sluice_slots *slots, const struct sluice_allocator *allocator) {
     if (slots->used >= slots->limit)
         return SLUICE_EFULL;
-    uint32_t capacity = slots->capacity ? slots->capacity * 2 : FIRST_CAPACITY;
+    size_t capacity = sluice_room_for((size_t)slots->used + 1, slots->record_size);
     if (capacity > slots->limit)
         capacity = slots->limit;
     void *records = sluice_resize(allocator, slots->records, capacity, slots->record_size);
     if (!records)
         return SLUICE_ENOMEM;
     slots->records = records;
-    slots->capacity = capacity;
+    slots->capacity = (uint32_t)capacity;
     return 0;
 }
 

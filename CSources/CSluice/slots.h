@@ -2,7 +2,7 @@
  *
  * A record begins with a struct sluice_slot. Its generation grows when it begins and again when it
  * ends, so an odd one is living, and a name that carries it is that record's and no other's.
- * Records lie in one block that grows by doubling: a pointer to one is good until the next begin.
+ * Records lie in one block that grows: a pointer to one is good until the next begin.
  */
 #ifndef SLUICE_SLOTS_H
 #define SLUICE_SLOTS_H
@@ -19,7 +19,10 @@
 struct sluice_slot {
     uint64_t user;
     uint32_t generation;
-    uint32_t next_free; /* of an ended one: the next, or SLUICE_NO_SLOT */
+    union {
+        uint32_t next_free; /* of an ended one: the next, or SLUICE_NO_SLOT */
+        uint32_t own;       /* of a living one: for its kind to use */
+    };
 };
 
 #define SLUICE_NO_SLOT UINT32_MAX

@@ -127,16 +127,11 @@ int sluice_stream_begin(sluice_loop *loop, const struct sluice_stream_start *sta
     int64_t deadline = connecting       ? start->connect_timeout_ns
                        : start->idle_ms ? start->idle_ms * NS_PER_MILLISECOND
                                         : INT64_MAX;
-    code = sluice_deadline_set(loop, &stream->deadline, *id, deadline);
+    code = deadline == INT64_MAX ? 0 : sluice_deadline_set(loop, &stream->deadline, *id, deadline);
     if (code == 0) {
         const struct sluice_engine_operations *engine = loop->engine->operations;
-        code = engine->attach(loop->engine, start->fd, *id, start->role, 0);
-        if (code == 0) {
-            uint32_t wanted = connecting ? SLUICE_OP_CONNECT : SLUICE_OP_RECEIVE;
-            code = engine->want(loop->engine, start->fd, wanted);
-            if (code < 0)
-                engine->detach(loop->engine, start->fd);
-        }
+        uint32_t wanted = connecting ? SLUICE_OP_CONNECT : SLUICE_OP_RECEIVE;
+        code = engine->attach(loop->engine, start->fd, *id, start->role, wanted);
     }
     if (code < 0) {
         sluice_deadline_set(loop, &stream->deadline, *id, INT64_MAX);
@@ -279,8 +274,7 @@ static void received_end(sluice_loop *loop, struct sluice_stream *stream) {
         sluice_stream_close(loop, stream);
         return;
     }
-    sluice_stream_want(loop, stream);
-    if ((stream->state & STREAM_ENDED) || sluice_forward_end_of_input(loop, stream))
+    if (sluice_forward_end_of_input(loop, stream))
         return;
     bool held = stream->extras && stream->extras->held > 0;
     sluice_stream_notify(loop, stream, held ? NOTICE_HELD | NOTICE_EOF : NOTICE_EOF);
@@ -356,7 +350,8 @@ void sluice_stream_end(sluice_loop *loop, struct sluice_stream *stream, int erro
     loop->put_off_length -= put_off;
     loop->engine->operations->detach(loop->engine, fd);
     close(fd);
-    sluice_deadline_set(loop, &stream->deadline, id, INT64_MAX);
+    if (stream->deadline)
+        sluice_deadline_set(loop, &stream->deadline, id, INT64_MAX);
     sluice_bytes_clear(&loop->pool, &stream->output);
     if (stream->extras) {
         sluice_forward_end(loop, stream);
@@ -384,40 +379,39 @@ int sluice_stream_finish_sending(const struct sluice_stream *stream) {
     return code < 0 ? code : -ECONNRESET;
 }
 
-void sluice_stream_close(sluice_loop *loop, struct sluice_stream *stream) {
-    if (!(stream->state & STREAM_CLOSING)) {
-        stream->state |= STREAM_CLOSING | STREAM_SHUTTING;
-        stream->state &= ~(uint32_t)(NOTICES & ~NOTICE_CONNECTED);
-        if ((stream->state & STREAM_CONNECTING) && stream->output.length == 0) {
-            sluice_stream_end(loop, stream, 0);
-            return;
-        }
-        int code = sluice_deadline_set(loop, &stream->deadline, sluice_stream_id(loop, stream),
-                                       stream->linger_ms * NS_PER_MILLISECOND);
-        if (code < 0) {
-            sluice_stream_end(loop, stream, code);
-            return;
-        }
-    }
-    if (stream->output.length > 0 || (stream->state & STREAM_CONNECTING)) {
+/* What a close does next: whether there is something to wait for, or the stream has ended. */
+static bool go_on_closing(sluice_loop *loop, struct sluice_stream *stream) {
+    if (stream->output.length > 0) {
         sluice_output_queue_flush(loop, stream);
-        if (!(stream->state & STREAM_CONNECTING))
-            sluice_stream_want(loop, stream);
-        return;
+        return true;
     }
-    if (!(stream->state & STREAM_SOCKET) || (stream->state & STREAM_ENDED_INPUT)) {
-        sluice_stream_end(loop, stream, 0);
-        return;
-    }
-    if (!(stream->state & STREAM_SHUT)) {
+    int code = 0;
+    bool over = (stream->state & (STREAM_CONNECTING | STREAM_ENDED_INPUT)) ||
+                !(stream->state & STREAM_SOCKET);
+    if (!over && !(stream->state & STREAM_SHUT)) {
         stream->state |= STREAM_SHUT;
-        int code = sluice_stream_finish_sending(stream);
-        if (code < 0) {
-            sluice_stream_end(loop, stream, code);
-            return;
-        }
+        code = sluice_stream_finish_sending(stream);
     }
-    sluice_stream_want(loop, stream);
+    if (over || code < 0)
+        sluice_stream_end(loop, stream, code);
+    return !over && code == 0;
+}
+
+void sluice_stream_close(sluice_loop *loop, struct sluice_stream *stream) {
+    bool begins = !(stream->state & STREAM_CLOSING);
+    stream->state |= STREAM_CLOSING | STREAM_SHUTTING;
+    if (begins)
+        stream->state &= ~(uint32_t)(NOTICES & ~NOTICE_CONNECTED);
+    if (!go_on_closing(loop, stream))
+        return;
+    int code = 0;
+    if (begins)
+        code = sluice_deadline_set(loop, &stream->deadline, sluice_stream_id(loop, stream),
+                                   stream->linger_ms * NS_PER_MILLISECOND);
+    if (code < 0)
+        sluice_stream_end(loop, stream, code);
+    else
+        sluice_stream_want(loop, stream);
 }
 
 /* All was handed to the kernel by the time the linger limit comes, or it was not: that decides

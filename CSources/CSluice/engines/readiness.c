@@ -22,13 +22,10 @@
 
 #include "../engine.h"
 
-#include <string.h>
-
 #include "../poller.h"
 #include "../socket.h"
 
 #define BATCH 256
-#define FIRST_LIMIT 64
 #define NO_FD (-1)
 
 /* What is known of a descriptor, and above that the operations that are wanted of it: of a watch,
@@ -75,7 +72,8 @@ struct readiness_engine {
     struct source *sources;
     bool detached; /* since the events were gathered: one may be of what is gone */
     bool edges;
-    int limit;
+    int limit; /* how many sources there are, and room for */
+    int capacity;
     sluice_poller *poller;
     struct list now;   /* of this turn */
     struct list later; /* of the next */
@@ -151,15 +149,17 @@ static void destroy(struct sluice_engine *base) {
 static int make_room(struct readiness_engine *engine, int fd) {
     if (fd < engine->limit)
         return 0;
-    size_t limit = engine->limit > 0 ? (size_t)engine->limit : FIRST_LIMIT;
-    while (limit <= (size_t)fd)
-        limit *= 2;
-    struct source *grown = sluice_resize(&engine->allocator, engine->sources, limit, sizeof *grown);
-    if (!grown)
-        return SLUICE_ENOMEM;
-    memset(grown + engine->limit, 0, (limit - (size_t)engine->limit) * sizeof *grown);
-    engine->sources = grown;
-    engine->limit = (int)limit;
+    if (fd >= engine->capacity) {
+        size_t capacity = sluice_room_for((size_t)fd + 1, sizeof *engine->sources);
+        struct source *grown =
+            sluice_resize(&engine->allocator, engine->sources, capacity, sizeof *grown);
+        if (!grown)
+            return SLUICE_ENOMEM;
+        engine->sources = grown;
+        engine->capacity = (int)capacity;
+    }
+    while (engine->limit <= fd)
+        engine->sources[engine->limit++] = (struct source){.id = 0};
     return 0;
 }
 
@@ -187,7 +187,8 @@ static unsigned log2_of(uint32_t count) {
 static int attach(struct sluice_engine *base, int fd, sluice_id id, enum sluice_role role,
                   uint32_t detail) {
     struct readiness_engine *engine = ours(base);
-    uint32_t interest = role == SLUICE_ROLE_WATCH ? detail : interest_of(engine, role, 0);
+    uint32_t wanted = role > SLUICE_ROLE_LISTENER ? detail : 0;
+    uint32_t interest = role == SLUICE_ROLE_WATCH ? detail : interest_of(engine, role, wanted);
     int code = sluice_poller_add(engine->poller, fd, interest, 0);
     if (code < 0)
         return code;
@@ -197,7 +198,7 @@ static int attach(struct sluice_engine *base, int fd, sluice_id id, enum sluice_
         return code;
     }
     struct source *source = &engine->sources[fd];
-    uint32_t state = ATTACHED;
+    uint32_t state = ATTACHED | WANTED(wanted);
     if (role == SLUICE_ROLE_WATCH)
         state |= WANTED(detail & SLUICE_DIRECTIONS);
     /* To send is tried at once: a connected socket has room. */
@@ -357,8 +358,10 @@ static enum sluice_operation received(struct readiness_engine *engine, int fd, p
         set_state(source, 0, CAN_RECEIVE);
         push(engine, &engine->later, fd);
     }
-    if (result <= 0)
-        return complete(source, SLUICE_OP_END, (int)result, 0, event);
+    if (result <= 0) {
+        int code = set_wanted(engine, fd, wanted_of(source) & ~(uint32_t)SLUICE_OP_RECEIVE);
+        return complete(source, SLUICE_OP_END, code < 0 ? code : (int)result, 0, event);
+    }
     event->length = (size_t)result;
     return SLUICE_OP_RECEIVE;
 }
