@@ -1,4 +1,4 @@
-internal import CSluice
+public import CSluice
 
 /// What a loop has to tell. It cannot be kept past the next pull; what it names, such as a
 /// ``Stream``, can.
@@ -99,6 +99,7 @@ extension Event {
 extension Event {
     /// The event as C has it. Its bytes live as long as they do there: the caller binds them.
     @_lifetime(immortal)
+    @inlinable
     @inline(__always)
     init(_ event: UnsafePointer<sluice_event>) {
         let event = unsafe event.pointee

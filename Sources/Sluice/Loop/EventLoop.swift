@@ -8,7 +8,10 @@
 // turn. Tests/CompileFailures has the cases. And why not a class: it has no exclusive access that
 // the compiler could check. Who needs a reference keeps the loop in a class of his own.
 
-internal import CSluice
+// What an event costs is compiled into the program: the pull, the event and the write are inlinable,
+// down to the call in C. For that alone the C module is imported publicly; no signature names it.
+
+public import CSluice
 
 /// A loop that you pull: it looks after streams, listeners, timers, signals and watches, and hands
 /// out one event after the other.
@@ -39,7 +42,9 @@ internal import CSluice
 /// An event of a stream that exists allocates nothing and counts no references.
 @safe
 public struct EventLoop: ~Copyable {
+    @usableFromInline
     let handle: OpaquePointer
+    @usableFromInline
     let pulled: UnsafeMutablePointer<Pulled>
 
     /// Posts words to this loop from any thread.
@@ -47,9 +52,12 @@ public struct EventLoop: ~Copyable {
 
     /// What the last pull left.
     @unsafe
+    @usableFromInline
     struct Pulled {
-        var event = unsafe sluice_event()
-        var isStopping = false
+        @usableFromInline var event = unsafe sluice_event()
+        @usableFromInline var isStopping = false
+
+        init() {}
     }
 
     /// Opens a loop over `backend` or, for `nil`, over the one that `SLUICE_BACKEND` names in the
@@ -98,8 +106,10 @@ public struct EventLoop: ~Copyable {
     /// nor its bytes are kept past the next pull.
     ///
     /// - Complexity: O(1), no allocation.
+    @inlinable
     public var event: Event {
         @_lifetime(borrow self)
+        @inline(__always)
         get {
             unsafe _overrideLifetime(Event(&pulled.pointee.event), borrowing: self)
         }
@@ -156,7 +166,8 @@ public struct EventLoop: ~Copyable {
         .nanoseconds(unsafe sluice_now(handle))
     }
 
-    @usableFromInline
+    @inlinable
+    @inline(__always)
     mutating func pull(_ timeout: Int64) throws(SluiceError) -> Bool {
         if unsafe !pulled.pointee.isStopping {
             let result = unsafe sluice_next(handle, &pulled.pointee.event, timeout)
@@ -167,8 +178,9 @@ public struct EventLoop: ~Copyable {
     }
 
     /// Out of line, so that a pull that brings an event pays a comparison and no more.
+    @usableFromInline
     @inline(never)
-    private mutating func nothingPulled(_ code: CInt) throws(SluiceError) -> Bool {
+    mutating func nothingPulled(_ code: CInt) throws(SluiceError) -> Bool {
         unsafe pulled.pointee = Pulled()
         if code < 0 { throw SluiceError(code, "pull an event") }
         return false

@@ -117,6 +117,7 @@ extension EventLoop {
     }
 
     /// Throws where a call on a handle was refused.
+    @inlinable
     @inline(__always)
     func check<Named: Handle>(
         _ code: CInt, _ operation: String, _ handle: Named
@@ -124,16 +125,18 @@ extension EventLoop {
         try check(code, operation, Named.kind, handle.rawValue)
     }
 
+    @inlinable
     @inline(__always)
-    private func check(
+    func check(
         _ code: CInt, _ operation: String, _ kind: HandleKind, _ id: UInt64
     ) throws(SluiceError) {
         if code < 0 { try refused(code, operation, kind, id) }
     }
 
     /// Out of line, so that a call that succeeds pays a comparison and no more.
+    @usableFromInline
     @inline(never)
-    private func refused(
+    func refused(
         _ code: CInt, _ operation: String, _ kind: HandleKind, _ id: UInt64
     ) throws(SluiceError) {
         throw SluiceError(code, operation, kind, id)

@@ -12,10 +12,12 @@ public struct Signal: Handle {
     public let number: CInt
 
     /// The name that the C interface has so, of a signal whose number is not known.
+    @inlinable
     public init(rawValue: UInt64) {
         self.init(rawValue: rawValue, number: 0)
     }
 
+    @usableFromInline
     init(rawValue: UInt64, number: CInt) {
         self.rawValue = rawValue
         self.number = number

@@ -9,6 +9,7 @@ public struct Timer: Handle {
     public let rawValue: UInt64
 
     /// The name that the C interface has so.
+    @inlinable
     public init(rawValue: UInt64) {
         self.rawValue = rawValue
     }

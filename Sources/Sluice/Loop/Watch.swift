@@ -10,6 +10,7 @@ public struct Watch: Handle {
     public let rawValue: UInt64
 
     /// The name that the C interface has so.
+    @inlinable
     public init(rawValue: UInt64) {
         self.rawValue = rawValue
     }

@@ -12,6 +12,7 @@ public struct Stream: Handle {
     public let rawValue: UInt64
 
     /// The name that the C interface has so.
+    @inlinable
     public init(rawValue: UInt64) {
         self.rawValue = rawValue
     }
@@ -22,6 +23,12 @@ public struct Stream: Handle {
         public let unsentBytes: Int
         /// Why it ended; `nil` for an orderly end.
         public let error: SluiceError.Code?
+
+        @usableFromInline
+        init(unsentBytes: Int, error: SluiceError.Code?) {
+            self.unsentBytes = unsentBytes
+            self.error = error
+        }
     }
 
     /// How a stream behaves. A time of less than a nanosecond is one.

@@ -1,4 +1,4 @@
-internal import CSluice
+public import CSluice
 
 /// What goes out. All writes made while one event is handled are sent together when the next is
 /// pulled.
@@ -10,6 +10,7 @@ extension EventLoop {
     /// - Throws: ``SluiceError/Code/full`` over ``Options/hardLimit`` or ``Options/memoryLimit``,
     ///   the errno `brokenPipe` after ``finishSending(on:)`` or ``close(_:)``,
     ///   ``SluiceError/Code/stale``, ``SluiceError/Code/outOfMemory``.
+    @inlinable
     public func write(_ bytes: RawSpan, to stream: Stream) throws(SluiceError) {
         let code = unsafe bytes.withUnsafeBytes {
             unsafe sluice_write(handle, stream.rawValue, $0.baseAddress, $0.count)
