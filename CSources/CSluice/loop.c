@@ -210,18 +210,17 @@ static SLUICE_NOINLINE enum progress take_behind(sluice_loop *loop, sluice_event
                                                    loop->receive_bytes + loop->receive_used, room));
 }
 
-/* Nearly always bytes, of a stream that has nothing else due: then this is all that there is to a
- * pull. */
-static inline enum progress take_completion(sluice_loop *loop, sluice_event *event) {
-    if (loop->receive_used > 0)
-        return take_behind(loop, event);
-    enum sluice_operation operation = loop->engine->operations->next(
-        loop->engine, event, loop->receive_bytes, loop->receive_size);
-    if (sluice_unlikely(operation != SLUICE_OP_RECEIVE))
-        return complete(loop, event, operation);
+/* Has the engine complete something: whether that is bytes of a stream that has nothing else due,
+ * which then are the event. */
+static inline bool take_bytes(sluice_loop *loop, sluice_event *event,
+                              enum sluice_operation *operation) {
+    *operation = loop->engine->operations->next(loop->engine, event, loop->receive_bytes,
+                                                loop->receive_size);
+    if (sluice_unlikely(*operation != SLUICE_OP_RECEIVE))
+        return false;
     const struct sluice_stream *stream = sluice_stream_at(loop, sluice_id_index(event->id));
     if (sluice_unlikely(stream->state & STREAM_APART))
-        return complete(loop, event, operation);
+        return false;
     event->kind = SLUICE_DATA;
     event->user = stream->slot.user;
     loop->stats.receives++;
@@ -229,7 +228,14 @@ static inline enum progress take_completion(sluice_loop *loop, sluice_event *eve
     loop->receive_used = event->length;
     loop->answerable = event->id;
     loop->answerable_stream = stream;
-    return AN_EVENT;
+    return true;
+}
+
+static enum progress take_completion(sluice_loop *loop, sluice_event *event) {
+    enum sluice_operation operation;
+    if (loop->receive_used > 0)
+        return take_behind(loop, event);
+    return take_bytes(loop, event, &operation) ? AN_EVENT : complete(loop, event, operation);
 }
 
 static enum progress take_timer(sluice_loop *loop, sluice_event *event) {
@@ -375,8 +381,6 @@ static inline void end_event(sluice_loop *loop) {
     }
     if (loop->lent_count > 0)
         sluice_lent_take_back(loop);
-    loop->answerable = 0;
-    loop->receive_used = 0;
 }
 
 static inline int check_pull(const sluice_loop *loop, const sluice_event *events,
@@ -389,9 +393,13 @@ static inline int check_pull(const sluice_loop *loop, const sluice_event *events
     return timeout_ns < 0 ? SLUICE_ETIMEOUT : 0;
 }
 
-/* 1 with an event, or what a wait gives. */
-static SLUICE_NOINLINE int pull(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
-    if (!take(loop, event)) {
+/* 1 with an event, or what a wait gives. `operation` has been completed already, or is 0. */
+static SLUICE_NOINLINE int pull(sluice_loop *loop, sluice_event *event, int64_t timeout_ns,
+                                enum sluice_operation operation) {
+    loop->answerable = 0;
+    loop->receive_used = 0;
+    bool is_event = complete(loop, event, operation) == AN_EVENT || take(loop, event);
+    if (!is_event) {
         int code = wait_for(loop, event, timeout_ns);
         if (code <= 0)
             return code;
@@ -405,10 +413,13 @@ int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
     if (sluice_unlikely(code < 0))
         return code;
     end_event(loop);
-    if (sluice_unlikely(loop->todo != TODO_COMPLETIONS || take_completion(loop, event) != AN_EVENT))
-        return pull(loop, event, timeout_ns);
-    loop->stats.events[event->kind]++;
-    return 1;
+    enum sluice_operation operation = 0;
+    /* Nearly all pulls are this, and no more is asked then. */
+    if (sluice_likely(loop->todo == TODO_COMPLETIONS && take_bytes(loop, event, &operation))) {
+        loop->stats.events[SLUICE_DATA]++;
+        return 1;
+    }
+    return pull(loop, event, timeout_ns, operation);
 }
 
 int sluice_next_many(sluice_loop *loop, sluice_event *events, int capacity, int64_t timeout_ns) {
@@ -426,7 +437,7 @@ int sluice_next_many(sluice_loop *loop, sluice_event *events, int capacity, int6
         loop->lent = lent;
         loop->lent_capacity = (uint32_t)capacity;
     }
-    code = pull(loop, events, timeout_ns);
+    code = pull(loop, events, timeout_ns, 0);
     if (code <= 0)
         return code;
     sluice_lend_answerable(loop);
