@@ -171,11 +171,10 @@ struct sluice_loop {
     unsigned char *receive_bytes;
     size_t receive_size;
     size_t receive_used; /* by events of this pull */
-    /* The stream of the event pulled last, where that is DATA in all of [0, receive_used), pulled
-     * by itself, of a stream without extras: what most writes answer. Else 0, and such data is
-     * lent. */
-    sluice_id answerable;
+    /* The stream of the event pulled last, where that is DATA in all of [0, receive_used) and of a
+     * stream without extras: what most writes answer. Else the id is 0, and such data is lent. */
     const struct sluice_stream *answerable_stream;
+    sluice_id answerable;
     struct sluice_lent *lent;
     uint32_t lent_count;
     uint32_t lent_capacity;
