@@ -125,6 +125,35 @@ test-languages: deps-c ## C, C++, Python, Rust and Go: those that are installed
 	@Tools/need pkg-config
 	python3 -W error -m unittest discover -s Tests/Languages
 
+# ---- Fuzzing ------------------------------------------------------------------------------------
+
+# libFuzzer comes with the clang of the Swift toolchain. FOR is in seconds, for each target.
+FUZZERS := queue address slots timers loop
+FUZZ := build/fuzz
+FOR ?= 60
+
+.PHONY: fuzz fuzz-programs
+fuzz: deps-c deps-swift ## fuzz each target of Tests/Fuzz; FOR=seconds, FUZZERS=names
+	@$(MAKE) --no-print-directory fuzz-programs CC=clang BUILD=$(FUZZ) OPTIMIZE='-O1 -g' \
+		SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all'
+	@Tests/Fuzz/run $(FOR) $(FUZZ) $(FUZZERS)
+
+# The fewest scripts, of those found so far, that reach all that is reached.
+.PHONY: fuzz-corpus
+fuzz-corpus:
+	for target in $(FUZZERS); do \
+		rm -rf Tests/Fuzz/corpus/$$target && mkdir Tests/Fuzz/corpus/$$target && \
+		$(FUZZ)/Tests/Fuzz/$$target -set_cover_merge=1 -use_counters=0 -max_len=300 \
+			Tests/Fuzz/corpus/$$target $(FUZZ)/corpus/$$target || exit 1; done
+
+fuzz-programs: $(FUZZERS:%=$(BUILD)/Tests/Fuzz/%)
+
+$(BUILD)/Tests/Fuzz/%: $(BUILD)/Tests/Fuzz/%.o $(TEST_SUPPORT) $(CORE_OBJECTS)
+	@echo "LD $@"
+	@$(CC) -fsanitize=fuzzer,address,undefined -fuse-ld=lld $(WRAP) -o $@ $^ -lcmocka -lpthread -lutil
+
+-include $(FUZZERS:%=$(BUILD)/Tests/Fuzz/%.d)
+
 # ---- Swift --------------------------------------------------------------------------------------
 
 SWIFT_SOURCES := Package.swift Sources Tests Examples Benchmarks
@@ -201,7 +230,7 @@ C_FILES := $(shell find CSources Tests Benchmarks Examples -name '*.[ch]' | sort
 CXX_FILES := $(shell find Examples Tests -name '*.[ch]pp' | sort)
 RUST_FILES := $(shell find Examples Tests -name '*.rs' | sort)
 GO_FILES := $(shell find Examples Tests -name '*.go' | sort)
-SCRIPTS := .ci/run Tools/demo Tools/need Tests/run-core Tests/run-compile-failures
+SCRIPTS := .ci/run Tools/demo Tools/need Tests/Fuzz/run Tests/run-core Tests/run-compile-failures
 
 .PHONY: lint
 lint: deps-lint ## formatting and static analysis
@@ -241,6 +270,7 @@ test-clang: deps-swift
 
 .PHONY: check
 check: test lib test-clang lint asan ubsan tsan ## everything that must hold
+	$(MAKE) fuzz FOR=25
 
 # ---- What is needed -----------------------------------------------------------------------------
 

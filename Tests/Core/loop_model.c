@@ -15,17 +15,11 @@ struct model model;
 static unsigned char noise[NOISE + NOISE_TAIL];
 
 void check(bool holds, const char *what) {
-    if (!holds)
-        fail_msg("SLUICE_SEED=%llu, step %d, pull %llu: %s", (unsigned long long)model.seed,
-                 model.step, (unsigned long long)model.pull, what);
+    check_choices(model.choices, model.step, holds, what);
 }
 
-/* xorshift64*: small, and the same everywhere. */
 uint32_t below(uint32_t end) {
-    model.random ^= model.random >> 12;
-    model.random ^= model.random << 25;
-    model.random ^= model.random >> 27;
-    return (uint32_t)((model.random * UINT64_C(0x2545F4914F6CDD1D)) >> 33) % end;
+    return choose_below(model.choices, end);
 }
 
 bool one_in(uint32_t n) {
@@ -33,6 +27,10 @@ bool one_in(uint32_t n) {
 }
 
 void fill_noise(void) {
+    static bool done;
+    if (done)
+        return;
+    done = true;
     uint32_t state = 1;
     for (size_t i = 0; i < sizeof noise; i++) {
         state = state * 1664525 + 1013904223;

@@ -1,4 +1,4 @@
-/* loop_model.h - a plain model of one loop and the peers of its streams, for test_loop_model.c.
+/* loop_model.h - a plain model of one loop and the peers of its streams, for loop_model_script.c.
  *
  * The model keeps for each stream what was written to it and what its peer wrote, and what may
  * therefore come. Each event is checked against it when it is pulled, and each pull that finds
@@ -10,7 +10,7 @@
 #ifndef LOOP_MODEL_H
 #define LOOP_MODEL_H
 
-#include "support.h"
+#include "choices.h"
 
 enum { STREAMS = 6, TIMERS = 6, WATCHES = 3, MOST_EVENTS = 8, PIECES = 64, WAITING = 4 };
 
@@ -90,8 +90,7 @@ struct watch {
 };
 
 struct model {
-    uint64_t seed;
-    uint64_t random;
+    struct choices *choices;
     int step;
     uint64_t pull; /* how many there were */
     sluice_loop *loop;

@@ -1,0 +1,35 @@
+/* choices.h - where a random script has its choices from: a generator with a seed, or bytes that
+ * somebody else thinks up (Tests/Fuzz), who steers the script by them. A model that takes its
+ * choices from here is played by both.
+ */
+#ifndef CHOICES_H
+#define CHOICES_H
+
+#include "support.h"
+
+struct choices {
+    uint64_t seed;              /* 0 where bytes choose */
+    uint64_t random;            /* the generator's state */
+    const unsigned char *bytes; /* NULL where the generator chooses */
+    size_t left;                /* how many bytes there still are */
+};
+
+struct choices choices_of_seed(uint64_t seed);
+struct choices choices_of_bytes(const unsigned char *bytes, size_t length);
+
+/* Any number, the highest bit of it 0; and one below `end`, which is not 0. Where the bytes have
+ * come to their end, 0. */
+uint64_t choose(struct choices *choices);
+uint32_t choose_below(struct choices *choices, uint32_t end);
+
+/* Whether the bytes have come to their end. A generator never has. */
+bool choices_are_over(const struct choices *choices);
+
+/* Fails the test with the script's seed, where `holds` is false. */
+void check_choices(const struct choices *choices, int step, bool holds, const char *what);
+
+/* Plays the scripts of `count` seeds, from 1, or from SLUICE_SEED on; SLUICE_SCRIPTS is another
+ * count. */
+void play_seeds(void (*play)(struct choices *choices), uint64_t count);
+
+#endif

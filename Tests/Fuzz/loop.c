@@ -1,0 +1,22 @@
+/* loop.c - fuzzes a whole loop, over each backend in turn, whose streams have their peers in the
+ * same thread: Tests/Core/loop_model_script.c. Each script must also leave as many descriptors open
+ * as it found. */
+#include "fuzz.h"
+
+#include <signal.h>
+
+static const char *any_backend(struct choices *choices) {
+    uint32_t count = 0;
+    while (sluice_backend_name(count))
+        count++;
+    return sluice_backend_name(choose_below(choices, count));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
+    signal(SIGPIPE, SIG_IGN); /* the peers', whose streams may be gone */
+    struct choices choices = choices_of_bytes(bytes, length);
+    begin_test(any_backend(&choices));
+    play_loop_script(&choices);
+    end_test();
+    return 0;
+}
