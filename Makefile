@@ -194,15 +194,16 @@ $(BENCH)/load: Benchmarks/loads/load.c
 $(BENCH)/echo-c: Benchmarks/echo-c/echo.c $(BUILD)/libsluice.a
 	$(BENCH_CC) -Wl,--gc-sections -o $@ $^
 
-$(BENCH)/ready: Benchmarks/ready-c/ready.c $(BUILD)/libsluice.a
-	$(BENCH_CC) -o $@ $^
-
-$(BENCH)/queue: Benchmarks/queue-c/queue.c $(BUILD)/libsluice.a
-	$(BENCH_CC) -o $@ $^
-
 # The core's own names are hidden in the library.
-$(BENCH)/timers: Benchmarks/timers-c/timers.c $(CORE_OBJECTS)
+$(BENCH)/wheel: Benchmarks/wheel/wheel.c $(CORE_OBJECTS)
 	$(BENCH_CC) -I$(CORE_DIR) -o $@ $^
+
+# One program for each library, from what all have in common and a file of its own.
+define MEASURED
+$(BENCH)/$(1)-%: Benchmarks/$(1)/$(1).c Benchmarks/$(1)/%.c Benchmarks/$(1)/$(1).h $(BUILD)/libsluice.a
+	$$(BENCH_CC) -o $$@ $$(filter %.c %.a,$$^) -lpthread $$(LIBRARY_$$*)
+endef
+$(foreach kind,dispatch timers posts queue,$(eval $(call MEASURED,$(kind))))
 
 # Stripped, since callgrind cannot read the debugging information of a newer compiler.
 .PHONY: bench-swift
@@ -213,7 +214,36 @@ bench-swift: deps-swift
 	strip -o $(BENCH)/echo-swift .build/release/echo-swift
 	strip -o $(BENCH)/ready-swift .build/release/ready-swift
 
-GATED := $(addprefix $(BENCH)/,load echo-c ready queue timers)
+# Echo servers and the rest on other libraries; those that are not installed are left out.
+having = $(shell echo '\#include <$(1)>' | $(CC) -E -x c - >/dev/null 2>&1 && echo $(2))
+LIBEVENT = $(call having,event2/event.h,libevent)
+LIBUV = $(call having,uv.h,libuv)
+LIBEV = $(call having,ev.h,libev)
+LIBRARY_libevent := -levent_core -levent_pthreads
+LIBRARY_libevent_event := -levent_core
+LIBRARY_libevent_bufferevent := -levent_core
+LIBRARY_evbuffer := -levent_core
+LIBRARY_libuv := -luv
+LIBRARY_libev := -lev
+COMPARED = $(addprefix $(BENCH)/, \
+	$(addprefix peer-,epoll poll select $(if $(LIBEVENT),libevent_event libevent_bufferevent) $(LIBUV) $(LIBEV)) \
+	$(addprefix dispatch-,plain poller loop $(LIBEVENT) $(LIBUV) $(LIBEV)) \
+	$(addprefix timers-,sluice $(LIBEVENT) $(LIBUV) $(LIBEV)) \
+	$(addprefix posts-,sluice eventfd $(LIBEVENT) $(LIBUV) $(LIBEV)) \
+	$(addprefix queue-,sluice $(if $(LIBEVENT),evbuffer)))
+
+$(BENCH)/peer-%: Benchmarks/peers/%.c Benchmarks/peers/peer.h
+	$(BENCH_CC) -o $@ $< $(LIBRARY_$*)
+
+# In a package of its own: Sluice's never depends on it.
+.PHONY: bench-nio
+bench-nio: deps-swift
+	@mkdir -p $(BENCH)
+	@swift build -c release --package-path Benchmarks/peers/nio --scratch-path build/nio && \
+		strip -o $(BENCH)/peer-nio build/nio/release/nio-echo || \
+		echo "SwiftNIO is left out: it could not be built"
+
+GATED := $(addprefix $(BENCH)/,load echo-c dispatch-poller queue-sluice wheel)
 
 .PHONY: bench-gate bench-ceilings
 bench-gate: deps-gate bench-swift ## instructions and calls, held to ceilings; ONLY=word for some
@@ -295,7 +325,7 @@ deps-languages: deps-c ## install the languages that test-languages passes over
 	@Tools/need pkg-config
 
 deps-lint: deps-swift
-	@Tools/need clang-format clang-tidy shellcheck
+	@Tools/need clang-format clang-tidy shellcheck libevent-dev libuv1-dev libev-dev
 
 .PHONY: clean
 clean: ## remove what was built

@@ -33,25 +33,34 @@ def connection(program):
     return counting.server_instructions([program, "epoll"], "churn", 200, 1200)
 
 
-def ready(program, backend):
+def ready(*command):
     """An event of 1,000 that are ready; the program's loop over the events is included."""
 
     def run(rounds):
-        return counting.program_instructions([BUILD / program, backend, 1000, rounds])
+        words = [str(rounds) if word == "ROUNDS" else word for word in command]
+        return counting.program_instructions([BUILD / words[0], *words[1:]])
 
     return (run(300) - run(100)) / 200 / 1000
 
 
+def c_ready(backend):
+    return ready("dispatch-poller", "ready", "1000", "ROUNDS", backend)
+
+
+def swift_ready(backend):
+    return ready("ready-swift", backend, "1000", "ROUNDS")
+
+
 def timer(operation, live):
     def run(times):
-        return counting.program_instructions([BUILD / "timers", operation, live, times])
+        return counting.program_instructions([BUILD / "wheel", operation, live, times])
 
     return (run(MILLION) - run(0)) / MILLION
 
 
 def queue(operation, calls_a_round, *functions):
     def run(rounds):
-        return counting.program_instructions([BUILD / "queue", operation, rounds], functions)
+        return counting.program_instructions([BUILD / "queue-sluice", operation, rounds], functions)
 
     return (run(300) - run(100)) / 200 / calls_a_round
 
@@ -73,12 +82,12 @@ INSTRUCTIONS = [
     ("C connection accepted, echoed, closed", 900, lambda: connection(C_ECHO)),
     ("Swift echo, epoll", 260, lambda: echo(SWIFT_ECHO, "epoll")),
     ("Swift connection accepted, echoed, closed", None, lambda: connection(SWIFT_ECHO)),
-    ("poller event, epoll", 30, lambda: ready("ready", "epoll")),
-    ("poller event, poll", None, lambda: ready("ready", "poll")),
-    ("poller event, select", None, lambda: ready("ready", "select")),
-    ("Swift poller event, epoll", None, lambda: ready("ready-swift", "epoll")),
-    ("Swift poller event, poll", None, lambda: ready("ready-swift", "poll")),
-    ("Swift poller event, select", None, lambda: ready("ready-swift", "select")),
+    ("poller event, epoll", 30, lambda: c_ready("epoll")),
+    ("poller event, poll", None, lambda: c_ready("poll")),
+    ("poller event, select", None, lambda: c_ready("select")),
+    ("Swift poller event, epoll", None, lambda: swift_ready("epoll")),
+    ("Swift poller event, poll", None, lambda: swift_ready("poll")),
+    ("Swift poller event, select", None, lambda: swift_ready("select")),
     ("timer add", 70, lambda: timer("add", MILLION)),
     ("timer cancel", 40, lambda: timer("cancel", MILLION)),
     ("timer fire", 70, lambda: timer("fire", MILLION)),

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import select
 import signal
 import subprocess
 
@@ -22,6 +23,12 @@ def pin(cpu):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
     return prepare
+
+
+def read_line(process):
+    """The next line that a process prints; empty where it ended, or was silent for too long."""
+    ready, _, _ = select.select([process.stdout], [], [], PATIENCE_S)
+    return process.stdout.readline().strip() if ready else ""
 
 
 class Server:
@@ -45,8 +52,9 @@ class Server:
             text=True,
             preexec_fn=pin(self.cpu),
         )
-        self.address = self.process.stdout.readline().strip()
+        self.address = read_line(self.process)
         if not self.address:
+            self.process.kill()
             _, error = self.process.communicate()
             raise RuntimeError(f"{self.command[0]} did not start: {error.strip()}")
         return self
@@ -111,7 +119,7 @@ class Load:
         return float(seconds), float(used)
 
     def _expect(self, word):
-        words = self.process.stdout.readline().split()
+        words = read_line(self.process).split()
         if not words or words[0] != word:
             raise RuntimeError(f"the load generator failed: {' '.join(self.command)}")
         return words[1:]

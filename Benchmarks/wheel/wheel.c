@@ -1,4 +1,5 @@
-/* timers.c - LIVE timers are set, and then OPERATION is done TIMES times to them.
+/* wheel.c - the timers of the core by themselves. LIVE are set, and then OPERATION is done TIMES
+ * times to them.
  *
  * The cost of one is the difference between two runs of different TIMES, divided by the difference
  * in times: what setting up costs falls out. Under callgrind that is instructions; the program
@@ -124,7 +125,7 @@ int main(int argc, char **argv) {
     long live = argc == 4 ? atol(argv[2]) : 0;
     long times = argc == 4 ? atol(argv[3]) : 0;
     if (live < 1 || live > MOST || times < 0 || (strcmp(argv[1], "add") == 0 && times > SPARE)) {
-        fprintf(stderr, "usage: timers OPERATION LIVE TIMES\n");
+        fprintf(stderr, "usage: wheel OPERATION LIVE TIMES\n");
         return 2;
     }
     struct plan plan = make_plan(live, times);

@@ -1,0 +1,40 @@
+/* dispatch.h - what waits, as dispatch.c sees it: a few functions that each library's file has. */
+#ifndef DISPATCH_H
+#define DISPATCH_H
+
+#include <unistd.h>
+
+/* Makes what waits, for `count` descriptors; `backend` may be NULL. 0 where it cannot. */
+int dispatch_open(const char *backend, int count);
+
+/* Begins to wait for `fd`, the one numbered `index`, to be readable. 0 where it cannot. */
+int dispatch_watch(int fd, int index);
+
+/* Waits once, and calls on_ready for each that is ready. */
+void dispatch_wait(void);
+
+/* A cascade: who is ready reads its byte and writes one to its neighbour, while any are left.
+ * Without pipes nothing is read, and all are ready always. */
+struct cascade {
+    int (*pipes)[2];
+    int count;
+    long left; /* bytes still to be written */
+    long seen; /* events */
+};
+
+extern struct cascade cascade;
+
+static inline void on_ready(int index) {
+    char byte;
+    cascade.seen++;
+    if (!cascade.pipes || read(cascade.pipes[index][0], &byte, 1) != 1)
+        return;
+    if (cascade.left > 0) {
+        cascade.left--;
+        int next = index + 1 < cascade.count ? index + 1 : 0;
+        if (write(cascade.pipes[next][1], &byte, 1) != 1)
+            _exit(1);
+    }
+}
+
+#endif

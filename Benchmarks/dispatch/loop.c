@@ -1,0 +1,24 @@
+/* loop.c - dispatch by the watches of a Sluice loop. */
+#include "dispatch.h"
+
+#include "sluice.h"
+
+static sluice_loop *loop;
+
+int dispatch_open(const char *backend, int count) {
+    (void)count;
+    return sluice_open(&loop,
+                       &(sluice_options){.size = sizeof(sluice_options), .backend = backend}) >= 0;
+}
+
+int dispatch_watch(int fd, int index) {
+    sluice_id id;
+    return sluice_watch(loop, &id, fd, SLUICE_READ) >= 0 &&
+           sluice_set_user(loop, id, (uint64_t)index) >= 0;
+}
+
+void dispatch_wait(void) {
+    sluice_event event;
+    if (sluice_next(loop, &event, SLUICE_FOREVER) > 0)
+        on_ready((int)event.user);
+}
