@@ -30,7 +30,8 @@ def echo(program, backend):
 
 
 def connection(program):
-    return counting.server_instructions([program, "epoll"], "churn", 200, 1200)
+    """More at a time than for echoes, since how many share a wait depends on that."""
+    return counting.server_instructions([program, "epoll"], "churn", 400, 3400, connections=256)
 
 
 def ready(*command):
