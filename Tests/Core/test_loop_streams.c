@@ -268,6 +268,45 @@ static void writev_goes_together(void) {
     assert_int_equal(sluice_pending(loop, line.id), 0);
 }
 
+/* More streams than there was room for, so that those that there are move. */
+static void make_many(sluice_loop *loop) {
+    for (int i = 0; i < 100; i++)
+        (void)make_line(loop);
+}
+
+static void answer_while_other_streams_are_made(void) {
+    sluice_loop *loop = make_loop();
+    struct line line = make_line(loop);
+    put_text(line.peer, "first");
+    sluice_event event = expect_event_of(loop, SLUICE_DATA, line.id);
+    make_many(loop);
+    assert_int_equal(sluice_write(loop, line.id, event.data, event.length), 0);
+    make_many(loop);
+    assert_int_equal(sluice_pending(loop, line.id), 5);
+    expect_no_event(loop);
+    take_text(line.peer, "first");
+    put_text(line.peer, "second");
+    event = expect_event_of(loop, SLUICE_DATA, line.id);
+    make_many(loop);
+    assert_int_equal(sluice_hold(loop, line.id, 3), 0);
+    put_text(line.peer, "!");
+    expect_text(loop, line.id, "ond!");
+}
+
+static void answer_with_nothing(void) {
+    sluice_loop *loop = make_loop();
+    struct line line = make_line(loop);
+    put_text(line.peer, "question");
+    sluice_event event = expect_event_of(loop, SLUICE_DATA, line.id);
+    assert_int_equal(sluice_write(loop, line.id, event.data, 0), 0);
+    assert_int_equal(sluice_write(loop, line.id, event.data, event.length), 0);
+    assert_int_equal(sluice_write(loop, line.id, event.data, 0), 0);
+    assert_int_equal(sluice_pending(loop, line.id), 8);
+    expect_no_event(loop);
+    assert_int_equal(stats_of(loop).sends, 1);
+    take_text(line.peer, "question");
+}
+
 #define BOTH(name, run)                                                                            \
     {"tcp: " name, run, "tcp"}, {                                                                  \
         "unix: " name, run, "unix"                                                                 \
@@ -281,6 +320,9 @@ int main(void) {
         BOTH("1,000 writes of one event go out by one send", writes_of_one_event_by_one_send),
         BOTH("writes to many streams go out by one send each", answers_to_many_by_one_send_each),
         BOTH("the event's own bytes can be the answer", answers_of_the_event_s_own_bytes),
+        BOTH("an answer and a hold stand while other streams are made",
+             answer_while_other_streams_are_made),
+        BOTH("an answer may be of no bytes", answer_with_nothing),
         {"unix: and may have to wait", answer_of_own_bytes_that_must_wait, "unix"},
         BOTH("flush sends now", flush_sends_now),
         BOTH("a large write tries the kernel first", large_write_tries_the_kernel_first),
