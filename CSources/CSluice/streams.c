@@ -274,7 +274,7 @@ static void received_end(sluice_loop *loop, struct sluice_stream *stream) {
         sluice_stream_close(loop, stream);
         return;
     }
-    if (sluice_forward_end_of_input(loop, stream))
+    if (stream->extras && sluice_forward_end_of_input(loop, stream))
         return;
     bool held = stream->extras && stream->extras->held > 0;
     sluice_stream_notify(loop, stream, held ? NOTICE_HELD | NOTICE_EOF : NOTICE_EOF);

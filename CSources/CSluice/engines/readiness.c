@@ -484,7 +484,8 @@ static enum sluice_operation next(struct sluice_engine *base, sluice_event *even
                                   unsigned char *bytes, size_t size) {
     struct readiness_engine *engine = ours(base);
     const sluice_ready *ready = engine->ready;
-    if (ready == engine->ready_end || engine->detached)
+    if (ready == engine->ready_end ||
+        (engine->detached && !sluice_poller_stands(engine->poller, ready)))
         return next_of_any(engine, event, bytes, size);
     struct source *source = &engine->sources[ready->fd];
     uint32_t state = source->state;
