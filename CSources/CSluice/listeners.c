@@ -198,15 +198,17 @@ static bool stop(sluice_loop *loop, struct sluice_listener *listener, sluice_id 
     return true;
 }
 
-/* Turns a caller away with the descriptor in reserve. */
-static void turn_away(sluice_loop *loop, const struct sluice_listener *listener) {
+/* Turns a caller away with the descriptor in reserve: false where nobody is waiting, for accept(2)
+ * wants a number before it looks for a caller. */
+static bool turn_away(sluice_loop *loop, const struct sluice_listener *listener) {
     if (loop->reserve_fd < 0)
-        return;
+        return true;
     close(loop->reserve_fd);
     int connection = sluice_socket_accept(listener->fd);
     if (connection >= 0)
         close(connection);
     loop->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return connection != SLUICE_EAGAIN;
 }
 
 static int begin_connection(sluice_loop *loop, const struct sluice_listener *listener,
@@ -228,8 +230,8 @@ bool sluice_listener_complete(sluice_loop *loop, struct sluice_listener *listene
     int error = event->error;
     loop->stats.accepts++;
     if (error < 0) {
-        if (error == -EMFILE || error == -ENFILE)
-            turn_away(loop, listener);
+        if ((error == -EMFILE || error == -ENFILE) && !turn_away(loop, listener))
+            return false;
         return stop(loop, listener, id, error, event);
     }
     int connection = (int)event->value;

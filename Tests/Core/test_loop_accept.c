@@ -225,6 +225,21 @@ static void out_of_descriptors_until_a_stream_ends(void) {
     assert_int_equal(event.id, id);
 }
 
+/* After one that was accepted the loop asks for a second in the same turn. */
+static void last_descriptor_and_nobody_waiting(void) {
+    sluice_loop *loop = make_loop();
+    char address[SLUICE_ADDRESS_MAX];
+    make_listener(loop, NULL, address);
+    dial(address);
+    expect_event(loop, SLUICE_ACCEPTED);
+    dial(address);
+    int last = keep(dup(0));
+    use_up_descriptors();
+    drop(last);
+    expect_event(loop, SLUICE_ACCEPTED);
+    expect_no_event(loop);
+}
+
 int main(void) {
     static const struct test tests[] = {
         {"ACCEPTED: of which listener, with whose user word", accepts_and_says_for_whom, NULL},
@@ -236,6 +251,7 @@ int main(void) {
         {"EMFILE: turned away, OVERLOADED, no spinning, resume", out_of_descriptors, NULL},
         {"EMFILE: resumes at once when a stream has ended", out_of_descriptors_until_a_stream_ends,
          NULL},
+        {"EMFILE: no word where nobody is turned away", last_descriptor_and_nobody_waiting, NULL},
     };
     return run_over_backends(tests, COUNT_OF(tests));
 }
