@@ -144,6 +144,28 @@ static void one_way_ends_with_its_source(void) {
     assert_int_equal(sluice_write(loop, to.id, "x", 1), -EPIPE);
 }
 
+/* A half-open source stays, for the caller to write to, and owes its EOF until the target ends. */
+static void one_way_half_open_stays(void) {
+    sluice_loop *loop = make_loop();
+    sluice_stream_options options = stream_options(SLUICE_HALF_OPEN);
+    struct line from = line_of(loop, tcp_pair(), &options);
+    struct line to = tcp_line(loop);
+    assert_int_equal(sluice_forward(loop, from.id, to.id), 0);
+    put_text(from.peer, "all there is");
+    assert_int_equal(shutdown(from.peer, SHUT_WR), 0);
+    expect_no_event(loop);
+    take_text(to.peer, "all there is");
+    expect_end(to.peer);
+    assert_int_equal(sluice_write(loop, from.id, "received", 8), 0);
+    expect_no_event(loop);
+    take_text(from.peer, "received");
+    reset_connection(to.peer);
+    expect_event_of(loop, SLUICE_EOF, from.id);
+    expect_closed(loop, to.id, -ECONNRESET, 0);
+    assert_int_equal(sluice_close(loop, from.id), 0);
+    expect_closed(loop, from.id, 0, 0);
+}
+
 /* What was written to the target before comes before. */
 static void behind_what_is_queued(void) {
     sluice_loop *loop = make_loop();
@@ -290,6 +312,7 @@ int main(void) {
         {"a half-close is passed on", half_close_is_passed_on, NULL},
         {"backpressure: what waits is bounded", backpressure, NULL},
         {"one way: ends with its source", one_way_ends_with_its_source, NULL},
+        {"one way: a half-open source stays", one_way_half_open_stays, NULL},
         {"in order with what is written", behind_what_is_queued, NULL},
         {"with what is held", with_what_is_held, NULL},
         {"to itself: an echo", to_itself_is_an_echo, NULL},
