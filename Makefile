@@ -125,6 +125,17 @@ test-languages: deps-c ## C, C++, Python, Rust and Go: those that are installed
 	@Tools/need pkg-config
 	python3 -W error -m unittest discover -s Tests/Languages
 
+# ---- Every backend in lockstep ------------------------------------------------------------------
+
+# make test-c plays the first 2,000 scripts; here there are more.
+SCRIPTS_PLAYED ?= 20000
+DIFFERENTIAL := $(BUILD)/Tests/Core/test_poller_differential
+
+.PHONY: differential
+differential: deps-c ## the same scripts on every backend, compared; SCRIPTS_PLAYED=count
+	@$(MAKE) --no-print-directory $(DIFFERENTIAL)
+	@SLUICE_SCRIPTS=$(SCRIPTS_PLAYED) Tests/run-core $(DIFFERENTIAL)
+
 # ---- Fuzzing ------------------------------------------------------------------------------------
 
 # libFuzzer comes with the clang of the Swift toolchain. FOR is in seconds, for each target.
@@ -300,7 +311,7 @@ test-clang: deps-swift
 
 .PHONY: check
 check: test lib test-clang lint asan ubsan tsan ## everything that must hold
-	$(MAKE) fuzz FOR=25
+	$(MAKE) differential fuzz FOR=25
 
 # ---- What is needed -----------------------------------------------------------------------------
 

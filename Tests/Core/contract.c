@@ -161,6 +161,44 @@ void contract_expect(const struct contract_row *row, const char *backend, char *
         append_text(text, override ? override : row->expected);
 }
 
+static uint32_t flags_in(const char *text) {
+    uint32_t flags = 0;
+    while (*text) {
+        size_t length = strcspn(text, " ,");
+        for (size_t i = 0; i < COUNT_OF(flag_names); i++)
+            if (strlen(flag_names[i].name) == length &&
+                memcmp(flag_names[i].name, text, length) == 0)
+                flags |= flag_names[i].flag;
+        text += length + (text[length] != '\0');
+    }
+    return flags;
+}
+
+uint32_t contract_flags(const char *backend) {
+    uint32_t flags = 0;
+    for (size_t s = 0; contract_sections[s]; s++)
+        for (size_t i = 0; i < contract_sections[s]->count; i++) {
+            char text[CONTRACT_TEXT_SIZE];
+            contract_expect(&contract_sections[s]->rows[i], backend, text);
+            flags |= flags_in(text);
+        }
+    return flags;
+}
+
+bool contract_says(const char *row_name, const char *backend, const char *answer) {
+    for (size_t s = 0; contract_sections[s]; s++)
+        for (size_t i = 0; i < contract_sections[s]->count; i++) {
+            const struct contract_row *row = &contract_sections[s]->rows[i];
+            char text[CONTRACT_TEXT_SIZE];
+            if (strcmp(row->name, row_name) != 0)
+                continue;
+            contract_expect(row, backend, text);
+            return strcmp(text, answer) == 0;
+        }
+    fail_msg("the contract has no row \"%s\"", row_name);
+    return false;
+}
+
 void contract_observe(const struct contract_row *row, char *text) {
     struct stage stage = {.poller = make_poller(), .interest = row->interest};
     row->scene(&stage);

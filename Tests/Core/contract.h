@@ -56,6 +56,12 @@ extern const struct contract_section contract_waits;
 void contract_expect(const struct contract_row *row, const char *backend, char *text);
 void contract_observe(const struct contract_row *row, char *text);
 
+/* The flags that some row has `backend` answer: what it can say at all. */
+uint32_t contract_flags(const char *backend);
+
+/* Whether the row of that name has `backend` answer just that. */
+bool contract_says(const char *row_name, const char *backend, const char *answer);
+
 /* The table in Markdown, section by section: with what is expected, or else with what is observed.
  */
 void contract_print(FILE *file, bool observed);

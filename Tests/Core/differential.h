@@ -1,0 +1,51 @@
+/* differential.h - one random script played over several backends in lockstep, and what to do when
+ * they disagree.
+ *
+ * A script is data: a row of numbers, one for each step, from which the step makes all its choices.
+ * So a step does the same whatever stands before it, and a script that fails can be shrunk: steps
+ * are dropped, in ever smaller runs, as long as it still fails. What is left is told in words.
+ * Steps must therefore make sense in any state; one that does not apply does nothing.
+ *
+ * There is one script at a time.
+ */
+#ifndef DIFFERENTIAL_H
+#define DIFFERENTIAL_H
+
+#include "choices.h"
+
+enum { MOST_STEPS = 64 };
+
+struct script {
+    uint64_t seed;
+    size_t count;
+    uint64_t steps[MOST_STEPS];
+};
+
+/* Who plays scripts. `end` is called however far it came, and gives back what `begin` and the steps
+ * have made. */
+struct player {
+    size_t steps; /* in a script; MOST_STEPS at most */
+    void (*begin)(struct choices *choices);
+    void (*take_step)(struct choices *choices);
+    void (*end)(void);
+};
+
+/* Leaves the script that is being played: it has failed. The format is printf's. */
+void disagree(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+/* Says what a step does, where the script is told. */
+void tell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+struct script script_of_seed(const struct player *player, uint64_t seed);
+/* Whether it went well. */
+bool play_script(const struct player *player, const struct script *script);
+/* Drops steps from one that fails, as long as it does. */
+void shrink_script(const struct player *player, struct script *script);
+/* Plays it and prints each step and what did not agree. */
+void tell_script(const struct player *player, const struct script *script);
+
+/* Plays the scripts of `count` seeds, as play_seeds does. One that fails is shrunk and told with
+ * the command that replays it, and the test fails. */
+void play_scripts(const struct player *player, uint64_t count);
+
+#endif

@@ -1,0 +1,36 @@
+/* places.h - the descriptors of a differential script over pollers: a few numbers, always the same,
+ * behind which files of all kinds come and go. The pollers all watch these, so that they see one
+ * state of the kernel.
+ *
+ * What is done to a TCP connection the kernel passes on by itself, and nearly always at once. A
+ * call here returns when the other end has it, so that the pollers, asked one after the other, all
+ * see the same.
+ */
+#ifndef PLACES_H
+#define PLACES_H
+
+#include "choices.h"
+
+enum { PLACES = 8 };
+
+/* The number of a place, open or not. The last is above FD_SETSIZE. */
+int place_number(size_t place);
+bool place_is_open(size_t place);
+
+/* What poll(2) says of it when asked about everything: POLLIN and so on. */
+short place_state(size_t place);
+
+/* Each does something to places of its choice, that apply, and tells it. Closing is not among them:
+ * see close_place. */
+void open_some(struct choices *choices);
+void duplicate_one(struct choices *choices);
+void move_bytes(struct choices *choices);
+void send_urgent(struct choices *choices);
+void finish_one(struct choices *choices);
+void set_clock(struct choices *choices);
+
+/* With a reset, where it is the last number of a TCP connection. */
+void close_place(size_t place, bool resets);
+void close_all_places(void);
+
+#endif
