@@ -38,8 +38,7 @@ bool sluice_forward_end_of_input(sluice_loop *loop, struct sluice_stream *from) 
     sluice_output_queue_flush(loop, to);
     /* What is forwarded here may go on, and so may what the caller writes where that is half-open;
      * else, or where all of that has gone, there is no more to do. */
-    bool goes_on =
-        from->extras->forward_from != SLUICE_NO_SLOT || (from->state & STREAM_HALF_OPEN);
+    bool goes_on = from->extras->forward_from != SLUICE_NO_SLOT || (from->state & STREAM_HALF_OPEN);
     if (!goes_on || (from->state & STREAM_SHUT)) {
         from->state |= STREAM_CLOSE_NEXT;
         sluice_output_queue_flush(loop, from);

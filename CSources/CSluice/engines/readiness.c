@@ -42,8 +42,9 @@ enum {
 #define WANTED(operations) ((uint32_t)(operations) << WANTED_SHIFT)
 #define ALL_WANTED WANTED(0x1f)
 
-/* Of a stream whose next receive is like most: one that is in no list, and has nothing else due. */
-#define LIKE_MOST (WANTED(SLUICE_OP_RECEIVE) | IS_SOCKET)
+/* Of a stream whose next receive is like most: one that is in no list, and has nothing else due nor
+ * anything to learn from an event but that bytes have come. */
+#define LIKE_MOST (WANTED(SLUICE_OP_RECEIVE) | IS_SOCKET | CAN_SEND)
 #define TELLS_FROM_MOST                                                                            \
     (LIKE_MOST | WANTED(SLUICE_OP_SEND | SLUICE_OP_CONNECT) | CAN_RECEIVE | HUNG_UP | QUEUED)
 
@@ -487,13 +488,11 @@ static enum sluice_operation next(struct sluice_engine *base, sluice_event *even
     if (ready == engine->ready_end ||
         (engine->detached && !sluice_poller_stands(engine->poller, ready)))
         return next_of_any(engine, event, bytes, size);
-    struct source *source = &engine->sources[ready->fd];
-    uint32_t state = source->state;
-    uint32_t flags = ready->flags;
-    if ((state & TELLS_FROM_MOST) != LIKE_MOST || (flags & ~(uint32_t)CAN_SEND) != CAN_RECEIVE)
+    const struct source *source = &engine->sources[ready->fd];
+    if ((source->state & TELLS_FROM_MOST) != LIKE_MOST ||
+        (ready->flags | CAN_SEND) != (CAN_RECEIVE | CAN_SEND))
         return next_of_any(engine, event, bytes, size);
     engine->ready = ready + 1;
-    source->state = (uint16_t)(state | (flags & CAN_SEND));
     begin_receive(source, bytes, event);
     ptrdiff_t result = sluice_receive_once(ready->fd, bytes, size);
     if (sluice_unlikely(result <= 0 || (size_t)result == size))
