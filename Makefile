@@ -127,14 +127,16 @@ test-languages: deps-c ## C, C++, Python, Rust and Go: those that are installed
 
 # ---- Every backend in lockstep ------------------------------------------------------------------
 
-# make test-c plays the first 2,000 scripts; here there are more.
-SCRIPTS_PLAYED ?= 20000
-DIFFERENTIAL := $(BUILD)/Tests/Core/test_poller_differential
+# make test-c plays the first of these scripts; here there are more: of pollers, and of loops.
+POLLER_SCRIPTS ?= 20000
+LOOP_SCRIPTS ?= 5000
+DIFFERENTIAL := $(BUILD)/Tests/Core/test_poller_differential $(BUILD)/Tests/Core/test_loop_differential
 
 .PHONY: differential
-differential: deps-c ## the same scripts on every backend, compared; SCRIPTS_PLAYED=count
+differential: deps-c ## the same scripts on every backend, compared
 	@$(MAKE) --no-print-directory $(DIFFERENTIAL)
-	@SLUICE_SCRIPTS=$(SCRIPTS_PLAYED) Tests/run-core $(DIFFERENTIAL)
+	@SLUICE_SCRIPTS=$(POLLER_SCRIPTS) Tests/run-core $(word 1,$(DIFFERENTIAL))
+	@SLUICE_SCRIPTS=$(LOOP_SCRIPTS) Tests/run-core $(word 2,$(DIFFERENTIAL))
 
 # ---- Fuzzing ------------------------------------------------------------------------------------
 

@@ -43,9 +43,13 @@ bool choices_are_over(const struct choices *choices) {
     return choices->bytes && choices->left == 0;
 }
 
+void (*on_failed_check)(const char *what);
+
 void check_choices(const struct choices *choices, int step, bool holds, const char *what) {
     if (holds)
         return;
+    if (on_failed_check)
+        on_failed_check(what);
     if (choices->bytes)
         fail_msg("step %d: %s", step, what);
     fail_msg("SLUICE_SEED=%llu, step %d: %s", (unsigned long long)choices->seed, step, what);

@@ -25,7 +25,9 @@ uint32_t choose_below(struct choices *choices, uint32_t end);
 /* Whether the bytes have come to their end. A generator never has. */
 bool choices_are_over(const struct choices *choices);
 
-/* Fails the test with the script's seed, where `holds` is false. */
+/* Where `holds` is false, fails the test with the script's seed; or has whoever plays the script
+ * leave it, through `on_failed_check`, which does not return. */
+extern void (*on_failed_check)(const char *what);
 void check_choices(const struct choices *choices, int step, bool holds, const char *what);
 
 /* Plays the scripts of `count` seeds, from 1, or from SLUICE_SEED on; SLUICE_SCRIPTS is another

@@ -7,6 +7,7 @@
 static struct {
     jmp_buf leave;
     bool telling;
+    bool quiet;
     size_t step;
     char failure[512];
 } playing;
@@ -20,7 +21,7 @@ void disagree(const char *format, ...) {
 }
 
 void tell(const char *format, ...) {
-    if (!playing.telling)
+    if (!playing.telling || playing.quiet)
         return;
     va_list list;
     va_start(list, format);
@@ -28,6 +29,10 @@ void tell(const char *format, ...) {
     vprintf(format, list);
     printf("\n");
     va_end(list);
+}
+
+void keep_quiet(bool quiet) {
+    playing.quiet = quiet;
 }
 
 struct script script_of_seed(const struct player *player, uint64_t seed) {
@@ -40,6 +45,7 @@ struct script script_of_seed(const struct player *player, uint64_t seed) {
 
 bool play_script(const struct player *player, const struct script *script) {
     /* Steps that leave come back here. */
+    playing.quiet = false;
     bool went_well = setjmp(playing.leave) == 0;
     if (went_well) {
         struct choices choices = choices_of_seed(script->seed);

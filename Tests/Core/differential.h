@@ -33,8 +33,9 @@ struct player {
 /* Leaves the script that is being played: it has failed. The format is printf's. */
 void disagree(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
-/* Says what a step does, where the script is told. */
+/* Says what a step does, where the script is told; and does not, while another says the same. */
 void tell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void keep_quiet(bool quiet);
 
 struct script script_of_seed(const struct player *player, uint64_t seed);
 /* Whether it went well. */

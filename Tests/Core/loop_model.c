@@ -66,6 +66,10 @@ struct stream *stream_of(sluice_id id) {
     return NULL;
 }
 
+int place_of(const struct stream *stream) {
+    return (int)(stream - model.streams);
+}
+
 int64_t pending_of(struct stream *stream) {
     int64_t pending = sluice_pending(model.loop, stream->id);
     if (pending >= 0) {

@@ -10,7 +10,7 @@
 #ifndef LOOP_MODEL_H
 #define LOOP_MODEL_H
 
-#include "choices.h"
+#include "differential.h"
 
 enum { STREAMS = 6, TIMERS = 6, WATCHES = 3, MOST_EVENTS = 8, PIECES = 64, WAITING = 4 };
 
@@ -91,6 +91,10 @@ struct watch {
 
 struct model {
     struct choices *choices;
+    const char *backend;
+    /* Beside others that do the same over other backends, with which it is compared: then nothing
+     * is done whose outcome depends on the time or on the order of descriptors that are ready. */
+    bool in_lockstep;
     int step;
     uint64_t pull; /* how many there were */
     sluice_loop *loop;
@@ -136,6 +140,8 @@ void fill_noise(void);
 /* A place for a new stream with its peer, or NULL. */
 struct stream *new_stream(enum means means, int peer);
 struct stream *stream_of(sluice_id id);
+/* Its place, by which it is told of. */
+int place_of(const struct stream *stream);
 
 /* What is queued, or -1 where the stream has ended meanwhile, which is noted. */
 int64_t pending_of(struct stream *stream);
@@ -154,13 +160,23 @@ void note_forward_end(struct stream *from);
 /* Notes what has been forwarded so far; `data` bytes of what was received were events. */
 void note_forwarded(struct stream *from, size_t data);
 
+/* loop_model_script.c: a loop over `backend`; a step of any choice; and the end, in which every
+ * stream comes to its own first, or not. Of `settle`, only the streams that are left can fail it.
+ */
+void begin_model(struct choices *choices, const char *backend, bool in_lockstep);
+void take_model_step(void);
+void settle_model(void);
+void end_model(void);
+
 /* loop_model_calls.c: each of a stream that it chooses, or of none. */
 void write_some(bool in_pieces);
 void answer(void);
+void answer_event(int e); /* by its own stream, with all of it */
 void flush(void);
 void shut_down(void);
 void pause_or_resume(void);
 void hold(void);
+void hold_event(int e, size_t length);
 void forward(void);
 void close_one(struct stream *stream);
 void end_one(void);

@@ -30,6 +30,7 @@ static int expected_code(const struct stream *stream, int64_t pending, size_t le
 
 static void after_write(struct stream *stream, int code, int64_t before, uint64_t salt,
                         size_t begin, size_t length) {
+    tell("write %zu bytes to stream %d: %s", length, place_of(stream), sluice_error_name(code));
     check(code == expected_code(stream, before, length), "the code of a write");
     if (code < 0)
         return;
@@ -72,16 +73,8 @@ void write_some(bool in_pieces) {
         stream->written += length;
 }
 
-/* Writes bytes of an event that has been pulled, to its stream or another. */
-void answer(void) {
-    struct stream *stream = any_stream();
-    if (!is_writable(stream) || model.event_count == 0)
-        return;
-    int e = (int)below((uint32_t)model.event_count);
+static void answer_with(struct stream *stream, int e, size_t begin) {
     const sluice_event *event = &model.events[e];
-    if (event->kind != SLUICE_DATA)
-        return;
-    size_t begin = one_in(2) ? 0 : below((uint32_t)event->length);
     size_t length = event->length - begin;
     int64_t before = pending_of(stream);
     bool throttled = stream->may_drain;
@@ -95,12 +88,29 @@ void answer(void) {
         stream->may_drain = throttled;
 }
 
+/* Writes bytes of an event that has been pulled, to its stream or another. */
+void answer(void) {
+    struct stream *stream = any_stream();
+    if (!is_writable(stream) || model.event_count == 0)
+        return;
+    int e = (int)below((uint32_t)model.event_count);
+    if (model.events[e].kind == SLUICE_DATA)
+        answer_with(stream, e, one_in(2) ? 0 : below((uint32_t)model.events[e].length));
+}
+
+void answer_event(int e) {
+    struct stream *stream = stream_of(model.events[e].id);
+    if (is_writable(stream))
+        answer_with(stream, e, 0);
+}
+
 void flush(void) {
     struct stream *stream = any_stream();
     if (!stream)
         return;
     int64_t before = pending_of(stream);
     int code = sluice_flush(model.loop, stream->id);
+    tell("flush stream %d: %s", place_of(stream), sluice_error_name(code));
     int64_t after = pending_of(stream);
     check(before >= 0 ? code == 0 || after < 0 : code == SLUICE_ESTALE, "the code of a flush");
     check(after <= before, "a flush queued more");
@@ -111,6 +121,7 @@ void shut_down(void) {
     if (!stream)
         return;
     int64_t before = pending_of(stream);
+    tell("shut down stream %d", place_of(stream));
     check(sluice_shutdown(model.loop, stream->id) == (before < 0 ? SLUICE_ESTALE : 0), "shutdown");
     stream->shut = true;
     /* A pipe cannot say that no more comes but by ending. */
@@ -124,31 +135,37 @@ void pause_or_resume(void) {
         return;
     bool pauses = one_in(2);
     int expected = pending_of(stream) < 0 ? SLUICE_ESTALE : 0;
+    tell("%s stream %d", pauses ? "pause" : "resume", place_of(stream));
     int code =
         pauses ? sluice_pause(model.loop, stream->id) : sluice_resume(model.loop, stream->id);
     check(code == expected, "pause or resume");
     stream->paused = pauses;
 }
 
-void hold(void) {
-    if (model.event_count == 0)
-        return;
-    const sluice_event *event = &model.events[below((uint32_t)model.event_count)];
-    if (event->kind != SLUICE_DATA || sluice_kind_of(model.loop, event->id) < 0)
-        return;
+void hold_event(int e, size_t length) {
+    const sluice_event *event = &model.events[e];
     struct stream *stream = stream_of(event->id);
     if (stream->forward_to)
         return;
-    size_t length = below((uint32_t)event->length + 2);
     int expected = pending_of(stream) < 0     ? SLUICE_ESTALE
                    : length > event->length   ? SLUICE_ECAPACITY
                    : length > model.high_mark ? SLUICE_EFULL
                                               : 0;
+    tell("hold %zu bytes of stream %d", length, place_of(stream));
     check(sluice_hold(model.loop, event->id, length) == expected, "hold");
     if (expected == 0) {
         stream->held = length;
         stream->taken = stream->lent_end - length;
     }
+}
+
+void hold(void) {
+    if (model.event_count == 0)
+        return;
+    int e = (int)below((uint32_t)model.event_count);
+    const sluice_event *event = &model.events[e];
+    if (event->kind == SLUICE_DATA && sluice_kind_of(model.loop, event->id) >= 0)
+        hold_event(e, below((uint32_t)event->length + 2));
 }
 
 /* What has been held becomes the other's at once. */
@@ -160,6 +177,7 @@ void forward(void) {
         return;
     if (from->forward_to && one_in(2)) {
         to = from->forward_to;
+        tell("end the forward of stream %d", place_of(from));
         note_forwarded(from, 0);
         check(sluice_forward(model.loop, from->id, 0) == 0, "the end of a forward");
         note_forward_end(from);
@@ -168,7 +186,12 @@ void forward(void) {
     }
     if (from->forward_to || !is_writable(to) || to->piece_count > PIECES / 2)
         return;
+    /* What two of them pass on at a time comes in the order in which they are ready. */
+    for (size_t i = 0; i < STREAMS && model.in_lockstep; i++)
+        if (model.streams[i].forward_to == to)
+            return;
     int code = sluice_forward(model.loop, from->id, to->id);
+    tell("forward stream %d to %d: %s", place_of(from), place_of(to), sluice_error_name(code));
     check(code == (to->shut || to->closing ? -EPIPE : 0), "forward");
     if (code < 0)
         return;
@@ -184,6 +207,7 @@ void forward(void) {
 
 void close_one(struct stream *stream) {
     bool lives = pending_of(stream) >= 0;
+    tell("close stream %d", place_of(stream));
     check(sluice_close(model.loop, stream->id) == (lives ? 0 : SLUICE_ESTALE), "close");
     stream->closing = true;
     note_forward_end(stream);
@@ -191,6 +215,7 @@ void close_one(struct stream *stream) {
 
 static void abort_one(struct stream *stream) {
     int64_t pending = pending_of(stream);
+    tell("abort stream %d", place_of(stream));
     check(sluice_abort(model.loop, stream->id) == (pending < 0 ? SLUICE_ESTALE : 0), "abort");
     note_forward_end(stream);
     if (pending < 0)
@@ -220,6 +245,7 @@ void peer_writes(void) {
     if (!stream->used || stream->finished || stream->peer < 0 || stream->means == PIPE_OUT)
         return;
     ptrdiff_t count = write(stream->peer, pattern(stream->peer_salt, stream->sent), any_length());
+    tell("the peer of stream %d writes: %td", place_of(stream), count);
     if (count > 0)
         stream->sent += (size_t)count;
 }
@@ -230,6 +256,7 @@ void peer_reads(void) {
         return;
     /* What was forwarded since is accounted for by the last pull. */
     ptrdiff_t count = peer_read(stream, any_length());
+    tell("the peer of stream %d reads: %td", place_of(stream), count);
     check(count > 0 || count == -EAGAIN || stream->shut || stream->closing || stream->ended ||
               stream->is_target,
           "the peer saw an end that was none");
@@ -242,6 +269,7 @@ void peer_ends(void) {
     const struct linger reset = {.l_onoff = 1, .l_linger = 0};
     uint32_t choice = below(5);
     if (choice < 3 && stream->means == SOCKET_PAIR + (stream->means == TCP)) {
+        tell("the peer of stream %d sends no more", place_of(stream));
         (void)shutdown(stream->peer, SHUT_WR);
         stream->finished = true;
         return;
@@ -250,5 +278,6 @@ void peer_ends(void) {
         setsockopt(stream->peer, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     else if (choice < 3 && stream->means != PIPE_IN)
         return;
+    tell("the peer of stream %d closes", place_of(stream));
     peer_close(stream);
 }

@@ -10,6 +10,9 @@ uint64_t turn(void) {
     return stats.turns;
 }
 
+/* Longer than any test takes. */
+#define NEVER_NS (INT64_C(3600000) * NS_PER_MS)
+
 /* ---- Timers ------------------------------------------------------------------------------------
  */
 
@@ -54,6 +57,8 @@ void timer_event(const sluice_event *event) {
 }
 
 static int64_t any_delay(void) {
+    if (model.in_lockstep)
+        return one_in(2) ? 0 : NEVER_NS;
     return one_in(4) ? 0 : (int64_t)below(one_in(3) ? 5000000 : 200000);
 }
 
@@ -63,6 +68,9 @@ void set_timer(void) {
         return;
     int64_t first = any_delay();
     int64_t repeat = one_in(3) ? 1 + (int64_t)below(300000) : 0;
+    if (repeat > 0 && model.in_lockstep)
+        repeat = NEVER_NS;
+    tell("set a timer for %lld ns, then every %lld", (long long)first, (long long)repeat);
     check(sluice_timer(model.loop, &timer->id, first, repeat) == 0, "timer");
     timer->deadline = sluice_now(model.loop) + first;
     timer->repeat = repeat;
@@ -80,6 +88,7 @@ void reset_timer(void) {
     if (timer->id == 0)
         return;
     int64_t first = any_delay();
+    tell("reset a timer to %lld ns", (long long)first);
     check(sluice_timer_reset(model.loop, timer->id, first) == 0, "timer_reset");
     timer->deadline = sluice_now(model.loop) + first;
     timer->order = ++model.last_order;
@@ -92,6 +101,7 @@ void cancel_timer(void) {
         return;
     int code =
         one_in(2) ? sluice_close(model.loop, timer->id) : sluice_abort(model.loop, timer->id);
+    tell("cancel a timer");
     check(code == 0, "cancel");
     check(sluice_timer_reset(model.loop, timer->id, 0) == SLUICE_ESTALE, "a cancelled timer");
     timer->id = 0;
@@ -131,6 +141,7 @@ void start_watch(void) {
     watch->near = pair.near;
     watch->far = pair.far;
     watch->interest = any_interest();
+    tell("watch %d with the interest %#x", pair.near, watch->interest);
     check(sluice_watch(model.loop, &watch->id, pair.near, watch->interest) == 0, "watch");
     watch->user = ++model.last_user;
     watch->turn = turn();
@@ -145,8 +156,10 @@ void change_watch(void) {
     if (one_in(2)) {
         watch->interest = any_interest();
         watch->turn = turn();
+        tell("watch it with the interest %#x", watch->interest);
         check(sluice_rewatch(model.loop, watch->id, watch->interest) == 0, "rewatch");
     } else if (one_in(2)) {
+        tell("a byte comes to a watched descriptor");
         check(write(watch->far, &byte, 1) == 1, "write");
     } else {
         (void)!read(watch->near, &byte, 1);
@@ -156,6 +169,7 @@ void change_watch(void) {
 void end_watch(struct watch *watch) {
     if (watch->id == 0)
         return;
+    tell("end a watch");
     check(sluice_close(model.loop, watch->id) == 0, "unwatch");
     check(sluice_rewatch(model.loop, watch->id, SLUICE_READ) == SLUICE_ESTALE, "a stale watch");
     drop(watch->near);
@@ -167,8 +181,10 @@ void end_watch(struct watch *watch) {
  */
 
 void post_some(void) {
-    for (uint32_t count = 1 + below(3); count > 0; count--)
+    for (uint32_t count = 1 + below(3); count > 0; count--) {
+        tell("post");
         check(sluice_post(model.loop, ++model.posted) == 0, "post");
+    }
 }
 
 void posted_event(const sluice_event *event) {

@@ -69,6 +69,8 @@ static struct pair make_pair(enum means means) {
 static void adopt_one(void) {
     static const enum means all[] = {SOCKET_PAIR, SOCKET_PAIR, SOCKET_PAIR, TCP, PIPE_IN, PIPE_OUT};
     enum means means = all[below(COUNT_OF(all))];
+    if (means == TCP && model.in_lockstep)
+        means = SOCKET_PAIR; /* TCP takes its time */
     struct stream *stream = new_stream(means, -1);
     if (!stream)
         return;
@@ -78,6 +80,10 @@ static void adopt_one(void) {
     sluice_id id;
     check(sluice_adopt(model.loop, &id, pair.near, &options) == 0, "adopt");
     check(sluice_fd(model.loop, id) == pair.near, "fd");
+    static const char *const names[] = {"a socket pair", "a TCP connection", "a pipe to read from",
+                                        "a pipe to write to"};
+    tell("adopt %s as stream %d%s", names[means], place_of(stream),
+         options.flags & SLUICE_HALF_OPEN ? ", half-open" : "");
     know(stream, id, &options);
 }
 
@@ -90,18 +96,22 @@ static int accept_peer(int listener) {
 
 /* Over TCP to a listener or, now and then, to a port that refuses; or to a unix socket. */
 static void connect_one(void) {
-    struct stream *stream = new_stream(one_in(2) ? TCP : SOCKET_PAIR, -1);
+    bool over_tcp = one_in(2);
+    bool refused = over_tcp && one_in(4);
+    bool takes_time = model.in_lockstep && !refused;
+    struct stream *stream = new_stream(over_tcp && !takes_time ? TCP : SOCKET_PAIR, -1);
     if (!stream)
         return;
     char address[SLUICE_ADDRESS_MAX];
     snprintf(address, sizeof address, "unix:@sluice-model-%d", getpid());
-    stream->refused = stream->means == TCP && one_in(4);
+    stream->refused = refused;
     int listener = stream->means == SOCKET_PAIR ? keep(sluice_socket_listen(address, 8))
                    : stream->refused            ? tcp_bound()
                                                 : tcp_listener(8);
     check(sluice_socket_local_address(listener, address, sizeof address) > 0, "address");
     sluice_stream_options options = any_options();
     sluice_id id;
+    tell("connect stream %d%s", place_of(stream), refused ? " to a port that refuses" : "");
     check(sluice_connect(model.loop, &id, address, &options) == 0, "connect");
     stream->connecting = true;
     if (stream->refused)
@@ -115,10 +125,12 @@ static void connect_one(void) {
 static void listen_one(void) {
     if (model.listener != 0)
         return;
-    snprintf(model.address, sizeof model.address, "unix:@sluice-listen-%d", getpid());
-    const char *address = one_in(2) ? "127.0.0.1:0" : model.address;
+    snprintf(model.address, sizeof model.address, "unix:@sluice-listen-%d-%s", getpid(),
+             model.backend);
+    const char *address = one_in(2) && !model.in_lockstep ? "127.0.0.1:0" : model.address;
     sluice_stream_options streams = {.size = sizeof streams, .flags = SLUICE_HALF_OPEN};
     sluice_listen_options options = {.size = sizeof options, .streams = &streams};
+    tell("listen");
     check(sluice_listen(model.loop, &model.listener, address, &options) == 0, "listen");
     check(sluice_local_address(model.loop, model.listener, model.address, sizeof model.address) > 0,
           "local_address");
@@ -134,6 +146,7 @@ static void call_one(void) {
     struct stream *stream = new_stream(means, -1);
     if (!stream)
         return;
+    tell("a peer connects, for stream %d", place_of(stream));
     stream->peer = sluice_socket_connect(model.address);
     check(stream->peer >= 0, "connect");
     await(stream->peer, POLLOUT);
@@ -144,6 +157,7 @@ static void call_one(void) {
 static void end_listener(void) {
     if (model.listener == 0)
         return;
+    tell("close the listener");
     check(sluice_close(model.loop, model.listener) == 0, "close of a listener");
     check(sluice_kind_of(model.loop, model.listener) == SLUICE_ESTALE, "a listener that ended");
     while (model.waiting_count > 0) {
@@ -179,7 +193,7 @@ static void unwatch(void) {
     end_watch(&model.watches[below(WATCHES)]);
 }
 
-static void take_step(void) {
+void take_model_step(void) {
     static const struct {
         uint32_t weight;
         void (*step)(void);
@@ -201,14 +215,17 @@ static void take_step(void) {
     steps[i].step();
 }
 
-static void begin(struct choices *choices) {
+void begin_model(struct choices *choices, const char *backend, bool in_lockstep) {
     memset(&model, 0, sizeof model);
     model.choices = choices;
+    model.backend = backend;
+    model.in_lockstep = in_lockstep;
+    fill_noise();
     model.high_mark = (size_t)4096 << below(7);
     model.low_mark = one_in(2) ? model.high_mark / 4 : 1 + below((uint32_t)model.high_mark);
     model.hard_limit = model.high_mark << below(3);
     const sluice_options options = {.size = sizeof options,
-                                    .backend = test_backend(),
+                                    .backend = backend,
                                     .receive_size = (size_t)4096 << below(6),
                                     .high_mark = model.high_mark,
                                     .low_mark = model.low_mark,
@@ -224,7 +241,7 @@ static bool any_left(void) {
 }
 
 /* Every peer reads and ends, every stream is closed: all must come to its CLOSED. */
-static void settle(void) {
+void settle_model(void) {
     int64_t deadline = monotonic_ns() + PATIENCE_NS;
     for (size_t i = 0; i < TIMERS; i++)
         if (model.timers[i].id) {
@@ -256,7 +273,7 @@ static void settle(void) {
     }
 }
 
-static void end(void) {
+void end_model(void) {
     for (size_t i = 0; i < WATCHES; i++)
         end_watch(&model.watches[i]);
     check(sluice_destroy(model.loop) == 0, "destroy");
@@ -267,15 +284,14 @@ static void end(void) {
 
 void play_loop_script(struct choices *choices) {
     long live_before = live_allocation_count();
-    fill_noise();
-    begin(choices);
+    begin_model(choices, test_backend(), false);
     for (; model.step < STEPS && !choices_are_over(choices); model.step++) {
-        take_step();
+        take_model_step();
         if (!one_in(3))
             pull(one_in(2) ? 1 : 1 + (int)below(MOST_EVENTS), one_in(8) ? 50 * NS_PER_US : 0);
     }
     if (one_in(2))
-        settle();
-    end();
+        settle_model();
+    end_model();
     check(live_allocation_count() == live_before, "memory was not given back");
 }
