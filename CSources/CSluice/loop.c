@@ -383,14 +383,17 @@ static inline void end_event(sluice_loop *loop) {
         sluice_lent_take_back(loop);
 }
 
-static inline int check_pull(const sluice_loop *loop, const sluice_event *events,
-                             int64_t timeout_ns) {
+static inline bool can_pull(const sluice_loop *loop, const sluice_event *events,
+                            int64_t timeout_ns) {
+    return loop && loop->thread == sluice_thread() && events && timeout_ns >= 0;
+}
+
+/* Why not. */
+static SLUICE_NOINLINE int refuse_pull(const sluice_loop *loop, const sluice_event *events) {
     int code = sluice_loop_check(loop);
     if (code < 0)
         return code;
-    if (!events)
-        return SLUICE_ENULL;
-    return timeout_ns < 0 ? SLUICE_ETIMEOUT : 0;
+    return events ? SLUICE_ETIMEOUT : SLUICE_ENULL;
 }
 
 /* 1 with an event, or what a wait gives. `operation` has been completed already, or is 0. */
@@ -409,9 +412,8 @@ static SLUICE_NOINLINE int pull(sluice_loop *loop, sluice_event *event, int64_t 
 }
 
 int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
-    int code = check_pull(loop, event, timeout_ns);
-    if (sluice_unlikely(code < 0))
-        return code;
+    if (sluice_unlikely(!can_pull(loop, event, timeout_ns)))
+        return refuse_pull(loop, event);
     end_event(loop);
     enum sluice_operation operation = 0;
     /* Nearly all pulls are this, and no more is asked then. */
@@ -423,9 +425,8 @@ int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
 }
 
 int sluice_next_many(sluice_loop *loop, sluice_event *events, int capacity, int64_t timeout_ns) {
-    int code = check_pull(loop, events, timeout_ns);
-    if (code < 0)
-        return code;
+    if (!can_pull(loop, events, timeout_ns))
+        return refuse_pull(loop, events);
     if (capacity < 1)
         return SLUICE_ECAPACITY;
     end_event(loop);
@@ -437,7 +438,7 @@ int sluice_next_many(sluice_loop *loop, sluice_event *events, int capacity, int6
         loop->lent = lent;
         loop->lent_capacity = (uint32_t)capacity;
     }
-    code = pull(loop, events, timeout_ns, 0);
+    int code = pull(loop, events, timeout_ns, 0);
     if (code <= 0)
         return code;
     sluice_lend_answerable(loop);

@@ -467,13 +467,15 @@ static SLUICE_NOINLINE enum sluice_operation next_of_any(struct readiness_engine
     return operation ? operation : next_left_over(engine, event, bytes, size);
 }
 
-/* The receive that `next` tried, of whatever event stands before engine->ready, found the end, an
- * error or more than fits. */
+/* The read(2) that `next` tried, of the event that stands before engine->ready, found the end, an
+ * error, or as much as fits, and perhaps more. */
 static SLUICE_NOINLINE enum sluice_operation next_after_receive(struct readiness_engine *engine,
                                                                 sluice_event *event,
                                                                 ptrdiff_t result, size_t size) {
     int fd = engine->ready[-1].fd;
     unsigned char *bytes = (unsigned char *)(uintptr_t)event->data;
+    if (result < 0)
+        result = -errno;
     enum sluice_operation operation = result == -EINTR ? receive(engine, fd, event, bytes, size)
                                                        : received(engine, fd, result, size, event);
     return operation ? operation : next_of_any(engine, event, bytes, size);
@@ -494,8 +496,8 @@ static enum sluice_operation next(struct sluice_engine *base, sluice_event *even
         return next_of_any(engine, event, bytes, size);
     engine->ready = ready + 1;
     begin_receive(source, bytes, event);
-    ptrdiff_t result = sluice_receive_once(ready->fd, bytes, size);
-    if (sluice_unlikely(result <= 0 || (size_t)result == size))
+    ptrdiff_t result = read(ready->fd, bytes, size);
+    if (sluice_unlikely((size_t)result - 1 >= size - 1)) /* less than 1, or no less than `size` */
         return next_after_receive(engine, event, result, size);
     event->length = (size_t)result;
     return SLUICE_OP_RECEIVE;
