@@ -421,7 +421,10 @@ int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
         loop->stats.events[SLUICE_DATA]++;
         return 1;
     }
-    return pull(loop, event, timeout_ns, operation);
+    code = pull(loop, event, timeout_ns, operation);
+    if (code <= 0)
+        event->kind = 0;
+    return code;
 }
 
 int sluice_next_many(sluice_loop *loop, sluice_event *events, int capacity, int64_t timeout_ns) {

@@ -108,11 +108,7 @@ impl Loop {
     }
 
     fn pull_ns(&mut self, timeout_ns: i64) -> Result<bool, Error> {
-        let count = check(unsafe { sluice_next(self.raw, &mut self.event, timeout_ns) });
-        if count != Ok(1) {
-            self.event = RawEvent::nothing();
-        }
-        Ok(count? > 0)
+        Ok(check(unsafe { sluice_next(self.raw, &mut self.event, timeout_ns) })? > 0)
     }
 
     /// What was pulled last.

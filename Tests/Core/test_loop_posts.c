@@ -209,6 +209,17 @@ static void refused_from_another_thread(void) {
     assert_int_equal(stats_of(loop).handles[SLUICE_KIND_LISTENER], 0);
 }
 
+/* A caller may ask the event alone, as the program of the first page does. */
+static void a_pull_that_brings_nothing_leaves_no_event(void) {
+    sluice_loop *loop = make_loop();
+    sluice_event event = {.kind = SLUICE_DATA};
+    assert_int_equal(sluice_next(loop, &event, 0), 0);
+    assert_int_equal(event.kind, 0);
+    event.kind = SLUICE_DATA;
+    assert_int_equal(sluice_next(loop, &event, 1000), 0);
+    assert_int_equal(event.kind, 0);
+}
+
 int main(void) {
     static const struct test tests[] = {
         {"exactly once, and in order for each of 4 threads",
@@ -218,6 +229,8 @@ int main(void) {
         {"endless posts starve nobody", endless_posts_starve_nobody, NULL},
         {"post_limit: SLUICE_EFULL", post_limit, NULL},
         {"post_limit counts all that wait", post_limit_counts_all_that_wait, NULL},
+        {"a pull that brings nothing leaves no event", a_pull_that_brings_nothing_leaves_no_event,
+         NULL},
         {"any other call from another thread: SLUICE_ETHREAD", refused_from_another_thread, NULL},
     };
     return run_over_backends(tests, COUNT_OF(tests));

@@ -148,9 +148,9 @@ SLUICE_API int sluice_open(sluice_loop **loop, const sluice_options *options);
  * closed, those of watches are the caller's. NULL is let pass. SLUICE_ETHREAD leaves all as is. */
 SLUICE_API int sluice_destroy(sluice_loop *loop);
 
-/* Pulls the next event: 1, or 0 when `timeout_ns` has passed without one, or negative. What was
- * written while the last event was handled is sent first. One stream's data, however much, does
- * not keep others, timers or posts waiting.
+/* Pulls the next event: 1, or 0 when `timeout_ns` has passed without one (and event->kind is 0), or
+ * negative. What was written while the last event was handled is sent first. One stream's data,
+ * however much, does not keep others, timers or posts waiting.
  * Errors: SLUICE_ETIMEOUT (negative), SLUICE_ENOMEM, others that a wait gives; the loop goes on. */
 SLUICE_API int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns);
 
