@@ -404,8 +404,10 @@ static SLUICE_NOINLINE int pull(sluice_loop *loop, sluice_event *event, int64_t 
     bool is_event = complete(loop, event, operation) == AN_EVENT || take(loop, event);
     if (!is_event) {
         int code = wait_for(loop, event, timeout_ns);
-        if (code <= 0)
+        if (code <= 0) {
+            event->kind = 0; /* whatever was tried to be an event */
             return code;
+        }
     }
     loop->stats.events[event->kind]++;
     return 1;
@@ -421,10 +423,7 @@ int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
         loop->stats.events[SLUICE_DATA]++;
         return 1;
     }
-    code = pull(loop, event, timeout_ns, operation);
-    if (code <= 0)
-        event->kind = 0;
-    return code;
+    return pull(loop, event, timeout_ns, operation);
 }
 
 int sluice_next_many(sluice_loop *loop, sluice_event *events, int capacity, int64_t timeout_ns) {
