@@ -184,10 +184,30 @@ test-swift: deps-swift ## the tests of the Swift module, and what must not compi
 test-programs: build ## the demo and the article's programs, from outside
 	python3 -m unittest discover -s Tests/Programs
 
+# ---- Faults -------------------------------------------------------------------------------------
+
+# A shared object in front of libc that makes system calls fail: see Tests/Faults/plan.h.
+FAULTS_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard Tests/Faults/*.c))
+$(FAULTS_OBJECTS): CFLAGS += -fvisibility=default
+
+-include $(FAULTS_OBJECTS:.o=.d)
+
+$(BUILD)/faults.so: $(FAULTS_OBJECTS)
+	$(CC) -shared -o $@ $^ -ldl -lpthread
+
+$(BUILD)/echo-server: Examples/c/server.c $(BUILD)/libsluice.a
+	$(CC) -std=c11 $(WARNINGS) $(OPTIMIZE) -I$(CORE_DIR)/include -o $@ $^
+
+.PHONY: test-faults
+test-faults: build deps-c ## servers, and the model of a loop, under injected faults
+	@$(MAKE) --no-print-directory $(BUILD)/faults.so $(BUILD)/echo-server \
+		$(BUILD)/Tests/Core/test_loop_model
+	python3 -W error -m unittest discover -s Tests/Faults
+
 # ---- All tests, and the demo --------------------------------------------------------------------
 
 .PHONY: test
-test: test-header test-c test-abi test-languages test-swift test-programs ## all tests
+test: test-header test-c test-abi test-languages test-swift test-programs test-faults ## all tests
 
 .PHONY: demo
 demo: deps-swift ## the echo server and client at work, over each backend

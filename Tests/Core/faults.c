@@ -117,6 +117,18 @@ static bool is_interrupted(void) {
     return true;
 }
 
+/* Of Tests/Faults/plan.h: there where the interposer is loaded. */
+extern void faults_inject(int on) __attribute__((weak));
+
+bool has_interposer(void) {
+    return faults_inject != NULL;
+}
+
+void inject_faults(bool on) {
+    if (has_interposer())
+        faults_inject(on);
+}
+
 static bool allocation_fails(void) {
     if (atomic_fetch_add(&asked, 1) + 1 != failing)
         return false;

@@ -34,4 +34,9 @@ void fail_accepts(int error, int count);
 /* Every other call of read, send and sendmsg fails with EINTR from now on, or none. */
 void interrupt_calls(bool every_other);
 
+/* Under the interposer of Tests/Faults: whether it is there, and whether its faults happen to this
+ * thread. They do not until they are asked for. */
+bool has_interposer(void);
+void inject_faults(bool on);
+
 #endif

@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "faults.h"
+
 #define NOISE 65521
 #define NOISE_TAIL ((size_t)1024 * 1024)
 
@@ -283,7 +285,9 @@ static void check_event(const sluice_event *event, struct piece *bytes) {
     } else if (event->kind == SLUICE_EOF) {
         check_eof(stream);
     } else if (event->kind == SLUICE_DRAINED) {
-        check((stream->may_drain || stream->put_off || stream->is_target) && !stream->closing,
+        /* A pipe that has been shut is said to be closing, and ends only when all is sent. */
+        check((stream->may_drain || stream->put_off || stream->is_target) &&
+                  (!stream->closing || stream->means == PIPE_OUT),
               "DRAINED though it was not over its mark");
         stream->may_drain = stream->put_off = false;
     } else {
@@ -295,10 +299,16 @@ static void check_event(const sluice_event *event, struct piece *bytes) {
 /* ---- Pulling -----------------------------------------------------------------------------------
  */
 
+/* Where a fault cuts a send short, a queue can go over its mark and back below it within a pull. */
+static bool may_be_over_mark(const struct stream *stream) {
+    return stream->may_drain ||
+           (has_interposer() && sluice_pending(model.loop, stream->id) > (int64_t)model.low_mark);
+}
+
 static bool is_flowing(const struct stream *stream) {
-    return !stream->paused && !stream->may_drain && !stream->closing && !stream->eof &&
+    return !stream->paused && !may_be_over_mark(stream) && !stream->closing && !stream->eof &&
            !stream->connecting && stream->means != PIPE_OUT &&
-           (!stream->forward_to || !stream->forward_to->may_drain);
+           (!stream->forward_to || !may_be_over_mark(stream->forward_to));
 }
 
 /* Nothing is to come: so there is nothing that should. TCP may still be at work in the kernel. */
@@ -390,15 +400,24 @@ static void check_until_next(void) {
     }
 }
 
+static int pull_events(int capacity, int64_t timeout_ns) {
+    int count = capacity == 1 ? sluice_next(model.loop, model.events, timeout_ns)
+                              : sluice_next_many(model.loop, model.events, capacity, timeout_ns);
+    check(count >= 0 && count <= capacity, "next");
+    return count;
+}
+
 void pull(int capacity, int64_t timeout_ns) {
     begin_pull();
     uint64_t receives_before = receive_count();
     int64_t pulled_at = monotonic_ns();
     uint64_t turn_before = turn();
-    model.event_count = capacity == 1
-                            ? sluice_next(model.loop, model.events, timeout_ns)
-                            : sluice_next_many(model.loop, model.events, capacity, timeout_ns);
-    check(model.event_count >= 0 && model.event_count <= capacity, "next");
+    inject_faults(true);
+    model.event_count = pull_events(capacity, timeout_ns);
+    inject_faults(false);
+    /* What a fault has put off must be told of again. */
+    if (model.event_count == 0 && has_interposer())
+        model.event_count = pull_events(capacity, 0);
     note_forwards();
     for (int e = 0; e < model.event_count; e++)
         check_event(&model.events[e], &model.event_bytes[e]);

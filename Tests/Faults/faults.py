@@ -1,0 +1,107 @@
+"""Programs under the interposer (plan.h), and what it has done to them.
+
+A run is said by its seed, and repeated by SLUICE_SEED: the program's choices and the clients' follow
+from it. Not its timing, so that a failure may need some more runs to come again.
+"""
+
+import os
+import random
+import re
+import struct
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / os.environ.get("SLUICE_BUILD", "build")
+INTERPOSER = BUILD / "faults.so"
+PROGRAMS = ROOT / os.environ.get("SLUICE_BIN", ".build/debug")
+BACKENDS = ("select", "poll", "epoll")
+SEED = int(os.environ.get("SLUICE_SEED") or random.SystemRandom().randrange(1 << 32))
+PATIENCE = 10  # seconds until what does not happen is a failure
+
+# In the order of enum fault.
+KINDS = ("eintr", "eagain", "short", "reset", "accept", "exhausted", "watch", "clock", "delay")
+# After which nothing may be missing; the others cost somebody a connection, who is told by its end.
+PASSING = ("eintr", "eagain", "short", "accept", "clock", "delay")
+COSTLY = ("reset", "exhausted", "watch")
+
+
+class Tally:
+    """What the interposer counts in a file, as it stands now: struct tally of plan.h."""
+
+    def __init__(self, path):
+        with open(path, "rb") as file:
+            numbers = struct.unpack(f"{len(KINDS) + 4}Q", file.read())
+        self.faults = dict(zip(KINDS, numbers))
+        self.calls, self.waits, self.idle, self.spins = numbers[len(KINDS):]
+
+    def total(self, kinds=KINDS):
+        return sum(self.faults[kind] for kind in kinds)
+
+
+def environment(seed, rate, kinds, tally, **others):
+    return os.environ | {
+        "LD_PRELOAD": str(INTERPOSER), "FAULTS_SEED": str(seed), "FAULTS_RATE": str(rate),
+        "FAULTS_KINDS": ",".join(kinds), "FAULTS_TALLY": tally} | others
+
+
+class FaultyServer:
+    """A server under faults that runs until the `with` block ends."""
+
+    def __init__(self, command, backend, seed, rate=100, kinds=KINDS):
+        self.command = command
+        self.directory = tempfile.TemporaryDirectory()
+        self.tally_path = os.path.join(self.directory.name, "tally")
+        # The backends of libevent have variables of their own.
+        others = {"SLUICE_BACKEND": backend} | {
+            f"EVENT_NO{other.upper()}": "1" for other in BACKENDS if other != backend}
+        self.environment = environment(seed, rate, kinds, self.tally_path, **others)
+
+    def __enter__(self):
+        self.process = subprocess.Popen(
+            self.command, env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True)
+        line = self.process.stdout.readline()
+        found = re.search(r"127\.0\.0\.1:(\d+)", line)
+        if not found:
+            self.__exit__()
+            raise AssertionError(f"{self.command} does not say where it listens: {line}")
+        self.address = "127.0.0.1", int(found[1])
+        self.descriptors_before = self.descriptors()
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+        self.directory.cleanup()
+
+    def tally(self):
+        return Tally(self.tally_path)
+
+    def runs(self):
+        return self.process.poll() is None
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def leaked(self):
+        """How many descriptors more than before it has, when it has had time to close them."""
+        end = time.monotonic() + PATIENCE
+        while self.runs():
+            leaked = self.descriptors() - self.descriptors_before
+            if leaked <= 0 or time.monotonic() > end:
+                return max(0, leaked)
+            time.sleep(0.005)
+        return 0
+
+    def end(self):
+        """Asks it to end, and returns its exit code: negative where a signal has ended it."""
+        self.process.terminate()
+        try:
+            self.process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.command} does not end") from None
+        return self.process.returncode
