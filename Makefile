@@ -125,6 +125,21 @@ test-languages: deps-c ## C, C++, Python, Rust and Go: those that are installed
 	@Tools/need pkg-config
 	python3 -W error -m unittest discover -s Tests/Languages
 
+# ---- Coverage -----------------------------------------------------------------------------------
+
+# %c keeps the counters in the file all along, so that those of a child that ends by _exit count.
+COVERAGE := build/coverage
+COUNTING := -fprofile-instr-generate -fcoverage-mapping -mllvm -runtime-counter-relocation
+
+.PHONY: coverage
+coverage: deps-c deps-swift ## lines and branches of the core that its tests reach; MISSED=1 lists the rest
+	@rm -rf $(COVERAGE)/profiles
+	@LLVM_PROFILE_FILE=$(CURDIR)/$(COVERAGE)/profiles/%p%c.profraw $(MAKE) --no-print-directory test-c \
+		CC=clang BUILD=$(COVERAGE) OPTIMIZE='-O1 -g' \
+		SANITIZE='$(COUNTING)' >$(COVERAGE).log 2>&1 || { \
+		cat $(COVERAGE).log; exit 1; }
+	@Tools/coverage $(if $(MISSED),--missed) $(COVERAGE) $(CORE_TESTS:$(BUILD)/%=$(COVERAGE)/%)
+
 # ---- Every backend in lockstep ------------------------------------------------------------------
 
 # make test-c plays the first of these scripts; here there are more: of pollers, and of loops.
@@ -333,7 +348,7 @@ test-clang: deps-swift
 
 .PHONY: check
 check: test lib test-clang lint asan ubsan tsan ## everything that must hold
-	$(MAKE) differential fuzz FOR=25
+	$(MAKE) coverage differential fuzz FOR=25
 
 # ---- What is needed -----------------------------------------------------------------------------
 

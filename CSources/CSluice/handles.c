@@ -3,6 +3,7 @@
 
 #include "loop.h"
 
+/* Streams are found otherwise: one that has ended keeps its slot until its CLOSED is pulled. */
 static const struct sluice_slots *slots_of(const sluice_loop *loop, uint32_t kind) {
     switch (kind) {
     case SLUICE_KIND_WATCH:
@@ -11,8 +12,6 @@ static const struct sluice_slots *slots_of(const sluice_loop *loop, uint32_t kin
         return &loop->signals;
     case SLUICE_KIND_LISTENER:
         return &loop->listeners;
-    case SLUICE_KIND_STREAM:
-        return &loop->streams;
     default:
         return NULL;
     }

@@ -204,6 +204,29 @@ static void with_what_is_held(void) {
     assert_int_equal(stats_of(loop).queue_memory, 0);
 }
 
+/* Each to the same, and each goes its own way when another's ends. */
+static void several_to_one(void) {
+    sluice_loop *loop = make_loop();
+    struct line to = unix_line(loop);
+    struct line from[3];
+    for (size_t i = 0; i < COUNT_OF(from); i++) {
+        from[i] = unix_line(loop);
+        assert_int_equal(sluice_forward(loop, from[i].id, to.id), 0);
+    }
+    for (size_t end = 0; end < COUNT_OF(from); end++) {
+        for (size_t i = end; i < COUNT_OF(from); i++) {
+            put_text(from[i].peer, "to the target");
+            expect_no_event(loop);
+            take_text(to.peer, "to the target");
+        }
+        assert_int_equal(sluice_forward(loop, from[end].id, 0), 0);
+        for (size_t i = 0; i <= end; i++) {
+            put_text(from[i].peer, "to the caller");
+            expect_text(loop, from[i].id, "to the caller");
+        }
+    }
+}
+
 static void to_itself_is_an_echo(void) {
     sluice_loop *loop = make_loop();
     struct line line = tcp_line(loop);
@@ -315,6 +338,7 @@ int main(void) {
         {"one way: a half-open source stays", one_way_half_open_stays, NULL},
         {"in order with what is written", behind_what_is_queued, NULL},
         {"with what is held", with_what_is_held, NULL},
+        {"several to one, ended one by one", several_to_one, NULL},
         {"to itself: an echo", to_itself_is_an_echo, NULL},
         {"ended, and turned elsewhere", ended, NULL},
         {"the target ends in the middle", target_ends_in_the_middle, NULL},

@@ -149,6 +149,23 @@ static void too_much_and_too_late(void) {
     assert_int_equal(sluice_hold(loop, line.id, 0), SLUICE_ESTATE);
 }
 
+/* Nothing is held then, and the stream goes on. */
+static void over_the_memory_limit(void) {
+    sluice_loop *loop = make_loop_with((sluice_options){.memory_limit = 8192});
+    struct line line = unix_line(loop);
+    static unsigned char bytes[20000];
+    make_pattern(bytes, 0, sizeof bytes);
+    assert_int_equal(write(line.peer, bytes, sizeof bytes), sizeof bytes);
+    assert_int_equal(expect_event(loop, SLUICE_DATA).length, sizeof bytes);
+    assert_int_equal(sluice_hold(loop, line.id, 8193), SLUICE_EFULL);
+    assert_int_equal(stats_of(loop).queue_memory, 0);
+    put_text(line.peer, "next");
+    expect_text(loop, line.id, "next");
+    assert_int_equal(sluice_hold(loop, line.id, 4), 0);
+    put_text(line.peer, " one");
+    expect_text(loop, line.id, "next one");
+}
+
 static void once_more_before_eof(void) {
     sluice_loop *loop = make_loop();
     struct line line = unix_line(loop);
@@ -233,6 +250,7 @@ int main(void) {
         {"the last hold of an event counts", hold_changed_within_the_event, NULL},
         {"what is not held does not come again", not_held_is_gone, NULL},
         {"too much, or too late, is refused", too_much_and_too_late, NULL},
+        {"over memory_limit: SLUICE_EFULL", over_the_memory_limit, NULL},
         {"once more before EOF", once_more_before_eof, NULL},
         {"EOF after it waits for a resume", once_more_after_a_pause, NULL},
         {"data outlives its stream until the next pull", data_outlives_the_stream, NULL},

@@ -91,6 +91,7 @@ static void stream_and_listen_options_out_of_range(void) {
         assert_int_equal(sluice_listen(loop, &id, "127.0.0.1:0", &bad_listen[i]), SLUICE_EOPTION);
     assert_int_equal(sluice_adopt(loop, NULL, fd, NULL), SLUICE_ENULL);
     assert_int_equal(sluice_connect(loop, NULL, "127.0.0.1:1", NULL), SLUICE_ENULL);
+    assert_int_equal(sluice_timer(loop, NULL, 0, 0), SLUICE_ENULL);
 }
 
 /* As long as there is: what is more than the clock can tell is never. */

@@ -45,6 +45,29 @@ static void exactly_once_and_in_order_for_each_thread(void) {
     expect_no_event(loop);
 }
 
+/* The room for a burst is not kept for the next. */
+static void a_burst_leaves_no_memory(void) {
+    sluice_loop *loop = make_loop();
+    enum { BURST = 100000 };
+    size_t before = loop_memory(loop);
+    size_t most = 0;
+    for (int round = 0; round < 2; round++) {
+        for (uint64_t i = 0; i < BURST; i++)
+            assert_int_equal(sluice_post(loop, i), 0);
+        for (uint64_t i = 0; i < BURST; i++)
+            assert_int_equal(expect_event(loop, SLUICE_POSTED).value, i);
+        if (loop_memory(loop) > most)
+            most = loop_memory(loop);
+    }
+    assert_true(most >= before + BURST * sizeof(uint64_t));
+    /* Two turns with a post each give back the room of both. */
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(sluice_post(loop, 1), 0);
+        expect_event(loop, SLUICE_POSTED);
+    }
+    assert_in_range(loop_memory(loop), before, before + 4096);
+}
+
 struct answering {
     sluice_loop *loop;
     atomic_long asked;
@@ -227,6 +250,7 @@ int main(void) {
         {"a post wakes a loop that sleeps", wakes_a_loop_that_sleeps, NULL},
         {"from the loop's own thread", from_the_loop_s_own_thread, NULL},
         {"endless posts starve nobody", endless_posts_starve_nobody, NULL},
+        {"a burst leaves no memory", a_burst_leaves_no_memory, NULL},
         {"post_limit: SLUICE_EFULL", post_limit, NULL},
         {"post_limit counts all that wait", post_limit_counts_all_that_wait, NULL},
         {"a pull that brings nothing leaves no event", a_pull_that_brings_nothing_leaves_no_event,

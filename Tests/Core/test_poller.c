@@ -24,6 +24,50 @@ static int readable(void) {
     return pair.near;
 }
 
+/* ---- Numbers that come again ------------------------------------------------------------------
+ */
+
+/* A duplicate keeps the file open under whose number epoll knows it still. */
+static void closed_and_duplicated_back(void) {
+    sluice_poller *poller = make_poller();
+    struct pair pair = unix_pair();
+    int copy = duplicate(pair.near, 0);
+    assert_int_equal(sluice_poller_add(poller, pair.near, SLUICE_READ, 1), 0);
+    drop(pair.near);
+    assert_int_equal(sluice_poller_remove(poller, pair.near), 0);
+    assert_int_equal(duplicate(copy, pair.near), pair.near);
+    assert_int_equal(sluice_poller_add(poller, pair.near, SLUICE_READ, 2), 0);
+    put_byte(pair.far);
+    sluice_ready events[2];
+    assert_int_equal(sluice_poller_wait(poller, events, COUNT_OF(events), 0), 1);
+    assert_int_equal(events[0].fd, pair.near);
+    assert_int_equal(events[0].user, 2);
+}
+
+/* Where epoll begins anew, to be rid of an entry that cannot be deleted, a registration whose
+ * number is closed just then keeps its place. */
+static void closed_while_another_is_stale(void) {
+    sluice_poller *poller = make_poller();
+    struct pair closed = unix_pair();
+    struct pair stale = unix_pair();
+    int number = move_fd(closed.near, 200); /* which the new epoll instance does not take */
+    assert_int_equal(sluice_poller_add(poller, number, SLUICE_READ, 1), 0);
+    assert_int_equal(sluice_poller_add(poller, stale.near, SLUICE_READ, 2), 0);
+    (void)duplicate(stale.near, 0);
+    put_byte(stale.far);
+    drop(stale.near);
+    assert_int_equal(sluice_poller_remove(poller, stale.near), 0);
+    drop(number);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(wait_one(poller, 0), 0);
+    assert_int_equal(sluice_poller_modify(poller, number, SLUICE_READ, 3), SLUICE_EBADF);
+    int again = move_fd(readable(), number);
+    assert_int_equal(sluice_poller_modify(poller, again, SLUICE_READ, 3), 0);
+    sluice_ready event;
+    assert_int_equal(sluice_poller_wait(poller, &event, 1, 0), 1);
+    assert_int_equal(event.user, 3);
+}
+
 /* ---- Wrong arguments --------------------------------------------------------------------------
  */
 
@@ -180,6 +224,30 @@ static void refused_for_want_of_descriptors(void) {
     assert_int_equal(second_code, strcmp(test_backend(), "epoll") == 0 ? -EMFILE : 0);
 }
 
+/* A wait that is to begin epoll anew and cannot says so, and the next one tries again. Others need
+ * no descriptor. */
+static void nothing_lost_for_want_of_descriptors(void) {
+    sluice_poller *poller = make_poller();
+    struct pair stale = unix_pair();
+    (void)duplicate(stale.near, 0);
+    assert_int_equal(sluice_poller_add(poller, stale.near, SLUICE_READ, 1), 0);
+    assert_int_equal(sluice_poller_add(poller, readable(), SLUICE_READ, 2), 0);
+    put_byte(stale.far);
+    drop(stale.near);
+    assert_int_equal(sluice_poller_remove(poller, stale.near), 0);
+    sluice_ready events[2];
+    assert_int_equal(sluice_poller_wait(poller, events, COUNT_OF(events), 0), 1);
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    struct rlimit none = {.rlim_cur = (rlim_t)closed_number(), .rlim_max = limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int code = sluice_poller_wait(poller, events, COUNT_OF(events), 0);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    assert_int_equal(code, strcmp(test_backend(), "epoll") == 0 ? -EMFILE : 1);
+    assert_int_equal(sluice_poller_wait(poller, events, COUNT_OF(events), 0), 1);
+    assert_int_equal(events[0].user, 2);
+}
+
 /* ---- Timeouts ----------------------------------------------------------------------------------
  */
 
@@ -266,6 +334,8 @@ static void signals_and_huge_timeouts(void) {
 
 int main(void) {
     static const struct test tests[] = {
+        {"closed and duplicated back", closed_and_duplicated_back, NULL},
+        {"closed while another is stale", closed_while_another_is_stale, NULL},
         {"a number that is not open", no_such_number, NULL},
         {"unknown interest bits", unknown_interest, NULL},
         {"edge, where it is refused, changes nothing", edge_refused_changes_nothing, NULL},
@@ -278,6 +348,7 @@ int main(void) {
         {"its own descriptors are not the caller's", own_descriptors, NULL},
         {"one descriptor in two pollers", two_pollers_one_descriptor, NULL},
         {"no descriptors left", refused_for_want_of_descriptors, NULL},
+        {"nothing is lost where none is left", nothing_lost_for_want_of_descriptors, NULL},
         {"a wait is never early", never_early, NULL},
         {"huge timeouts and an event", huge_timeout_with_event, NULL},
         {"huge timeouts and a wake", huge_timeout_with_wake, NULL},
