@@ -291,7 +291,7 @@ bench-nio: deps-swift
 		strip -o $(BENCH)/peer-nio build/nio/release/nio-echo || \
 		echo "SwiftNIO is left out: it could not be built"
 
-GATED := $(addprefix $(BENCH)/,load echo-c dispatch-poller queue-sluice wheel)
+GATED := $(addprefix $(BENCH)/,load echo-c dispatch-poller timers-sluice queue-sluice wheel)
 
 .PHONY: bench-gate bench-ceilings
 bench-gate: deps-gate bench-swift ## instructions and calls, held to ceilings; ONLY=word for some
@@ -301,6 +301,23 @@ bench-gate: deps-gate bench-swift ## instructions and calls, held to ceilings; O
 bench-ceilings: deps-gate bench-swift ## make what is counted now the ceilings
 	@$(MAKE) --no-print-directory $(GATED)
 	@Benchmarks/gate.py --write $(if $(ONLY),"$(ONLY)")
+
+# matplotlib draws the report.
+VENV := build/venv
+$(VENV)/made:
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check matplotlib numpy
+	touch $@
+
+.PHONY: bench bench-quick bench-programs
+bench-programs: deps-bench bench-swift bench-nio $(VENV)/made
+	@$(MAKE) --no-print-directory $(GATED) $(COMPARED)
+
+bench: bench-programs ## the comparison with others, into Benchmarks/report; five minutes
+	@$(VENV)/bin/python Benchmarks/bench.py
+
+bench-quick: bench-programs ## the same in a minute, rough, into build/bench/report
+	@$(VENV)/bin/python Benchmarks/bench.py --quick
 
 # ---- Lint and sanitizers ------------------------------------------------------------------------
 
@@ -347,12 +364,12 @@ test-clang: deps-swift
 	$(MAKE) test-header test-c CC=clang CXX=clang++ BUILD=build/clang
 
 .PHONY: check
-check: test lib test-clang lint asan ubsan tsan ## everything that must hold
+check: test lib test-clang lint bench-gate asan ubsan tsan ## everything that must hold
 	$(MAKE) coverage differential fuzz FOR=25
 
 # ---- What is needed -----------------------------------------------------------------------------
 
-.PHONY: deps deps-c deps-swift deps-gate deps-lint
+.PHONY: deps deps-c deps-swift deps-gate deps-bench deps-lint
 deps: deps-c deps-swift deps-gate deps-lint ## install what is missing, from Debian's packages
 
 deps-c:
@@ -371,6 +388,12 @@ deps-languages: deps-c ## install the languages that test-languages passes over
 	@command -v rustc >/dev/null || Tools/need rustc
 	@command -v go >/dev/null || Tools/need golang-go
 	@Tools/need pkg-config
+
+# What is compared with may be missing, and is then left out.
+deps-bench: deps-gate
+	@Tools/need python3-venv
+	@for package in libevent-dev libuv1-dev libev-dev; do \
+		Tools/need $$package || echo "left out: $$package"; done
 
 deps-lint: deps-swift
 	@Tools/need clang-format clang-tidy shellcheck libevent-dev libuv1-dev libev-dev

@@ -28,12 +28,12 @@ def program_instructions(command, within=()):
     return collected(done.stderr)
 
 
-def server_instructions(command, kind, few, many, connections=64):
+def server_instructions(command, kind, few, many, connections=64, repeats=3):
     """User-space instructions of a server for each operation, from runs of two lengths.
 
     Starting, connecting and ending cost the same in both and fall out. A wait costs the same for
     one event as for 64, so where something else keeps the load from its core, an operation costs
-    more: the least of three runs is taken.
+    more: the least of some runs is taken.
     """
 
     def run(operations):
@@ -42,7 +42,7 @@ def server_instructions(command, kind, few, many, connections=64):
             load.run(operations)
         return collected(server.report)
 
-    less, more = (min(run(operations) for _ in range(3)) for operations in (few, many))
+    less, more = (min(run(operations) for _ in range(repeats)) for operations in (few, many))
     return (more - less) / (many - few)
 
 
@@ -53,7 +53,9 @@ def server_calls(command, kind, few, many, connections=64):
         server = Server(command, under=("strace", "-f", "-qq", "-c", "-U", "name,calls"))
         with server, Load(server, kind, connections) as load:
             load.run(operations)
-        return {name: int(calls) for name, calls in re.findall(r"^(\w+) +(\d+)$", server.report, re.M)}
+        return {
+            name: int(calls) for name, calls in re.findall(r"^(\w+) +(\d+)$", server.report, re.M)
+        }
 
     less, more = run(few), run(many)
     return {name: (count - less.get(name, 0)) / (many - few) for name, count in more.items()}

@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""What Sluice costs beside others: measures, and writes a report.
+
+    bench.py [--quick] [--only WORD] [--to DIRECTORY]
+
+The report is index.html with plots, and results.json with every figure. See README.md for the rules of
+measurement and how to read it.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import random
+import subprocess
+import sys
+import time
+
+from measure import below, counting, instructions, rounds
+from measure.catalogue import LOADS, SERVERS
+from measure.processes import BUILD, ROOT
+
+REPORT = ROOT / "Benchmarks" / "report"
+MOST_QUICK = 2000
+
+
+def first_line(*words):
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return "not there"
+    return (done.stdout or done.stderr).strip().splitlines()[0]
+
+
+def package_version(name):
+    words = ["dpkg-query", "-W", "-f", "${Version}\n", name]
+    return first_line(*words).replace("dpkg-query: no packages found", "not from a package")
+
+
+def nio_version():
+    """As its own package resolved it."""
+    state = ROOT / "build" / "nio" / "workspace-state.json"
+    if not state.exists():
+        return "not there"
+    for dependency in json.loads(state.read_text())["object"]["dependencies"]:
+        if dependency["packageRef"]["identity"] == "swift-nio":
+            return dependency["state"]["checkoutState"].get("version", "a revision")
+    return "not there"
+
+
+def machine():
+    cpu = "unknown"
+    for line in pathlib.Path("/proc/cpuinfo").open():
+        if line.startswith("model name"):
+            cpu = line.split(":")[1].strip()
+            break
+    return {
+        "processor": f"{cpu}, {os.cpu_count()} cores",
+        "kernel": platform.release(),
+        "gcc": first_line("gcc", "--version"),
+        "Swift": first_line("swift", "--version"),
+        "libevent": package_version("libevent-dev"),
+        "libuv": package_version("libuv1-dev"),
+        "libev": package_version("libev-dev"),
+        "SwiftNIO": nio_version(),
+        "commit": first_line("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
+    }
+
+
+class Progress:
+    """Says what is being measured, and how long the last took."""
+
+    def __init__(self):
+        self.began = time.monotonic()
+
+    def __call__(self, text):
+        print(f"{time.monotonic() - self.began:6.0f} s  {text}", flush=True)
+
+
+def count_servers(servers, quick):
+    """What can be counted exactly, for each server: an echo at 64 connections, and a connection."""
+    counts = {}
+    for candidate in servers:
+        command = candidate.command
+        counts[candidate.name] = {
+            "instructions": counting.server_instructions(command, "echo", 1000, 6000, repeats=1)
+        }
+        if not quick:
+            connection = counting.server_instructions(
+                command, "churn", 200, 1200, connections=256, repeats=1
+            )
+            calls = counting.server_calls(command, "echo", 500, 2500)["total"]
+            counts[candidate.name].update(connection=connection, calls=calls)
+    return counts
+
+
+def measure(options, say):
+    quick = options.quick
+    servers = [candidate for candidate in SERVERS if candidate.there]
+    results = {
+        "date": datetime.date.today().isoformat(),
+        "quick": quick,
+        "machine": machine(),
+        "hardware_counters": instructions.available(),
+        "left_out": [candidate.name for candidate in SERVERS if not candidate.there],
+        "rounds": 3 if quick else 5,
+        "loads": {},
+    }
+    for name in results["left_out"]:
+        say(f"left out, since it was not built: {name}")
+    wanted = [load for load in LOADS if options.only in load.key]
+    if quick:
+        # To connect as many takes half a minute by itself.
+        wanted = [load for load in wanted if load.connections < MOST_QUICK]
+    idle_connections = MOST_QUICK if quick else 8000
+    for load in wanted:
+        say(load.title)
+        operations = load.operations // 6 if quick else load.operations
+        count = results["rounds"]
+        results["loads"][load.key] = rounds.compare(servers, load, count, operations)
+    steps = {
+        "idle": lambda: {
+            candidate.name: counting.idle_bytes(candidate.command, idle_connections)
+            for candidate in servers
+        },
+        "counts": lambda: count_servers(servers, quick),
+        "dispatch": lambda: below.dispatch(
+            [8, 1000, 8000] if quick else [8, 32, 125, 500, 2000, 8000], 1 if quick else 3
+        ),
+        "ready": below.ready_instructions,
+        "timers": lambda: below.timers(100_000 if quick else below.MILLION, 1 if quick else 3),
+        "posts": lambda: below.posts(1 if quick else 5),
+        "queues": below.queues,
+    }
+    for name, step in steps.items():
+        if options.only in name:
+            say(name)
+            results[name] = step()
+    say("done")
+    return results
+
+
+def main():
+    parser = argparse.ArgumentParser(description="what Sluice costs beside others")
+    parser.add_argument("--quick", action="store_true", help="about a minute, and rough")
+    parser.add_argument(
+        "--only", default="", metavar="WORD", help="only loads with it in their keys"
+    )
+    parser.add_argument("--to", type=pathlib.Path, help="where the report goes")
+    options = parser.parse_args()
+    directory = options.to or (BUILD / "report" if options.quick else REPORT)
+    if not SERVERS[0].there:
+        sys.exit("bench: nothing is built; use make bench")
+    random.seed(int(os.environ.get("SLUICE_SEED", "1")))
+    results = measure(options, Progress())
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    subprocess.run([sys.executable, ROOT / "Benchmarks" / "report.py", directory], check=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""What lies below the servers: dispatch, timers, posts and byte queues, each by its own program."""
+
+import concurrent.futures
+import statistics
+import subprocess
+
+from .catalogue import DISPATCHERS, LIBRARIES
+from .counting import program_instructions
+from .processes import BUILD, pin
+from .rounds import cores, middle
+
+FEW = 8
+MILLION = 1_000_000
+TIMER_OPERATIONS = ["add", "cancel", "fire", "reset"]
+QUEUES = {
+    "sluice": {
+        "append": ["sluice_queue_append"],
+        "take": ["sluice_queue_peek", "sluice_queue_consume"],
+        "move": ["sluice_queue_move"],
+    },
+    "evbuffer": {
+        "append": ["evbuffer_add"],
+        "take": ["evbuffer_peek", "evbuffer_drain"],
+        "move": ["evbuffer_add_buffer"],
+    },
+}
+QUEUE_CALLS = {"append": 64, "take": 16, "move": 1}
+
+
+def there(kind, library):
+    return (BUILD / f"{kind}-{library}").exists()
+
+
+def output(words, cpu=None):
+    words = [str(word) for word in words]
+    done = subprocess.run(words, capture_output=True, text=True, preexec_fn=pin(cpu), check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(words)} failed: {done.stderr.strip()}")
+    return [float(word) for word in done.stdout.split()]
+
+
+def dispatch(sizes, rounds):
+    """CPU nanoseconds of an event: {"few" or "all": {name: {size: [median, least, most]}}}."""
+    cpu, _ = cores()
+    taken = {}
+    for _ in range(rounds):
+        for size in sizes:
+            for name, library, backend in DISPATCHERS:
+                if not there("dispatch", library):
+                    continue
+                for activity in ("few", "all"):
+                    active = size if activity == "all" else min(FEW, size)
+                    events = max(20000, 4 * size)
+                    if activity == "few" and backend != "epoll":
+                        # A wait looks at all of them: an event costs the more, the more there are.
+                        events = max(400, min(events, 2_000_000 // size))
+                    program = BUILD / f"dispatch-{library}"
+                    got = output([program, "cascade", size, active, events, backend], cpu)
+                    taken.setdefault((activity, name, size), []).extend(got)
+    result = {"few": {}, "all": {}}
+    for (activity, name, size), values in taken.items():
+        result[activity].setdefault(name, {})[size] = middle(values)
+    return result
+
+
+def ready_instructions():
+    """User instructions of an event where 1,000 descriptors are ready."""
+
+    def count(entry):
+        name, library, backend = entry
+
+        def run(rounds):
+            program = BUILD / f"dispatch-{library}"
+            return program_instructions([program, "ready", 1000, rounds, backend])
+
+        return name, (run(150) - run(50)) / 100 / 1000
+
+    entries = [entry for entry in DISPATCHERS if there("dispatch", entry[1])]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        return dict(pool.map(count, entries))
+
+
+def timers(live, rounds):
+    """{library: {operation: {"instructions", "ns": [median, least, most]}, "bytes"}}."""
+    cpu, _ = cores()
+    libraries = [library for library in LIBRARIES if there("timers", library)]
+
+    def words(library, operation):
+        few = {"add": 0, "reset": min(live, 10000)}.get(operation, live)
+        return [BUILD / f"timers-{library}", operation, few, live]
+
+    result = {library: {} for library in libraries}
+    for library in libraries:
+        for operation in TIMER_OPERATIONS:
+            runs = [output(words(library, operation), cpu) for _ in range(rounds)]
+            result[library][operation] = {"ns": middle(run[0] for run in runs)}
+            if operation == "add":
+                result[library]["bytes"] = runs[0][1]
+
+    def count(entry):
+        return program_instructions(words(*entry), within=["measured"]) / live
+
+    entries = [(library, operation) for library in libraries for operation in TIMER_OPERATIONS]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for (library, operation), figure in zip(entries, pool.map(count, entries)):
+            result[library][operation]["instructions"] = figure
+    return result
+
+
+def posts(rounds):
+    """{library: {"flood_ns": [median, least, most], "counted": share, "wake_ns": the same}}."""
+    result = {}
+    libraries = [name for name in [*LIBRARIES, "eventfd"] if there("posts", name)]
+    taken = {library: [] for library in libraries}
+    count = 1_000_000
+    for _ in range(rounds):
+        for library in libraries:
+            program = BUILD / f"posts-{library}"
+            flood, seen = output([program, "flood", count])
+            (wake,) = output([program, "wake", 5000])
+            taken[library].append((flood, seen / count, wake))
+    for library, runs in taken.items():
+        flood, seen, wake = zip(*runs)
+        result[library] = {
+            "flood_ns": middle(flood),
+            "seen": statistics.median(seen),
+            "wake_ns": middle(wake),
+        }
+    return result
+
+
+def queues():
+    """User instructions of a call: {queue: {operation: figure}}."""
+    result = {}
+    for name, operations in QUEUES.items():
+        if not there("queue", name):
+            continue
+        result[name] = {}
+        for operation, functions in operations.items():
+
+            def run(rounds):
+                words = [BUILD / f"queue-{name}", operation, rounds]
+                return program_instructions(words, functions)
+
+            result[name][operation] = (run(300) - run(100)) / 200 / QUEUE_CALLS[operation]
+    return result

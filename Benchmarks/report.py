@@ -1,0 +1,368 @@
+#!/usr/bin/env python3
+"""Makes a report's page and pictures from its results.json: report.py DIRECTORY.
+
+Every sentence is made from the figures, so that it cannot say what they do not.
+"""
+
+import html
+import json
+import pathlib
+import sys
+
+from measure import plots
+from measure.catalogue import LOADS, PLAIN
+from measure.plots import number
+
+OURS = "Sluice C, epoll"
+RESOLVED = 1.05  # CPU times nearer to each other than that are the same
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem;
+       color: #1c1c1c; background: #fff; }
+h2 { margin-top: 2.5rem; }
+svg { max-width: 100%; height: auto; }
+table { border-collapse: collapse; font-size: 0.85rem; font-variant-numeric: tabular-nums; }
+th, td { padding: 0.15rem 0.7rem 0.15rem 0; text-align: right; border-bottom: 1px solid #e4e4e4; }
+th:first-child, td:first-child { text-align: left; }
+.sluice td { font-weight: 600; }
+"""
+LINES = {
+    "Sluice select": ("select", plots.LINES["select"], "o-"),
+    "Sluice poll": ("poll", plots.LINES["poll"], "o-"),
+    "Sluice epoll": ("epoll", plots.LINES["epoll"], "o-"),
+    "libevent": ("libevent (epoll)", plots.LINES["libevent"], "o--"),
+}
+MORE_LINES = {
+    **{name: (f"Sluice {label}", shade, style) for name, (label, shade, style) in LINES.items()},
+    "Sluice loop": ("Sluice loop", "#2a9d8f", "o-"),
+    "libevent": ("libevent", "#6b6b6b", "o--"),
+    "libev": ("libev", "#9a6fb0", "o--"),
+    "libuv": ("libuv", "#8a8a2a", "o--"),
+    "plain epoll": ("plain epoll", "#1c5dad", "o:"),
+}
+
+
+def table(head, rows):
+    cells = "".join(f"<th>{html.escape(word)}</th>" for word in head)
+    lines = [f"<table><tr>{cells}</tr>"]
+    for row in rows:
+        kind = ' class="sluice"' if row[0].lower().startswith("sluice") else ""
+        cells = "".join(f"<td>{html.escape(str(word))}</td>" for word in row)
+        lines.append(f"<tr{kind}>{cells}</tr>")
+    return "\n".join([*lines, "</table>"])
+
+
+def section(title, picture, sentence, *tables):
+    return "\n".join([f"<h2>{title}</h2>", picture, f"<p>{sentence}</p>", *tables])
+
+
+def best_other(values):
+    """The least of those that are not Sluice's, or None."""
+    others = {
+        name: value for name, value in values.items() if not name.lower().startswith("sluice")
+    }
+    return min(others.items(), key=lambda item: item[1]) if others else None
+
+
+def load_section(load, figures):
+    medians = {name: figure["ratio"][0] for name, figure in figures.items()}
+    peers = {
+        name: value for name, value in medians.items() if not name.startswith(("plain", "Sluice"))
+    }
+    sentence = (
+        f"Sluice in C on epoll uses {medians[OURS]:.2f} times the CPU time of plain epoll for each "
+        f"{load.operation}, in Swift {medians['Sluice Swift, epoll']:.2f} times"
+    )
+    if peers:
+        least = min(peers, key=peers.get)
+        most = max(peers, key=peers.get)
+        sentence += (
+            f"; of the libraries, {least} uses the least, {peers[least]:.2f}, "
+            f"and {most} the most, {peers[most]:.2f}"
+        )
+    sentence += "."
+    limited = [
+        name
+        for name, figure in figures.items()
+        if figure["load_busy"] > 0.95 and figure["server_busy"] < 0.9
+    ]
+    if limited:
+        sentence += (
+            " The load generator was the limit, and the server waited for it, with: "
+            + ", ".join(sorted(limited))
+            + "."
+        )
+    rows = [
+        (
+            name,
+            number(figure["cpu_us"][0]),
+            f"{figure['ratio'][0]:.2f}",
+            f"{figure['ratio'][1]:.2f} to {figure['ratio'][2]:.2f}",
+            f"{figure['server_busy']:.0%}",
+            f"{figure['load_busy']:.0%}",
+        )
+        for name, figure in sorted(figures.items(), key=lambda item: item[1]["ratio"][0])
+    ]
+    head = [
+        "server",
+        f"CPU µs a {load.operation}",
+        "ratio",
+        "least to most",
+        "server busy",
+        "load busy",
+    ]
+    return section(load.title, plots.ratios(figures, load.target), sentence, table(head, rows))
+
+
+def counts_section(results):
+    counts = results["counts"]
+    echoes = {name: figure["instructions"] for name, figure in counts.items()}
+    how = "callgrind, since this machine gives no hardware counters"
+    if results["hardware_counters"] and "echo-64" in results["loads"]:
+        how = "perf_event_open"
+        measured = results["loads"]["echo-64"]
+        echoes = {name: figure["instructions"][0] for name, figure in measured.items()}
+    name, least = best_other({n: v for n, v in echoes.items() if not n.startswith("plain")})
+    sentence = (
+        f"Counted by {how}: Sluice in C on epoll executes {number(echoes[OURS])} instructions in "
+        f"user space for an echo and in Swift {number(echoes['Sluice Swift, epoll'])}, the leanest "
+        f"library, {name}, {number(least)}, and plain epoll {number(echoes[PLAIN])}; the kernel's "
+        "share of an echo, over 13,000, is the same for all."
+    )
+    rows = [
+        (
+            name,
+            number(echoes[name]),
+            number(figure.get("connection")),
+            number(figure.get("calls")),
+        )
+        for name, figure in sorted(counts.items(), key=lambda item: echoes[item[0]])
+    ]
+    head = ["server", "an echo", "a connection's life", "system calls an echo"]
+    picture = plots.bar_plot(echoes, "user-space instructions an echo", logarithmic=True)
+    return section(
+        "Instructions and system calls, 64 connections", picture, sentence, table(head, rows)
+    )
+
+
+def idle_section(results):
+    idle = results["idle"]
+    name, least = best_other({n: v for n, v in idle.items() if not n.startswith("plain")})
+    sentence = (
+        f"A connection that has echoed once and is idle costs Sluice in C {number(idle[OURS])} bytes of "
+        f"resident memory and in Swift {number(idle['Sluice Swift, epoll'])}; {name} {number(least)}. "
+        "What the kernel holds is the same for all and not counted."
+    )
+    rows = [(name, number(value)) for name, value in sorted(idle.items(), key=lambda item: item[1])]
+    picture = plots.bar_plot(
+        {name: max(value, 1) for name, value in idle.items()}, "bytes", logarithmic=True
+    )
+    return section(
+        "Memory of an idle connection", picture, sentence, table(["server", "bytes"], rows)
+    )
+
+
+def dispatch_section(results):
+    few, everyone = results["dispatch"]["few"], results["dispatch"]["all"]
+    most = max(few["Sluice epoll"], key=int)
+    poll, epoll = few["Sluice poll"][most][0], few["Sluice epoll"][most][0]
+    poll_all, epoll_all = everyone["Sluice poll"][most][0], everyone["Sluice epoll"][most][0]
+    sentence = (
+        f"With 8 of {int(most):,} descriptors active an event costs {number(poll / 1000)} µs on poll and "
+        f"{number(epoll / 1000)} µs on epoll; with all of them active {number(poll_all / 1000)} µs and "
+        f"{number(epoll_all / 1000)} µs. A ring of pipes, a byte read and one written for each event "
+        "included, which are most of the least of these."
+    )
+    sizes = sorted(few["Sluice epoll"], key=int)
+    tables = []
+    for activity, title in (("few", "8 active"), ("all", "all active")):
+        rows = [
+            (name, *(number(line[size][0] / 1000) for size in sizes))
+            for name, line in results["dispatch"][activity].items()
+        ]
+        tables.append(f"<p>CPU microseconds an event, {title}:</p>")
+        tables.append(table(["", *(f"{int(size):,}" for size in sizes)], rows))
+    if "ready" in results:
+        rows = sorted(results["ready"].items(), key=lambda item: item[1])
+        rows = [(name, number(value)) for name, value in rows]
+        tables.append("<p>User instructions an event, 1,000 that are always ready:</p>")
+        tables.append(table(["", "instructions"], rows))
+    picture = plots.dispatch(results["dispatch"], MORE_LINES)
+    return section(
+        "Dispatch: time of an event, by number of descriptors", picture, sentence, *tables
+    )
+
+
+def timers_section(results):
+    timers = results["timers"]
+    operations = ["add", "cancel", "fire", "reset"]
+    panels = {
+        operation: {name: figure[operation]["instructions"] for name, figure in timers.items()}
+        for operation in operations
+    }
+    words = []
+    for operation in operations:
+        other = best_other(panels[operation])
+        if other:
+            ours = number(panels[operation]["sluice"])
+            words.append(f"{operation} {ours} against {number(other[1])} ({other[0]})")
+    sentence = (
+        "By public calls, user instructions of Sluice's timers against the leanest other: "
+        + (", ".join(words) or "none is there")
+        + "."
+    )
+    rows = [
+        (
+            name,
+            *(
+                f"{number(figure[operation]['instructions'])} ({number(figure[operation]['ns'][0])})"
+                for operation in operations
+            ),
+            number(figure["bytes"]),
+        )
+        for name, figure in timers.items()
+    ]
+    head = ["", *(f"{operation} (ns)" for operation in operations), "bytes"]
+    picture = plots.bar_panels(panels, 2, lambda _: "user instructions")
+    count = "100,000" if results["quick"] else "1 million"
+    return section(f"Timers, {count}", picture, sentence, table(head, rows))
+
+
+def posts_section(results):
+    posts = results["posts"]
+    ours = posts["sluice"]
+    sentence = (
+        f"A post costs Sluice {number(ours['flood_ns'][0])} ns in a flood, and each is delivered; "
+        f"it wakes a sleeping loop in {number(ours['wake_ns'][0] / 1000)} µs (median). The others "
+        "let many posts stand as one, but for the plain eventfd."
+    )
+    rows = [
+        (
+            name,
+            number(figure["flood_ns"][0]),
+            f"{number(figure['flood_ns'][1])} to {number(figure['flood_ns'][2])}",
+            f"{figure['seen']:.2%}",
+            number(figure["wake_ns"][0] / 1000),
+            f"{number(figure['wake_ns'][1] / 1000)} to {number(figure['wake_ns'][2] / 1000)}",
+        )
+        for name, figure in posts.items()
+    ]
+    head = ["", "ns a post", "least to most", "seen by the loop", "wake-up µs", "least to most"]
+    panels = {
+        "flood": {name: figure["flood_ns"][0] for name, figure in posts.items()},
+        "wake-up": {name: figure["wake_ns"][0] / 1000 for name, figure in posts.items()},
+    }
+    units = {"flood": "wall nanoseconds a post", "wake-up": "microseconds, median"}
+    picture = plots.bar_panels(panels, 2, units.get)
+    return section("Posts from another thread", picture, sentence, table(head, rows))
+
+
+def queues_section(results):
+    queues = results["queues"]
+    titles = {"append": "append 1 KiB", "take": "take 4 KiB", "move": "move 64 KiB"}
+    panels = {
+        title: {name: figures[operation] for name, figures in queues.items()}
+        for operation, title in titles.items()
+    }
+    words = [f"{title} {number(panels[title]['sluice'])}" for title in panels]
+    sentence = f"User instructions of Sluice's byte queue: {', '.join(words)}"
+    if "evbuffer" in queues:
+        words = [f"{number(panels[title]['evbuffer'])}" for title in panels]
+        sentence += f"; of libevent's evbuffer: {', '.join(words)}"
+    rows = [(name, *(number(figures[o]) for o in titles)) for name, figures in queues.items()]
+    picture = plots.bar_panels(panels, 3, lambda _: "user instructions")
+    return section("Byte queue", picture, sentence + ".", table(["", *titles.values()], rows))
+
+
+def losses(results):
+    """Where something that is no Sluice costs less than Sluice in C on epoll, one line each."""
+    lines = []
+    for load in LOADS:
+        figures = results["loads"].get(load.key)
+        if not figures:
+            continue
+        name, least = best_other({n: figure["ratio"][0] for n, figure in figures.items()})
+        ours = figures[OURS]["ratio"][0]
+        if ours > least * RESOLVED:
+            lines.append(f"{load.title}: CPU ratio {ours:.2f}, {name} {least:.2f}.")
+        elif load.target and ours > load.target:
+            lines.append(f"{load.title}: CPU ratio {ours:.2f}, over the target of {load.target:g}.")
+    groups = []
+    if "counts" in results:
+        for key, title in (("instructions", "an echo"), ("connection", "a connection's life")):
+            values = {
+                name: figure[key] for name, figure in results["counts"].items() if key in figure
+            }
+            groups.append((f"User instructions of {title}", OURS, values))
+    if "idle" in results:
+        groups.append(("Bytes of an idle connection", OURS, results["idle"]))
+    if "ready" in results:
+        groups.append(("User instructions of an event", "Sluice epoll", results["ready"]))
+    for operation in ("add", "cancel", "fire", "reset"):
+        values = {n: f[operation]["instructions"] for n, f in results.get("timers", {}).items()}
+        groups.append((f"User instructions to {operation} a timer", "sluice", values))
+    values = {name: figure["flood_ns"][0] for name, figure in results.get("posts", {}).items()}
+    groups.append(("Nanoseconds of a post", "sluice", values))
+    values = {name: figure["wake_ns"][0] for name, figure in results.get("posts", {}).items()}
+    groups.append(("Nanoseconds until a post wakes a loop", "sluice", values))
+    for title, mine, values in groups:
+        other = best_other(values)
+        if other and values[mine] > other[1] * RESOLVED:
+            lines.append(f"{title}: {number(values[mine])}, {other[0]} {number(other[1])}.")
+    return lines
+
+
+def machine_section(results):
+    rows = [(name, value) for name, value in results["machine"].items()]
+    lines = [table(["machine", ""], rows)]
+    if results["left_out"]:
+        lines.append(
+            f"<p>Left out, since not built: {html.escape(', '.join(results['left_out']))}.</p>"
+        )
+    return "\n".join(lines)
+
+
+def page(results):
+    quick = "A quick run: rough, and not to be quoted. " if results["quick"] else ""
+    intro = (
+        f"{quick}Measured on {results['date']}. Each server is pinned to one core and the load generator, "
+        "which checks every byte, to another. CPU time drifts, so it counts as a ratio to plain epoll by "
+        f"hand measured just before and after; given is the median of {results['rounds']} rounds, in a "
+        "random order each, with the least and the most. Differences under 5 % are not resolved. Requests a "
+        "second are not given: over loopback they measure the load generator as much as the server."
+    )
+    parts = [f"<p>{intro}</p>", machine_section(results)]
+    lost = losses(results)
+    if lost:
+        items = "".join(f"<li>{html.escape(line)}</li>" for line in lost)
+        parts.append(f"<h2>Where Sluice costs more</h2><ul>{items}</ul>")
+    for load in LOADS:
+        if load.key in results["loads"]:
+            parts.append(load_section(load, results["loads"][load.key]))
+    makers = {
+        "counts": counts_section,
+        "idle": idle_section,
+        "dispatch": dispatch_section,
+        "timers": timers_section,
+        "posts": posts_section,
+        "queues": queues_section,
+    }
+    parts.extend(make(results) for name, make in makers.items() if name in results)
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Sluice: benchmarks</title><style>{STYLE}</style></head><body>"
+        f"<h1>Sluice: what it costs beside others</h1>{''.join(parts)}</body></html>\n"
+    )
+
+
+def main():
+    directory = pathlib.Path(sys.argv[1])
+    results = json.loads((directory / "results.json").read_text())
+    (directory / "index.html").write_text(page(results))
+    if "dispatch" in results:
+        plots.dispatch(results["dispatch"], LINES, directory / "dispatch.png")
+    print(f"written: {directory / 'index.html'}")
+
+
+if __name__ == "__main__":
+    main()
