@@ -53,9 +53,10 @@ def swift_ready(backend):
 
 
 def loop_timer(operation, live):
-    """By public calls; what fires is also pulled."""
+    """By public calls; what fires is also pulled. The least of three, since a loop has a real clock."""
     words = [BUILD / "timers-sluice", operation, live, MILLION]
-    return counting.program_instructions(words, within=["measured"]) / MILLION
+    runs = [counting.program_instructions(words, within=["measured"]) for _ in range(3)]
+    return min(runs) / MILLION
 
 
 def wheel(operation, live):
