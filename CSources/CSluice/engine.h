@@ -39,7 +39,8 @@ enum sluice_role {
     SLUICE_ROLE_WATCH, /* somebody else's: its readiness is reported and no more */
     SLUICE_ROLE_LISTENER,
     SLUICE_ROLE_CONNECTING, /* a socket under way to be a stream */
-    SLUICE_ROLE_SOCKET,     /* a connected one */
+    SLUICE_ROLE_SOCKET,     /* a connected one, over TCP */
+    SLUICE_ROLE_LOCAL,      /* a connected unix socket, where descriptors can be passed */
     SLUICE_ROLE_PIPE,       /* a pipe, or what else is not one of these */
     SLUICE_ROLE_TERMINAL    /* what may give less than it has */
 };

@@ -60,11 +60,7 @@ int sluice_stream_options_check(const sluice_stream_options *given,
 }
 
 int sluice_stream_configure(int fd, uint32_t flags, uint32_t keepalive_seconds) {
-    int domain = 0;
-    socklen_t size = sizeof domain;
-    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0)
-        return -errno;
-    if (domain != AF_INET && domain != AF_INET6)
+    if (!sluice_socket_is_tcp(fd))
         return 0;
     const int at_once = !(flags & SLUICE_DELAY);
     const int keep = (flags & SLUICE_KEEPALIVE) != 0;
@@ -109,6 +105,7 @@ static int begin(sluice_loop *loop, sluice_id *id, int fd, const sluice_listen_o
     struct sluice_listener *listener = sluice_slots_at(&loop->listeners, index);
     listener->fd = fd;
     listener->removes_path = true;
+    listener->is_local = !sluice_socket_is_tcp(fd);
     listener->connection_limit = options->connection_limit;
     listener->flags = streams->flags;
     listener->keepalive_seconds = keepalive_seconds;
@@ -214,7 +211,8 @@ static bool turn_away(sluice_loop *loop, const struct sluice_listener *listener)
 static int begin_connection(sluice_loop *loop, const struct sluice_listener *listener,
                             sluice_id listener_id, int fd, sluice_id *id) {
     struct sluice_stream_start start = {.fd = fd,
-                                        .role = SLUICE_ROLE_SOCKET,
+                                        .role = listener->is_local ? SLUICE_ROLE_LOCAL
+                                                                   : SLUICE_ROLE_SOCKET,
                                         .flags = listener->flags,
                                         .idle_ms = listener->idle_ms,
                                         .linger_ms = listener->linger_ms,

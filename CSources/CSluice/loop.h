@@ -36,6 +36,7 @@ struct sluice_listener {
     struct sluice_slot slot;
     int fd;
     bool stopped;         /* accepting has stopped, and OVERLOADED has been given */
+    bool is_local;        /* its connections are unix sockets */
     bool removes_path;    /* a unix socket's file goes with the listener: not in a fork's child */
     uint32_t connections; /* of its streams, those that are open */
     uint32_t connection_limit;

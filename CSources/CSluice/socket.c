@@ -152,6 +152,24 @@ ptrdiff_t sluice_socket_send(int fd, const void *bytes, size_t length) {
     return sluice_send_some(fd, bytes, length);
 }
 
+ptrdiff_t sluice_local_receive_some(int fd, void *bytes, size_t length, bool *stopped) {
+    struct iovec iov = {.iov_base = bytes, .iov_len = length};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+    ptrdiff_t count;
+    do
+        count = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+    while (count < 0 && errno == EINTR);
+    *stopped = count >= 0 && (message.msg_flags & MSG_CTRUNC);
+    return count < 0 ? -errno : count;
+}
+
+bool sluice_socket_is_tcp(int fd) {
+    int domain = 0;
+    socklen_t size = sizeof domain;
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 &&
+           (domain == AF_INET || domain == AF_INET6);
+}
+
 ptrdiff_t sluice_socket_send_slices(int fd, const struct iovec *iov, int count) {
     struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)iov,
                              .msg_iovlen = (size_t)count};

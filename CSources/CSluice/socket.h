@@ -40,6 +40,12 @@ static inline ptrdiff_t sluice_send_some(int fd, const void *bytes, size_t lengt
     return count;
 }
 
+/* A receive from a unix socket stops where descriptors or credentials were passed, although more
+ * may be there: *stopped says whether it did. They go, since nobody asked for them. */
+ptrdiff_t sluice_local_receive_some(int fd, void *bytes, size_t length, bool *stopped);
+
+bool sluice_socket_is_tcp(int fd);
+
 /* As sluice_socket_send, for `count` pieces, at least one and at most IOV_MAX; the second for pipes
  * and terminals. Neither raises SIGPIPE. */
 ptrdiff_t sluice_socket_send_slices(int fd, const struct iovec *iov, int count);

@@ -100,6 +100,11 @@ bool sluice_stream_notice(sluice_loop *loop, sluice_event *event) {
 
 /* ---- Beginning ------------------------------------------------------------------------------ */
 
+static bool is_socket(enum sluice_role role) {
+    return role == SLUICE_ROLE_CONNECTING || role == SLUICE_ROLE_SOCKET ||
+           role == SLUICE_ROLE_LOCAL;
+}
+
 int sluice_stream_begin(sluice_loop *loop, const struct sluice_stream_start *start, sluice_id *id) {
     sluice_lend_answerable(loop); /* streams may move to make room */
     int code;
@@ -119,7 +124,7 @@ int sluice_stream_begin(sluice_loop *loop, const struct sluice_stream_start *sta
     bool connecting = start->role == SLUICE_ROLE_CONNECTING;
     if (connecting)
         stream->state |= STREAM_CONNECTING;
-    if (connecting || start->role == SLUICE_ROLE_SOCKET)
+    if (is_socket(start->role))
         stream->state |= STREAM_SOCKET;
     if (start->has_no_input)
         stream->state |= STREAM_WRITE_ONLY;
@@ -143,7 +148,7 @@ int sluice_stream_begin(sluice_loop *loop, const struct sluice_stream_start *sta
 static enum sluice_role role_of(int fd) {
     struct stat status;
     if (fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode))
-        return SLUICE_ROLE_SOCKET;
+        return sluice_socket_is_tcp(fd) ? SLUICE_ROLE_SOCKET : SLUICE_ROLE_LOCAL;
     return isatty(fd) ? SLUICE_ROLE_TERMINAL : SLUICE_ROLE_PIPE;
 }
 
@@ -163,10 +168,8 @@ int sluice_adopt(sluice_loop *loop, sluice_id *id, int fd, const sluice_stream_o
         return -errno;
     start.fd = fd;
     start.role = role_of(fd);
-    start.has_no_input = start.role != SLUICE_ROLE_SOCKET && (flags & O_ACCMODE) == O_WRONLY;
-    code = start.role == SLUICE_ROLE_SOCKET
-               ? sluice_stream_configure(fd, start.flags, keepalive_seconds)
-               : 0;
+    start.has_no_input = !is_socket(start.role) && (flags & O_ACCMODE) == O_WRONLY;
+    code = is_socket(start.role) ? sluice_stream_configure(fd, start.flags, keepalive_seconds) : 0;
     return code < 0 ? code : sluice_stream_begin(loop, &start, id);
 }
 

@@ -44,6 +44,8 @@ int __real_pselect(int count, fd_set *reading, fd_set *writing, fd_set *exceptin
                    const struct timespec *timeout, const sigset_t *mask);
 int __wrap_epoll_wait(int epoll_fd, struct epoll_event *events, int capacity, int timeout);
 int __real_epoll_wait(int epoll_fd, struct epoll_event *events, int capacity, int timeout);
+ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags);
+ssize_t __real_recvmsg(int fd, struct msghdr *message, int flags);
 ssize_t __wrap_send(int fd, const void *bytes, size_t length, int flags);
 ssize_t __real_send(int fd, const void *bytes, size_t length, int flags);
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
@@ -192,6 +194,10 @@ int __wrap_fcntl(int fd, int command, ...) {
 
 ssize_t __wrap_read(int fd, void *bytes, size_t length) {
     return is_interrupted() ? -1 : __real_read(fd, bytes, length);
+}
+
+ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags) {
+    return is_interrupted() ? -1 : __real_recvmsg(fd, message, flags);
 }
 
 ssize_t __wrap_write(int fd, const void *bytes, size_t length) {

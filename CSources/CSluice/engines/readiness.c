@@ -9,7 +9,7 @@
  * finds it no longer true. A receive that brings less than was asked for has drained a socket or
  * pipe, so that the one that would find nothing is saved; not so on a terminal, which gives a line
  * at a time, and not after a hang-up, when the end or the error is still to be fetched, or after
- * urgent bytes, which a receive stops short of.
+ * urgent bytes or, on a unix socket, passed descriptors, which a receive stops short of.
  * What is known to be possible and had to wait its turn (a receive filled the buffer, a stream was
  * resumed) is kept in a list, and the next turn begins with it.
  *
@@ -37,6 +37,7 @@ enum {
     QUEUED = 16,
     ATTACHED = 32,
     IS_SOCKET = 64,
+    IS_LOCAL = 128, /* a unix socket, which is one too */
     WANTED_SHIFT = 8
 };
 #define WANTED(operations) ((uint32_t)(operations) << WANTED_SHIFT)
@@ -46,7 +47,8 @@ enum {
  * anything to learn from an event but that bytes have come. */
 #define LIKE_MOST (WANTED(SLUICE_OP_RECEIVE) | IS_SOCKET | CAN_SEND)
 #define TELLS_FROM_MOST                                                                            \
-    (LIKE_MOST | WANTED(SLUICE_OP_SEND | SLUICE_OP_CONNECT) | CAN_RECEIVE | HUNG_UP | QUEUED)
+    (LIKE_MOST | WANTED(SLUICE_OP_SEND | SLUICE_OP_CONNECT) | CAN_RECEIVE | HUNG_UP | QUEUED |     \
+     IS_LOCAL)
 
 /* Invariants: a number is in one of the engine's lists while it is QUEUED, and only then does
  * `next` mean something. One that is detached keeps its place, which is passed over, or is that of
@@ -205,8 +207,10 @@ static int attach(struct sluice_engine *base, int fd, sluice_id id, enum sluice_
     /* To send is tried at once: a connected socket has room. */
     if (role >= SLUICE_ROLE_SOCKET)
         state |= CAN_SEND;
-    if (role == SLUICE_ROLE_SOCKET)
+    if (role == SLUICE_ROLE_SOCKET || role == SLUICE_ROLE_LOCAL)
         state |= IS_SOCKET;
+    if (role == SLUICE_ROLE_LOCAL)
+        state |= IS_LOCAL;
     /* A predecessor of this number may still be in a list, and its place there is then ours. */
     *source = (struct source){.id = id,
                               .next = source->next,
@@ -375,10 +379,21 @@ static inline void begin_receive(const struct source *source, const unsigned cha
     event->value = 0;
 }
 
+static ptrdiff_t receive_some(struct source *source, int fd, unsigned char *bytes, size_t size) {
+    if (!(source->state & IS_LOCAL))
+        return sluice_receive_some(fd, bytes, size);
+    bool stopped;
+    ptrdiff_t result = sluice_local_receive_some(fd, bytes, size, &stopped);
+    if (stopped)
+        set_state(source, 0, HUNG_UP);
+    return result;
+}
+
 static enum sluice_operation receive(struct readiness_engine *engine, int fd, sluice_event *event,
                                      unsigned char *bytes, size_t size) {
-    begin_receive(&engine->sources[fd], bytes, event);
-    return received(engine, fd, sluice_receive_some(fd, bytes, size), size, event);
+    struct source *source = &engine->sources[fd];
+    begin_receive(source, bytes, event);
+    return received(engine, fd, receive_some(source, fd, bytes, size), size, event);
 }
 
 /* A connect is done, or the output may go on. */
@@ -389,8 +404,9 @@ static enum sluice_operation complete_output(struct readiness_engine *engine, in
     bool connects = (wanted & SLUICE_OP_CONNECT) != 0;
     int error = connects ? sluice_socket_error(fd) : 0;
     if (connects) {
-        source->role = SLUICE_ROLE_SOCKET;
-        set_state(source, 0, IS_SOCKET);
+        bool is_local = !sluice_socket_is_tcp(fd);
+        source->role = is_local ? SLUICE_ROLE_LOCAL : SLUICE_ROLE_SOCKET;
+        set_state(source, 0, is_local ? IS_SOCKET | IS_LOCAL : IS_SOCKET);
     }
     int code = set_wanted(engine, fd, wanted & ~(uint32_t)(SLUICE_OP_SEND | SLUICE_OP_CONNECT));
     if (source->state & CAN_RECEIVE)
