@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
+#include <time.h>
 
 /* What the linker makes of a wrapped name: calls go to the first, and it calls the second. */
 void *__real_malloc(size_t size);
@@ -55,6 +56,9 @@ int __real_accept4(int fd, struct sockaddr *address, socklen_t *length, int flag
 int __wrap_epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event);
 int __real_epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event);
 
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+int __real_clock_gettime(clockid_t clock, struct timespec *now);
+
 static atomic_long asked;   /* allocations so far */
 static atomic_long failing; /* the value of `asked` that fails; 0 for none */
 static atomic_bool failed;  /* it was asked for */
@@ -65,6 +69,7 @@ static atomic_long epoll_ctls;
 static atomic_int pwait2_error;
 static atomic_int accept_error;
 static atomic_int failing_accepts;
+static atomic_llong simulated_ns; /* 0 where time is real */
 static atomic_bool interrupting;
 static atomic_long interruptible; /* calls that may be interrupted */
 
@@ -167,6 +172,32 @@ void __wrap_free(void *block) {
     __real_free(block);
 }
 
+void simulate_time(bool on) {
+    struct timespec now;
+    __real_clock_gettime(CLOCK_MONOTONIC, &now);
+    simulated_ns = on ? (long long)now.tv_sec * 1000000000 + now.tv_nsec : 0;
+}
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now) {
+    if (clock != CLOCK_MONOTONIC || simulated_ns == 0)
+        return __real_clock_gettime(clock, now);
+    *now = (struct timespec){.tv_sec = (time_t)(simulated_ns / 1000000000),
+                             .tv_nsec = (long)(simulated_ns % 1000000000)};
+    return 0;
+}
+
+static const struct timespec no_time = {0, 0};
+
+static bool skips_time(const struct timespec *timeout) {
+    return simulated_ns != 0 && timeout != NULL;
+}
+
+/* After a wait that was not let wait: the time that it would have taken. */
+static void skip_time(const struct timespec *timeout, long result) {
+    if (result == 0)
+        simulated_ns += (long long)timeout->tv_sec * 1000000000 + timeout->tv_nsec;
+}
+
 /* Passes on six words, as many as a system call has; those not given are not looked at. */
 long __wrap_syscall(long number, ...) {
     atomic_fetch_add(&system_calls, 1);
@@ -180,6 +211,13 @@ long __wrap_syscall(long number, ...) {
     for (size_t i = 0; i < 6; i++)
         words[i] = va_arg(list, long); // NOLINT(clang-analyzer-valist.Uninitialized): it is not
     va_end(list);
+    const struct timespec *timeout = (const struct timespec *)words[3];
+    if (number == SYS_epoll_pwait2 && skips_time(timeout)) {
+        long result =
+            __real_syscall(number, words[0], words[1], words[2], &no_time, words[4], words[5]);
+        skip_time(timeout, result);
+        return result;
+    }
     return __real_syscall(number, words[0], words[1], words[2], words[3], words[4], words[5]);
 }
 
@@ -227,13 +265,22 @@ int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flag
 int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
                  const sigset_t *mask) {
     atomic_fetch_add(&system_calls, 1);
-    return __real_ppoll(fds, count, timeout, mask);
+    bool skips = skips_time(timeout);
+    int result = __real_ppoll(fds, count, skips ? &no_time : timeout, mask);
+    if (skips)
+        skip_time(timeout, result);
+    return result;
 }
 
 int __wrap_pselect(int count, fd_set *reading, fd_set *writing, fd_set *excepting,
                    const struct timespec *timeout, const sigset_t *mask) {
     atomic_fetch_add(&system_calls, 1);
-    return __real_pselect(count, reading, writing, excepting, timeout, mask);
+    bool skips = skips_time(timeout);
+    int result =
+        __real_pselect(count, reading, writing, excepting, skips ? &no_time : timeout, mask);
+    if (skips)
+        skip_time(timeout, result);
+    return result;
 }
 
 int __wrap_epoll_wait(int epoll_fd, struct epoll_event *events, int capacity, int timeout) {

@@ -34,6 +34,10 @@ void fail_accepts(int error, int count);
 /* Every other call of read, send and sendmsg fails with EINTR from now on, or none. */
 void interrupt_calls(bool every_other);
 
+/* Time that is made up: from now on CLOCK_MONOTONIC stands still, but that a wait in which nothing
+ * is ready puts it forward by its timeout and returns. One without a timeout waits as ever. */
+void simulate_time(bool on);
+
 /* Under the interposer of Tests/Faults: whether it is there, and whether its faults happen to this
  * thread. They do not until they are asked for. */
 bool has_interposer(void);
