@@ -65,6 +65,7 @@ def machine():
         "libuv": package_version("libuv1-dev"),
         "libev": package_version("libev-dev"),
         "SwiftNIO": nio_version(),
+        "load average before": f"{os.getloadavg()[0]:.2f}",
         "commit": first_line("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
     }
 

@@ -31,21 +31,13 @@ LINES = {
     "Sluice epoll": ("epoll", plots.LINES["epoll"], "o-"),
     "libevent": ("libevent (epoll)", plots.LINES["libevent"], "o--"),
 }
-MORE_LINES = {
-    **{name: (f"Sluice {label}", shade, style) for name, (label, shade, style) in LINES.items()},
-    "Sluice loop": ("Sluice loop", "#2a9d8f", "o-"),
-    "libevent": ("libevent", "#6b6b6b", "o--"),
-    "libev": ("libev", "#9a6fb0", "o--"),
-    "libuv": ("libuv", "#8a8a2a", "o--"),
-    "plain epoll": ("plain epoll", "#1c5dad", "o:"),
-}
 
 
 def table(head, rows):
     cells = "".join(f"<th>{html.escape(word)}</th>" for word in head)
     lines = [f"<table><tr>{cells}</tr>"]
     for row in rows:
-        kind = ' class="sluice"' if row[0].lower().startswith("sluice") else ""
+        kind = ' class="sluice"' if row[0].startswith("Sluice") else ""
         cells = "".join(f"<td>{html.escape(str(word))}</td>" for word in row)
         lines.append(f"<tr{kind}>{cells}</tr>")
     return "\n".join([*lines, "</table>"])
@@ -57,10 +49,16 @@ def section(title, picture, sentence, *tables):
 
 def best_other(values):
     """The least of those that are not Sluice's, or None."""
-    others = {
-        name: value for name, value in values.items() if not name.lower().startswith("sluice")
-    }
+    others = {name: value for name, value in values.items() if not name.startswith("Sluice")}
     return min(others.items(), key=lambda item: item[1]) if others else None
+
+
+def leanest(values):
+    """A clause on the least of the libraries' figures; nothing where there is no other library."""
+    other = best_other({n: value for n, value in values.items() if not n.startswith("plain")})
+    return (
+        f"; of the other libraries, {other[0]} has the least, {number(other[1])}" if other else ""
+    )
 
 
 def load_section(load, figures):
@@ -121,23 +119,18 @@ def counts_section(results):
         how = "perf_event_open"
         measured = results["loads"]["echo-64"]
         echoes = {name: figure["instructions"][0] for name, figure in measured.items()}
-    name, least = best_other({n: v for n, v in echoes.items() if not n.startswith("plain")})
     sentence = (
         f"Counted by {how}: Sluice in C on epoll executes {number(echoes[OURS])} instructions in "
-        f"user space for an echo and in Swift {number(echoes['Sluice Swift, epoll'])}, the leanest "
-        f"library, {name}, {number(least)}, and plain epoll {number(echoes[PLAIN])}; the kernel's "
-        "share of an echo, over 13,000, is the same for all."
+        f"user space for an echo, in Swift {number(echoes['Sluice Swift, epoll'])}, and plain epoll "
+        f"{number(echoes[PLAIN])}{leanest(echoes)}."
     )
+    heads = {"connection": "a connection's life", "calls": "system calls an echo"}
+    heads = {key: head for key, head in heads.items() if key in counts[OURS]}
     rows = [
-        (
-            name,
-            number(echoes[name]),
-            number(figure.get("connection")),
-            number(figure.get("calls")),
-        )
+        (name, number(echoes[name]), *(number(figure[key]) for key in heads))
         for name, figure in sorted(counts.items(), key=lambda item: echoes[item[0]])
     ]
-    head = ["server", "an echo", "a connection's life", "system calls an echo"]
+    head = ["server", "an echo", *heads.values()]
     picture = plots.bar_plot(echoes, "user-space instructions an echo", logarithmic=True)
     return section(
         "Instructions and system calls, 64 connections", picture, sentence, table(head, rows)
@@ -146,16 +139,13 @@ def counts_section(results):
 
 def idle_section(results):
     idle = results["idle"]
-    name, least = best_other({n: v for n, v in idle.items() if not n.startswith("plain")})
     sentence = (
         f"A connection that has echoed once and is idle costs Sluice in C {number(idle[OURS])} bytes of "
-        f"resident memory and in Swift {number(idle['Sluice Swift, epoll'])}; {name} {number(least)}. "
+        f"resident memory and in Swift {number(idle['Sluice Swift, epoll'])}{leanest(idle)}. "
         "What the kernel holds is the same for all and not counted."
     )
     rows = [(name, number(value)) for name, value in sorted(idle.items(), key=lambda item: item[1])]
-    picture = plots.bar_plot(
-        {name: max(value, 1) for name, value in idle.items()}, "bytes", logarithmic=True
-    )
+    picture = plots.bar_plot(idle, "bytes", logarithmic=True)
     return section(
         "Memory of an idle connection", picture, sentence, table(["server", "bytes"], rows)
     )
@@ -181,15 +171,22 @@ def dispatch_section(results):
         ]
         tables.append(f"<p>CPU microseconds an event, {title}:</p>")
         tables.append(table(["", *(f"{int(size):,}" for size in sizes)], rows))
-    if "ready" in results:
-        rows = sorted(results["ready"].items(), key=lambda item: item[1])
-        rows = [(name, number(value)) for name, value in rows]
-        tables.append("<p>User instructions an event, 1,000 that are always ready:</p>")
-        tables.append(table(["", "instructions"], rows))
-    picture = plots.dispatch(results["dispatch"], MORE_LINES)
+    picture = plots.dispatch(results["dispatch"], LINES)
     return section(
         "Dispatch: time of an event, by number of descriptors", picture, sentence, *tables
     )
+
+
+def ready_section(results):
+    ready = results["ready"]
+    sentence = (
+        f"With 1,000 descriptors that are always ready an event costs Sluice's poller "
+        f"{number(ready['Sluice epoll'])} instructions in user space on epoll, and epoll by hand "
+        f"{number(ready[PLAIN])}{leanest(ready)}."
+    )
+    rows = [(name, number(value)) for name, value in sorted(ready.items(), key=lambda row: row[1])]
+    picture = plots.bar_plot(ready, "user-space instructions an event")
+    return section("Instructions of an event", picture, sentence, table(["", "instructions"], rows))
 
 
 def timers_section(results):
@@ -203,7 +200,7 @@ def timers_section(results):
     for operation in operations:
         other = best_other(panels[operation])
         if other:
-            ours = number(panels[operation]["sluice"])
+            ours = number(panels[operation]["Sluice"])
             words.append(f"{operation} {ours} against {number(other[1])} ({other[0]})")
     sentence = (
         "By public calls, user instructions of Sluice's timers against the leanest other: "
@@ -229,7 +226,7 @@ def timers_section(results):
 
 def posts_section(results):
     posts = results["posts"]
-    ours = posts["sluice"]
+    ours = posts["Sluice"]
     sentence = (
         f"A post costs Sluice {number(ours['flood_ns'][0])} ns in a flood, and each is delivered; "
         f"it wakes a sleeping loop in {number(ours['wake_ns'][0] / 1000)} µs (median). The others "
@@ -263,7 +260,7 @@ def queues_section(results):
         title: {name: figures[operation] for name, figures in queues.items()}
         for operation, title in titles.items()
     }
-    words = [f"{title} {number(panels[title]['sluice'])}" for title in panels]
+    words = [f"{title} {number(panels[title]['Sluice'])}" for title in panels]
     sentence = f"User instructions of Sluice's byte queue: {', '.join(words)}"
     if "evbuffer" in queues:
         words = [f"{number(panels[title]['evbuffer'])}" for title in panels]
@@ -286,6 +283,13 @@ def losses(results):
             lines.append(f"{load.title}: CPU ratio {ours:.2f}, {name} {least:.2f}.")
         elif load.target and ours > load.target:
             lines.append(f"{load.title}: CPU ratio {ours:.2f}, over the target of {load.target:g}.")
+        for backend in ("poll", "select"):
+            ours = figures[f"Sluice C, {backend}"]["ratio"][0]
+            plain = figures[f"plain {backend}"]["ratio"][0]
+            if ours > plain * RESOLVED:
+                lines.append(
+                    f"{load.title}, on {backend}: CPU ratio {ours:.2f}, by hand {plain:.2f}."
+                )
     groups = []
     if "counts" in results:
         for key, title in (("instructions", "an echo"), ("connection", "a connection's life")):
@@ -299,11 +303,11 @@ def losses(results):
         groups.append(("User instructions of an event", "Sluice epoll", results["ready"]))
     for operation in ("add", "cancel", "fire", "reset"):
         values = {n: f[operation]["instructions"] for n, f in results.get("timers", {}).items()}
-        groups.append((f"User instructions to {operation} a timer", "sluice", values))
+        groups.append((f"User instructions to {operation} a timer", "Sluice", values))
     values = {name: figure["flood_ns"][0] for name, figure in results.get("posts", {}).items()}
-    groups.append(("Nanoseconds of a post", "sluice", values))
+    groups.append(("Nanoseconds of a post", "Sluice", values))
     values = {name: figure["wake_ns"][0] for name, figure in results.get("posts", {}).items()}
-    groups.append(("Nanoseconds until a post wakes a loop", "sluice", values))
+    groups.append(("Nanoseconds until a post wakes a loop", "Sluice", values))
     for title, mine, values in groups:
         other = best_other(values)
         if other and values[mine] > other[1] * RESOLVED:
@@ -342,6 +346,7 @@ def page(results):
         "counts": counts_section,
         "idle": idle_section,
         "dispatch": dispatch_section,
+        "ready": ready_section,
         "timers": timers_section,
         "posts": posts_section,
         "queues": queues_section,

@@ -13,7 +13,7 @@ FEW = 8
 MILLION = 1_000_000
 TIMER_OPERATIONS = ["add", "cancel", "fire", "reset"]
 QUEUES = {
-    "sluice": {
+    "Sluice": {
         "append": ["sluice_queue_append"],
         "take": ["sluice_queue_peek", "sluice_queue_consume"],
         "move": ["sluice_queue_move"],
@@ -27,8 +27,12 @@ QUEUES = {
 QUEUE_CALLS = {"append": 64, "take": 16, "move": 1}
 
 
+def program(kind, library):
+    return BUILD / f"{kind}-{library.lower()}"
+
+
 def there(kind, library):
-    return (BUILD / f"{kind}-{library}").exists()
+    return program(kind, library).exists()
 
 
 def output(words, cpu=None):
@@ -54,8 +58,8 @@ def dispatch(sizes, rounds):
                     if activity == "few" and backend != "epoll":
                         # A wait looks at all of them: an event costs the more, the more there are.
                         events = max(400, min(events, 2_000_000 // size))
-                    program = BUILD / f"dispatch-{library}"
-                    got = output([program, "cascade", size, active, events, backend], cpu)
+                    words = ["cascade", size, active, events, backend]
+                    got = output([program("dispatch", library), *words], cpu)
                     taken.setdefault((activity, name, size), []).extend(got)
     result = {"few": {}, "all": {}}
     for (activity, name, size), values in taken.items():
@@ -70,8 +74,8 @@ def ready_instructions():
         name, library, backend = entry
 
         def run(rounds):
-            program = BUILD / f"dispatch-{library}"
-            return program_instructions([program, "ready", 1000, rounds, backend])
+            words = [program("dispatch", library), "ready", 1000, rounds, backend]
+            return program_instructions(words)
 
         return name, (run(150) - run(50)) / 100 / 1000
 
@@ -87,7 +91,7 @@ def timers(live, rounds):
 
     def words(library, operation):
         few = {"add": 0, "reset": min(live, 10000)}.get(operation, live)
-        return [BUILD / f"timers-{library}", operation, few, live]
+        return [program("timers", library), operation, few, live]
 
     result = {library: {} for library in libraries}
     for library in libraries:
@@ -108,16 +112,15 @@ def timers(live, rounds):
 
 
 def posts(rounds):
-    """{library: {"flood_ns": [median, least, most], "counted": share, "wake_ns": the same}}."""
+    """{library: {"flood_ns": [median, least, most], "seen": share, "wake_ns": as flood_ns}}."""
     result = {}
     libraries = [name for name in [*LIBRARIES, "eventfd"] if there("posts", name)]
     taken = {library: [] for library in libraries}
     count = 1_000_000
     for _ in range(rounds):
         for library in libraries:
-            program = BUILD / f"posts-{library}"
-            flood, seen = output([program, "flood", count])
-            (wake,) = output([program, "wake", 5000])
+            flood, seen = output([program("posts", library), "flood", count])
+            (wake,) = output([program("posts", library), "wake", 5000])
             taken[library].append((flood, seen / count, wake))
     for library, runs in taken.items():
         flood, seen, wake = zip(*runs)
@@ -139,8 +142,7 @@ def queues():
         for operation, functions in operations.items():
 
             def run(rounds):
-                words = [BUILD / f"queue-{name}", operation, rounds]
-                return program_instructions(words, functions)
+                return program_instructions([program("queue", name), operation, rounds], functions)
 
             result[name][operation] = (run(300) - run(100)) / 200 / QUEUE_CALLS[operation]
     return result

@@ -104,4 +104,4 @@ DISPATCHERS = [
     ("libevent poll", "libevent", "poll"),
     ("libuv", "libuv", "epoll"),
 ]
-LIBRARIES = ["sluice", "libev", "libevent", "libuv"]
+LIBRARIES = ["Sluice", "libev", "libevent", "libuv"]

@@ -36,15 +36,15 @@ pyplot.rcParams.update(
 def colour(name):
     if name.startswith("Sluice Swift"):
         return SWIFT
-    if name.lower().startswith("sluice"):
+    if name.startswith("Sluice"):
         return SLUICE
     return PLAIN if name.startswith("plain") or name == "eventfd" else PEER
 
 
 def number(value):
     """Three figures or so, as a person would write them."""
-    if value is None:
-        return "-"
+    if value == 0:
+        return "0"
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     if abs(value) >= 100:
@@ -119,12 +119,13 @@ def bars(axes, values, unit, logarithmic=False):
     """Horizontal bars, the least at the top, each with its figure at its end."""
     rows = sorted(values.items(), key=lambda item: item[1], reverse=True)
     names = [name for name, _ in rows]
-    lengths = [value for _, value in rows]
+    # A logarithmic axis has no zero: what is under 1 has the shortest bar, and its own figure.
+    lengths = [max(value, 1) if logarithmic else value for _, value in rows]
     axes.barh(names, lengths, color=[colour(name) for name in names], height=0.62)
-    for place, value in enumerate(lengths):
+    for place, (_, value) in enumerate(rows):
         axes.annotate(
             number(value),
-            (max(value, 0), place),
+            (lengths[place], place),
             xytext=(4, 0),
             textcoords="offset points",
             va="center",

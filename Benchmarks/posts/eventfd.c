@@ -8,6 +8,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+const int mailbox_counts = 1;
+
 struct mailbox {
     int epoll, event;
 };

@@ -5,6 +5,8 @@
 #include <ev.h>
 #include <stdlib.h>
 
+const int mailbox_counts = 0;
+
 struct mailbox {
     struct ev_loop *loop;
     ev_async async;

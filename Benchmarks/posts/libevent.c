@@ -6,6 +6,8 @@
 #include <event2/thread.h>
 #include <stdlib.h>
 
+const int mailbox_counts = 0;
+
 struct mailbox {
     struct event_base *base;
     struct event *event;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <uv.h>
 
+const int mailbox_counts = 0;
+
 struct mailbox {
     uv_loop_t loop;
     uv_async_t async;

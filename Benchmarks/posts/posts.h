@@ -10,8 +10,11 @@ struct mailbox *mailbox_open(void);
 /* Posts once. Any thread. */
 void mailbox_post(struct mailbox *mailbox);
 
-/* Waits for what was posted, and returns how many posts the loop was told of: more than one where
- * posts are counted, and at least one where they coalesce. */
+/* Whether each post is seen; else many that come together stand as one. */
+extern const int mailbox_counts;
+
+/* Waits for what was posted, and returns how many posts the loop was told of, at
+ * least one. */
 long mailbox_turn(struct mailbox *mailbox);
 
 #endif

@@ -5,6 +5,8 @@
 
 #include "sluice.h"
 
+const int mailbox_counts = 1;
+
 enum { BATCH = 256 };
 
 struct mailbox *mailbox_open(void) {
