@@ -7,6 +7,8 @@ from it. Not its timing, so that a failure may need some more runs to come again
 import os
 import random
 import re
+import resource
+import socket
 import struct
 import subprocess
 import tempfile
@@ -20,6 +22,11 @@ PROGRAMS = ROOT / os.environ.get("SLUICE_BIN", ".build/debug")
 BACKENDS = ("select", "poll", "epoll")
 SEED = int(os.environ.get("SLUICE_SEED") or random.SystemRandom().randrange(1 << 32))
 PATIENCE = 10  # seconds until what does not happen is a failure
+
+SERVERS = {
+    "c": [BUILD / "echo-server", "127.0.0.1:0"],
+    "swift": [PROGRAMS / "sluice-echo", "serve", "--listen", "127.0.0.1:0"],
+}
 
 # In the order of enum fault.
 KINDS = ("eintr", "eagain", "short", "reset", "accept", "exhausted", "watch", "clock", "delay")
@@ -47,10 +54,11 @@ def environment(seed, rate, kinds, tally, **others):
         "FAULTS_KINDS": ",".join(kinds), "FAULTS_TALLY": tally} | others
 
 
-class FaultyServer:
-    """A server under faults that runs until the `with` block ends."""
+class Server:
+    """A server behind the interposer that runs until the `with` block ends: without kinds of faults
+    it is only watched."""
 
-    def __init__(self, command, backend, seed, rate=100, kinds=KINDS):
+    def __init__(self, command, backend, seed=1, rate=100, kinds=()):
         self.command = command
         self.directory = tempfile.TemporaryDirectory()
         self.tally_path = os.path.join(self.directory.name, "tally")
@@ -81,11 +89,29 @@ class FaultyServer:
     def tally(self):
         return Tally(self.tally_path)
 
+    def connect(self):
+        client = socket.create_connection(self.address, PATIENCE)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return client
+
     def runs(self):
         return self.process.poll() is None
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def memory(self):
+        """Resident, in bytes."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
+
+    def cpu_seconds(self):
+        times = Path(f"/proc/{self.process.pid}/schedstat").read_text().split()
+        return int(times[0]) / 1e9
+
+    def limit_descriptors(self, room):
+        """Leaves it room for so many more."""
+        resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, (self.descriptors() + room,) * 2)
 
     def leaked(self):
         """How many descriptors more than before it has, when it has had time to close them."""

@@ -11,15 +11,11 @@ import unittest
 from collections import Counter
 
 from clients import Clients
-from faults import (BACKENDS, BUILD, COSTLY, KINDS, PASSING, PATIENCE, PROGRAMS, SEED,
-                    FaultyServer, Tally, environment)
+from faults import (BACKENDS, BUILD, COSTLY, KINDS, PASSING, PATIENCE, SEED, SERVERS, Server,
+                    Tally, environment)
 
 COUNT = 400
 RATES = (20, 100, 300)
-SERVERS = {
-    "c": [BUILD / "echo-server", "127.0.0.1:0"],
-    "swift": [PROGRAMS / "sluice-echo", "serve", "--listen", "127.0.0.1:0"],
-}
 
 
 class FaultTest(unittest.TestCase):
@@ -39,7 +35,7 @@ class FaultTest(unittest.TestCase):
 
     def serve(self, command, backend, seed, rate, kinds):
         """Serves clients, and checks what holds whatever the faults."""
-        with FaultyServer(command, backend, seed, rate, kinds) as server:
+        with Server(command, backend, seed, rate, kinds) as server:
             clients = Clients(server.address, random.Random(seed), COUNT).run()
             self.assertEqual(server.leaked(), 0)
             self.assertTrue(server.runs(), "it has ended")
@@ -95,7 +91,7 @@ class Interposer(FaultTest):
     def test_every_kind_of_fault_happens_to_a_server(self):
         happened = Counter()
         for backend in BACKENDS:
-            with FaultyServer(SERVERS["swift"], backend, SEED, 300) as server:
+            with Server(SERVERS["swift"], backend, SEED, 300) as server:
                 Clients(server.address, random.Random(SEED), COUNT).run()
                 happened.update(server.tally().faults)
         # Of the real-time clock a server asks nothing.
