@@ -219,6 +219,17 @@ test-faults: build deps-c ## servers, and the model of a loop, under injected fa
 		$(BUILD)/Tests/Core/test_loop_model
 	python3 -W error -m unittest discover -s Tests/Faults
 
+.PHONY: soak compare-faults
+soak: build deps-c ## echo load over faults, every byte compared; MINUTES=n
+	@$(MAKE) --no-print-directory $(BUILD)/faults.so $(BUILD)/echo-server
+	@Tests/Faults/soak.py $(or $(MINUTES),10)
+
+compare-faults: build deps-c ## the table of faults: servers on Sluice and on libevent
+	@Tools/need libevent-dev
+	@$(MAKE) --no-print-directory $(BUILD)/faults.so $(BUILD)/echo-server \
+		$(addprefix $(BENCH)/peer-libevent_,event bufferevent)
+	@Tests/Faults/compare.py
+
 # ---- All tests, and the demo --------------------------------------------------------------------
 
 .PHONY: test

@@ -60,7 +60,8 @@ class Client:
 
 class Clients:
     """So many, of which `at_once` are there at a time. `served` have everything, and then:
-    `parted` (what each of those missed), `stuck` (likewise), `wrong` (how many got other bytes)."""
+    `parted` (what each of those missed), `stuck` (likewise), `wrong` (how many got other bytes). Who is
+    refused finds no server any more, and nobody comes after."""
 
     def __init__(self, address, random, count, at_once=40, attempts=3):
         self.address = address
@@ -84,6 +85,10 @@ class Clients:
                 key.data.socket.close()
         return self
 
+    def drop(self, client):
+        self.selector.unregister(client.socket)
+        client.socket.close()
+
     def begin(self):
         under_way = len(self.selector.get_map())
         while under_way < self.at_once and self.attempts_left > 0 and (
@@ -96,13 +101,16 @@ class Clients:
     def turn(self, client, events):
         try:
             goes_on = client.step(events)
-        except (ConnectionError, OSError):
+        except ConnectionRefusedError:
+            self.attempts_left = 0
+            self.drop(client)
+            return
+        except OSError:
             goes_on = False
         if goes_on:
             self.selector.modify(client.socket, client.wants(), client)
             return
-        self.selector.unregister(client.socket)
-        client.socket.close()
+        self.drop(client)
         self.bytes += client.received
         if client.is_wrong:
             self.wrong += 1
