@@ -53,6 +53,10 @@ def best_other(values):
     return min(others.items(), key=lambda item: item[1]) if others else None
 
 
+def article(noun):
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+
+
 def leanest(values):
     """A clause on the least of the libraries' figures; nothing where there is no other library."""
     other = best_other({n: value for n, value in values.items() if not n.startswith("plain")})
@@ -102,7 +106,7 @@ def load_section(load, figures):
     ]
     head = [
         "server",
-        f"CPU µs a {load.operation}",
+        f"CPU µs of {article(load.operation)}",
         "ratio",
         "least to most",
         "server busy",

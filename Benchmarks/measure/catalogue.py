@@ -43,7 +43,7 @@ SERVERS = [
 
 @dataclasses.dataclass(frozen=True)
 class LoadKind:
-    """A load: what an operation is, and how many of them take about a fifth of a second."""
+    """A load: what an operation is, and how many of them take about an eighth of a second."""
 
     key: str
     title: str
@@ -57,19 +57,19 @@ class LoadKind:
 
 
 LOADS = [
-    LoadKind("echo-1", "Echo, 1 connection", "echo", 1, 6000, target=None),
-    LoadKind("echo-64", "Echo, 64 connections", "echo", 64, 30000),
-    LoadKind("echo-1000", "Echo, 1,000 connections", "echo", 1000, 30000),
-    LoadKind("echo-8000", "Echo, 8,000 connections", "echo", 8000, 24000),
+    LoadKind("echo-1", "Echo, 1 connection", "echo", 1, 4000, target=None),
+    LoadKind("echo-64", "Echo, 64 connections", "echo", 64, 20000),
+    LoadKind("echo-1000", "Echo, 1,000 connections", "echo", 1000, 20000),
+    LoadKind("echo-8000", "Echo, 8,000 connections", "echo", 8000, 16000),
     LoadKind(
-        "pipeline", "Pipeline: 64 connections, 16 echoes at once", "echo", 64, 400000, depth=16
+        "pipeline", "Pipeline: 64 connections, 16 echoes at once", "echo", 64, 300000, depth=16
     ),
     LoadKind(
         "stream",
         "Stream: 16 connections, 4 chunks of 64 KiB at once",
         "echo",
         16,
-        8000,
+        6000,
         size=65536,
         depth=4,
         operation="chunk",
@@ -80,13 +80,13 @@ LOADS = [
         "Chunks: 16 connections, 1 chunk of 64 KiB at once",
         "echo",
         16,
-        8000,
+        5000,
         size=65536,
         operation="chunk",
         target=None,
     ),
     LoadKind(
-        "churn", "Churn: connect, echo once, close", "churn", 64, 5000, operation="connection"
+        "churn", "Churn: connect, echo once, close", "churn", 64, 4000, operation="connection"
     ),
 ]
 

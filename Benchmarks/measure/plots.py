@@ -207,7 +207,7 @@ def dispatch(results, names, path=None):
             ends.append((line[sizes[-1]][0] / 1000, label, shade))
         axes.set_xscale("log")
         axes.set_yscale("log")
-        axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        axes.set_xticks(sizes, [f"{size:,}" for size in sizes], fontsize=9)
         axes.xaxis.set_minor_locator(ticker.NullLocator())
         plain_ticks(axes.yaxis)
         axes.grid(color="#e4e4e4", linewidth=0.6)
@@ -215,6 +215,7 @@ def dispatch(results, names, path=None):
         axes.set_title(titles[activity])
         end_labels(axes, ends, 1.19)
     few.set_ylabel("CPU microseconds an event")
+    few.set_ylim(top=few.get_ylim()[1] * 1.2)
     if path is None:
         return as_svg(figure)
     figure.savefig(path, dpi=160)
