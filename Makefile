@@ -26,6 +26,12 @@ CFLAGS_ALL = -std=c11 $(WARNINGS) $(OPTIMIZE) $(SANITIZE) -fPIC -fvisibility=hid
 CORE_DIR := CSources/CSluice
 CORE := $(wildcard $(CORE_DIR)/*.c $(CORE_DIR)/pollers/*.c $(CORE_DIR)/engines/*.c)
 CORE_OBJECTS := $(CORE:%.c=$(BUILD)/%.o)
+
+# libevent as a backend: an object of its own, which nothing in the core names.
+LIBEVENT_DIR := CSources/CSluiceLibevent
+LIBEVENT_OBJECT := $(BUILD)/$(LIBEVENT_DIR)/libevent.o
+$(LIBEVENT_OBJECT): CFLAGS_ALL += -I$(LIBEVENT_DIR)/include
+
 # ---- The C library ------------------------------------------------------------------------------
 
 $(BUILD)/%.o: %.c
@@ -33,7 +39,7 @@ $(BUILD)/%.o: %.c
 	@echo "CC $@"
 	@$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
 
--include $(CORE_OBJECTS:.o=.d)
+-include $(CORE_OBJECTS:.o=.d) $(LIBEVENT_OBJECT:.o=.d)
 
 # One object whose internal names are local, so that an archive exports no more than the shared
 # library does.
@@ -52,8 +58,20 @@ $(BUILD)/libsluice.so: $(BUILD)/libsluice.so.$(VERSION)
 	ln -sf $(<F) $(BUILD)/libsluice.so.$(SOVERSION)
 	ln -sf libsluice.so.$(SOVERSION) $@
 
-.PHONY: lib
+# Beside it, for those who want libevent as a backend.
+$(BUILD)/libsluice-libevent.so.$(VERSION): $(LIBEVENT_OBJECT) $(BUILD)/libsluice.so
+	$(CC) -shared $(SANITIZE) -Wl,-soname,libsluice-libevent.so.$(SOVERSION) -Wl,-z,defs -o $@ $^ \
+		-levent_core
+
+$(BUILD)/libsluice-libevent.so: $(BUILD)/libsluice-libevent.so.$(VERSION)
+	ln -sf $(<F) $(BUILD)/libsluice-libevent.so.$(SOVERSION)
+	ln -sf libsluice-libevent.so.$(SOVERSION) $@
+
+.PHONY: lib lib-libevent
 lib: $(BUILD)/libsluice.a $(BUILD)/libsluice.so ## libsluice.a and libsluice.so
+
+lib-libevent: deps-libevent ## libsluice-libevent.so: libevent as a backend
+	@$(MAKE) --no-print-directory $(BUILD)/libsluice-libevent.so
 
 # ---- Installing ---------------------------------------------------------------------------------
 
@@ -91,28 +109,38 @@ WRAP := $(WRAPPED:__real_%=-Wl,--wrap=%)
 CORE_TESTS := $(patsubst Tests/Core/%.c,$(BUILD)/Tests/Core/%,$(wildcard Tests/Core/test_*.c))
 TEST_SUPPORT := $(patsubst %.c,$(BUILD)/%.o,$(filter-out Tests/Core/test_%,$(wildcard Tests/Core/*.c)))
 
+$(BUILD)/Tests/Core/%.o: CFLAGS_ALL += -I$(LIBEVENT_DIR)/include
+
 -include $(CORE_TESTS:=.d) $(TEST_SUPPORT:.o=.d)
 
 .SECONDARY: $(TEST_SUPPORT) $(CORE_TESTS:=.o)
 
-$(BUILD)/Tests/Core/test_%: $(BUILD)/Tests/Core/test_%.o $(TEST_SUPPORT) $(CORE_OBJECTS)
+# libevent's archive and not its shared library, so that its calls are counted and made to fail, too.
+TEST_LIBRARIES := -lcmocka -l:libevent_core.a -lpthread -lutil
+
+$(BUILD)/Tests/Core/test_%: $(BUILD)/Tests/Core/test_%.o $(TEST_SUPPORT) $(CORE_OBJECTS) \
+		$(LIBEVENT_OBJECT)
 	@echo "LD $@"
-	@$(CC) $(SANITIZE) $(WRAP) -o $@ $^ -lcmocka -lpthread -lutil
+	@$(CC) $(SANITIZE) $(WRAP) -o $@ $^ $(TEST_LIBRARIES)
 
 .PHONY: test-c
-test-c: deps-c ## the tests of the core, without Swift
+test-c: deps-c deps-libevent ## the tests of the core, without Swift
 	@$(MAKE) --no-print-directory $(CORE_TESTS)
 	@Tests/run-core $(CORE_TESTS)
 
-# The header is C11 and C++17, and stands by itself.
+# The headers are C11 and C++17, and stand by themselves.
 .PHONY: test-header
 test-header: deps-c
 	$(CC) -std=c11 $(WARNINGS) -fsyntax-only -x c $(CORE_DIR)/include/sluice.h
 	$(CXX) -std=c++17 $(WARNINGS) -fsyntax-only -x c++ $(CORE_DIR)/include/sluice.h
+	$(CC) -std=c11 $(WARNINGS) -fsyntax-only -I$(CORE_DIR)/include -x c \
+		$(LIBEVENT_DIR)/include/sluice_libevent.h
+	$(CXX) -std=c++17 $(WARNINGS) -fsyntax-only -I$(CORE_DIR)/include -x c++ \
+		$(LIBEVENT_DIR)/include/sluice_libevent.h
 
 # What programs in any language are built against: the symbols, the layouts, and what is installed.
 .PHONY: test-abi abi
-test-abi: deps-c ## the exported symbols and layouts, installing and uninstalling
+test-abi: deps-c deps-libevent ## the exported symbols and layouts, installing and uninstalling
 	@Tools/need pkg-config
 	python3 -m unittest discover -s Tests/ABI
 
@@ -132,7 +160,7 @@ COVERAGE := build/coverage
 COUNTING := -fprofile-instr-generate -fcoverage-mapping -mllvm -runtime-counter-relocation
 
 .PHONY: coverage
-coverage: deps-c deps-swift ## lines and branches of the core that its tests reach; MISSED=1 lists the rest
+coverage: deps-c deps-libevent deps-swift ## lines and branches of the core that its tests reach; MISSED=1 lists the rest
 	@rm -rf $(COVERAGE)/profiles
 	@LLVM_PROFILE_FILE=$(CURDIR)/$(COVERAGE)/profiles/%p%c.profraw $(MAKE) --no-print-directory test-c \
 		CC=clang BUILD=$(COVERAGE) OPTIMIZE='-O1 -g' \
@@ -148,7 +176,7 @@ LOOP_SCRIPTS ?= 5000
 DIFFERENTIAL := $(BUILD)/Tests/Core/test_poller_differential $(BUILD)/Tests/Core/test_loop_differential
 
 .PHONY: differential
-differential: deps-c ## the same scripts on every backend, compared
+differential: deps-c deps-libevent ## the same scripts on every backend, compared
 	@$(MAKE) --no-print-directory $(DIFFERENTIAL)
 	@SLUICE_SCRIPTS=$(POLLER_SCRIPTS) Tests/run-core $(word 1,$(DIFFERENTIAL))
 	@SLUICE_SCRIPTS=$(LOOP_SCRIPTS) Tests/run-core $(word 2,$(DIFFERENTIAL))
@@ -161,7 +189,7 @@ FUZZ := build/fuzz
 FOR ?= 60
 
 .PHONY: fuzz fuzz-programs
-fuzz: deps-c deps-swift ## fuzz each target of Tests/Fuzz; FOR=seconds, FUZZERS=names
+fuzz: deps-c deps-libevent deps-swift ## fuzz each target of Tests/Fuzz; FOR=seconds, FUZZERS=names
 	@$(MAKE) --no-print-directory fuzz-programs CC=clang BUILD=$(FUZZ) OPTIMIZE='-O1 -g' \
 		SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all'
 	@Tests/Fuzz/run $(FOR) $(FUZZ) $(FUZZERS)
@@ -176,9 +204,9 @@ fuzz-corpus:
 
 fuzz-programs: $(FUZZERS:%=$(BUILD)/Tests/Fuzz/%)
 
-$(BUILD)/Tests/Fuzz/%: $(BUILD)/Tests/Fuzz/%.o $(TEST_SUPPORT) $(CORE_OBJECTS)
+$(BUILD)/Tests/Fuzz/%: $(BUILD)/Tests/Fuzz/%.o $(TEST_SUPPORT) $(CORE_OBJECTS) $(LIBEVENT_OBJECT)
 	@echo "LD $@"
-	@$(CC) -fsanitize=fuzzer,address,undefined -fuse-ld=lld $(WRAP) -o $@ $^ -lcmocka -lpthread -lutil
+	@$(CC) -fsanitize=fuzzer,address,undefined -fuse-ld=lld $(WRAP) -o $@ $^ $(TEST_LIBRARIES)
 
 -include $(FUZZERS:%=$(BUILD)/Tests/Fuzz/%.d)
 
@@ -214,7 +242,7 @@ $(BUILD)/echo-server: Examples/c/server.c $(BUILD)/libsluice.a
 	$(CC) -std=c11 $(WARNINGS) $(OPTIMIZE) -I$(CORE_DIR)/include -o $@ $^
 
 .PHONY: test-faults
-test-faults: build deps-c ## servers, and the model of a loop, under injected faults
+test-faults: build deps-c deps-libevent ## servers, and the model of a loop, under injected faults
 	@$(MAKE) --no-print-directory $(BUILD)/faults.so $(BUILD)/echo-server \
 		$(BUILD)/Tests/Core/test_loop_model
 	python3 -W error -m unittest discover -s Tests/Faults
@@ -343,7 +371,8 @@ lint: deps-lint ## formatting and static analysis
 	clang-format --dry-run --Werror $(C_FILES) $(CXX_FILES)
 	@# A file at a time: over several in one run the analyser loses track of a va_list.
 	@printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -n 1 -P 2 sh -c \
-		'clang-tidy --quiet "$$0" -- -std=c11 -I$(CORE_DIR)/include -I$(CORE_DIR) 2>/dev/null'
+		'clang-tidy --quiet "$$0" -- -std=c11 -I$(CORE_DIR)/include -I$(CORE_DIR) \
+		-I$(LIBEVENT_DIR)/include 2>/dev/null'
 	swift format lint --strict --recursive $(SWIFT_SOURCES)
 	shellcheck $(SCRIPTS)
 	@# The other languages' own formatters, where they are installed.
@@ -380,11 +409,14 @@ check: test lib test-clang lint bench-gate asan ubsan tsan ## everything that mu
 
 # ---- What is needed -----------------------------------------------------------------------------
 
-.PHONY: deps deps-c deps-swift deps-gate deps-bench deps-lint
-deps: deps-c deps-swift deps-gate deps-lint ## install what is missing, from Debian's packages
+.PHONY: deps deps-c deps-libevent deps-swift deps-gate deps-bench deps-lint
+deps: deps-c deps-libevent deps-swift deps-gate deps-lint ## install what is missing, from Debian's packages
 
 deps-c:
 	@Tools/need gcc g++ binutils libc6-dev libcmocka-dev
+
+deps-libevent:
+	@Tools/need libevent-dev
 
 deps-swift:
 	@command -v swift >/dev/null || { \

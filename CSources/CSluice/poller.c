@@ -18,15 +18,20 @@
 
 #define INTEREST_BITS (SLUICE_DIRECTIONS | (uint32_t)(SLUICE_EDGE | SLUICE_ONE_SHOT))
 
+/* A name is that of one backend, or what several have before a colon, of which it takes the best.
+ */
 static const struct sluice_poller_backend *find_backend(const char *name) {
     if (!name)
         name = getenv("SLUICE_BACKEND");
     if (!name || !*name)
-        return sluice_poller_backends[0];
-    for (size_t i = 0; sluice_poller_backends[i]; i++)
-        if (strcmp(sluice_poller_backends[i]->name, name) == 0)
-            return sluice_poller_backends[i];
-    return NULL;
+        return sluice_poller_backend_at(0);
+    size_t length = strlen(name);
+    const struct sluice_poller_backend *backend;
+    for (size_t i = 0; (backend = sluice_poller_backend_at(i)) != NULL; i++)
+        if (strncmp(backend->name, name, length) == 0 &&
+            (backend->name[length] == '\0' || backend->name[length] == ':'))
+            break;
+    return backend;
 }
 
 /* Makes room for the number `fd`. A number that is not open is refused before anything grows, so
@@ -63,7 +68,10 @@ static struct sluice_registration *find_registration(const sluice_poller *poller
 static int check_interest(const sluice_poller *poller, uint32_t interest) {
     if (interest & ~INTEREST_BITS)
         return SLUICE_EINTEREST;
-    if ((interest & SLUICE_EDGE) && !(poller->backend->features & SLUICE_FEATURE_EDGE))
+    uint32_t features = poller->backend->features;
+    if ((interest & SLUICE_EDGE) && !(features & SLUICE_FEATURE_EDGE))
+        return SLUICE_ENOTSUP;
+    if ((interest & SLUICE_PRIORITY) && !(features & SLUICE_FEATURE_PRIORITY))
         return SLUICE_ENOTSUP;
     return 0;
 }
@@ -279,8 +287,6 @@ int sluice_poller_after_fork(sluice_poller *poller) {
 }
 
 const char *sluice_backend_name(size_t index) {
-    for (size_t i = 0; i <= index; i++)
-        if (!sluice_poller_backends[i])
-            return NULL;
-    return sluice_poller_backends[index]->name;
+    const struct sluice_poller_backend *backend = sluice_poller_backend_at(index);
+    return backend ? backend->name : NULL;
 }

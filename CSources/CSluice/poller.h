@@ -3,11 +3,12 @@
  * poller.c owns the registrations, an array indexed by descriptor number, and checks every
  * argument. A backend tells the kernel of them and asks it what is ready. To add one: copy
  * pollers/poll.c, change the calls, add a line to pollers/table.c, and run the tests, which
- * run the readiness contract (docs/readiness.md) over every line of that table.
+ * run the readiness contract (docs/readiness.md) over every line of that table. One that needs more
+ * than libc stands in a folder of its own and registers itself: see CSluiceLibevent.
  *
  * What a backend may take for granted:
  * - set, remove: `fd` lies within poller->registrations, and the registration holds the interest
- *   that was asked for, EDGE only where the backend's features have it;
+ *   that was asked for, EDGE and PRIORITY only where the backend's features have them;
  * - wait: `capacity` is at least 1 and `timeout_ns` is 0 or more, SLUICE_FOREVER included;
  * - one thread at a time.
  * What it must keep is said with each function below.
@@ -104,8 +105,16 @@ void sluice_poller_remove_closing(sluice_poller *poller, int fd);
 int sluice_poller_backend_fd(const sluice_poller *poller);
 int sluice_poller_after_fork(sluice_poller *poller);
 
-/* Best first; NULL ends it. */
-extern const struct sluice_poller_backend *const sluice_poller_backends[];
+/* The backend at `index`, best first, NULL past the last: those of the core, and behind them those
+ * that were registered. */
+const struct sluice_poller_backend *sluice_poller_backend_at(size_t index);
+
+/* Adds a backend from outside the core to those that can be chosen by name, for good; it must stay
+ * where it is. Done before, it is well too. Any thread. The one internal that libsluice.so exports:
+ * what is in a library of its own registers by it.
+ * Errors: SLUICE_EEXIST (another of that name), SLUICE_EFULL. */
+SLUICE_API int sluice_poller_register(const struct sluice_poller_backend *backend);
+
 extern const struct sluice_poller_backend sluice_epoll_backend;
 extern const struct sluice_poller_backend sluice_poll_backend;
 extern const struct sluice_poller_backend sluice_select_backend;

@@ -1,5 +1,5 @@
-/* contract.c - plays a row, words what it saw, and draws the table. The columns are the backends in
- * the order of their age, which is that of the core's table reversed. */
+/* contract.c - plays a row, words what it saw, and draws the tables: one of the system calls, in
+ * the order of their age, and one of what libevent makes of them, where it answers otherwise. */
 #include "contract.h"
 
 #include <string.h>
@@ -14,18 +14,31 @@ const struct contract_section *const contract_sections[] = {
     NULL,
 };
 
+/* Who cannot say a flag. */
+enum { NOBODY = 0, SELECT = 1, LIBEVENT = 2 };
+
 struct flag_name {
     const char *name;
     uint32_t flag;
-    bool select_knows;
+    unsigned unknown_to;
 };
 
 static const struct flag_name flag_names[] = {
-    {"READ", SLUICE_READ, true},         {"WRITE", SLUICE_WRITE, true},
-    {"PRIORITY", SLUICE_PRIORITY, true}, {"EDGE", SLUICE_EDGE, true},
-    {"ONE_SHOT", SLUICE_ONE_SHOT, true}, {"ERROR", SLUICE_ERROR, false},
-    {"HANGUP", SLUICE_HANGUP, false},    {"READ_CLOSED", SLUICE_READ_CLOSED, false},
+    {"READ", SLUICE_READ, NOBODY},
+    {"WRITE", SLUICE_WRITE, NOBODY},
+    {"PRIORITY", SLUICE_PRIORITY, NOBODY},
+    {"EDGE", SLUICE_EDGE, NOBODY},
+    {"ONE_SHOT", SLUICE_ONE_SHOT, NOBODY},
+    {"ERROR", SLUICE_ERROR, SELECT | LIBEVENT},
+    {"HANGUP", SLUICE_HANGUP, SELECT | LIBEVENT},
+    {"READ_CLOSED", SLUICE_READ_CLOSED, SELECT},
 };
+
+enum { CALL_COUNT = 3 };
+
+static const char *const calls[CALL_COUNT] = {"select", "poll", "epoll"};
+static const char *const libevent_methods[CALL_COUNT] = {"libevent:select", "libevent:poll",
+                                                         "libevent:epoll"};
 
 static const char *const user_names[USER_WORD_COUNT] = {"",       "first ", "second ",
                                                         "third ", "old ",   "new "};
@@ -107,28 +120,28 @@ void add(struct stage *stage, int fd, uint64_t user) {
 }
 
 void watch(struct stage *stage, int fd) {
-    add(stage, fd, UNNAMED);
-    note_events(stage);
+    if (add_if_supported(stage, fd, UNNAMED))
+        note_events(stage);
 }
 
 /* ---- Expecting and observing ------------------------------------------------------------------
  */
 
-static bool select_knows(const char *word, size_t length) {
+static bool is_known(unsigned to, const char *word, size_t length) {
     for (size_t i = 0; i < COUNT_OF(flag_names); i++)
-        if (!flag_names[i].select_knows && strlen(flag_names[i].name) == length &&
+        if ((flag_names[i].unknown_to & to) && strlen(flag_names[i].name) == length &&
             memcmp(flag_names[i].name, word, length) == 0)
             return false;
     return true;
 }
 
-/* `text` without the flags that select cannot tell; a step of which nothing is left is "nothing".
- */
-static void reduce_for_select(const char *text, char *reduced) {
+/* `text` without the flags that `who` cannot tell; a step of which nothing is left is "nothing". */
+static void reduce(unsigned who, const char *text, char *reduced) {
+    reduced[0] = '\0';
     bool step_is_empty = true;
     while (*text) {
         size_t length = strcspn(text, " ,");
-        if (select_knows(text, length)) {
+        if (is_known(who, text, length)) {
             if (*reduced)
                 append_text(reduced, " ");
             append(reduced, text, length);
@@ -146,19 +159,37 @@ static void reduce_for_select(const char *text, char *reduced) {
     }
 }
 
-void contract_expect(const struct contract_row *row, const char *backend, char *text) {
-    const char *override = NULL;
-    if (strcmp(backend, "select") == 0)
-        override = row->on_select;
-    else if (strcmp(backend, "poll") == 0)
-        override = row->on_poll;
-    else if (strcmp(backend, "epoll") == 0)
-        override = row->on_epoll;
-    text[0] = '\0';
-    if (!override && strcmp(backend, "select") == 0)
-        reduce_for_select(row->expected, text);
+/* The call that `backend` waits with, as its place in `calls`. */
+static size_t call_of(const char *backend) {
+    const char *colon = strchr(backend, ':');
+    const char *call = colon ? colon + 1 : backend;
+    for (size_t i = 0; i < CALL_COUNT; i++)
+        if (strcmp(calls[i], call) == 0)
+            return i;
+    fail_msg("the contract has no column for %s", backend);
+    return 0;
+}
+
+static void expect_of_call(const struct contract_row *row, size_t call, char *text) {
+    const char *const overrides[CALL_COUNT] = {row->on_select, row->on_poll, row->on_epoll};
+    if (overrides[call])
+        reduce(NOBODY, overrides[call], text);
     else
-        append_text(text, override ? override : row->expected);
+        reduce(call == 0 ? SELECT : NOBODY, row->expected, text);
+}
+
+void contract_expect(const struct contract_row *row, const char *backend, char *text) {
+    size_t call = call_of(backend);
+    if (!strchr(backend, ':')) {
+        expect_of_call(row, call, text);
+        return;
+    }
+    const char *const overrides[CALL_COUNT] = {row->on_libevent_select, row->on_libevent_poll,
+                                               row->on_libevent_epoll};
+    const char *override = overrides[call] ? overrides[call] : row->on_libevent;
+    char of_call[CONTRACT_TEXT_SIZE];
+    expect_of_call(row, call, of_call);
+    reduce(override ? NOBODY : LIBEVENT, override ? override : of_call, text);
 }
 
 static uint32_t flags_in(const char *text) {
@@ -205,56 +236,89 @@ void contract_observe(const struct contract_row *row, char *text) {
     memcpy(text, stage.text, sizeof stage.text);
 }
 
-/* ---- The table --------------------------------------------------------------------------------
+/* ---- The tables -------------------------------------------------------------------------------
  */
 
-static void print_row(FILE *file, const struct contract_row *row, bool observed,
-                      size_t backend_count) {
+/* A row of a table: what each backend answers. */
+struct cells {
+    char text[CALL_COUNT][CONTRACT_TEXT_SIZE];
+};
+
+static struct cells cells_of(const struct contract_row *row, const char *const *backends,
+                             bool observed) {
+    struct cells cells;
+    for (size_t i = 0; i < CALL_COUNT; i++) {
+        if (!observed) {
+            contract_expect(row, backends[i], cells.text[i]);
+            continue;
+        }
+        begin_test(backends[i]);
+        contract_observe(row, cells.text[i]);
+        end_test();
+    }
+    return cells;
+}
+
+static bool are_equal(const struct cells *left, const struct cells *right) {
+    for (size_t i = 0; i < CALL_COUNT; i++)
+        if (strcmp(left->text[i], right->text[i]) != 0)
+            return false;
+    return true;
+}
+
+static void print_head(FILE *file, const char *title, const char *const *backends) {
+    fprintf(file, "### %s\n\n| situation | asked for |", title);
+    for (size_t i = 0; i < CALL_COUNT; i++)
+        fprintf(file, " %s |", backends[i]);
+    fprintf(file, " why they differ |\n|---|---|---|---|---|---|\n");
+}
+
+static void print_row(FILE *file, const struct contract_row *row, const struct cells *cells,
+                      const char *why) {
     char asked[128];
     word_flags(row->interest, asked, sizeof asked);
     fprintf(file, "| %s | %s |", row->name, *asked ? asked : "none");
-    char first[CONTRACT_TEXT_SIZE];
-    bool differs = false;
-    bool as_expected = true;
-    for (size_t i = backend_count; i-- > 0;) {
-        const char *backend = sluice_backend_name(i);
-        char expected[CONTRACT_TEXT_SIZE];
-        char text[CONTRACT_TEXT_SIZE];
-        contract_expect(row, backend, expected);
-        if (observed) {
-            begin_test(backend);
-            contract_observe(row, text);
-            end_test();
-        } else {
-            memcpy(text, expected, sizeof text);
-        }
-        as_expected &= strcmp(text, expected) == 0;
-        if (i == backend_count - 1)
-            memcpy(first, text, sizeof first);
-        differs |= strcmp(first, text) != 0;
-        fprintf(file, " %s |", text);
+    for (size_t i = 0; i < CALL_COUNT; i++)
+        fprintf(file, " %s |", cells->text[i]);
+    fprintf(file, " %s |\n", why);
+}
+
+#define DEPARTURE "**not what the contract says**"
+
+static void print_calls(FILE *file, const struct contract_section *section, bool observed) {
+    print_head(file, section->title, calls);
+    for (size_t i = 0; i < section->count; i++) {
+        const struct contract_row *row = &section->rows[i];
+        const struct cells expected = cells_of(row, calls, false);
+        const struct cells cells = observed ? cells_of(row, calls, true) : expected;
+        const char *why = row->why ? row->why : "select cannot say more";
+        if (!are_equal(&cells, &expected))
+            why = DEPARTURE;
+        else if (strcmp(cells.text[0], cells.text[1]) == 0 &&
+                 strcmp(cells.text[1], cells.text[2]) == 0)
+            why = "";
+        print_row(file, row, &cells, why);
     }
-    const char *why = row->why ? row->why : "select cannot say more";
-    if (!as_expected)
-        why = "**not what the contract says**";
-    fprintf(file, " %s |\n", differs || !as_expected ? why : "");
+    fprintf(file, "\n");
+}
+
+static void print_libevent_row(FILE *file, const struct contract_row *row, bool observed) {
+    const struct cells of_calls = cells_of(row, calls, false);
+    const struct cells expected = cells_of(row, libevent_methods, false);
+    const struct cells cells = observed ? cells_of(row, libevent_methods, true) : expected;
+    const char *why = row->why_libevent ? row->why_libevent : "libevent cannot say more";
+    if (!are_equal(&cells, &expected))
+        print_row(file, row, &cells, DEPARTURE);
+    else if (!are_equal(&cells, &of_calls))
+        print_row(file, row, &cells, why);
 }
 
 void contract_print(FILE *file, bool observed) {
-    size_t backend_count = 0;
-    while (sluice_backend_name(backend_count))
-        backend_count++;
-    for (size_t s = 0; contract_sections[s]; s++) {
-        const struct contract_section *section = contract_sections[s];
-        fprintf(file, "### %s\n\n| situation | asked for |", section->title);
-        for (size_t i = backend_count; i-- > 0;)
-            fprintf(file, " %s |", sluice_backend_name(i));
-        fprintf(file, " why they differ |\n|---|---|");
-        for (size_t i = 0; i < backend_count; i++)
-            fprintf(file, "---|");
-        fprintf(file, "---|\n");
-        for (size_t i = 0; i < section->count; i++)
-            print_row(file, &section->rows[i], observed, backend_count);
-        fprintf(file, "\n");
-    }
+    for (size_t s = 0; contract_sections[s]; s++)
+        print_calls(file, contract_sections[s], observed);
+    print_head(file, "Where libevent differs from the call that it waits with", libevent_methods);
+    for (size_t s = 0; contract_sections[s]; s++)
+        for (size_t i = 0; i < contract_sections[s]->count; i++)
+            print_libevent_row(file, &contract_sections[s]->rows[i], observed);
+    fprintf(file, "\n");
 }

@@ -33,6 +33,14 @@ struct contract_row {
     const char *on_poll;
     const char *on_epoll;
     const char *why;
+
+    /* libevent answers what the call does that it waits with, but for ERROR and HANGUP, which it
+     * cannot say. Where it differs beyond that: what it answers over each, or over one, and why. */
+    const char *on_libevent;
+    const char *on_libevent_select;
+    const char *on_libevent_poll;
+    const char *on_libevent_epoll;
+    const char *why_libevent;
 };
 
 struct contract_section {
@@ -49,6 +57,13 @@ extern const struct contract_section contract_numbers;
 extern const struct contract_section contract_calls;
 extern const struct contract_section contract_modes;
 extern const struct contract_section contract_waits;
+
+/* For the rows that ask for edges, and for out-of-band data. */
+#define EDGE_IS_EPOLLS "only epoll knows edges: ask sluice_poller_features"
+#define NO_EDGE .on_select = "SLUICE_ENOTSUP", .on_poll = "SLUICE_ENOTSUP", .why = EDGE_IS_EPOLLS
+#define NO_PRIORITY                                                                                \
+    .on_libevent = "SLUICE_ENOTSUP",                                                               \
+    .why_libevent = "libevent has no event for it: ask sluice_poller_features"
 
 #define CONTRACT_TEXT_SIZE sizeof(((struct stage *)0)->text)
 
@@ -84,7 +99,7 @@ void note_events(struct stage *stage);
 void add(struct stage *stage, int fd, uint64_t user);
 bool add_if_supported(struct stage *stage, int fd, uint64_t user);
 
-/* Registers `fd` and notes the events. */
+/* Registers `fd` and notes the events, or a refusal. */
 void watch(struct stage *stage, int fd);
 
 #endif

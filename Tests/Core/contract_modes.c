@@ -1,9 +1,6 @@
 /* contract_modes.c - the contract's rows on level, edge and one-shot. */
 #include "contract.h"
 
-#define NO_EDGE .on_select = "SLUICE_ENOTSUP", .on_poll = "SLUICE_ENOTSUP"
-#define EDGE_IS_EPOLLS "only epoll knows edges: ask sluice_poller_features"
-
 static void level(struct stage *stage) {
     struct pair pair = unix_pair();
     put_byte(pair.far);
@@ -126,16 +123,16 @@ static const struct contract_row rows[] = {
     {"one-shot of a regular file, modified", SLUICE_READ | SLUICE_ONE_SHOT, regular_file_mode,
      .expected = "READ, then nothing, then READ"},
     {"edge, new data after two waits", SLUICE_READ | SLUICE_EDGE, edge,
-     .expected = "READ, then nothing, then READ, then nothing", NO_EDGE, .why = EDGE_IS_EPOLLS},
+     .expected = "READ, then nothing, then READ, then nothing", NO_EDGE},
     {"edge, modified", SLUICE_READ | SLUICE_EDGE, edge_rearmed, .expected = "READ, then READ",
-     NO_EDGE, .why = EDGE_IS_EPOLLS},
+     NO_EDGE},
     {"edge, by modifying a level", SLUICE_READ | SLUICE_EDGE, edge_by_modify,
      .expected = "READ, then nothing", .on_select = "SLUICE_ENOTSUP, then READ, then READ",
      .on_poll = "SLUICE_ENOTSUP, then READ, then READ", .why = EDGE_IS_EPOLLS},
     {"edge and one-shot, new data, modified", SLUICE_READ | SLUICE_EDGE | SLUICE_ONE_SHOT,
-     edge_one_shot, .expected = "READ, then nothing, then READ", NO_EDGE, .why = EDGE_IS_EPOLLS},
+     edge_one_shot, .expected = "READ, then nothing, then READ", NO_EDGE},
     {"edge of a regular file, modified", SLUICE_READ | SLUICE_EDGE, regular_file_mode,
-     .expected = "READ, then nothing, then READ", NO_EDGE, .why = EDGE_IS_EPOLLS},
+     .expected = "READ, then nothing, then READ", NO_EDGE},
 };
 
 const struct contract_section contract_modes = {"Level, one-shot and edge", rows, COUNT_OF(rows)};

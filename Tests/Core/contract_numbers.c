@@ -2,6 +2,8 @@
  * duplicating. select and poll look at numbers; epoll looks at files. */
 #include "contract.h"
 
+#include <sys/eventfd.h>
+
 static void reconsider(struct stage *stage, int fd, uint32_t interest, uint64_t user) {
     assert_int_equal(sluice_poller_modify(stage->poller, fd, interest, user), 0);
 }
@@ -192,6 +194,18 @@ static void stale_and_reused(struct stage *stage) {
     note_sleep(stage);
 }
 
+/* Files that share one inode. */
+static void stale_eventfd_and_reused(struct stage *stage) {
+    int fd = keep(eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC));
+    duplicate(fd, 0);
+    add(stage, fd, OLD);
+    drop(fd);
+    move_fd(keep(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)), fd);
+    assert_int_equal(sluice_poller_remove(stage->poller, fd), 0);
+    add(stage, fd, NEW);
+    note_sleep(stage);
+}
+
 static void stale_and_modified(struct stage *stage) {
     int fd = leave_stale_entry(stage);
     move_fd(unix_pair().near, fd);
@@ -259,22 +273,29 @@ static void above_5000(struct stage *stage) {
 }
 
 #define FILES_NOT_NUMBERS "select and poll look at the number, epoll at the file it named"
+#define POLL_TELLS_CLOSED "libevent's poll tells of a closed number as ready, once and again"
+#define BELOW_1024 "libevent's select ends the process at numbers from FD_SETSIZE on"
 
 static const struct contract_row rows[] = {
     {"removed, then closed", SLUICE_READ, remove_then_close, .expected = "OK, then nothing"},
-    {"closed while watched", SLUICE_READ, closed, .expected = "nothing"},
+    {"closed while watched", SLUICE_READ, closed, .expected = "nothing", .on_libevent_poll = "READ",
+     .why_libevent = POLL_TELLS_CLOSED},
     {"closed while watched, beside another", SLUICE_READ, closed_beside_open,
-     .expected = "second READ"},
+     .expected = "second READ", .on_libevent_poll = "first READ + second READ",
+     .why_libevent = POLL_TELLS_CLOSED},
     {"closed, then modified, also to none", SLUICE_READ, closed_and_modified,
      .expected = "SLUICE_EBADF, then SLUICE_EBADF"},
     {"closed, then removed twice", SLUICE_READ, closed_and_removed,
      .expected = "OK, then SLUICE_ENOENT"},
     {"regular file closed while watched", SLUICE_READ, regular_closed, .expected = "nothing",
-     .on_epoll = "READ", .why = "epoll refuses regular files; Sluice reports them itself, unasked"},
+     .on_epoll = "READ", .why = "epoll refuses regular files; Sluice reports them itself, unasked",
+     .on_libevent_poll = "READ", .why_libevent = POLL_TELLS_CLOSED},
     {"number reused unremoved", SLUICE_READ, reused, .expected = "old READ", .on_epoll = "nothing",
      .why = FILES_NOT_NUMBERS},
     {"number reused unremoved, after a wait", SLUICE_READ, reused_after_wait,
-     .expected = "nothing, then nothing, then new READ"},
+     .expected = "nothing, then nothing, then new READ",
+     .on_libevent_poll = "old READ, then old READ, then new READ",
+     .why_libevent = POLL_TELLS_CLOSED},
     {"number reused, then modified", SLUICE_READ, reused_and_modified, .expected = "new READ"},
     {"number reused by a regular file, then modified", SLUICE_READ, reused_by_regular,
      .expected = "new READ"},
@@ -289,12 +310,17 @@ static const struct contract_row rows[] = {
     {"one file, two numbers, first removed and closed", SLUICE_READ, two_numbers_one_removed,
      .expected = "second READ"},
     {"one file, two numbers, first closed", SLUICE_READ, two_numbers_one_closed,
-     .expected = "second READ", .on_epoll = "first READ + second READ", .why = FILES_NOT_NUMBERS},
+     .expected = "second READ", .on_epoll = "first READ + second READ", .why = FILES_NOT_NUMBERS,
+     .on_libevent_poll = "first READ + second READ", .why_libevent = POLL_TELLS_CLOSED},
     {"duplicate open: closed, then removed", SLUICE_READ, duplicate_keeps_open,
      .expected = "nothing, then nothing", .on_epoll = "old READ, then nothing",
-     .why = FILES_NOT_NUMBERS},
+     .why = FILES_NOT_NUMBERS, .on_libevent_poll = "old READ, then nothing",
+     .why_libevent = POLL_TELLS_CLOSED},
     {"duplicate open: number reused and added", SLUICE_READ, stale_and_reused,
      .expected = "nothing, then 50 ms later"},
+    {"duplicate open: an eventfd, by another unremoved", SLUICE_READ, stale_eventfd_and_reused,
+     .expected = "nothing, then 50 ms later", .on_libevent_epoll = "an event, then early",
+     .why_libevent = "libevent knows numbers, and Sluice only inodes, which eventfds share"},
     {"duplicate open: reused and modified unremoved", SLUICE_READ, stale_and_modified,
      .expected = "nothing, then 50 ms later"},
     {"duplicate open: reused, paused and resumed unremoved", SLUICE_READ, stale_and_paused,
@@ -307,8 +333,10 @@ static const struct contract_row rows[] = {
      .expected = "new READ"},
     {"duplicate open: beside a one-shot that has fired", SLUICE_READ | SLUICE_ONE_SHOT,
      one_shot_beside_stale, .expected = "first READ, then nothing, then first READ"},
-    {"number above 1,024", SLUICE_READ, above_1024, .expected = "READ"},
-    {"number above 5,000", SLUICE_READ, above_5000, .expected = "READ"},
+    {"number above 1,024", SLUICE_READ, above_1024, .expected = "READ",
+     .on_libevent_select = "SLUICE_ENOTSUP", .why_libevent = BELOW_1024},
+    {"number above 5,000", SLUICE_READ, above_5000, .expected = "READ",
+     .on_libevent_select = "SLUICE_ENOTSUP", .why_libevent = BELOW_1024},
 };
 
 const struct contract_section contract_numbers = {"Numbers and files", rows, COUNT_OF(rows)};

@@ -63,6 +63,14 @@ static void fair(struct stage *stage) {
     note_turns(stage, 3, 3);
 }
 
+static void fair_once(struct stage *stage) {
+    for (uint64_t user = FIRST; user <= THIRD; user++)
+        if (!add_if_supported(stage, readable(), user))
+            return;
+    note_turns(stage, 3, 3);
+    note_turns(stage, 3, 3);
+}
+
 static void fair_beside_regular(struct stage *stage) {
     add(stage, readable(), FIRST);
     add(stage, regular_file(), SECOND);
@@ -161,6 +169,10 @@ static const struct contract_row rows[] = {
      .expected = "current 1"},
     {"capacity 1, three sockets ready, twice", SLUICE_READ, fair,
      .expected = "3 of 3 within 3 waits, then 3 of 3 within 3 waits"},
+    {"capacity 1, three one-shots ready, twice", SLUICE_READ | SLUICE_ONE_SHOT, fair_once,
+     .expected = "3 of 3 within 3 waits, then 0 of 3 within 3 waits"},
+    {"capacity 1, three edges, twice", SLUICE_READ | SLUICE_EDGE, fair_once,
+     .expected = "3 of 3 within 3 waits, then 0 of 3 within 3 waits", NO_EDGE},
     {"capacity 1, two sockets and a file, twice", SLUICE_READ, fair_beside_regular,
      .expected = "3 of 3 within 4 waits, then 3 of 3 within 4 waits"},
     {"capacity 1, three files, twice", SLUICE_READ, fair_among_regular,

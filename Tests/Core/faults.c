@@ -14,6 +14,7 @@
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <time.h>
@@ -28,6 +29,8 @@ void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *block, size_t size);
 void __wrap_free(void *block);
 void __real_free(void *block);
+char *__wrap_strdup(const char *text);
+char *__real_strdup(const char *text);
 long __wrap_syscall(long number, ...);
 int __wrap_fcntl(int fd, int command, ...);
 int __real_fcntl(int fd, int command, ...);
@@ -35,6 +38,14 @@ ssize_t __wrap_read(int fd, void *bytes, size_t length);
 ssize_t __real_read(int fd, void *bytes, size_t length);
 ssize_t __wrap_write(int fd, const void *bytes, size_t length);
 ssize_t __real_write(int fd, const void *bytes, size_t length);
+int __wrap_fstat(int fd, struct stat *status);
+int __real_fstat(int fd, struct stat *status);
+int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout);
+int __real_poll(struct pollfd *fds, nfds_t count, int timeout);
+int __wrap_select(int count, fd_set *reading, fd_set *writing, fd_set *excepting,
+                  struct timeval *timeout);
+int __real_select(int count, fd_set *reading, fd_set *writing, fd_set *excepting,
+                  struct timeval *timeout);
 int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
                  const sigset_t *mask);
 int __real_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
@@ -166,6 +177,10 @@ void *__wrap_realloc(void *block, size_t size) {
     return is_new ? count_live(grown) : grown;
 }
 
+char *__wrap_strdup(const char *text) {
+    return allocation_fails() ? NULL : count_live(__real_strdup(text));
+}
+
 void __wrap_free(void *block) {
     if (block)
         atomic_fetch_sub(&live, 1);
@@ -179,7 +194,8 @@ void simulate_time(bool on) {
 }
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now) {
-    if (clock != CLOCK_MONOTONIC || simulated_ns == 0)
+    bool is_monotonic = clock == CLOCK_MONOTONIC || clock == CLOCK_MONOTONIC_COARSE;
+    if (!is_monotonic || simulated_ns == 0)
         return __real_clock_gettime(clock, now);
     *now = (struct timespec){.tv_sec = (time_t)(simulated_ns / 1000000000),
                              .tv_nsec = (long)(simulated_ns % 1000000000)};
@@ -196,6 +212,10 @@ static bool skips_time(const struct timespec *timeout) {
 static void skip_time(const struct timespec *timeout, long result) {
     if (result == 0)
         simulated_ns += (long long)timeout->tv_sec * 1000000000 + timeout->tv_nsec;
+}
+
+static struct timespec timespec_of_ms(int timeout) {
+    return (struct timespec){.tv_sec = timeout / 1000, .tv_nsec = (long)(timeout % 1000) * 1000000};
 }
 
 /* Passes on six words, as many as a system call has; those not given are not looked at. */
@@ -262,6 +282,33 @@ int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flag
     return __real_accept4(fd, address, length, flags);
 }
 
+int __wrap_fstat(int fd, struct stat *status) {
+    atomic_fetch_add(&system_calls, 1);
+    return __real_fstat(fd, status);
+}
+
+int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout) {
+    atomic_fetch_add(&system_calls, 1);
+    const struct timespec time = timespec_of_ms(timeout);
+    bool skips = skips_time(timeout < 0 ? NULL : &time);
+    int result = __real_poll(fds, count, skips ? 0 : timeout);
+    if (skips)
+        skip_time(&time, result);
+    return result;
+}
+
+int __wrap_select(int count, fd_set *reading, fd_set *writing, fd_set *excepting,
+                  struct timeval *timeout) {
+    atomic_fetch_add(&system_calls, 1);
+    if (!timeout || simulated_ns == 0)
+        return __real_select(count, reading, writing, excepting, timeout);
+    const struct timespec time = {.tv_sec = timeout->tv_sec, .tv_nsec = timeout->tv_usec * 1000};
+    *timeout = (struct timeval){0, 0};
+    int result = __real_select(count, reading, writing, excepting, timeout);
+    skip_time(&time, result);
+    return result;
+}
+
 int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
                  const sigset_t *mask) {
     atomic_fetch_add(&system_calls, 1);
@@ -285,7 +332,12 @@ int __wrap_pselect(int count, fd_set *reading, fd_set *writing, fd_set *exceptin
 
 int __wrap_epoll_wait(int epoll_fd, struct epoll_event *events, int capacity, int timeout) {
     atomic_fetch_add(&system_calls, 1);
-    return __real_epoll_wait(epoll_fd, events, capacity, timeout);
+    const struct timespec time = timespec_of_ms(timeout);
+    bool skips = skips_time(timeout < 0 ? NULL : &time);
+    int result = __real_epoll_wait(epoll_fd, events, capacity, skips ? 0 : timeout);
+    if (skips)
+        skip_time(&time, result);
+    return result;
 }
 
 int __wrap_epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event) {

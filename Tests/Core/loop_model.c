@@ -299,10 +299,11 @@ static void check_event(const sluice_event *event, struct piece *bytes) {
 /* ---- Pulling -----------------------------------------------------------------------------------
  */
 
-/* Where a fault cuts a send short, a queue can go over its mark and back below it within a pull. */
+/* Within a pull a queue can go over its mark and back below it: where an answer had been put off,
+ * or a fault cuts a send short. */
 static bool may_be_over_mark(const struct stream *stream) {
-    return stream->may_drain ||
-           (has_interposer() && sluice_pending(model.loop, stream->id) > (int64_t)model.low_mark);
+    return stream->may_drain || ((stream->put_off || has_interposer()) &&
+                                 sluice_pending(model.loop, stream->id) > (int64_t)model.low_mark);
 }
 
 static bool is_flowing(const struct stream *stream) {

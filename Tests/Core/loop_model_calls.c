@@ -89,7 +89,7 @@ static void answer_with(struct stream *stream, int e, size_t begin) {
     after_write(stream, code, before, model.event_bytes[e].salt, model.event_bytes[e].begin + begin,
                 length);
     /* Whether it was put off, and is over the mark only when it is queued, cannot be seen. */
-    stream->put_off = code == 0;
+    stream->put_off |= code == 0;
     if (before == 0)
         stream->may_drain = throttled;
 }

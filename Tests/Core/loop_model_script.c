@@ -283,12 +283,14 @@ void end_model(void) {
 }
 
 void play_loop_script(struct choices *choices) {
+    /* With epoll, libevent sleeps for milliseconds where microseconds are asked for. */
+    uint32_t sleeps = backend_is("libevent:epoll") ? 100 : 8;
     long live_before = live_allocation_count();
     begin_model(choices, test_backend(), false);
     for (; model.step < STEPS && !choices_are_over(choices); model.step++) {
         take_model_step();
         if (!one_in(3))
-            pull(one_in(2) ? 1 : 1 + (int)below(MOST_EVENTS), one_in(8) ? 50 * NS_PER_US : 0);
+            pull(one_in(2) ? 1 : 1 + (int)below(MOST_EVENTS), one_in(sleeps) ? 50 * NS_PER_US : 0);
     }
     if (one_in(2))
         settle_model();

@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -35,6 +36,11 @@ bool place_is_open(size_t place) {
     return file_of[place] != 0;
 }
 
+bool place_shares_inode(size_t place) {
+    struct stat status;
+    return fstat(place_number(place), &status) == 0 && (status.st_mode & S_IFMT) == 0;
+}
+
 static struct file *file_at(size_t place) {
     return file_of[place] ? &files[file_of[place] - 1] : NULL;
 }
@@ -45,6 +51,10 @@ short place_state(size_t place) {
     if (poll(&look, 1, 0) < 0)
         disagree("poll: errno %d", errno);
     return look.revents;
+}
+
+bool place_is_tcp(size_t place) {
+    return file_of[place] && file_at(place)->kind == TCP;
 }
 
 /* The open place of a random choice, or PLACES. */

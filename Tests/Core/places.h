@@ -16,6 +16,9 @@ enum { PLACES = 8 };
 /* The number of a place, open or not. The last is above FD_SETSIZE. */
 int place_number(size_t place);
 bool place_is_open(size_t place);
+bool place_is_tcp(size_t place);
+/* Whether what it names has no inode of its own, such as an eventfd. */
+bool place_shares_inode(size_t place);
 
 /* What poll(2) says of it when asked about everything: POLLIN and so on. */
 short place_state(size_t place);

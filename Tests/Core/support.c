@@ -10,11 +10,14 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <sys/select.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "faults.h"
+#include "sluice_libevent.h"
 
 #define MOST_KEPT 512
 #define MOST_POLLERS 32
@@ -40,6 +43,12 @@ struct job {
     const struct test *test;
     const char *backend;
 };
+
+/* Every test is over every backend that there is. */
+__attribute__((constructor)) static void register_backends(void) {
+    if (sluice_libevent_register() != 0)
+        abort();
+}
 
 size_t open_fd_count(void) {
     DIR *directory = opendir("/proc/self/fd");
@@ -165,6 +174,18 @@ sluice_poller *make_poller(void) {
 
 bool poller_has(const sluice_poller *poller, enum sluice_feature feature) {
     return (sluice_poller_features(poller) & (uint32_t)feature) != 0;
+}
+
+bool backend_is(const char *name) {
+    return current.backend && strcmp(current.backend, name) == 0;
+}
+
+bool over_libevent(void) {
+    return current.backend && strncmp(current.backend, "libevent", strlen("libevent")) == 0;
+}
+
+int number_up_to(int wanted) {
+    return backend_is("libevent:select") && wanted >= FD_SETSIZE ? FD_SETSIZE - 24 : wanted;
 }
 
 int keep(int fd) {

@@ -55,6 +55,12 @@ void end_test(void);
 sluice_poller *make_poller(void);
 bool poller_has(const sluice_poller *poller, enum sluice_feature feature);
 
+/* Whether the running test's backend is that one; whether it is libevent, by any of its methods. */
+bool backend_is(const char *name);
+bool over_libevent(void);
+/* `wanted`, or one of the highest numbers that the backend takes. */
+int number_up_to(int wanted);
+
 /* `fd`, which must be one, closed after the test. drop closes it now. */
 int keep(int fd);
 void drop(int fd);

@@ -21,7 +21,7 @@ static void make_descriptors(void) {
     }
     while (at < SOCKETS + FILES)
         fds[at++] = regular_file();
-    fds[at] = duplicate(fds[0], HIGH_NUMBER);
+    fds[at] = duplicate(fds[0], number_up_to(HIGH_NUMBER));
 }
 
 static sluice_poller *create(void) {
@@ -59,16 +59,25 @@ static void modify(sluice_poller *poller, int fd, uint32_t interest, uint64_t us
     }
 }
 
+/* In one wait. libevent's epoll is told of few in its first, and of twice as many in each next; its
+ * select may want memory in a wait. */
 static void expect_all(sluice_poller *poller, uint64_t first_user) {
     static sluice_ready events[COUNT_OF(fds) + 1];
     bool seen[COUNT_OF(fds)] = {false};
-    int count = sluice_poller_wait(poller, events, COUNT_OF(events), 0);
-    assert_int_equal(count, COUNT_OF(fds));
-    for (int i = 0; i < count; i++) {
-        size_t at = (size_t)(events[i].user - first_user);
-        assert_true(at < COUNT_OF(fds) && !seen[at] && events[i].fd == fds[at]);
-        seen[at] = true;
+    size_t left = COUNT_OF(fds);
+    for (int waits = 0; left > 0 && waits < (over_libevent() ? 4 : 1); waits++) {
+        int count = sluice_poller_wait(poller, events, COUNT_OF(events), 0);
+        if (count == SLUICE_ENOMEM && over_libevent() && allocation_has_failed())
+            continue;
+        assert_in_range(count, 1, COUNT_OF(fds));
+        for (int i = 0; i < count; i++) {
+            size_t at = (size_t)(events[i].user - first_user);
+            assert_true(at < COUNT_OF(fds) && events[i].fd == fds[at]);
+            left -= !seen[at];
+            seen[at] = true;
+        }
     }
+    assert_int_equal(left, 0);
 }
 
 static void use_poller(void) {
@@ -133,7 +142,7 @@ static void ready_file_modified(void) {
     int code = sluice_poller_modify(made, file, SLUICE_READ, 2);
     bool failed = allocation_has_failed();
     fail_allocation(0);
-    /* Only epoll needs memory for it. */
+    /* Only epoll needs memory for it, and libevent. */
     assert_int_equal(code, failed ? SLUICE_ENOMEM : 0);
     sluice_ready event;
     assert_int_equal(sluice_poller_wait(made, &event, 1, 0), failed ? 0 : 1);

@@ -1,7 +1,11 @@
-/* test_backends.c - choosing a backend, and epoll on a kernel that lacks a part of it. */
+/* test_backends.c - choosing a backend, adding one, and epoll on a kernel that lacks a part of it.
+ */
 #include "support.h"
 
+#include "../../CSources/CSluice/poller.h"
+
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +45,12 @@ static void by_argument(void) {
     assert_string_equal(chosen("poll", NULL), "poll");
     assert_string_equal(chosen("epoll", NULL), "epoll");
     assert_string_equal(chosen("poll", "select"), "poll");
+    assert_string_equal(chosen("libevent:poll", NULL), "libevent:poll");
+}
+
+static void by_the_name_before_the_colon(void) {
+    assert_string_equal(chosen("libevent", NULL), "libevent:epoll");
+    assert_string_equal(chosen(NULL, "libevent"), "libevent:epoll");
 }
 
 static void by_environment(void) {
@@ -59,6 +69,10 @@ static void unknown(void) {
     assert_string_equal(chosen("EPOLL", NULL), "SLUICE_EBACKEND");
     assert_string_equal(chosen("epol", NULL), "SLUICE_EBACKEND");
     assert_string_equal(chosen(NULL, "kqueue"), "SLUICE_EBACKEND");
+    assert_string_equal(chosen("libevent:kqueue", NULL), "SLUICE_EBACKEND");
+    assert_string_equal(chosen("libevent:", NULL), "SLUICE_EBACKEND");
+    assert_string_equal(chosen("libev", NULL), "SLUICE_EBACKEND");
+    assert_string_equal(chosen("epoll:", NULL), "SLUICE_EBACKEND");
     assert_string_equal(chosen("poll", "kqueue"), "poll");
 }
 
@@ -69,6 +83,40 @@ static void names_end(void) {
     assert_true(count >= 3);
     assert_null(sluice_backend_name(count + 1));
     assert_null(sluice_backend_name(SIZE_MAX));
+}
+
+/* ---- Adding ------------------------------------------------------------------------------------
+ */
+
+/* The last test, since what is added stays. */
+static void adding(void) {
+    enum { MOST = 16 };
+    static struct sluice_poller_backend added[MOST];
+    static char names[MOST][16];
+    size_t before = 0;
+    while (sluice_backend_name(before))
+        before++;
+    struct sluice_poller_backend imposter = sluice_poll_backend;
+    assert_int_equal(sluice_poller_register(&imposter), SLUICE_EEXIST);
+    assert_int_equal(sluice_poller_register(&sluice_poll_backend), 0);
+    int code = 0;
+    size_t count = 0;
+    for (; count < MOST; count++) {
+        snprintf(names[count], sizeof names[count], "mine:%zu", count);
+        added[count] = sluice_poll_backend;
+        added[count].name = names[count];
+        code = sluice_poller_register(&added[count]);
+        if (code != 0)
+            break;
+        assert_int_equal(sluice_poller_register(&added[count]), 0);
+        assert_string_equal(sluice_backend_name(before + count), names[count]);
+        assert_null(sluice_backend_name(before + count + 1));
+        assert_string_equal(chosen(names[count], NULL), names[count]);
+    }
+    assert_int_equal(code, SLUICE_EFULL);
+    assert_in_range(count, 4, MOST - 1);
+    assert_string_equal(chosen("mine", NULL), "mine:0");
+    assert_string_equal(chosen(NULL, NULL), "epoll");
 }
 
 /* ---- epoll without epoll_pwait2 ----------------------------------------------------------------
@@ -129,6 +177,7 @@ static void pwait2_error_is_passed_on(void) {
 int main(void) {
     static const struct test tests[] = {
         {"by argument", by_argument, NULL},
+        {"by the name before the colon", by_the_name_before_the_colon, NULL},
         {"by SLUICE_BACKEND", by_environment, NULL},
         {"the best by default", best_by_default, NULL},
         {"unknown names", unknown, NULL},
@@ -136,6 +185,7 @@ int main(void) {
         {"epoll: epoll_pwait2 gives ENOSYS", pwait2_not_there, NULL},
         {"epoll: epoll_pwait2 gives EPERM", pwait2_forbidden, NULL},
         {"epoll: another error is the caller's", pwait2_error_is_passed_on, NULL},
+        {"adding", adding, NULL},
     };
     unsetenv("SLUICE_BACKEND"); /* make_poller's best is to be epoll */
     return run_once(tests, COUNT_OF(tests));

@@ -51,7 +51,9 @@ static void differences_have_reasons(void) {
         for (size_t i = 0; i < contract_sections[s]->count; i++) {
             const struct contract_row *row = &contract_sections[s]->rows[i];
             bool differs = row->on_select || row->on_poll || row->on_epoll;
-            if (differs != (row->why != NULL))
+            bool libevent_differs = row->on_libevent || row->on_libevent_select ||
+                                    row->on_libevent_poll || row->on_libevent_epoll;
+            if (differs != (row->why != NULL) || libevent_differs != (row->why_libevent != NULL))
                 fail_msg("%s: a difference without a reason, or a reason without one", row->name);
         }
 }

@@ -1,5 +1,6 @@
 /* test_cost.c - what the calls promise to cost: system calls and allocations, counted where the
- * linker puts a counter before them (see faults.h). */
+ * linker puts a counter before them (see faults.h). libevent is linked in, so its own count, too.
+ */
 #include "support.h"
 
 #include "faults.h"
@@ -19,16 +20,29 @@ static void expect_cost(struct cost before, long system_calls) {
     assert_int_equal(after.allocations - before.allocations, 0);
 }
 
-/* 30 sockets, of which every other one has data. */
-static sluice_poller *make_busy_poller(uint32_t interest) {
+/* 30 sockets, of which `ready` have data, at most every other one; and one wait, in which
+ * libevent's select takes its memory. */
+static sluice_poller *make_poller_with(int ready, uint32_t interest) {
     sluice_poller *poller = make_poller();
+    struct pair pairs[15];
+    sluice_ready event;
     for (int i = 0; i < 15; i++) {
-        struct pair pair = unix_pair();
-        put_byte(pair.far);
-        assert_int_equal(sluice_poller_add(poller, pair.near, interest, 0), 0);
-        assert_int_equal(sluice_poller_add(poller, pair.far, interest, 0), 0);
+        pairs[i] = unix_pair();
+        assert_int_equal(sluice_poller_add(poller, pairs[i].near, SLUICE_READ, 0), 0);
+        assert_int_equal(sluice_poller_add(poller, pairs[i].far, SLUICE_READ, 0), 0);
+    }
+    assert_int_equal(sluice_poller_wait(poller, &event, 1, 0), 0);
+    for (int i = 0; i < 15; i++) {
+        if (i < ready)
+            put_byte(pairs[i].far);
+        assert_int_equal(sluice_poller_modify(poller, pairs[i].near, interest, 0), 0);
+        assert_int_equal(sluice_poller_modify(poller, pairs[i].far, interest, 0), 0);
     }
     return poller;
+}
+
+static sluice_poller *make_busy_poller(uint32_t interest) {
+    return make_poller_with(15, interest);
 }
 
 static void expect_wait(sluice_poller *poller, int64_t timeout_ns, int events, long system_calls) {
@@ -47,14 +61,17 @@ static void wait_with_events(void) {
 }
 
 static void wait_without_events(void) {
-    sluice_poller *poller = make_busy_poller(SLUICE_PRIORITY);
+    sluice_poller *poller = make_poller_with(0, SLUICE_READ);
     expect_wait(poller, 0, 0, 1);
-    expect_wait(poller, NS_PER_MS, 0, 1);
+    /* libevent's clock may stand still meanwhile, and it sleeps on. */
+    if (!backend_is("libevent:epoll"))
+        expect_wait(poller, NS_PER_MS, 0, 1);
 }
 
 static void wait_one_shot(void) {
     sluice_poller *poller = make_busy_poller(SLUICE_READ | SLUICE_ONE_SHOT);
-    expect_wait(poller, 0, 15, 1);
+    /* libevent cannot disarm what it keeps in epoll, and takes each of them out. */
+    expect_wait(poller, 0, 15, backend_is("libevent:epoll") ? 1 + 15 : 1);
     expect_wait(poller, 0, 0, 1);
 }
 
@@ -66,7 +83,7 @@ static void wait_beside_files(void) {
 }
 
 static void wakes(void) {
-    sluice_poller *poller = make_busy_poller(SLUICE_PRIORITY);
+    sluice_poller *poller = make_poller_with(0, SLUICE_READ);
     /* A level has to be read away; an edge falls silent by itself. */
     long wait = poller_has(poller, SLUICE_FEATURE_EDGE) ? 1 : 2;
     for (int round = 0; round < 3; round++) {
@@ -81,20 +98,21 @@ static void wakes(void) {
 }
 
 /* One call tells the kernel, or sees that the descriptor is open; a removal asks nothing but epoll.
- */
+ * libevent's epoll is told in addition: to forget, and to look anew. */
 static void changes(void) {
     sluice_poller *poller = make_busy_poller(SLUICE_READ);
     int fd = unix_pair().near;
     assert_int_equal(sluice_poller_add(poller, fd, SLUICE_READ, 0), 0);
     struct cost before = now();
     assert_int_equal(sluice_poller_modify(poller, fd, SLUICE_WRITE, 0), 0);
-    expect_cost(before, 1);
+    expect_cost(before, backend_is("libevent:epoll") ? 3 : 1);
     before = now();
     assert_int_equal(sluice_poller_remove(poller, fd), 0);
-    assert_true(system_call_count() - before.system_calls <= 1);
+    assert_true(system_call_count() - before.system_calls <=
+                (backend_is("libevent:epoll") ? 2 : 1));
     before = now();
     assert_int_equal(sluice_poller_add(poller, fd, SLUICE_READ, 0), 0);
-    expect_cost(before, 1);
+    expect_cost(before, backend_is("libevent:epoll") ? 2 : 1);
 }
 
 static void select_in_one_call(void) {

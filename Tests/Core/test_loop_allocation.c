@@ -291,9 +291,9 @@ static void use_many(void) {
     for (size_t i = 0; i < COUNT_OF(lines); i++)
         lines[i] = make_line(NULL);
     int low = sluice_fd(loop, lines[0].id);
-    int high = fcntl(low, F_DUPFD_CLOEXEC, HIGH_NUMBER);
+    int high = fcntl(low, F_DUPFD_CLOEXEC, number_up_to(HIGH_NUMBER));
     sluice_id id;
-    assert_true(high >= HIGH_NUMBER);
+    assert_true(high >= number_up_to(HIGH_NUMBER));
     MUST(sluice_adopt(loop, &id, high, NULL));
     for (size_t i = 1; i < COUNT_OF(lines); i++)
         put(lines[i].peer, 0, 10);
@@ -332,6 +332,19 @@ static void use_listener(void) {
     assert_int_equal(sluice_close(loop, listener), 0);
 }
 
+/* The connection of an attempt that failed comes first, and has ended. */
+static int accept_living(int listener) {
+    char byte;
+    for (;;) {
+        await(listener, POLLIN);
+        int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (recv(fd, &byte, 1, MSG_PEEK) != 0)
+            return fd;
+        assert_true(has_failed());
+        close(fd);
+    }
+}
+
 static void use_connect(void) {
     char address[SLUICE_ADDRESS_MAX];
     sluice_event event;
@@ -340,8 +353,7 @@ static void use_connect(void) {
     assert_true(sluice_socket_local_address(listener, address, sizeof address) > 0);
     const sluice_stream_options options = {.size = sizeof options, .idle_timeout_ns = PATIENCE_NS};
     MUST(sluice_connect(loop, &line.id, address, &options));
-    await(listener, POLLIN);
-    line.peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    line.peer = accept_living(listener);
     drop(listener);
     MUST(sluice_write(loop, line.id, bytes, 10000));
     if (pull_for(SLUICE_CONNECTED, line.id, &event) && take(line, 0, 10000)) {
@@ -442,7 +454,9 @@ static void fail_each_of_own(void) {
         scenario();
         assert_int_equal(own.live, 0);
         assert_int_equal(live_allocation_count(), live_before);
-        assert_int_equal(allocation_count() - libc_before, own.libc_calls);
+        /* libevent's own memory is libc's, whatever the loop's is. */
+        if (!over_libevent())
+            assert_int_equal(allocation_count() - libc_before, own.libc_calls);
         assert_int_equal(open_fd_count(), open_before);
     } while (own.has_failed);
     assert_true(nth > 30);

@@ -14,7 +14,7 @@
 
 enum { CONNECTIONS = 60, TIMERS = 10000, RESETS = 1000000 };
 
-/* What poll and select, in a kernel that knows nanoseconds, may add: nothing. */
+/* What a wait may add: libevent rounds to milliseconds, the others nothing. */
 #define LATE_NS NS_PER_MS
 
 static void use_simulated_time(void) {

@@ -31,11 +31,11 @@ static void make_lines(sluice_loop *loop, struct line *lines, size_t count) {
 
 static void data_of_all_is_valid_together(void) {
     sluice_loop *loop = make_loop();
-    struct line lines[40];
+    struct line lines[30];
     make_lines(loop, lines, COUNT_OF(lines));
     sluice_event events[MOST];
     int count = pull_many(loop, events, MOST);
-    assert_int_equal(count, 40);
+    assert_int_equal(count, COUNT_OF(lines));
     for (int i = 0; i < count; i++) {
         assert_int_equal(events[i].kind, SLUICE_DATA);
         char text[32];
@@ -46,13 +46,13 @@ static void data_of_all_is_valid_together(void) {
     }
     long before = send_count();
     assert_int_equal(sluice_next_many(loop, events, MOST, 0), 0);
-    assert_int_equal(send_count() - before, 40);
+    assert_int_equal(send_count() - before, COUNT_OF(lines));
     for (size_t i = 0; i < COUNT_OF(lines); i++) {
         char text[32];
         snprintf(text, sizeof text, "I am number %zu", i);
         take_text(lines[i].peer, text);
     }
-    assert_int_equal(stats_of(loop).events[SLUICE_DATA], 40);
+    assert_int_equal(stats_of(loop).events[SLUICE_DATA], COUNT_OF(lines));
 }
 
 static void capacity(void) {

@@ -260,7 +260,8 @@ static void *post(void *argument) {
 static size_t connection_count(void) {
     struct rlimit limit;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    size_t room = limit.rlim_cur > 200 ? (size_t)(limit.rlim_cur - 200) / 2 : 0;
+    size_t numbers = (size_t)number_up_to((int)limit.rlim_cur);
+    size_t room = numbers > 200 ? (numbers - 200) / 2 : 0;
     assert_true(room > 10);
     return room < MOST_CONNECTIONS ? room : MOST_CONNECTIONS;
 }

@@ -58,8 +58,9 @@ static void closed_while_another_is_stale(void) {
     drop(stale.near);
     assert_int_equal(sluice_poller_remove(poller, stale.near), 0);
     drop(number);
+    /* libevent's poll tells of a closed number as ready. */
     for (int i = 0; i < 3; i++)
-        assert_int_equal(wait_one(poller, 0), 0);
+        assert_int_equal(wait_one(poller, 0), backend_is("libevent:poll"));
     assert_int_equal(sluice_poller_modify(poller, number, SLUICE_READ, 3), SLUICE_EBADF);
     int again = move_fd(readable(), number);
     assert_int_equal(sluice_poller_modify(poller, again, SLUICE_READ, 3), 0);
@@ -92,6 +93,18 @@ static void unknown_interest(void) {
     assert_int_equal(sluice_poller_wait(poller, &event, 1, 0), 1);
     assert_int_equal(event.user, 1);
     assert_int_equal(event.flags, SLUICE_READ);
+}
+
+static void priority_refused_changes_nothing(void) {
+    sluice_poller *poller = make_poller();
+    int fd = readable();
+    assert_int_equal(sluice_poller_add(poller, fd, SLUICE_READ, 1), 0);
+    int code = sluice_poller_modify(poller, fd, SLUICE_PRIORITY, 2);
+    bool has_it = poller_has(poller, SLUICE_FEATURE_PRIORITY);
+    assert_int_equal(code, has_it ? 0 : SLUICE_ENOTSUP);
+    sluice_ready event = {0};
+    assert_int_equal(sluice_poller_wait(poller, &event, 1, 0), has_it ? 0 : 1);
+    assert_int_equal(event.user, has_it ? 0 : 1);
 }
 
 static void edge_refused_changes_nothing(void) {
@@ -152,15 +165,17 @@ static void says_its_name(void) {
     sluice_poller *poller = make_poller();
     assert_string_equal(sluice_poller_backend_name(poller), test_backend());
     assert_true(poller_has(poller, SLUICE_FEATURE_ONE_SHOT));
-    assert_int_equal(poller_has(poller, SLUICE_FEATURE_EDGE), strcmp(test_backend(), "epoll") == 0);
+    assert_int_equal(poller_has(poller, SLUICE_FEATURE_EDGE),
+                     strstr(test_backend(), "epoll") != NULL);
     assert_int_equal(poller_has(poller, SLUICE_FEATURE_CONDITIONS),
-                     strcmp(test_backend(), "select") != 0);
+                     !backend_is("select") && !over_libevent());
+    assert_int_equal(poller_has(poller, SLUICE_FEATURE_PRIORITY), !over_libevent());
 }
 
 static void destroy_leaves_descriptors(void) {
     sluice_poller *poller;
     assert_int_equal(sluice_poller_create(&poller, test_backend()), 0);
-    const int fds[] = {readable(), regular_file(), duplicate(STDIN_FILENO, 1500)};
+    const int fds[] = {readable(), regular_file(), duplicate(STDIN_FILENO, number_up_to(1500))};
     for (size_t i = 0; i < COUNT_OF(fds); i++)
         assert_int_equal(sluice_poller_add(poller, fds[i], SLUICE_READ, 0), 0);
     sluice_poller_destroy(poller);
@@ -183,9 +198,13 @@ static void own_descriptors(void) {
         assert_true(flags & FD_CLOEXEC);
         assert_int_equal(sluice_poller_modify(poller, fd, SLUICE_NONE, 0), SLUICE_ENOENT);
         assert_int_equal(sluice_poller_remove(poller, fd), SLUICE_ENOENT);
-        assert_true(sluice_poller_add(poller, fd, SLUICE_READ, 0) < 0);
         sluice_ready event = {.fd = fd, .generation = 1};
         assert_int_equal(sluice_poller_is_current(poller, &event), 0);
+        /* libevent's signal pipe is known to it alone. */
+        if (sluice_poller_add(poller, fd, SLUICE_READ, 0) == 0) {
+            assert_true(over_libevent());
+            assert_int_equal(sluice_poller_remove(poller, fd), 0);
+        }
     }
     assert_true(own >= 1);
     assert_int_equal(sluice_poller_wake(poller), 0);
@@ -220,8 +239,9 @@ static void refused_for_want_of_descriptors(void) {
     sluice_poller_destroy(second);
     assert_int_equal(code, -EMFILE);
     assert_null(poller);
-    /* One descriptor is enough but for epoll, which must then give it back. */
-    assert_int_equal(second_code, strcmp(test_backend(), "epoll") == 0 ? -EMFILE : 0);
+    /* One descriptor is enough for poll and select; the others must then give it back. */
+    bool is_enough = !backend_is("epoll") && !over_libevent();
+    assert_int_equal(second_code, is_enough ? 0 : -EMFILE);
 }
 
 /* A wait that is to begin epoll anew and cannot says so, and the next one tries again. Others need
@@ -339,6 +359,7 @@ int main(void) {
         {"a number that is not open", no_such_number, NULL},
         {"unknown interest bits", unknown_interest, NULL},
         {"edge, where it is refused, changes nothing", edge_refused_changes_nothing, NULL},
+        {"priority, where it is refused, changes nothing", priority_refused_changes_nothing, NULL},
         {"capacity under 1", capacity_too_small, NULL},
         {"negative timeout", negative_timeout, NULL},
         {"NULL for each pointer", null_arguments, NULL},

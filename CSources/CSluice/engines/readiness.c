@@ -13,8 +13,8 @@
  * What is known to be possible and had to wait its turn (a receive filled the buffer, a stream was
  * resumed) is kept in a list, and the next turn begins with it.
  *
- * Where the poller has none, the interest follows what is wanted, and nothing is remembered: what
- * is still possible is told again.
+ * Where the poller has none, or cannot tell a hang-up, the interest follows what is wanted, and
+ * nothing is remembered: what is still possible is told again.
  *
  * Listeners and watches are level-triggered on every poller.
  */
@@ -136,7 +136,9 @@ static int create(struct sluice_engine **result, const char *backend,
         sluice_free(allocator, engine);
         return code;
     }
-    engine->edges = (sluice_poller_features(engine->poller) & SLUICE_FEATURE_EDGE) != 0;
+    /* An edge is told once, and so has to say whether there is more to be learnt than bytes. */
+    const uint32_t needed = SLUICE_FEATURE_EDGE | SLUICE_FEATURE_CONDITIONS;
+    engine->edges = (sluice_poller_features(engine->poller) & needed) == needed;
     *result = &engine->engine;
     return 0;
 }

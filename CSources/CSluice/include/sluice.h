@@ -368,9 +368,10 @@ typedef struct sluice_ready {
 typedef struct sluice_poller sluice_poller;
 
 enum sluice_feature {
-    SLUICE_FEATURE_ONE_SHOT = 1,  /* SLUICE_ONE_SHOT: every backend has it */
-    SLUICE_FEATURE_EDGE = 2,      /* SLUICE_EDGE: epoll has it */
-    SLUICE_FEATURE_CONDITIONS = 4 /* ERROR, HANGUP and READ_CLOSED are told apart: not by select */
+    SLUICE_FEATURE_ONE_SHOT = 1,   /* SLUICE_ONE_SHOT: every backend has it */
+    SLUICE_FEATURE_EDGE = 2,       /* SLUICE_EDGE: epoll has it */
+    SLUICE_FEATURE_CONDITIONS = 4, /* ERROR, HANGUP and READ_CLOSED are told apart: not by select */
+    SLUICE_FEATURE_PRIORITY = 8    /* SLUICE_PRIORITY: all but libevent have it */
 };
 
 /* The name of the backend at `index`, from 0, best first; NULL past the last. A static string. */
@@ -388,8 +389,8 @@ SLUICE_API void sluice_poller_destroy(sluice_poller *poller);
 
 /* Registers `fd`. `interest` is of enum sluice_interest; `user` comes back with each event.
  * One number can be registered once. O(1), and no allocation but when `fd` is the highest yet.
- * Errors: SLUICE_EBADF, SLUICE_EEXIST, SLUICE_EINTEREST, SLUICE_ENOTSUP (edge, where the backend
- * has none), SLUICE_ENULL, SLUICE_ENOMEM, -ENOSPC (fs.epoll.max_user_watches). */
+ * Errors: SLUICE_EBADF, SLUICE_EEXIST, SLUICE_EINTEREST, SLUICE_ENOTSUP (what the backend lacks:
+ * see enum sluice_feature), SLUICE_ENULL, SLUICE_ENOMEM, -ENOSPC (fs.epoll.max_user_watches). */
 SLUICE_API int sluice_poller_add(sluice_poller *poller, int fd, uint32_t interest, uint64_t user);
 
 /* Replaces the interest and the user word of a registration, and arms it again after a one-shot

@@ -319,7 +319,8 @@ static int backend_fd(const sluice_poller *poller) {
 
 const struct sluice_poller_backend sluice_epoll_backend = {
     .name = "epoll",
-    .features = SLUICE_FEATURE_ONE_SHOT | SLUICE_FEATURE_EDGE | SLUICE_FEATURE_CONDITIONS,
+    .features = SLUICE_FEATURE_ONE_SHOT | SLUICE_FEATURE_EDGE | SLUICE_FEATURE_CONDITIONS |
+                SLUICE_FEATURE_PRIORITY,
     .state_size = sizeof(struct epoll_state),
     .init = init,
     .deinit = deinit,

@@ -142,7 +142,7 @@ static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64
 
 const struct sluice_poller_backend sluice_poll_backend = {
     .name = "poll",
-    .features = SLUICE_FEATURE_ONE_SHOT | SLUICE_FEATURE_CONDITIONS,
+    .features = SLUICE_FEATURE_ONE_SHOT | SLUICE_FEATURE_CONDITIONS | SLUICE_FEATURE_PRIORITY,
     .state_size = sizeof(struct poll_state),
     .init = init,
     .deinit = deinit,
