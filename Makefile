@@ -281,6 +281,15 @@ $(BENCH)/load: Benchmarks/loads/load.c
 $(BENCH)/echo-c: Benchmarks/echo-c/echo.c $(BUILD)/libsluice.a
 	$(BENCH_CC) -Wl,--gc-sections -o $@ $^
 
+# With libevent as one of the backends.
+WITH_LIBEVENT := -DWITH_LIBEVENT -I$(LIBEVENT_DIR)/include
+$(BENCH)/echo-c-libevent: Benchmarks/echo-c/echo.c $(LIBEVENT_OBJECT) $(BUILD)/libsluice.a
+	$(BENCH_CC) $(WITH_LIBEVENT) -o $@ $^ -levent_core
+
+$(BENCH)/dispatch-poller-libevent: Benchmarks/dispatch/dispatch.c Benchmarks/dispatch/poller.c \
+		$(LIBEVENT_OBJECT) $(BUILD)/libsluice.a
+	$(BENCH_CC) $(WITH_LIBEVENT) -o $@ $^ -levent_core
+
 # The core's own names are hidden in the library.
 $(BENCH)/wheel: Benchmarks/wheel/wheel.c $(CORE_OBJECTS)
 	$(BENCH_CC) -I$(CORE_DIR) -o $@ $^
@@ -314,7 +323,7 @@ LIBRARY_libuv := -luv
 LIBRARY_libev := -lev
 COMPARED = $(addprefix $(BENCH)/, \
 	$(addprefix peer-,epoll poll select $(if $(LIBEVENT),libevent_event libevent_bufferevent) $(LIBUV) $(LIBEV)) \
-	$(addprefix dispatch-,plain poller loop $(LIBEVENT) $(LIBUV) $(LIBEV)) \
+	$(addprefix dispatch-,plain poller loop $(LIBEVENT) $(LIBEVENT:%=poller-%) $(LIBUV) $(LIBEV)) \
 	$(addprefix timers-,sluice $(LIBEVENT) $(LIBUV) $(LIBEV)) \
 	$(addprefix posts-,sluice eventfd $(LIBEVENT) $(LIBUV) $(LIBEV)) \
 	$(addprefix queue-,sluice $(if $(LIBEVENT),evbuffer)))
@@ -330,7 +339,7 @@ bench-nio: deps-swift
 		strip -o $(BENCH)/peer-nio build/nio/release/nio-echo || \
 		echo "SwiftNIO is left out: it could not be built"
 
-GATED := $(addprefix $(BENCH)/,load echo-c dispatch-poller timers-sluice queue-sluice wheel)
+GATED := $(addprefix $(BENCH)/,load echo-c echo-c-libevent dispatch-poller timers-sluice queue-sluice wheel)
 
 .PHONY: bench-gate bench-ceilings
 bench-gate: deps-gate bench-swift ## instructions and calls, held to ceilings; ONLY=word for some
@@ -423,7 +432,7 @@ deps-swift:
 		echo "Swift 6.2 or later is needed: see https://www.swift.org/install" >&2; exit 1; }
 
 deps-gate:
-	@Tools/need gcc binutils libc6-dev python3 valgrind strace
+	@Tools/need gcc binutils libc6-dev libevent-dev python3 valgrind strace
 
 # One that is there already, from elsewhere than Debian, is taken.
 .PHONY: deps-languages

@@ -85,11 +85,12 @@ def idle(program):
 
 
 # Name, target or None, and what counts it. Those of poll and select are 1.3 times what a plain loop on
-# the same call executes (Benchmarks/peers).
+# the same call executes, and that of libevent 1.3 times what its event does (Benchmarks/peers).
 INSTRUCTIONS = [
     ("C echo, epoll", 150, lambda: echo(C_ECHO, "epoll")),
     ("C echo, poll", 85, lambda: echo(C_ECHO, "poll")),
     ("C echo, select", 106, lambda: echo(C_ECHO, "select")),
+    ("C echo, libevent", 450, lambda: echo(BUILD / "echo-c-libevent", "libevent")),
     ("C connection accepted, echoed, closed", 900, lambda: connection(C_ECHO)),
     ("Swift echo, epoll", 260, lambda: echo(SWIFT_ECHO, "epoll")),
     ("Swift connection accepted, echoed, closed", None, lambda: connection(SWIFT_ECHO)),

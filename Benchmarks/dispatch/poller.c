@@ -4,12 +4,19 @@
 #include <stdlib.h>
 
 #include "sluice.h"
+#ifdef WITH_LIBEVENT
+#include "sluice_libevent.h"
+#endif
 
 static sluice_poller *poller;
 static sluice_ready *events;
 static int capacity;
 
 int dispatch_open(const char *backend, int count) {
+#ifdef WITH_LIBEVENT
+    if (sluice_libevent_register() < 0)
+        return 0;
+#endif
     capacity = count;
     events = calloc((size_t)count, sizeof *events);
     return events && sluice_poller_create(&poller, backend) >= 0;

@@ -4,6 +4,9 @@
 #include <stdio.h>
 
 #include "sluice.h"
+#ifdef WITH_LIBEVENT
+#include "sluice_libevent.h"
+#endif
 
 int main(int argc, char **argv) {
     if (argc < 2 || argc > 3) {
@@ -15,7 +18,12 @@ int main(int argc, char **argv) {
     sluice_loop *loop;
     sluice_event event;
     sluice_id id;
-    int code = sluice_open(&loop, &options);
+    int code = 0;
+#ifdef WITH_LIBEVENT
+    code = sluice_libevent_register();
+#endif
+    if (code >= 0)
+        code = sluice_open(&loop, &options);
     if (code >= 0)
         code = sluice_signal(loop, &id, SIGTERM);
     if (code >= 0)

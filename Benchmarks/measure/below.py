@@ -55,7 +55,7 @@ def dispatch(sizes, rounds):
                 for activity in ("few", "all"):
                     active = size if activity == "all" else min(FEW, size)
                     events = max(20000, 4 * size)
-                    if activity == "few" and backend != "epoll":
+                    if activity == "few" and backend in ("poll", "select"):
                         # A wait looks at all of them: an event costs the more, the more there are.
                         events = max(400, min(events, 2_000_000 // size))
                     words = ["cascade", size, active, events, backend]
