@@ -67,11 +67,17 @@ $(BUILD)/libsluice-libevent.so: $(BUILD)/libsluice-libevent.so.$(VERSION)
 	ln -sf $(<F) $(BUILD)/libsluice-libevent.so.$(SOVERSION)
 	ln -sf libsluice-libevent.so.$(SOVERSION) $@
 
+$(BUILD)/libsluice-libevent.a: $(LIBEVENT_OBJECT)
+	rm -f $@
+	ar rcs $@ $<
+
+LIBEVENT_LIBRARIES := $(BUILD)/libsluice-libevent.a $(BUILD)/libsluice-libevent.so
+
 .PHONY: lib lib-libevent
 lib: $(BUILD)/libsluice.a $(BUILD)/libsluice.so ## libsluice.a and libsluice.so
 
-lib-libevent: deps-libevent ## libsluice-libevent.so: libevent as a backend
-	@$(MAKE) --no-print-directory $(BUILD)/libsluice-libevent.so
+lib-libevent: deps-libevent ## libsluice-libevent.a and .so: libevent as a backend
+	@$(MAKE) --no-print-directory $(LIBEVENT_LIBRARIES)
 
 # ---- Installing ---------------------------------------------------------------------------------
 
@@ -83,22 +89,37 @@ LIBDIR ?= $(PREFIX)/lib
 TO_INCLUDE = $(DESTDIR)$(INCLUDEDIR)
 TO_LIB = $(DESTDIR)$(LIBDIR)
 
-.PHONY: install uninstall
-install: lib ## headers, libraries and sluice.pc; takes PREFIX and DESTDIR
+# A library: its header, and the NAME of lib$(NAME).a, lib$(NAME).so and $(NAME).pc.
+define INSTALL
 	install -d '$(TO_INCLUDE)' '$(TO_LIB)/pkgconfig'
-	install -m 644 $(CORE_DIR)/include/sluice.h '$(TO_INCLUDE)'
-	install -m 644 $(BUILD)/libsluice.a '$(TO_LIB)'
-	install -m 755 $(BUILD)/libsluice.so.$(VERSION) '$(TO_LIB)'
-	ln -sf libsluice.so.$(VERSION) '$(TO_LIB)/libsluice.so.$(SOVERSION)'
-	ln -sf libsluice.so.$(SOVERSION) '$(TO_LIB)/libsluice.so'
+	install -m 644 $(1) '$(TO_INCLUDE)'
+	install -m 644 $(BUILD)/lib$(2).a '$(TO_LIB)'
+	install -m 755 $(BUILD)/lib$(2).so.$(VERSION) '$(TO_LIB)'
+	ln -sf lib$(2).so.$(VERSION) '$(TO_LIB)/lib$(2).so.$(SOVERSION)'
+	ln -sf lib$(2).so.$(SOVERSION) '$(TO_LIB)/lib$(2).so'
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
-		-e 's|@VERSION@|$(VERSION)|' CSources/sluice.pc.in >'$(TO_LIB)/pkgconfig/sluice.pc'
-	chmod 644 '$(TO_LIB)/pkgconfig/sluice.pc'
+		-e 's|@VERSION@|$(VERSION)|' CSources/$(2).pc.in >'$(TO_LIB)/pkgconfig/$(2).pc'
+	chmod 644 '$(TO_LIB)/pkgconfig/$(2).pc'
+endef
+
+define UNINSTALL
+	rm -f '$(TO_INCLUDE)/$(1)' '$(TO_LIB)/pkgconfig/$(2).pc' '$(TO_LIB)/lib$(2).a' \
+		'$(TO_LIB)/lib$(2).so' '$(TO_LIB)/lib$(2).so.$(SOVERSION)' '$(TO_LIB)/lib$(2).so.$(VERSION)'
+endef
+
+# The part that needs libevent goes along where that is installed.
+.PHONY: install install-libevent uninstall
+install: lib ## headers, libraries and their .pc; takes PREFIX and DESTDIR
+	$(call INSTALL,$(CORE_DIR)/include/sluice.h,sluice)
+	@$(if $(LIBEVENT),$(MAKE) --no-print-directory install-libevent, \
+		echo "libsluice-libevent is left out: libevent-dev is not installed")
+
+install-libevent: $(LIBEVENT_LIBRARIES)
+	$(call INSTALL,$(LIBEVENT_DIR)/include/sluice_libevent.h,sluice-libevent)
 
 uninstall: ## removes what install put there, by the same PREFIX and DESTDIR
-	rm -f '$(TO_INCLUDE)/sluice.h' '$(TO_LIB)/libsluice.a' '$(TO_LIB)/libsluice.so' \
-		'$(TO_LIB)/libsluice.so.$(SOVERSION)' '$(TO_LIB)/libsluice.so.$(VERSION)' \
-		'$(TO_LIB)/pkgconfig/sluice.pc'
+	$(call UNINSTALL,sluice.h,sluice)
+	$(call UNINSTALL,sluice_libevent.h,sluice-libevent)
 
 # ---- Tests in C ---------------------------------------------------------------------------------
 

@@ -14,14 +14,31 @@ VERSION = (ROOT / "VERSION").read_text().strip()
 MAJOR = VERSION.split(".")[0]
 PREFIX = "/opt/sluice"
 PATIENCE = 10  # seconds
-INSTALLED = {
-    "include/sluice.h",
-    "lib/libsluice.a",
-    "lib/libsluice.so",
-    f"lib/libsluice.so.{MAJOR}",
-    f"lib/libsluice.so.{VERSION}",
-    "lib/pkgconfig/sluice.pc",
+INSTALLED = {"include/sluice.h", "include/sluice_libevent.h"} | {
+    path
+    for name in ("sluice", "sluice-libevent")
+    for path in (
+        f"lib/lib{name}.a",
+        f"lib/lib{name}.so",
+        f"lib/lib{name}.so.{MAJOR}",
+        f"lib/lib{name}.so.{VERSION}",
+        f"lib/pkgconfig/{name}.pc",
+    )
 }
+
+# Says over which backend it is, for the test of libevent's part.
+OVER_LIBEVENT = """
+#include <sluice_libevent.h>
+#include <stdio.h>
+
+int main(void) {
+    sluice_poller *poller;
+    if (sluice_libevent_register() < 0 || sluice_poller_create(&poller, "libevent:poll") < 0)
+        return 1;
+    puts(sluice_poller_backend_name(poller));
+    sluice_poller_destroy(poller);
+}
+"""
 
 
 def make(target, stage, *variables):
@@ -44,10 +61,10 @@ class InstallTest(unittest.TestCase):
         self.work.mkdir()
         self.tree = f"{self.stage}{PREFIX}"
 
-    def flags(self, *options):
+    def flags(self, *options, package="sluice"):
         environment = os.environ | {
             "PKG_CONFIG_PATH": f"{self.tree}/lib/pkgconfig", "PKG_CONFIG_SYSROOT_DIR": self.stage}
-        output = subprocess.run(["pkg-config", *options, "sluice"], env=environment, check=True,
+        output = subprocess.run(["pkg-config", *options, package], env=environment, check=True,
                                 capture_output=True, text=True, timeout=PATIENCE)
         return output.stdout.split()
 
@@ -96,6 +113,22 @@ class InstallTest(unittest.TestCase):
         self.build("-static", *self.flags("--static", "--cflags", "--libs"))
         self.assertNotIn("NEEDED", self.needed())
         self.assert_echoes()
+
+    def test_libevent_is_a_backend_of_who_links_it_too(self):
+        make("install", self.stage)
+        source, program = self.work / "over.c", self.work / "over"
+        source.write_text(OVER_LIBEVENT)
+        environment = os.environ | {"LD_LIBRARY_PATH": f"{self.tree}/lib"}
+        for static in (False, True):
+            flags = self.flags("--cflags", "--libs", *["--static"] * static,
+                               package="sluice-libevent")
+            # Captured: the linker has a warning about what libevent calls of libc.
+            subprocess.run(["gcc", "-std=c11", "-Wall", "-Werror", source, "-o", program,
+                            *["-static"] * static, *flags],
+                           check=True, capture_output=True, timeout=60)
+            said = subprocess.run([program], env=environment, check=True, capture_output=True,
+                                  text=True, timeout=PATIENCE)
+            self.assertEqual(said.stdout, "libevent:poll\n")
 
     def test_uninstalling_leaves_nothing_and_takes_no_more(self):
         strangers = {"include/other.h", "lib/libother.a", "lib/pkgconfig/other.pc"}
