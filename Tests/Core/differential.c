@@ -112,6 +112,19 @@ static void play_seed(struct choices *choices) {
     fail_msg("SLUICE_SEED=%llu", (unsigned long long)script.seed);
 }
 
+void expect_found(const struct player *player, size_t most_steps) {
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        struct script script = script_of_seed(player, seed);
+        if (play_script(player, &script))
+            continue;
+        shrink_script(player, &script);
+        tell_script(player, &script);
+        assert_in_range(script.count, 1, most_steps);
+        return;
+    }
+    fail_msg("200 scripts did not find it");
+}
+
 void play_scripts(const struct player *player, uint64_t count) {
     current_player = player;
     play_seeds(play_seed, count);

@@ -49,4 +49,7 @@ void tell_script(const struct player *player, const struct script *script);
  * the command that replays it, and the test fails. */
 void play_scripts(const struct player *player, uint64_t count);
 
+/* That something is wrong must show within a few scripts, and be shrunk to `most_steps` at most. */
+void expect_found(const struct player *player, size_t most_steps);
+
 #endif

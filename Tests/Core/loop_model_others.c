@@ -113,7 +113,7 @@ void cancel_timer(void) {
 
 static uint32_t any_interest(void) {
     uint32_t interest = one_in(2) ? SLUICE_READ : below(8);
-    if (model.backend && strstr(model.backend, "libevent"))
+    if (model.in_lockstep || strstr(model.backend, "libevent"))
         interest &= ~(uint32_t)SLUICE_PRIORITY; /* refused: see the contract */
     return one_in(4) ? interest | SLUICE_ONE_SHOT : interest;
 }

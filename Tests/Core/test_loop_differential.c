@@ -10,10 +10,12 @@
  * delivery, timers but those that are due at once or never, two forwards to one target. The models'
  * own test has all of it.
  */
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "../../CSources/CSluice/poller.h"
 #include "differential.h"
 #include "loop_model.h"
 
@@ -102,11 +104,15 @@ static void heed_event(struct side *side, int e) {
         hold_event(e, event->length % 5);
 }
 
-static bool is_refused_soon(void) {
-    for (size_t i = 0; i < STREAMS; i++)
-        if (model.streams[i].used && model.streams[i].refused)
-            return true;
-    return false;
+/* The one thing here that the kernel takes time for. */
+static void await_refusals(void) {
+    for (size_t i = 0; i < STREAMS; i++) {
+        const struct stream *stream = &model.streams[i];
+        struct pollfd look = {.fd = -1};
+        if (stream->used && stream->refused)
+            look.fd = sluice_fd(model.loop, stream->id);
+        check(look.fd < 0 || poll(&look, 1, PATIENCE_MS) == 1, "a connect is not refused");
+    }
 }
 
 static sluice_statistics statistics(void) {
@@ -120,9 +126,10 @@ static sluice_statistics statistics(void) {
 static void pull_all(struct side *side) {
     uint64_t calls = 0;
     uint64_t quiet_since = turn();
+    await_refusals();
     for (int pulls = 0;; pulls++) {
         check(pulls < 100000, "a loop does not come to rest");
-        pull(1, is_refused_soon() ? PATIENCE_NS : 0);
+        pull(1, 0);
         bool is_quiet = model.event_count == 0 || model.events[0].kind == SLUICE_READY;
         if (model.event_count > 0)
             heed_event(side, 0);
@@ -268,9 +275,36 @@ static void loops_agree(void) {
     play_scripts(&player, SCRIPTS);
 }
 
+/* ---- That it finds what is wrong ---------------------------------------------------------------
+ */
+
+/* As poll, but that it is silent on a descriptor whose peer has ended. */
+static int wait_without_ends(sluice_poller *poller, sluice_ready *events, int capacity,
+                             int64_t timeout_ns) {
+    int count = sluice_poll_backend.wait(poller, events, capacity, timeout_ns);
+    int kept = 0;
+    for (int i = 0; i < count; i++)
+        if (!(events[i].flags & (SLUICE_READ_CLOSED | SLUICE_HANGUP)))
+            events[kept++] = events[i];
+    return count > 0 ? kept : count;
+}
+
+/* From here on there is one backend more, so that this is the last test. */
+static void a_lost_end_is_found(void) {
+    static const struct player player = {LOOP_STEPS, begin, take_step, end};
+    static struct sluice_poller_backend broken;
+    broken = sluice_poll_backend;
+    broken.name = "poll without ends";
+    broken.wait = wait_without_ends;
+    assert_int_equal(sluice_poller_register(&broken), 0);
+    expect_found(&player, 4);
+}
+
 int main(void) {
     static const struct test tests[] = {
         {"random scripts: a loop gives the same over every backend", loops_agree, NULL},
+        {"a backend that drops a peer's end is found, in at most 4 steps", a_lost_end_is_found,
+         NULL},
     };
     signal(SIGPIPE, SIG_IGN); /* the peers', whose streams may be gone */
     return run_once(tests, COUNT_OF(tests));
