@@ -162,7 +162,7 @@ static void a_storm_of_resets(void) {
     }
     expect_no_event(loop);
     print_message("figure: %s, a million resets of ten thousand timers: %.0f ns each; no memory\n",
-                  test_backend(), (double)cpu / RESETS);
+                  test_backend(), (double)cpu / (double)RESETS);
 }
 
 int main(void) {
