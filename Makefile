@@ -233,15 +233,18 @@ $(BUILD)/Tests/Fuzz/%: $(BUILD)/Tests/Fuzz/%.o $(TEST_SUPPORT) $(CORE_OBJECTS) $
 
 # ---- Swift --------------------------------------------------------------------------------------
 
+# Everything here is built with libevent as a backend; a plain swift build goes without.
+TRAITS := --traits Libevent
+
 SWIFT_SOURCES := Package.swift Sources Tests Examples Benchmarks
 
 .PHONY: build
-build: deps-swift ## the Swift module and its programs, for debugging
-	swift build
+build: deps-swift deps-libevent ## the Swift module and its programs, for debugging
+	swift build $(TRAITS)
 
 .PHONY: test-swift
-test-swift: deps-swift ## the tests of the Swift module, and what must not compile
-	swift test --disable-xctest
+test-swift: deps-swift deps-libevent ## the tests of the Swift module, and what must not compile
+	swift test $(TRAITS) --disable-xctest
 	@Tests/run-compile-failures .build
 
 .PHONY: test-programs
@@ -285,8 +288,8 @@ compare-faults: build deps-c ## the table of faults: servers on Sluice and on li
 test: test-header test-c test-abi test-languages test-swift test-programs test-faults ## all tests
 
 .PHONY: demo
-demo: deps-swift ## the echo server and client at work, over each backend
-	swift build -c release --product sluice-echo
+demo: deps-swift deps-libevent ## the echo server and client at work, over each backend
+	swift build $(TRAITS) -c release --product sluice-echo
 	@Tools/demo .build/release/sluice-echo
 
 # ---- Benchmarks ---------------------------------------------------------------------------------
@@ -324,10 +327,10 @@ $(foreach kind,dispatch timers posts queue,$(eval $(call MEASURED,$(kind))))
 
 # Stripped, since callgrind cannot read the debugging information of a newer compiler.
 .PHONY: bench-swift
-bench-swift: deps-swift
+bench-swift: deps-swift deps-libevent
 	@mkdir -p $(BENCH)
-	swift build -c release --product echo-swift
-	swift build -c release --product ready-swift
+	swift build $(TRAITS) -c release --product echo-swift
+	swift build $(TRAITS) -c release --product ready-swift
 	strip -o $(BENCH)/echo-swift .build/release/echo-swift
 	strip -o $(BENCH)/ready-swift .build/release/ready-swift
 
@@ -417,16 +420,16 @@ format: deps-lint ## the formatting that lint asks for
 	@! command -v gofmt >/dev/null || gofmt -w $(GO_FILES)
 
 .PHONY: asan ubsan tsan
-asan: deps-swift ## the tests under AddressSanitizer, leaks included
+asan: deps-swift deps-libevent ## the tests under AddressSanitizer, leaks included
 	$(MAKE) test-c BUILD=build/asan SANITIZE=-fsanitize=address
-	swift test --disable-xctest --sanitize=address --scratch-path .build-asan
+	swift test $(TRAITS) --disable-xctest --sanitize=address --scratch-path .build-asan
 
 ubsan: ## the tests of the core under UndefinedBehaviorSanitizer
 	$(MAKE) test-c BUILD=build/ubsan SANITIZE='-fsanitize=undefined -fno-sanitize-recover=all'
 
-tsan: deps-swift ## the tests under ThreadSanitizer
+tsan: deps-swift deps-libevent ## the tests under ThreadSanitizer
 	$(MAKE) test-c BUILD=build/tsan SANITIZE=-fsanitize=thread
-	swift test --disable-xctest --sanitize=thread --scratch-path .build-tsan
+	swift test $(TRAITS) --disable-xctest --sanitize=thread --scratch-path .build-tsan
 
 # The Swift toolchain brings a clang; a second compiler finds what the first lets pass.
 .PHONY: test-clang

@@ -16,6 +16,11 @@ let package = Package(
         .library(name: "Sluice", targets: ["Sluice"]),
         .executable(name: "sluice-echo", targets: ["sluice-echo"]),
     ],
+    traits: [
+        .trait(
+            name: "Libevent",
+            description: "libevent as a backend; needs libevent 2.1, Debian's libevent-dev.")
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -24,8 +29,20 @@ let package = Package(
     targets: [
         .target(name: "CSluice", path: "CSources/CSluice"),
         .target(
+            name: "CSluiceLibevent",
+            dependencies: ["CSluice"],
+            path: "CSources/CSluiceLibevent",
+            sources: ["trait.c"],
+            cSettings: [.define("SLUICE_LIBEVENT", .when(traits: ["Libevent"]))],
+            linkerSettings: [.linkedLibrary("event_core", .when(traits: ["Libevent"]))]
+        ),
+        .target(
             name: "Sluice",
-            dependencies: ["CSluice", .product(name: "SystemPackage", package: "swift-system")],
+            dependencies: [
+                "CSluice",
+                .target(name: "CSluiceLibevent", condition: .when(traits: ["Libevent"])),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
             // Lifetimes: a span that is handed out depends on the value it points into.
             swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]
         ),

@@ -515,14 +515,14 @@ static bool silence_closed(sluice_poller *poller) {
 }
 
 /* Moves the living registrations to a new base, and with the old one epoll's stale entries end.
- * Where that fails a later wait tries again. */
+ * That there are some is a suspicion: where there is no new base to be had, the old one does
+ * meanwhile. A registration that cannot be moved is tried again by the next wait. */
 static int rebuild(sluice_poller *poller) {
     struct libevent_state *state = state_of(poller);
     struct event_base *base;
-    int code = make_base(poller->backend, &base);
-    if (code < 0)
-        return code;
-    code = assign_timer(state->timer, base);
+    if (make_base(poller->backend, &base) < 0)
+        return 0;
+    int code = assign_timer(state->timer, base);
     for (int fd = 0; fd < state->limit; fd++) {
         struct watch *watch = state->watches[fd];
         if (!watch || watch->state != ARMED)

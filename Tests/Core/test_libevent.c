@@ -146,10 +146,9 @@ static void a_new_base_that_must_wait_for_descriptors(void) {
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
     const struct rlimit few = {.rlim_cur = (rlim_t)fd + 1, .rlim_max = limit.rlim_max};
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-    int refused = wait_one(poller, 0);
+    int meanwhile = wait_one(poller, 0);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-    bool has_epoll = backend_is("libevent:epoll");
-    assert_int_equal(refused, has_epoll ? -EMFILE : 1);
+    assert_int_equal(meanwhile, 1);
     sluice_ready events[2];
     for (int i = 0; i < 3; i++) {
         assert_int_equal(sluice_poller_wait(poller, events, 2, 0), 1);

@@ -22,7 +22,8 @@ from sockets import PATIENCE, connect, read_all
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = (ROOT / os.environ.get("SLUICE_BIN", ".build/debug")).resolve()
 SEED = int(os.environ.get("SLUICE_SEED") or random.SystemRandom().randrange(1 << 32))
-BACKENDS = ("select", "poll", "epoll")
+SYSTEM_CALLS = ("select", "poll", "epoll")
+BACKENDS = (*SYSTEM_CALLS, "libevent:epoll")
 LONGEST_TEST = 40  # seconds
 
 # What the tests start chooses its backend by flag, unless a test says otherwise.
@@ -48,7 +49,7 @@ class ProgramTest(unittest.TestCase):
                 delattr(cls, name)
                 for combination in itertools.product(*choices.values()):
                     arguments = dict(zip(choices, combination))
-                    test_name = "_".join([name, *combination]).replace("-", "_")
+                    test_name = "_".join([name, *combination]).replace("-", "_").replace(":", "_")
                     setattr(cls, test_name, with_arguments(method, arguments))
 
     def setUp(self):

@@ -132,6 +132,10 @@ class Refuses(ProgramTest):
         with Server("sluice-echo", "--backend", "poll", env=environment) as server:
             self.assertTrue(server.first_line().endswith(" with poll"))
 
+    def test_libevent_by_itself_is_the_first_of_its_methods(self):
+        with Server("sluice-echo", "--backend", "libevent") as server:
+            self.assertTrue(server.first_line().endswith(" with libevent:epoll"))
+
     def test_trace_together_with_quiet(self):
         self.assert_refused(self.serve("--trace", "--quiet"), "--trace", "--quiet")
 

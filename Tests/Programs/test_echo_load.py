@@ -30,7 +30,7 @@ SHAPES = {
 TIME = r"[\d.,]+ µs"
 REPORT = re.compile(
     r"(\d+) connections?, with (\d+) messages? of (\d+) bytes? under way on each;"
-    r" ([\d.]+) s with (\w+)(; every byte compared)?\n"
+    r" ([\d.]+) s with ([\w:]+)(; every byte compared)?\n"
     r"throughput  [\d,]+ messages/s, [\d.]+ MB/s each way\n"
     rf"latency     p50 {TIME}, p90 {TIME}, p99 {TIME}, p99.9 {TIME}, p99.99 {TIME}, max {TIME}\n"
     rf"((?: +[\d,]+ to {TIME} +[\d.]+ %(?:  #+)?\n)+)")

@@ -38,6 +38,7 @@ class ReadmeTest(unittest.TestCase):
     def test_the_swift_programs_compile(self):
         command = ["swiftc", "-swift-version", "6", "-emit-sil", "-o", "/dev/null"]
         command += ["-I", f"{PROGRAMS}/Modules", "-I", "CSources/CSluice/include"]
+        command += ["-I", "CSources/CSluiceLibevent/include"]
         command += ["-I", ".build/checkouts/swift-system/Sources/CSystem/include"]
         for language, source in BLOCKS:
             if language == "swift":

@@ -4,9 +4,20 @@ import Testing
 
 @Suite("Backend", .serialized)
 struct BackendTests {
+    private let libeventMethods = ["libevent:epoll", "libevent:poll", "libevent:select"]
+
     @Test("is found by name, best first, and nowhere else")
-    func names() {
-        #expect(Backend.all == [.epoll, .poll, .select])
+    func names() throws {
+        #expect(Backend.all.prefix(3) == [.epoll, .poll, .select])
+        #if Libevent
+            #expect(Backend.all.dropFirst(3).map(\.name) == libeventMethods)
+            #expect(Backend.libevent.name == "libevent:epoll")
+            #expect(Backend("libevent") == .libevent)
+            #expect(try Poller(.libevent).backend == .libevent)
+        #else
+            #expect(Backend.all.count == 3)
+            #expect(Backend("libevent") == nil)
+        #endif
         for backend in Backend.all { #expect(Backend(backend.name) == backend) }
         #expect(Backend("kqueue") == nil)
         #expect(Backend("") == nil)
@@ -32,10 +43,14 @@ struct BackendTests {
         #expect(try Poller().backend == .epoll)
     }
 
-    @Test("select alone cannot tell conditions apart, epoll alone has edges")
+    @Test("select alone cannot tell conditions apart, epoll alone has edges, libevent no priority")
     func features() throws {
-        #expect(try Poller(.select).features == [.oneShot])
-        #expect(try Poller(.poll).features == [.oneShot, .conditions])
-        #expect(try Poller(.epoll).features == [.oneShot, .conditions, .edge])
+        #expect(try Poller(.select).features == [.oneShot, .priority])
+        #expect(try Poller(.poll).features == [.oneShot, .priority, .conditions])
+        #expect(try Poller(.epoll).features == [.oneShot, .priority, .conditions, .edge])
+        for backend in Backend.all.dropFirst(3) {
+            let edge: Features = backend.name.hasSuffix(":epoll") ? .edge : []
+            #expect(try Poller(backend).features == [.oneShot, edge])
+        }
     }
 }

@@ -14,7 +14,7 @@ public struct Options: ParsableCommand {
     }
 
     /// What to wait with.
-    @Option(help: "What to wait with: select, poll or epoll.", transform: backend(named:))
+    @Option(help: "What to wait with: \(names).", transform: backend(named:))
     public var backend = Backend.select
 
     /// Where the server is.
@@ -23,6 +23,8 @@ public struct Options: ParsableCommand {
 
     /// The defaults.
     public init() {}
+
+    private static let names = Backend.all.map(\.name).joined(separator: ", ")
 
     /// Called once they are parsed. From here on a reader of our output who has gone makes a write
     /// fail, and is no reason to be killed.
@@ -33,7 +35,7 @@ public struct Options: ParsableCommand {
     @Sendable
     private static func backend(named name: String) throws -> Backend {
         guard let backend = Backend(name) else {
-            throw ValidationError("unknown backend '\(name)'; use select, poll or epoll")
+            throw ValidationError("unknown backend '\(name)'; use one of \(names)")
         }
         return backend
     }
@@ -78,9 +80,10 @@ public func select(
     var interests: [FileDescriptor: Interest] = [:]
     for r in reading { interests[r, default: []].insert(.read) }
     for w in writing { interests[w, default: []].insert(.write) }
-    for e in excepting { interests[e, default: []].insert(.priority) }
-
+    // libevent has no event for the third list, which then stays empty.
     let waiter = try Waiter.over(backend)
+    let exceptional: Interest = waiter.poller.features.contains(.priority) ? .priority : []
+    for e in excepting { interests[e, default: []].formUnion(exceptional) }
     try waiter.register(interests)
     try waiter.poller.wait(timeout: timeout)
     var ready: [FileDescriptor: Readiness] = [:]

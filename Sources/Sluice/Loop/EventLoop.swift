@@ -68,6 +68,7 @@ public struct EventLoop: ~Copyable {
     public init(
         _ backend: Backend? = nil, options: Options = Options()
     ) throws(SluiceError) {
+        Backend.registration
         var opened: OpaquePointer?
         let result = try unsafe options.withC(backend) { unsafe sluice_open(&opened, $0) }
         guard let opened = unsafe opened else {

@@ -1,15 +1,21 @@
 internal import CSluice
 private import Glibc
 
-/// The system call that a ``Poller`` waits with.
+#if Libevent
+    private import CSluiceLibevent
+#endif
+
+/// What a ``Poller`` waits with: a system call, or a library over one.
 public struct Backend: Hashable, Sendable {
     /// Its name, as ``Poller`` and the environment variable `SLUICE_BACKEND` take it.
     public let name: String
 
-    /// The backend of that name, or `nil` where there is none.
+    /// The backend of that name, or `nil` where there is none. What several backends have before a
+    /// colon stands for the best of them.
     public init?(_ name: String) {
-        guard let backend = Self.all.first(where: { $0.name == name }) else { return nil }
-        self = backend
+        let named = Self.all.first { $0.name == name || $0.name.hasPrefix("\(name):") }
+        guard let named else { return nil }
+        self = named
     }
 
     private init(builtIn name: String) {
@@ -26,8 +32,24 @@ public struct Backend: Hashable, Sendable {
     /// epoll(7): the kernel keeps the registrations. Each wait costs what is ready.
     public static let epoll = Backend(builtIn: "epoll")
 
+    #if Libevent
+        /// libevent, over the best of its methods, which is epoll. The others are `libevent:poll` and
+        /// `libevent:select`. It is there with the package's trait `Libevent`, and has no
+        /// ``Interest/priority``.
+        public static let libevent = Backend("libevent")!
+    #endif
+
+    /// Makes those known to the core that are not of it; done once.
+    static let registration: Void = {
+        #if Libevent
+            let code = sluice_libevent_register()
+            precondition(code == 0, "more backends than there is room for")
+        #endif
+    }()
+
     /// Those that there are, best first.
     public static let all: [Backend] = {
+        registration
         var backends: [Backend] = []
         while let name = unsafe sluice_backend_name(backends.count) {
             backends.append(unsafe Backend(builtIn: String(cString: name)))

@@ -91,9 +91,11 @@ public struct Features: OptionSet, Hashable, Sendable {
 
     /// ``Interest/oneShot``: every backend has it.
     public static let oneShot = Features(SLUICE_FEATURE_ONE_SHOT)
-    /// ``Interest/edge``: epoll has it.
+    /// ``Interest/edge``: epoll has it, and libevent over it.
     public static let edge = Features(SLUICE_FEATURE_EDGE)
     /// ``Readiness/error``, ``Readiness/hangup`` and ``Readiness/readClosed`` are told apart: not
     /// by select.
     public static let conditions = Features(SLUICE_FEATURE_CONDITIONS)
+    /// ``Interest/priority``: every backend has it but libevent.
+    public static let priority = Features(SLUICE_FEATURE_PRIORITY)
 }

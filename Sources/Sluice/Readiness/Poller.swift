@@ -47,6 +47,7 @@ public struct Poller: ~Copyable {
         guard batch >= 1, batch <= Int(CInt.max) else {
             throw SluiceError(SLUICE_ECAPACITY.rawValue, "create poller with batch", "\(batch)")
         }
+        Backend.registration
         var created: OpaquePointer?
         let result =
             if let backend {
@@ -72,7 +73,7 @@ public struct Poller: ~Copyable {
 
     /// The backend in use.
     public var backend: Backend {
-        // The poller was made over one of the table's, so the name is there.
+        // The poller was made over one of those that there are, so the name is there.
         unsafe Backend(String(cString: sluice_poller_backend_name(handle)))!
     }
 
@@ -85,7 +86,7 @@ public struct Poller: ~Copyable {
     ///
     /// - Complexity: O(1).
     /// - Throws: ``SluiceError/Code/badDescriptor``, ``SluiceError/Code/alreadyRegistered``,
-    ///   ``SluiceError/Code/notSupported`` for an edge where the backend has none,
+    ///   ``SluiceError/Code/notSupported`` for an edge or priority where the backend has none,
     ///   ``SluiceError/Code/unknownInterest``, ``SluiceError/Code/outOfMemory``.
     public mutating func add(
         _ descriptor: FileDescriptor, interest: Interest, user: UInt64 = 0
