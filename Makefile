@@ -236,16 +236,22 @@ $(BUILD)/Tests/Fuzz/%: $(BUILD)/Tests/Fuzz/%.o $(TEST_SUPPORT) $(CORE_OBJECTS) $
 # Everything here is built with libevent as a backend; a plain swift build goes without.
 TRAITS := --traits Libevent
 
-SWIFT_SOURCES := Package.swift Sources Tests Examples Benchmarks
+SWIFT_SOURCES := Package.swift Programs/Package.swift Sources Tests Examples Benchmarks
 
 .PHONY: build
 build: deps-swift deps-libevent ## the Swift module and its programs, for debugging
 	swift build $(TRAITS)
+	swift build $(TRAITS) --package-path Programs
 
 .PHONY: test-swift
 test-swift: deps-swift deps-libevent ## the tests of the Swift module, and what must not compile
 	swift test $(TRAITS) --disable-xctest
 	@Tests/run-compile-failures .build
+
+# Somebody else's package, which has no libevent and resolves no more than it must.
+.PHONY: test-consumer
+test-consumer: deps-swift deps-libevent
+	@Tests/run-consumer $(BUILD)/consumer
 
 .PHONY: test-programs
 test-programs: build ## the demo and the article's programs, from outside
@@ -285,12 +291,12 @@ compare-faults: build deps-c ## the table of faults: servers on Sluice and on li
 # ---- All tests, and the demo --------------------------------------------------------------------
 
 .PHONY: test
-test: test-header test-c test-abi test-languages test-swift test-programs test-faults ## all tests
+test: test-header test-c test-abi test-languages test-swift test-consumer test-programs test-faults ## all tests
 
 .PHONY: demo
 demo: deps-swift deps-libevent ## the echo server and client at work, over each backend
-	swift build $(TRAITS) -c release --product sluice-echo
-	@Tools/demo .build/release/sluice-echo
+	swift build $(TRAITS) --package-path Programs -c release --product sluice-echo
+	@Tools/demo Programs/.build/release/sluice-echo
 
 # ---- Benchmarks ---------------------------------------------------------------------------------
 
@@ -397,7 +403,7 @@ C_FILES := $(shell find CSources Tests Benchmarks Examples -name '*.[ch]' | sort
 CXX_FILES := $(shell find Examples Tests -name '*.[ch]pp' | sort)
 RUST_FILES := $(shell find Examples Tests -name '*.rs' | sort)
 GO_FILES := $(shell find Examples Tests -name '*.go' | sort)
-SCRIPTS := .ci/run Tools/demo Tools/need Tests/Fuzz/run Tests/run-core Tests/run-compile-failures
+SCRIPTS := .ci/run Tools/demo Tools/need Tests/Fuzz/run Tests/run-core Tests/run-compile-failures Tests/run-consumer
 
 .PHONY: lint
 lint: deps-lint ## formatting and static analysis
@@ -476,7 +482,7 @@ deps-lint: deps-swift
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf build .build .build-asan .build-tsan
+	rm -rf build .build .build-asan .build-tsan Programs/.build
 
 .PHONY: help
 help: ## this list

@@ -4,17 +4,10 @@ import PackageDescription
 /// For every Swift target: uses of unsafe constructs are marked, or do not compile cleanly.
 let strict: [SwiftSetting] = [.strictMemorySafety()]
 
-/// The article's programs have one thread, and their variables are that thread's.
-let oneThread: [SwiftSetting] = strict + [.defaultIsolation(MainActor.self)]
-
-/// The article's programs, each a folder of one file.
-let articlePrograms = ["first-server", "queued-server", "complete-server", "client"]
-
 let package = Package(
     name: "sluice",
     products: [
-        .library(name: "Sluice", targets: ["Sluice"]),
-        .executable(name: "sluice-echo", targets: ["sluice-echo"]),
+        .library(name: "Sluice", targets: ["Sluice"])
     ],
     traits: [
         .trait(
@@ -22,9 +15,7 @@ let package = Package(
             description: "libevent as a backend; needs libevent 2.1, Debian's libevent-dev.")
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
-        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.0")
     ],
     targets: [
         .target(name: "CSluice", path: "CSources/CSluice"),
@@ -47,24 +38,6 @@ let package = Package(
             swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]
         ),
         .executableTarget(
-            name: "sluice-echo",
-            dependencies: [
-                "Sluice",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Histogram", package: "hdrhistogram-swift"),
-            ],
-            swiftSettings: strict
-        ),
-        .target(
-            name: "ArticleSupport",
-            dependencies: [
-                "Sluice",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ],
-            path: "Examples/article/support",
-            swiftSettings: oneThread
-        ),
-        .executableTarget(
             name: "ready-swift",
             dependencies: ["Sluice"],
             path: "Benchmarks/ready-swift",
@@ -81,15 +54,7 @@ let package = Package(
             dependencies: ["Sluice"],
             swiftSettings: strict
         ),
-    ]
-        + articlePrograms.map { program in
-            .executableTarget(
-                name: "article-\(program)",
-                dependencies: ["Sluice", "ArticleSupport"],
-                path: "Examples/article/\(program)",
-                swiftSettings: oneThread
-            )
-        },
+    ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c11
 )

@@ -20,7 +20,7 @@ from pathlib import Path
 from sockets import PATIENCE, connect, read_all
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAMS = (ROOT / os.environ.get("SLUICE_BIN", ".build/debug")).resolve()
+PROGRAMS = (ROOT / os.environ.get("SLUICE_BIN", "Programs/.build/debug")).resolve()
 SEED = int(os.environ.get("SLUICE_SEED") or random.SystemRandom().randrange(1 << 32))
 SYSTEM_CALLS = ("select", "poll", "epoll")
 BACKENDS = (*SYSTEM_CALLS, "libevent:epoll")

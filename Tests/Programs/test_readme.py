@@ -39,7 +39,7 @@ class ReadmeTest(unittest.TestCase):
         command = ["swiftc", "-swift-version", "6", "-emit-sil", "-o", "/dev/null"]
         command += ["-I", f"{PROGRAMS}/Modules", "-I", "CSources/CSluice/include"]
         command += ["-I", "CSources/CSluiceLibevent/include"]
-        command += ["-I", ".build/checkouts/swift-system/Sources/CSystem/include"]
+        command += ["-I", "Programs/.build/checkouts/swift-system/Sources/CSystem/include"]
         for language, source in BLOCKS:
             if language == "swift":
                 with self.subTest(source=source):
