@@ -149,6 +149,23 @@ static void answers_to_many_by_one_send_each(void) {
         take_text(lines[i].peer, "a worda worda word");
 }
 
+/* A wait of poll or select looks at all that there are, however few it brings; one of epoll does
+ * not, and brings as many as it likes. */
+static void one_wait_brings_all(void) {
+    enum { LINES = 400 };
+    static struct line lines[LINES];
+    sluice_loop *loop = make_loop();
+    for (int i = 0; i < LINES; i++) {
+        lines[i] = unix_line(loop);
+        put_text(lines[i].peer, "ready");
+    }
+    uint64_t turns = stats_of(loop).turns;
+    for (int i = 0; i < LINES; i++)
+        expect_event(loop, SLUICE_DATA);
+    uint64_t most = strstr(test_backend(), "epoll") ? LINES : 1;
+    assert_in_range(stats_of(loop).turns - turns, 1, most);
+}
+
 /* The bytes of the event, written by themselves, among others, in parts and to another stream. */
 static void answers_of_the_event_s_own_bytes(void) {
     sluice_loop *loop = make_loop();
@@ -319,6 +336,7 @@ int main(void) {
         BOTH("data is valid until the next pull", data_valid_until_next_pull),
         BOTH("1,000 writes of one event go out by one send", writes_of_one_event_by_one_send),
         BOTH("writes to many streams go out by one send each", answers_to_many_by_one_send_each),
+        {"one wait brings all that are ready", one_wait_brings_all, NULL},
         BOTH("the event's own bytes can be the answer", answers_of_the_event_s_own_bytes),
         BOTH("an answer and a hold stand while other streams are made",
              answer_while_other_streams_are_made),

@@ -25,7 +25,7 @@
 #include "../poller.h"
 #include "../socket.h"
 
-#define BATCH 256
+#define FIRST_BATCH 256 /* events of one wait */
 #define NO_FD (-1)
 
 /* What is known of a descriptor, and above that the operations that are wanted of it: of a watch,
@@ -83,7 +83,9 @@ struct readiness_engine {
     int accepting;     /* the listener that `accepts_left` is of */
     int accepts_left;
     struct sluice_allocator allocator;
-    sluice_ready events[BATCH];
+    sluice_ready *events;
+    int batch; /* how many there is room for */
+    int attached;
 };
 
 /* The engine is the first member of ours. */
@@ -128,11 +130,15 @@ static int create(struct sluice_engine **result, const char *backend,
         return SLUICE_ENOMEM;
     *engine = (struct readiness_engine){.engine.operations = &sluice_readiness_engine,
                                         .allocator = *allocator,
+                                        .batch = FIRST_BATCH,
                                         .now = {NO_FD, NO_FD},
                                         .later = {NO_FD, NO_FD},
                                         .accepting = NO_FD};
-    int code = sluice_poller_create_with(&engine->poller, backend, allocator);
+    engine->events = sluice_resize(allocator, NULL, FIRST_BATCH, sizeof *engine->events);
+    int code = engine->events ? sluice_poller_create_with(&engine->poller, backend, allocator)
+                              : SLUICE_ENOMEM;
     if (code < 0) {
+        sluice_free(allocator, engine->events);
         sluice_free(allocator, engine);
         return code;
     }
@@ -148,6 +154,7 @@ static void destroy(struct sluice_engine *base) {
     struct sluice_allocator allocator = engine->allocator;
     sluice_poller_destroy(engine->poller);
     sluice_free(&allocator, engine->sources);
+    sluice_free(&allocator, engine->events);
     sluice_free(&allocator, engine);
 }
 
@@ -219,6 +226,7 @@ static int attach(struct sluice_engine *base, int fd, sluice_id id, enum sluice_
                               .state = (uint16_t)((source->state & QUEUED) | state),
                               .role = (uint8_t)role,
                               .most = log2_of(role == SLUICE_ROLE_LISTENER ? detail : 1) & 15};
+    engine->attached++;
     return 0;
 }
 
@@ -230,6 +238,7 @@ static void detach(struct sluice_engine *base, int fd) {
         sluice_poller_remove_closing(engine->poller, fd);
     engine->sources[fd].state &= QUEUED;
     engine->detached = true;
+    engine->attached--;
 }
 
 static int rewatch(struct sluice_engine *base, int fd, uint32_t interest) {
@@ -295,6 +304,19 @@ static int await_room(struct sluice_engine *base, int fd) {
     return set_wanted(engine, fd, wanted_of(source) | SLUICE_OP_SEND);
 }
 
+/* Where each wait looks at every registration, one is to bring all that are ready, and not the next
+ * few of them; without the memory for that it brings a few. */
+static void make_room_for_events(struct readiness_engine *engine) {
+    if (engine->edges || engine->attached <= engine->batch)
+        return;
+    size_t batch = (size_t)engine->batch * 2;
+    sluice_ready *events = sluice_resize(&engine->allocator, engine->events, batch, sizeof *events);
+    if (!events)
+        return;
+    engine->events = events;
+    engine->batch = (int)batch;
+}
+
 static int wait(struct sluice_engine *base, int64_t timeout_ns) {
     struct readiness_engine *engine = ours(base);
     /* What is left of this turn begins the next. */
@@ -304,10 +326,11 @@ static int wait(struct sluice_engine *base, int64_t timeout_ns) {
     }
     if (engine->now.first != NO_FD)
         timeout_ns = 0;
+    make_room_for_events(engine);
     engine->ready = engine->ready_end = engine->events;
     engine->detached = false;
     engine->accepting = NO_FD;
-    int count = sluice_poller_wait(engine->poller, engine->events, BATCH, timeout_ns);
+    int count = sluice_poller_wait(engine->poller, engine->events, engine->batch, timeout_ns);
     if (count < 0)
         return count;
     engine->ready_end += count;
