@@ -311,6 +311,10 @@ $(BENCH)/load: Benchmarks/loads/load.c
 $(BENCH)/echo-c: Benchmarks/echo-c/echo.c $(BUILD)/libsluice.a
 	$(BENCH_CC) -Wl,--gc-sections -o $@ $^
 
+# The program of the first page, for its size.
+$(BENCH)/echo-example: Examples/c/echo.c $(BUILD)/libsluice.a
+	$(BENCH_CC) -Wl,--gc-sections -o $@ $^
+
 # With libevent as one of the backends.
 WITH_LIBEVENT := -DWITH_LIBEVENT -I$(LIBEVENT_DIR)/include
 $(BENCH)/echo-c-libevent: Benchmarks/echo-c/echo.c $(LIBEVENT_OBJECT) $(BUILD)/libsluice.a
@@ -369,7 +373,7 @@ bench-nio: deps-swift
 		strip -o $(BENCH)/peer-nio build/nio/release/nio-echo || \
 		echo "SwiftNIO is left out: it could not be built"
 
-GATED := $(addprefix $(BENCH)/,load echo-c echo-c-libevent dispatch-poller timers-sluice queue-sluice wheel)
+GATED := $(addprefix $(BENCH)/,load echo-c echo-example echo-c-libevent dispatch-poller timers-sluice queue-sluice wheel)
 
 .PHONY: bench-gate bench-ceilings
 bench-gate: deps-gate bench-swift ## instructions and calls, held to ceilings; ONLY=word for some

@@ -303,10 +303,12 @@ typedef struct sluice_slice sluice_slice;
 SLUICE_API int sluice_writev(sluice_loop *loop, sluice_id id, const sluice_slice *slices,
                              int count);
 
-/* Sends what is queued as far as the kernel takes it, now. */
+/* Sends what is queued as far as the kernel takes it, now. Errors: SLUICE_EFULL (memory_limit) and
+ * SLUICE_ENOMEM, with nothing changed; one that has ended the stream, whose CLOSED says it again. */
 SLUICE_API int sluice_flush(sluice_loop *loop, sluice_id id);
 
-/* Half-close: sends what is queued, then tells the peer that no more comes. Receiving goes on. */
+/* Half-close: sends what is queued, then tells the peer that no more comes. Receiving goes on.
+ * Errors: SLUICE_EFULL (memory_limit) and SLUICE_ENOMEM, with nothing changed. */
 SLUICE_API int sluice_shutdown(sluice_loop *loop, sluice_id id);
 
 /* Stops and resumes DATA and EOF. They do not nest. */
