@@ -29,7 +29,9 @@
  * Decided against: libevent's one-shot events, which are spent when they do not fit into the batch;
  * its priorities and limits on callbacks, with which what it was told once is reported when it is
  * no longer so; its changelist, under which an error shows only in the wait; two events a number,
- * one a direction, which would save a call in some changes and need two callbacks for one report.
+ * one a direction, which would save a call in some changes and need two callbacks for one report;
+ * and more files than this one, long as it is, since it has no other reader than who wants to know
+ * what libevent takes.
  */
 #include "../CSluice/poller.h"
 
