@@ -390,7 +390,8 @@ SLUICE_API int sluice_poller_create(sluice_poller **poller, const char *backend)
 SLUICE_API void sluice_poller_destroy(sluice_poller *poller);
 
 /* Registers `fd`. `interest` is of enum sluice_interest; `user` comes back with each event.
- * One number can be registered once. O(1), and no allocation but when `fd` is the highest yet.
+ * One number can be registered once. O(1), and no allocation but when `fd` is the highest yet or,
+ * over libevent, is used for the first time.
  * Errors: SLUICE_EBADF, SLUICE_EEXIST, SLUICE_EINTEREST, SLUICE_ENOTSUP (what the backend lacks:
  * see enum sluice_feature), SLUICE_ENULL, SLUICE_ENOMEM, -ENOSPC (fs.epoll.max_user_watches). */
 SLUICE_API int sluice_poller_add(sluice_poller *poller, int fd, uint32_t interest, uint64_t user);
