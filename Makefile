@@ -268,8 +268,10 @@ $(FAULTS_OBJECTS): CFLAGS += -fvisibility=default
 $(BUILD)/faults.so: $(FAULTS_OBJECTS)
 	$(CC) -shared -o $@ $^ -ldl -lpthread
 
-$(BUILD)/echo-server: Examples/c/server.c $(BUILD)/libsluice.a
-	$(CC) -std=c11 $(WARNINGS) $(OPTIMIZE) -I$(CORE_DIR)/include -o $@ $^
+$(BUILD)/echo-server: Examples/c/server.c Tests/Faults/server/libevent.c $(BUILD)/libsluice-libevent.a \
+		$(BUILD)/libsluice.a
+	$(CC) -std=c11 $(WARNINGS) $(OPTIMIZE) -I$(CORE_DIR)/include -I$(LIBEVENT_DIR)/include -o $@ $^ \
+		-levent_core
 
 .PHONY: test-faults
 test-faults: build deps-c deps-libevent ## servers, and the model of a loop, under injected faults
@@ -278,12 +280,11 @@ test-faults: build deps-c deps-libevent ## servers, and the model of a loop, und
 	python3 -W error -m unittest discover -s Tests/Faults
 
 .PHONY: soak compare-faults
-soak: build deps-c ## echo load over faults, every byte compared; MINUTES=n
+soak: build deps-c deps-libevent ## echo load over faults, every byte compared; MINUTES=n
 	@$(MAKE) --no-print-directory $(BUILD)/faults.so $(BUILD)/echo-server
 	@Tests/Faults/soak.py $(or $(MINUTES),10)
 
-compare-faults: build deps-c ## the table of faults: servers on Sluice and on libevent
-	@Tools/need libevent-dev
+compare-faults: build deps-c deps-libevent ## the table of faults: servers on Sluice and on libevent
 	@$(MAKE) --no-print-directory $(BUILD)/faults.so $(BUILD)/echo-server \
 		$(addprefix $(BENCH)/peer-libevent_,event bufferevent)
 	@Tests/Faults/compare.py

@@ -20,6 +20,7 @@ BUILD = ROOT / os.environ.get("SLUICE_BUILD", "build")
 INTERPOSER = BUILD / "faults.so"
 PROGRAMS = ROOT / os.environ.get("SLUICE_BIN", "Programs/.build/debug")
 BACKENDS = ("select", "poll", "epoll")
+LIBEVENT = ("libevent:select", "libevent:poll", "libevent:epoll")
 SEED = int(os.environ.get("SLUICE_SEED") or random.SystemRandom().randrange(1 << 32))
 PATIENCE = 10  # seconds until what does not happen is a failure
 

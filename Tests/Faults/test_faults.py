@@ -10,8 +10,8 @@ import time
 import unittest
 
 from clients import Clients
-from faults import (BACKENDS, BUILD, COSTLY, KINDS, PASSING, PATIENCE, SEED, SERVERS, Server,
-                    Tally, environment)
+from faults import (BACKENDS, BUILD, COSTLY, KINDS, LIBEVENT, PASSING, PATIENCE, SEED, SERVERS,
+                    Server, Tally, environment)
 
 COUNT = 400
 RATES = (20, 100, 300)
@@ -28,7 +28,7 @@ class FaultTest(unittest.TestCase):
         return result
 
     def over_servers(self, check):
-        for name, backend, rate in itertools.product(SERVERS, BACKENDS, RATES):
+        for name, backend, rate in itertools.product(SERVERS, BACKENDS + LIBEVENT, RATES):
             with self.subTest(server=name, backend=backend, rate=rate):
                 check(SERVERS[name], backend, SEED + rate, rate)
 
