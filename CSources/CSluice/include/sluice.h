@@ -304,7 +304,8 @@ SLUICE_API int sluice_writev(sluice_loop *loop, sluice_id id, const sluice_slice
                              int count);
 
 /* Sends what is queued as far as the kernel takes it, now. Errors: SLUICE_EFULL (memory_limit) and
- * SLUICE_ENOMEM, with nothing changed; one that has ended the stream, whose CLOSED says it again. */
+ * SLUICE_ENOMEM, with nothing changed; one that has ended the stream, whose CLOSED says it again.
+ */
 SLUICE_API int sluice_flush(sluice_loop *loop, sluice_id id);
 
 /* Half-close: sends what is queued, then tells the peer that no more comes. Receiving goes on.
