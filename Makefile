@@ -430,13 +430,10 @@ format: deps-lint ## the formatting that lint asks for
 	@! command -v rustfmt >/dev/null || rustfmt --edition 2021 $(RUST_FILES)
 	@! command -v gofmt >/dev/null || gofmt -w $(GO_FILES)
 
-.PHONY: asan ubsan tsan
-asan: deps-swift deps-libevent ## the tests under AddressSanitizer, leaks included
-	$(MAKE) test-c BUILD=build/asan SANITIZE=-fsanitize=address
+.PHONY: asan tsan
+asan: deps-swift deps-libevent ## under AddressSanitizer, leaks included, and UndefinedBehaviorSanitizer
+	$(MAKE) test-c BUILD=build/asan SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all'
 	swift test $(TRAITS) --disable-xctest --sanitize=address --scratch-path .build-asan
-
-ubsan: ## the tests of the core under UndefinedBehaviorSanitizer
-	$(MAKE) test-c BUILD=build/ubsan SANITIZE='-fsanitize=undefined -fno-sanitize-recover=all'
 
 tsan: deps-swift deps-libevent ## the tests under ThreadSanitizer
 	$(MAKE) test-c BUILD=build/tsan SANITIZE=-fsanitize=thread
@@ -448,7 +445,7 @@ test-clang: deps-swift
 	$(MAKE) test-header test-c CC=clang CXX=clang++ BUILD=build/clang
 
 .PHONY: check
-check: test lib test-clang lint bench-gate asan ubsan tsan ## everything that must hold
+check: test lib test-clang lint bench-gate asan tsan ## everything that must hold
 	$(MAKE) coverage differential fuzz FOR=25
 
 # ---- What is needed -----------------------------------------------------------------------------
