@@ -439,13 +439,14 @@ tsan: deps-swift deps-libevent ## the tests under ThreadSanitizer
 	$(MAKE) test-c BUILD=build/tsan SANITIZE=-fsanitize=thread
 	swift test $(TRAITS) --disable-xctest --sanitize=thread --scratch-path .build-tsan
 
-# The Swift toolchain brings a clang; a second compiler finds what the first lets pass.
-.PHONY: test-clang
-test-clang: deps-swift
-	$(MAKE) test-header test-c CC=clang CXX=clang++ BUILD=build/clang
+# The Swift toolchain brings a clang; a second compiler finds what the first lets pass. The tests run
+# in what it builds by `coverage`.
+.PHONY: clang
+clang: deps-c deps-swift deps-libevent
+	$(MAKE) test-header lib lib-libevent CC=clang CXX=clang++ BUILD=build/clang
 
 .PHONY: check
-check: test lib test-clang lint bench-gate asan tsan ## everything that must hold
+check: test lib clang lint bench-gate asan tsan ## everything that must hold
 	$(MAKE) coverage differential fuzz FOR=25
 
 # ---- What is needed -----------------------------------------------------------------------------
