@@ -142,8 +142,8 @@ static ptrdiff_t link_all(struct sluice_bytes *to, struct sluice_bytes *from) {
 
 /* Copies the first chunk of `from` behind the bytes of `to`, where they fit, and links the rest.
  * Apart, so that the move of a chain saves no registers. */
-static __attribute__((noinline)) ptrdiff_t
-copy_one(struct sluice_chunk_pool *pool, struct sluice_bytes *to, struct sluice_bytes *from) {
+static SLUICE_NOINLINE ptrdiff_t copy_one(struct sluice_chunk_pool *pool, struct sluice_bytes *to,
+                                          struct sluice_bytes *from) {
     struct sluice_chunk *head = from->first;
     size_t length = copy_in(to->last, head->bytes + head->begin, sluice_chunk_held(head));
     to->length += length;

@@ -107,8 +107,7 @@ int sluice_queue_consume(sluice_queue *queue, size_t length) {
 
 /* The chunks that go whole are counted as `to`'s first, and counted back where they then stay.
  * Apart, so that the move of a whole chain saves no registers. */
-static __attribute__((noinline)) ptrdiff_t move_part(sluice_queue *to, sluice_queue *from,
-                                                     size_t most) {
+static SLUICE_NOINLINE ptrdiff_t move_part(sluice_queue *to, sluice_queue *from, size_t most) {
     size_t whole = sluice_bytes_whole_chunks(&from->bytes, most);
     if (!sluice_chunk_pool_adopt(&to->pool, &from->pool, whole))
         return SLUICE_EFULL;

@@ -98,8 +98,8 @@ static int grow(struct sluice_timers *timers) {
     return 0;
 }
 
-static NOINLINE int grow_and_add(struct sluice_timers *timers, int64_t deadline, int64_t repeat,
-                                 uint64_t user, uint32_t *index) {
+static SLUICE_NOINLINE int grow_and_add(struct sluice_timers *timers, int64_t deadline,
+                                        int64_t repeat, uint64_t user, uint32_t *index) {
     int code = grow(timers);
     return code < 0 ? code : sluice_timers_add(timers, deadline, repeat, user, index);
 }

@@ -177,7 +177,7 @@ static int end_turn(struct sluice_timers *timers) {
     return 0;
 }
 
-static NOINLINE int rearm(struct sluice_timers *timers, uint32_t index) {
+static SLUICE_NOINLINE int rearm(struct sluice_timers *timers, uint32_t index) {
     set(timers, index, next_period(timers, &timers->records[index]));
     return 1;
 }
@@ -190,12 +190,13 @@ static inline int report(struct sluice_timers *timers, uint32_t taken, uint32_t 
     return 1;
 }
 
-static NOINLINE int expire_from_wheel(struct sluice_timers *timers, uint32_t *index) {
+static SLUICE_NOINLINE int expire_from_wheel(struct sluice_timers *timers, uint32_t *index) {
     uint32_t taken = take_from_wheel(timers);
     return taken == NONE ? end_turn(timers) : report(timers, taken, index);
 }
 
-static NOINLINE int expire_first(struct sluice_timers *timers, int64_t now, uint32_t *index) {
+static SLUICE_NOINLINE int expire_first(struct sluice_timers *timers, int64_t now,
+                                        uint32_t *index) {
     if (!timers->slots)
         return 0;
     begin_turn(timers, now);

@@ -10,9 +10,6 @@
 #define NONE SLUICE_LINK_FREE
 #define BIT(n) (UINT64_C(1) << (n) % 64)
 
-/* For what is rare: a function that calls nothing but these saves no registers. */
-#define NOINLINE __attribute__((noinline))
-
 static inline bool is_slot(uint32_t link) {
     return (link & SLUICE_LINK_SLOT) != 0;
 }
