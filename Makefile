@@ -21,10 +21,10 @@ BUILD ?= build
 OPTIMIZE ?= -O2 -g
 WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
 CFLAGS_ALL = -std=c11 $(WARNINGS) $(OPTIMIZE) $(SANITIZE) -fPIC -fvisibility=hidden \
-	-ffunction-sections -fdata-sections -ICSources/CSluice/include $(CFLAGS)
+	-ffunction-sections -fdata-sections -I$(CORE_DIR)/include -I$(CORE_DIR) $(CFLAGS)
 
 CORE_DIR := CSources/CSluice
-CORE := $(wildcard $(CORE_DIR)/*.c $(CORE_DIR)/pollers/*.c $(CORE_DIR)/engines/*.c)
+CORE := $(sort $(shell find $(CORE_DIR) -name '*.c'))
 CORE_OBJECTS := $(CORE:%.c=$(BUILD)/%.o)
 
 # libevent as a backend: an object of its own, which nothing in the core names.
@@ -124,13 +124,18 @@ uninstall: ## removes what install put there, by the same PREFIX and DESTDIR
 # ---- Tests in C ---------------------------------------------------------------------------------
 
 # The allocator and the kernel's calls are counted and made to fail by name, at link time: each that
-# Tests/Core/faults.c knows the real one of.
-WRAPPED := $(shell grep -oh '__real_[a-z_0-9]*' Tests/Core/faults.c | sort -u)
+# Tests/Core/support/faults.c knows the real one of.
+WRAPPED := $(shell grep -oh '__real_[a-z_0-9]*' Tests/Core/support/faults.c | sort -u)
 WRAP := $(WRAPPED:__real_%=-Wl,--wrap=%)
-CORE_TESTS := $(patsubst Tests/Core/%.c,$(BUILD)/Tests/Core/%,$(wildcard Tests/Core/test_*.c))
-TEST_SUPPORT := $(patsubst %.c,$(BUILD)/%.o,$(filter-out Tests/Core/test_%,$(wildcard Tests/Core/*.c)))
+TEST_DIR := Tests/Core
+TEST_SOURCES := $(sort $(wildcard $(TEST_DIR)/*/*.c))
+TEST_PROGRAMS := $(sort $(wildcard $(TEST_DIR)/*/test_*.c))
+CORE_TESTS := $(TEST_PROGRAMS:%.c=$(BUILD)/%)
+TEST_SUPPORT := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(TEST_PROGRAMS),$(TEST_SOURCES)))
 
-$(BUILD)/Tests/Core/%.o: CFLAGS_ALL += -I$(LIBEVENT_DIR)/include
+TEST_INCLUDES := -I$(TEST_DIR)/support -I$(LIBEVENT_DIR)/include
+$(BUILD)/Tests/Core/%.o: CFLAGS_ALL += $(TEST_INCLUDES)
+$(BUILD)/Tests/Fuzz/%.o: CFLAGS_ALL += $(TEST_INCLUDES)
 
 -include $(CORE_TESTS:=.d) $(TEST_SUPPORT:.o=.d)
 
@@ -139,8 +144,7 @@ $(BUILD)/Tests/Core/%.o: CFLAGS_ALL += -I$(LIBEVENT_DIR)/include
 # libevent's archive and not its shared library, so that its calls are counted and made to fail, too.
 TEST_LIBRARIES := -lcmocka -l:libevent_core.a -lpthread -lutil
 
-$(BUILD)/Tests/Core/test_%: $(BUILD)/Tests/Core/test_%.o $(TEST_SUPPORT) $(CORE_OBJECTS) \
-		$(LIBEVENT_OBJECT)
+$(CORE_TESTS): %: %.o $(TEST_SUPPORT) $(CORE_OBJECTS) $(LIBEVENT_OBJECT)
 	@echo "LD $@"
 	@$(CC) $(SANITIZE) $(WRAP) -o $@ $^ $(TEST_LIBRARIES)
 
@@ -194,7 +198,8 @@ coverage: deps-c deps-libevent deps-swift ## lines and branches of the core that
 # make test-c plays the first of these scripts; here there are more: of pollers, and of loops.
 POLLER_SCRIPTS ?= 20000
 LOOP_SCRIPTS ?= 5000
-DIFFERENTIAL := $(BUILD)/Tests/Core/test_poller_differential $(BUILD)/Tests/Core/test_loop_differential
+DIFFERENTIAL := $(BUILD)/Tests/Core/readiness/test_poller_differential \
+	$(BUILD)/Tests/Core/loop/test_loop_differential
 
 .PHONY: differential
 differential: deps-c deps-libevent ## the same scripts on every backend, compared
@@ -276,7 +281,7 @@ $(BUILD)/echo-server: Examples/c/server.c Tests/Faults/server/libevent.c $(BUILD
 .PHONY: test-faults
 test-faults: build deps-c deps-libevent ## servers, and the model of a loop, under injected faults
 	@$(MAKE) --no-print-directory $(BUILD)/faults.so $(BUILD)/echo-server \
-		$(BUILD)/Tests/Core/test_loop_model
+		$(BUILD)/Tests/Core/loop/test_loop_model
 	python3 -W error -m unittest discover -s Tests/Faults
 
 .PHONY: soak compare-faults
@@ -411,12 +416,13 @@ GO_FILES := $(shell find Examples Tests -name '*.go' | sort)
 SCRIPTS := .ci/run Tools/demo Tools/need Tests/Fuzz/run Tests/run-core Tests/run-compile-failures Tests/run-consumer
 
 .PHONY: lint
-lint: deps-lint ## formatting and static analysis
+lint: deps-lint ## formatting, static analysis, and which folder includes which
+	Tools/layers
 	clang-format --dry-run --Werror $(C_FILES) $(CXX_FILES)
 	@# A file at a time: over several in one run the analyser loses track of a va_list.
 	@printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -n 1 -P 2 sh -c \
 		'clang-tidy --quiet "$$0" -- -std=c11 -I$(CORE_DIR)/include -I$(CORE_DIR) \
-		-I$(LIBEVENT_DIR)/include 2>/dev/null'
+		$(TEST_INCLUDES) 2>/dev/null'
 	swift format lint --strict --recursive $(SWIFT_SOURCES)
 	shellcheck $(SCRIPTS)
 	@# The other languages' own formatters, where they are installed.

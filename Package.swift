@@ -18,13 +18,21 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0")
     ],
     targets: [
-        .target(name: "CSluice", path: "CSources/CSluice"),
+        .target(
+            name: "CSluice",
+            path: "CSources/CSluice",
+            // The folders are named in the includes: "base/platform.h".
+            cSettings: [.headerSearchPath(".")]
+        ),
         .target(
             name: "CSluiceLibevent",
             dependencies: ["CSluice"],
             path: "CSources/CSluiceLibevent",
             sources: ["trait.c"],
-            cSettings: [.define("SLUICE_LIBEVENT", .when(traits: ["Libevent"]))],
+            cSettings: [
+                .define("SLUICE_LIBEVENT", .when(traits: ["Libevent"])),
+                .headerSearchPath("../CSluice"),
+            ],
             linkerSettings: [.linkedLibrary("event_core", .when(traits: ["Libevent"]))]
         ),
         .target(

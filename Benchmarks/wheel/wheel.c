@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "timers.h"
+#include "timers/timers.h"
 
 #define MS INT64_C(1000000)
 #define SECOND (1000 * MS)

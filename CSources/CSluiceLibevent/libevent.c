@@ -33,7 +33,7 @@
  * and more files than this one, long as it is, since it has no other reader than who wants to know
  * what libevent takes.
  */
-#include "../CSluice/poller.h"
+#include "readiness/poller.h"
 
 #include <assert.h>
 #include <errno.h>

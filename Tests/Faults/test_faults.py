@@ -72,7 +72,7 @@ class Model(FaultTest):
                 tally = os.path.join(directory, "tally")
                 scripts = {"SLUICE_SEED": str(SEED), "SLUICE_SCRIPTS": "800"}
                 model = subprocess.run(
-                    [BUILD / "Tests/Core/test_loop_model"], capture_output=True, text=True,
+                    [BUILD / "Tests/Core/loop/test_loop_model"], capture_output=True, text=True,
                     timeout=20 * PATIENCE,
                     env=environment(SEED, rate, PASSING, tally, FAULTS_START="off", **scripts))
                 self.assertEqual(model.returncode, 0, model.stdout + model.stderr)

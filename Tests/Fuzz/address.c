@@ -1,7 +1,7 @@
 /* address.c - fuzzes addresses as text. Whatever is taken for one comes out of its own text again
  * as the same bytes, by a text that does not change any more, into a buffer that is no longer than
  * it says it needs; and so does an address that is made up of bytes. */
-#include "../../CSources/CSluice/address.h"
+#include "network/address.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #ifndef FUZZ_H
 #define FUZZ_H
 
-#include "../Core/models.h"
+#include "models.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
 

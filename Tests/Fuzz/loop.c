@@ -1,6 +1,6 @@
 /* loop.c - fuzzes a whole loop, over each backend in turn, whose streams have their peers in the
- * same thread: Tests/Core/loop_model_script.c. Each script must also leave as many descriptors open
- * as it found. */
+ * same thread: Tests/Core/loop/loop_model_script.c. Each script must also leave as many descriptors
+ * open as it found. */
 #include "fuzz.h"
 
 #include <signal.h>

@@ -1,4 +1,4 @@
-/* queue.c - fuzzes the byte queue: Tests/Core/queue_model.c. */
+/* queue.c - fuzzes the byte queue: Tests/Core/bytes/queue_model.c. */
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {

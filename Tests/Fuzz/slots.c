@@ -1,4 +1,4 @@
-/* slots.c - fuzzes the table of handles: Tests/Core/slots_model.c. */
+/* slots.c - fuzzes the table of handles: Tests/Core/base/slots_model.c. */
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {

@@ -1,4 +1,4 @@
-/* timers.c - fuzzes timers, against an array that is searched: Tests/Core/timers_model.c. */
+/* timers.c - fuzzes timers, against an array that is searched: Tests/Core/timers/timers_model.c. */
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {

@@ -18,12 +18,12 @@
  *
  * Listeners and watches are level-triggered on every poller.
  */
-#include "../platform.h"
+#include "base/platform.h"
 
-#include "../engine.h"
+#include "engines/engine.h"
 
-#include "../poller.h"
-#include "../socket.h"
+#include "network/socket.h"
+#include "readiness/poller.h"
 
 #define FIRST_BATCH 256 /* events of one wait */
 #define NO_FD (-1)

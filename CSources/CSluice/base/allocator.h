@@ -1,0 +1,60 @@
+/* allocator.h - where memory comes from: libc, or the function that a loop's options name.
+ *
+ * One function does it all, as realloc(3) does, so that a caller who brings one brings it whole.
+ */
+#ifndef SLUICE_ALLOCATOR_H
+#define SLUICE_ALLOCATOR_H
+
+#include "base/platform.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "sluice.h"
+
+/* Invariant: `reallocate` is never NULL. */
+struct sluice_allocator {
+    sluice_reallocate *reallocate;
+    void *context;
+};
+
+static inline void *sluice_reallocate_by_libc(void *context, void *block, size_t size) {
+    (void)context;
+    if (size > 0)
+        return realloc(block, size);
+    free(block);
+    return NULL;
+}
+
+#define SLUICE_LIBC_ALLOCATOR ((struct sluice_allocator){sluice_reallocate_by_libc, NULL})
+
+/* A block of `count` elements of `size` bytes in place of `block`, whose contents it keeps; NULL,
+ * with `block` untouched, where memory ran out or the product overflows. */
+static inline void *sluice_resize(const struct sluice_allocator *allocator, void *block,
+                                  size_t count, size_t size) {
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes) || bytes == 0)
+        return NULL;
+    return allocator->reallocate(allocator->context, block, bytes);
+}
+
+/* How many elements of `size` bytes an array gets room for that is to hold `count` of them: powers
+ * of two, but past 4 KiB as many at once as libc maps by themselves (M_MMAP_THRESHOLD, mallopt(3)).
+ * Such a block grows where it is, and its pages cost nothing until they are touched; blocks of the
+ * sizes in between would stay behind as holes. */
+static inline size_t sluice_room_for(size_t count, size_t size) {
+    const size_t small = 4096;
+    const size_t mapped = (size_t)128 * 1024;
+    size_t room = 16;
+    while (room < count)
+        room *= 2;
+    return room * size > small && room * size < mapped ? mapped / size + 1 : room;
+}
+
+/* NULL is let pass. */
+static inline void sluice_free(const struct sluice_allocator *allocator, void *block) {
+    if (block)
+        allocator->reallocate(allocator->context, block, 0);
+}
+
+#endif

@@ -1,0 +1,72 @@
+/* errors.c - a code in words. Sluice's own codes say what to do about it; an errno that the caller
+ * could have caused by the order of its calls does too, and the rest are the system's words. */
+#include "base/platform.h"
+
+#include <limits.h>
+#include <stddef.h>
+
+#include "sluice.h"
+
+struct error_text {
+    int code;
+    const char *name;
+    const char *message;
+};
+
+static const struct error_text texts[] = {
+    {SLUICE_ENOMEM, "SLUICE_ENOMEM", "out of memory; nothing was changed"},
+    {SLUICE_EBADF, "SLUICE_EBADF",
+     "not an open descriptor; remove a descriptor from the poller before closing it"},
+    {SLUICE_EEXIST, "SLUICE_EEXIST", "there already; modify the registration, or remove it first"},
+    {SLUICE_ENOENT, "SLUICE_ENOENT", "not there; add the registration, or create the file, first"},
+    {SLUICE_EAGAIN, "SLUICE_EAGAIN", "would block; wait until the descriptor is ready"},
+    {SLUICE_ENOTSUP, "SLUICE_ENOTSUP",
+     "this backend cannot do that; ask sluice_poller_features, or use epoll"},
+    {SLUICE_EBACKEND, "SLUICE_EBACKEND",
+     "no such backend; name select, poll or epoll, or unset SLUICE_BACKEND"},
+    {SLUICE_EINTEREST, "SLUICE_EINTEREST",
+     "an interest with unknown bits; combine READ, WRITE, PRIORITY, EDGE and ONE_SHOT"},
+    {SLUICE_ETIMEOUT, "SLUICE_ETIMEOUT",
+     "a negative timeout; pass 0 to look without waiting, or SLUICE_FOREVER"},
+    {SLUICE_ECAPACITY, "SLUICE_ECAPACITY", "no room for a result; pass a larger capacity"},
+    {SLUICE_ENULL, "SLUICE_ENULL", "NULL where a pointer is needed"},
+    {SLUICE_EADDRESS, "SLUICE_EADDRESS",
+     "not a numeric address; write 127.0.0.1:9999, [::1]:9999, unix:/path or unix:@name"},
+    {SLUICE_EFULL, "SLUICE_EFULL",
+     "over the limit, and nothing was taken; wait until there is room, or raise the limit"},
+    {SLUICE_ESTALE, "SLUICE_ESTALE", "this handle has ended; forget its id"},
+    {SLUICE_EKIND, "SLUICE_EKIND", "this handle is of another kind; ask sluice_kind_of"},
+    {SLUICE_ETHREAD, "SLUICE_ETHREAD",
+     "called from another thread than the loop's; use sluice_post to reach it"},
+    {SLUICE_ESTATE, "SLUICE_ESTATE", "not possible now; see what the call asks for"},
+    {SLUICE_EOPTION, "SLUICE_EOPTION",
+     "an option out of its range; set size, and marks in the order low, high, hard"},
+};
+
+static const struct error_text *find(int code) {
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (texts[i].code == code)
+            return &texts[i];
+    return NULL;
+}
+
+/* The errno that `code` negates. INT_MIN negates none, and INT_MAX is none. */
+static int errno_of(int code) {
+    return code == INT_MIN ? INT_MAX : -code;
+}
+
+const char *sluice_error_name(int code) {
+    if (code >= 0)
+        return "OK";
+    const struct error_text *own = find(code);
+    const char *name = own ? own->name : sluice_errno_name(errno_of(code));
+    return name ? name : "UNKNOWN";
+}
+
+const char *sluice_error_message(int code) {
+    if (code >= 0)
+        return "no error";
+    const struct error_text *own = find(code);
+    const char *message = own ? own->message : sluice_errno_message(errno_of(code));
+    return message ? message : "an unknown error code";
+}

@@ -1,0 +1,58 @@
+/* slots.c - see slots.h. */
+#include "base/platform.h"
+
+#include "base/slots.h"
+
+void sluice_slots_init(struct sluice_slots *slots, size_t record_size, uint32_t limit) {
+    *slots =
+        (struct sluice_slots){.record_size = record_size, .limit = limit, .free = SLUICE_NO_SLOT};
+}
+
+void sluice_slots_deinit(struct sluice_slots *slots, const struct sluice_allocator *allocator) {
+    sluice_free(allocator, slots->records);
+    slots->records = NULL;
+}
+
+static int grow(struct sluice_slots *slots, const struct sluice_allocator *allocator) {
+    if (slots->used >= slots->limit)
+        return SLUICE_EFULL;
+    size_t capacity = sluice_room_for((size_t)slots->used + 1, slots->record_size);
+    if (capacity > slots->limit)
+        capacity = slots->limit;
+    void *records = sluice_resize(allocator, slots->records, capacity, slots->record_size);
+    if (!records)
+        return SLUICE_ENOMEM;
+    slots->records = records;
+    slots->capacity = (uint32_t)capacity;
+    return 0;
+}
+
+uint32_t sluice_slots_begin(struct sluice_slots *slots, const struct sluice_allocator *allocator,
+                            int *code) {
+    uint32_t index = slots->free;
+    uint32_t generation = 0;
+    if (index != SLUICE_NO_SLOT) {
+        const struct sluice_slot *slot = sluice_slots_at(slots, index);
+        slots->free = slot->next_free;
+        generation = slot->generation;
+    } else {
+        *code = slots->used < slots->capacity ? 0 : grow(slots, allocator);
+        if (*code < 0)
+            return SLUICE_NO_SLOT;
+        index = slots->used++;
+    }
+    struct sluice_slot *slot = sluice_slots_at(slots, index);
+    memset(slot, 0, slots->record_size);
+    slot->generation = generation + 1;
+    slots->living++;
+    *code = 0;
+    return index;
+}
+
+void sluice_slots_end(struct sluice_slots *slots, uint32_t index) {
+    struct sluice_slot *slot = sluice_slots_at(slots, index);
+    slot->generation++;
+    slot->next_free = slots->free;
+    slots->free = index;
+    slots->living--;
+}

@@ -1,0 +1,111 @@
+/* engine.h - what the loop asks to do I/O: the contract of an engine.
+ *
+ * The line is drawn at the operation: accept, receive, send, connect, watch. An engine is told of
+ * descriptors, which operations are wanted on each, and what to send; the loop then pulls
+ * completions, one after the other. Whether the engine learns that a receive is possible and does
+ * it when the completion is pulled (engines/readiness.c), or handed the kernel the request
+ * beforehand and only passes the result on (as one over io_uring would), the loop cannot tell.
+ *
+ * Descriptors are named by number and belong to the loop. Everything is called on the loop's
+ * thread, but `wake`. An engine never closes a descriptor that it was told of.
+ */
+#ifndef SLUICE_ENGINE_H
+#define SLUICE_ENGINE_H
+
+#include "base/platform.h"
+
+#include <stddef.h>
+#include <sys/uio.h>
+
+#include "base/allocator.h"
+#include "sluice.h"
+
+#pragma GCC visibility push(hidden)
+
+/* What can be wanted on a descriptor, and what a completion is of. A completion is told in the
+ * event that the loop may make of it: `id` as attached, and the members named here; where `error`
+ * is named, it is 0 or a negative code. */
+enum sluice_operation {
+    SLUICE_OP_WATCH = 1,    /* value: the flags that are ready */
+    SLUICE_OP_ACCEPT = 2,   /* error, or value: a connection's number, the loop's from then on */
+    SLUICE_OP_RECEIVE = 4,  /* data, length: what came; error and value are 0 */
+    SLUICE_OP_SEND = 8,     /* error, or length: bytes that have gone since; the rest may go on */
+    SLUICE_OP_CONNECT = 16, /* error */
+    SLUICE_OP_END = 32      /* of what is received: error, or 0 where the peer has ended */
+};
+
+/* What a descriptor is to the engine. */
+enum sluice_role {
+    SLUICE_ROLE_WATCH, /* somebody else's: its readiness is reported and no more */
+    SLUICE_ROLE_LISTENER,
+    SLUICE_ROLE_CONNECTING, /* a socket under way to be a stream */
+    SLUICE_ROLE_SOCKET,     /* a connected one, over TCP */
+    SLUICE_ROLE_LOCAL,      /* a connected unix socket, where descriptors can be passed */
+    SLUICE_ROLE_PIPE,       /* a pipe, or what else is not one of these */
+    SLUICE_ROLE_TERMINAL    /* what may give less than it has */
+};
+
+struct sluice_engine {
+    const struct sluice_engine_operations *operations;
+};
+
+struct sluice_engine_operations {
+    int (*create)(struct sluice_engine **engine, const char *backend,
+                  const struct sluice_allocator *allocator);
+    void (*destroy)(struct sluice_engine *engine);
+
+    /* Begins to look after `fd`; completions carry `id`. For a watch `detail` is the interest, for
+     * a listener how many accepts one turn may have at most, with none wanted yet, and for a stream
+     * what is wanted, as of `want`. On failure nothing has changed. */
+    int (*attach)(struct sluice_engine *engine, int fd, sluice_id id, enum sluice_role role,
+                  uint32_t detail);
+
+    /* Ends that: no completion for `fd` comes any more, also none that was gathered. What is not a
+     * watch's the loop closes next. */
+    void (*detach)(struct sluice_engine *engine, int fd);
+
+    /* A watch's new interest; and from then on it is armed again. */
+    int (*rewatch)(struct sluice_engine *engine, int fd, uint32_t interest);
+
+    /* Of accept, receive and connect, those that are wanted from now on, until they are not. A
+     * connect is wanted once, and no receive any more after an END. On failure what was wanted
+     * still is. */
+    int (*want)(struct sluice_engine *engine, int fd, uint32_t operations);
+
+    /* Tries once to send: how many bytes went, or an error, of which SLUICE_EAGAIN says that none
+     * can go now, and -EINTR nothing. Where fewer went than there are, and the rest is to wait for
+     * room, the loop calls `await_room`; a completion of SEND then says when to go on. */
+    ptrdiff_t (*send)(struct sluice_engine *engine, int fd, const void *bytes, size_t length);
+    ptrdiff_t (*send_slices)(struct sluice_engine *engine, int fd, const struct iovec *iov,
+                             int count);
+    int (*await_room)(struct sluice_engine *engine, int fd);
+
+    /* Begins a turn: waits until there are completions, `wake` is called, or the time is up.
+     * Does not wait while there are some left over. 0 or an error, with nothing lost. */
+    int (*wait)(struct sluice_engine *engine, int64_t timeout_ns);
+
+    /* The turn's next completion, of the operation returned; 0 at the end of the turn. What was
+     * received lies at bytes[0, size) or elsewhere, until the next call. At most one receive for
+     * each descriptor in a turn. */
+    enum sluice_operation (*next)(struct sluice_engine *engine, sluice_event *event,
+                                  unsigned char *bytes, size_t size);
+
+    /* Whether something is left over for the next turn, which the kernel need not tell of again. */
+    bool (*has_left_over)(const struct sluice_engine *engine);
+
+    /* Any thread: ends the wait that is under way, or else the next one. */
+    int (*wake)(struct sluice_engine *engine);
+
+    /* What sluice_backend_fd returns. */
+    int (*backend_fd)(const struct sluice_engine *engine);
+
+    /* In the child of a fork: leaves alone what is shared with the parent. */
+    int (*after_fork)(struct sluice_engine *engine);
+};
+
+/* The one that sluice_open takes. */
+extern const struct sluice_engine_operations sluice_readiness_engine;
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,177 @@
+/* handles.c - what can be done with a handle whatever its kind. */
+#include "base/platform.h"
+
+#include "loop/loop.h"
+
+/* Streams are found otherwise: one that has ended keeps its slot until its CLOSED is pulled. */
+static const struct sluice_slots *slots_of(const sluice_loop *loop, uint32_t kind) {
+    switch (kind) {
+    case SLUICE_KIND_WATCH:
+        return &loop->watches;
+    case SLUICE_KIND_SIGNAL:
+        return &loop->signals;
+    case SLUICE_KIND_LISTENER:
+        return &loop->listeners;
+    default:
+        return NULL;
+    }
+}
+
+static bool is_timer(const sluice_loop *loop, sluice_id id) {
+    return sluice_id_kind(id) == SLUICE_KIND_TIMER &&
+           sluice_timers_alive(&loop->timers, sluice_id_index(id), sluice_id_generation(id));
+}
+
+/* The slot of a living handle that is no timer, or NULL. */
+static struct sluice_slot *find_slot(const sluice_loop *loop, sluice_id id) {
+    if (sluice_id_kind(id) == SLUICE_KIND_STREAM) {
+        struct sluice_stream *stream = sluice_find_stream(loop, id);
+        return stream ? &stream->slot : NULL;
+    }
+    const struct sluice_slots *slots = slots_of(loop, sluice_id_kind(id));
+    return slots ? sluice_slots_find(slots, sluice_id_index(id), sluice_id_generation(id)) : NULL;
+}
+
+int sluice_handle_kind(const sluice_loop *loop, sluice_id id) {
+    return is_timer(loop, id) || find_slot(loop, id) ? (int)sluice_id_kind(id) : SLUICE_ESTALE;
+}
+
+int sluice_kind_of(const sluice_loop *loop, sluice_id id) {
+    int code = sluice_loop_check(loop);
+    return code < 0 ? code : sluice_handle_kind(loop, id);
+}
+
+int sluice_user(const sluice_loop *loop, sluice_id id, uint64_t *user) {
+    int code = sluice_loop_check(loop);
+    if (code < 0)
+        return code;
+    if (!user)
+        return SLUICE_ENULL;
+    if (is_timer(loop, id)) {
+        *user = sluice_timers_user(&loop->timers, sluice_id_index(id));
+        return 0;
+    }
+    const struct sluice_slot *slot = find_slot(loop, id);
+    if (!slot)
+        return SLUICE_ESTALE;
+    *user = slot->user;
+    return 0;
+}
+
+int sluice_set_user(sluice_loop *loop, sluice_id id, uint64_t user) {
+    int code = sluice_loop_check(loop);
+    if (code < 0)
+        return code;
+    if (is_timer(loop, id)) {
+        sluice_timers_set_user(&loop->timers, sluice_id_index(id), user);
+        return 0;
+    }
+    struct sluice_slot *slot = find_slot(loop, id);
+    if (!slot)
+        return SLUICE_ESTALE;
+    slot->user = user;
+    return 0;
+}
+
+/* A slot is the first member of each kind's record. */
+int sluice_fd(const sluice_loop *loop, sluice_id id) {
+    int kind = sluice_kind_of(loop, id);
+    if (kind < 0)
+        return kind;
+    void *record = find_slot(loop, id);
+    switch (kind) {
+    case SLUICE_KIND_WATCH:
+        return ((struct sluice_watch *)record)->fd;
+    case SLUICE_KIND_LISTENER:
+        return ((struct sluice_listener *)record)->fd;
+    case SLUICE_KIND_STREAM:
+        return ((struct sluice_stream *)record)->fd;
+    default:
+        return SLUICE_EKIND;
+    }
+}
+
+/* Ends a handle that is no stream, without an event. */
+static void end(sluice_loop *loop, int kind, sluice_id id) {
+    void *record = kind == SLUICE_KIND_TIMER ? NULL : find_slot(loop, id);
+    switch (kind) {
+    case SLUICE_KIND_TIMER:
+        sluice_timers_cancel(&loop->timers, sluice_id_index(id));
+        loop->living_timers--;
+        break;
+    case SLUICE_KIND_WATCH:
+        sluice_watch_end(loop, record);
+        break;
+    case SLUICE_KIND_SIGNAL:
+        sluice_signal_end(loop, record);
+        break;
+    case SLUICE_KIND_LISTENER:
+        sluice_listener_end(loop, record);
+        break;
+    default:
+        break;
+    }
+}
+
+int sluice_close(sluice_loop *loop, sluice_id id) {
+    int kind = sluice_kind_of(loop, id);
+    if (kind < 0)
+        return kind;
+    if (kind != SLUICE_KIND_STREAM) {
+        end(loop, kind, id);
+        return 0;
+    }
+    struct sluice_stream *stream = sluice_find_stream(loop, id);
+    int code = sluice_output_settle(loop, stream);
+    if (code == 0)
+        sluice_stream_close(loop, stream);
+    return code;
+}
+
+int sluice_abort(sluice_loop *loop, sluice_id id) {
+    int kind = sluice_kind_of(loop, id);
+    if (kind < 0)
+        return kind;
+    if (kind != SLUICE_KIND_STREAM)
+        end(loop, kind, id);
+    else
+        sluice_stream_end(loop, sluice_find_stream(loop, id), -ECONNABORTED);
+    return 0;
+}
+
+static int address(const sluice_loop *loop, sluice_id id, char *text, size_t capacity,
+                   int (*address_of)(int, char *, size_t)) {
+    int fd = sluice_fd(loop, id);
+    if (fd < 0)
+        return fd;
+    if (sluice_id_kind(id) == SLUICE_KIND_WATCH)
+        return SLUICE_EKIND;
+    return address_of(fd, text, capacity);
+}
+
+int sluice_local_address(const sluice_loop *loop, sluice_id id, char *text, size_t capacity) {
+    return address(loop, id, text, capacity, sluice_socket_local_address);
+}
+
+int sluice_peer_address(const sluice_loop *loop, sluice_id id, char *text, size_t capacity) {
+    return address(loop, id, text, capacity, sluice_socket_peer_address);
+}
+
+int sluice_deadline_set(sluice_loop *loop, uint32_t *place, sluice_id id, int64_t after_ns) {
+    if (after_ns == INT64_MAX) {
+        if (*place)
+            sluice_timers_cancel(&loop->deadlines, *place - 1);
+        *place = 0;
+        return 0;
+    }
+    int64_t deadline = sluice_moment(loop, after_ns);
+    if (*place) {
+        sluice_timers_reset(&loop->deadlines, *place - 1, deadline);
+        return 0;
+    }
+    uint32_t index;
+    int code = sluice_timers_add(&loop->deadlines, deadline, 0, id, &index);
+    if (code == 0)
+        *place = index + 1;
+    return code;
+}

@@ -1,0 +1,168 @@
+/* held.c - data that is lent to the caller for one pull, and bytes that it wants again.
+ *
+ * Data is lent out of the loop's receive buffer. What the caller holds of it is copied into a block
+ * of the stream's own; what comes next is received as ever and appended there, and the block is
+ * then what is lent. It grows by doubling, so a frame that arrives in a thousand pieces is copied
+ * twice and not a thousand times, and it goes as soon as nothing is held.
+ */
+#include "base/platform.h"
+
+#include "loop/loop.h"
+
+#include <string.h>
+
+static void note_lent(sluice_loop *loop, struct sluice_stream *stream, sluice_id id,
+                      const unsigned char *bytes, size_t length) {
+    stream->slot.own = loop->lent_count;
+    loop->lent[loop->lent_count++] =
+        (struct sluice_lent){.id = id, .bytes = bytes, .length = length};
+}
+
+void sluice_lend(sluice_loop *loop, struct sluice_stream *stream, const unsigned char *bytes,
+                 size_t length, sluice_event *event) {
+    event->kind = SLUICE_DATA;
+    event->data = bytes;
+    event->length = length;
+    loop->lent_of_held |= stream->extras != NULL;
+    note_lent(loop, stream, event->id, bytes, length);
+}
+
+void sluice_lend_answerable(sluice_loop *loop) {
+    if (!loop->answerable)
+        return;
+    struct sluice_stream *stream = sluice_stream_at(loop, sluice_id_index(loop->answerable));
+    note_lent(loop, stream, loop->answerable, loop->receive_bytes, loop->receive_used);
+    loop->answerable = 0;
+}
+
+void sluice_lent_take_back(sluice_loop *loop) {
+    uint32_t count = loop->lent_count;
+    loop->lent_count = 0;
+    if (!loop->lent_of_held)
+        return;
+    loop->lent_of_held = false;
+    for (uint32_t i = 0; i < count; i++) {
+        if (loop->lent[i].id == 0) {
+            sluice_free(&loop->allocator, (void *)(uintptr_t)loop->lent[i].bytes);
+            continue;
+        }
+        struct sluice_stream *stream = sluice_find_stream(loop, loop->lent[i].id);
+        if (!stream || !stream->extras)
+            continue;
+        struct sluice_extras *extras = stream->extras;
+        if (!(stream->state & STREAM_REHELD))
+            sluice_held_release(loop, stream);
+        else if (loop->lent[i].bytes == extras->held_bytes)
+            memmove(extras->held_bytes, extras->held_bytes + (loop->lent[i].length - extras->held),
+                    extras->held);
+        stream->state &= ~(uint32_t)STREAM_REHELD;
+    }
+}
+
+void sluice_held_release(sluice_loop *loop, struct sluice_stream *stream) {
+    struct sluice_extras *extras = stream->extras;
+    loop->held_memory -= extras->held_capacity;
+    sluice_free(&loop->allocator, extras->held_bytes);
+    extras->held_bytes = NULL;
+    extras->held_capacity = 0;
+    extras->held = 0;
+}
+
+/* The bytes of the stream's event, where that is still valid; or NULL. */
+static struct sluice_lent *lent_by(const sluice_loop *loop, const struct sluice_stream *stream) {
+    if (stream->slot.own >= loop->lent_count)
+        return NULL;
+    struct sluice_lent *lent = &loop->lent[stream->slot.own];
+    return lent->id == sluice_stream_id(loop, stream) ? lent : NULL;
+}
+
+void sluice_held_end(sluice_loop *loop, struct sluice_stream *stream) {
+    struct sluice_extras *extras = stream->extras;
+    struct sluice_lent *lent = lent_by(loop, stream);
+    if (lent && extras->held_bytes && lent->bytes == extras->held_bytes) {
+        lent->id = 0;
+        loop->held_memory -= extras->held_capacity;
+        return;
+    }
+    sluice_held_release(loop, stream);
+}
+
+const unsigned char *sluice_held_again(const sluice_loop *loop,
+                                       const struct sluice_stream *stream) {
+    const struct sluice_extras *extras = stream->extras;
+    const struct sluice_lent *lent = lent_by(loop, stream);
+    if (extras->held == 0)
+        return NULL;
+    if (!lent || lent->bytes != extras->held_bytes)
+        return extras->held_bytes;
+    /* They are in the event, and the caller's but for those that it holds again. */
+    if (!(stream->state & STREAM_REHELD))
+        return NULL;
+    return lent->bytes + (lent->length - extras->held);
+}
+
+static int make_room(sluice_loop *loop, struct sluice_extras *extras, size_t length) {
+    if (length == 0 || (extras->held_bytes && length <= extras->held_capacity))
+        return 0;
+    size_t capacity = extras->held_capacity * 2 > length ? extras->held_capacity * 2 : length;
+    size_t growth = capacity - extras->held_capacity;
+    size_t used = sluice_loop_memory(loop);
+    if (used > loop->memory_limit || growth > loop->memory_limit - used)
+        return SLUICE_EFULL;
+    unsigned char *grown = sluice_resize(&loop->allocator, extras->held_bytes, 1, capacity);
+    if (!grown)
+        return SLUICE_ENOMEM;
+    extras->held_bytes = grown;
+    extras->held_capacity = capacity;
+    loop->held_memory += growth;
+    return 0;
+}
+
+int sluice_held_append(sluice_loop *loop, struct sluice_stream *stream, const unsigned char *bytes,
+                       size_t length) {
+    struct sluice_extras *extras = stream->extras;
+    int code = make_room(loop, extras, extras->held + length);
+    if (code < 0)
+        return code;
+    memcpy(extras->held_bytes + extras->held, bytes, length);
+    extras->held += length;
+    return 0;
+}
+
+int sluice_hold(sluice_loop *loop, sluice_id id, size_t length) {
+    int code = sluice_loop_check(loop);
+    if (code < 0)
+        return code;
+    struct sluice_stream *stream = sluice_find_stream(loop, id);
+    if (!stream)
+        return sluice_id_refusal(loop, id);
+    sluice_lend_answerable(loop);
+    if (stream->slot.own >= loop->lent_count || loop->lent[stream->slot.own].id != id)
+        return SLUICE_ESTATE;
+    const struct sluice_lent *lent = &loop->lent[stream->slot.own];
+    if (length > lent->length)
+        return SLUICE_ECAPACITY;
+    if (length > loop->high_mark)
+        return SLUICE_EFULL;
+    struct sluice_extras *extras = sluice_stream_extras(loop, stream);
+    if (!extras)
+        return SLUICE_ENOMEM;
+    const unsigned char *kept = lent->bytes + (lent->length - length);
+    if (lent->bytes == extras->held_bytes && extras->held_bytes) {
+        /* Moved to the front at the next pull: until then they are the event's data too. */
+        extras->held = length;
+    } else {
+        code = make_room(loop, extras, length);
+        if (code < 0)
+            return code;
+        if (length > 0)
+            memcpy(extras->held_bytes, kept, length);
+        extras->held = length;
+    }
+    loop->lent_of_held = true;
+    if (length > 0)
+        stream->state |= STREAM_REHELD;
+    else
+        stream->state &= ~(uint32_t)STREAM_REHELD;
+    return 0;
+}

@@ -1,0 +1,75 @@
+/* posts.h - words from other threads, on their way to the loop.
+ *
+ * Posting threads append to one array under a lock; the loop takes the whole array at the start of
+ * a turn and leaves the empty one of the turn before in its place. So the lock is held for a store,
+ * order is kept for each thread, and a word costs eight bytes. Decided against: a lock-free list,
+ * which needs an allocation for each post.
+ */
+#ifndef SLUICE_POSTS_H
+#define SLUICE_POSTS_H
+
+#include "base/platform.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "base/allocator.h"
+
+#pragma GCC visibility push(hidden)
+
+struct sluice_words {
+    uint64_t *words;
+    size_t count;
+    size_t capacity;
+};
+
+/* Invariants: `incoming` and `any` change only under the lock; `taken` is the loop's alone, its
+ * words before `next` have been delivered, and `left` is how many have not; incoming.count and
+ * `left` together are at most `limit`. */
+struct sluice_posts {
+    pthread_mutex_t lock;
+    struct sluice_allocator allocator;
+    struct sluice_words incoming;
+    atomic_bool any; /* incoming.count > 0; read without the lock, to save taking it */
+    size_t limit;
+    struct sluice_words taken;
+    size_t next;
+    atomic_size_t left; /* posting threads read it; it grows under the lock alone */
+};
+
+int sluice_posts_init(struct sluice_posts *posts, const struct sluice_allocator *allocator,
+                      size_t limit);
+void sluice_posts_deinit(struct sluice_posts *posts);
+
+/* Any thread. 1 where the loop must be woken, since it has not been for this array; 0; or
+ * SLUICE_EFULL or SLUICE_ENOMEM. */
+int sluice_posts_add(struct sluice_posts *posts, uint64_t word);
+
+/* The loop's: takes what has come in, where the last has all been delivered. */
+void sluice_posts_take(struct sluice_posts *posts);
+
+/* Whether some have been taken and not delivered; and whether some have come in. */
+static inline bool sluice_posts_left(const struct sluice_posts *posts) {
+    return posts->next < posts->taken.count;
+}
+
+static inline bool sluice_posts_any(struct sluice_posts *posts) {
+    return atomic_load_explicit(&posts->any, memory_order_relaxed);
+}
+
+static inline bool sluice_posts_next(struct sluice_posts *posts, uint64_t *word) {
+    if (!sluice_posts_left(posts))
+        return false;
+    *word = posts->taken.words[posts->next++];
+    atomic_store_explicit(&posts->left, posts->taken.count - posts->next, memory_order_relaxed);
+    return true;
+}
+
+/* In the child of a fork: another thread of the parent may have held the lock. What was posted and
+ * not taken stays the parent's. */
+void sluice_posts_after_fork(struct sluice_posts *posts);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,76 @@
+/* watches.c - watches and timers: the handles that the loop adds little to. */
+#include "base/platform.h"
+
+#include "loop/loop.h"
+
+/* ---- Watches -------------------------------------------------------------------------------- */
+
+int sluice_watch(sluice_loop *loop, sluice_id *id, int fd, uint32_t interest) {
+    int code = sluice_loop_check(loop);
+    if (code < 0)
+        return code;
+    if (!id)
+        return SLUICE_ENULL;
+    uint32_t index = sluice_slots_begin(&loop->watches, &loop->allocator, &code);
+    if (index == SLUICE_NO_SLOT)
+        return code;
+    struct sluice_watch *watch = sluice_slots_at(&loop->watches, index);
+    watch->fd = fd;
+    *id = sluice_id_of(SLUICE_KIND_WATCH, index, watch->slot.generation);
+    code = loop->engine->operations->attach(loop->engine, fd, *id, SLUICE_ROLE_WATCH, interest);
+    if (code < 0) {
+        sluice_slots_end(&loop->watches, index);
+        *id = 0;
+    }
+    return code;
+}
+
+int sluice_rewatch(sluice_loop *loop, sluice_id id, uint32_t interest) {
+    int code = sluice_loop_check(loop);
+    if (code < 0)
+        return code;
+    const struct sluice_watch *watch = sluice_find(&loop->watches, SLUICE_KIND_WATCH, id);
+    if (!watch)
+        return sluice_id_refusal(loop, id);
+    return loop->engine->operations->rewatch(loop->engine, watch->fd, interest);
+}
+
+void sluice_watch_end(sluice_loop *loop, struct sluice_watch *watch) {
+    loop->engine->operations->detach(loop->engine, watch->fd);
+    sluice_slots_end(&loop->watches, sluice_slots_index(&loop->watches, watch));
+}
+
+/* ---- Timers --------------------------------------------------------------------------------- */
+
+int sluice_timer(sluice_loop *loop, sluice_id *id, int64_t first_ns, int64_t repeat_ns) {
+    int code = sluice_loop_check(loop);
+    if (code < 0)
+        return code;
+    if (!id)
+        return SLUICE_ENULL;
+    if (first_ns < 0 || repeat_ns < 0)
+        return SLUICE_ETIMEOUT;
+    if (loop->living_timers >= loop->handle_limit)
+        return SLUICE_EFULL;
+    uint32_t index;
+    code = sluice_timers_add(&loop->timers, sluice_moment(loop, first_ns), repeat_ns, 0, &index);
+    if (code < 0)
+        return code;
+    loop->living_timers++;
+    *id = sluice_id_of(SLUICE_KIND_TIMER, index, sluice_timers_generation(&loop->timers, index));
+    return 0;
+}
+
+int sluice_timer_reset(sluice_loop *loop, sluice_id id, int64_t first_ns) {
+    int code = sluice_loop_check(loop);
+    if (code < 0)
+        return code;
+    uint32_t index = sluice_id_index(id);
+    if (sluice_id_kind(id) != SLUICE_KIND_TIMER ||
+        !sluice_timers_alive(&loop->timers, index, sluice_id_generation(id)))
+        return sluice_id_refusal(loop, id);
+    if (first_ns < 0)
+        return SLUICE_ETIMEOUT;
+    sluice_timers_reset(&loop->timers, index, sluice_moment(loop, first_ns));
+    return 0;
+}

@@ -1,0 +1,63 @@
+/* socket.h - what the core does with sockets besides the public calls. */
+#ifndef SLUICE_SOCKET_H
+#define SLUICE_SOCKET_H
+
+#include "base/platform.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#pragma GCC visibility push(hidden)
+
+/* One system call: how many bytes, or -errno, which may be -EINTR. */
+static inline ptrdiff_t sluice_receive_once(int fd, void *bytes, size_t length) {
+    ptrdiff_t count = read(fd, bytes, length);
+    return sluice_likely(count >= 0) ? count : -errno;
+}
+
+static inline ptrdiff_t sluice_send_once(int fd, const void *bytes, size_t length) {
+    ptrdiff_t count = send(fd, bytes, length, MSG_NOSIGNAL);
+    return sluice_likely(count >= 0) ? count : -errno;
+}
+
+/* As the public calls of these names, for arguments that need no check. */
+static inline ptrdiff_t sluice_receive_some(int fd, void *bytes, size_t length) {
+    ptrdiff_t count;
+    do
+        count = sluice_receive_once(fd, bytes, length);
+    while (count == -EINTR);
+    return count;
+}
+
+static inline ptrdiff_t sluice_send_some(int fd, const void *bytes, size_t length) {
+    ptrdiff_t count;
+    do
+        count = sluice_send_once(fd, bytes, length);
+    while (count == -EINTR);
+    return count;
+}
+
+/* A receive from a unix socket stops where descriptors or credentials were passed, although more
+ * may be there: *stopped says whether it did. They go, since nobody asked for them. */
+ptrdiff_t sluice_local_receive_some(int fd, void *bytes, size_t length, bool *stopped);
+
+bool sluice_socket_is_tcp(int fd);
+
+/* As sluice_socket_send, for `count` pieces, at least one and at most IOV_MAX; the second for pipes
+ * and terminals. Neither raises SIGPIPE. */
+ptrdiff_t sluice_socket_send_slices(int fd, const struct iovec *iov, int count);
+ptrdiff_t sluice_file_send_slices(int fd, const struct iovec *iov, int count);
+
+/* sluice_socket_listen, with SO_REUSEPORT where that is asked for, and for a unix path in the place
+ * of a file that nobody listens at any more. */
+int sluice_socket_listen_with(const char *address, int backlog, bool reuse_port);
+
+/* Removes the file that a unix socket listens at, if it is one. */
+void sluice_socket_remove_path(int fd);
+
+#pragma GCC visibility pop
+
+#endif

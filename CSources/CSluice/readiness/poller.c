@@ -1,0 +1,292 @@
+/* poller.c - the public poller: checks, registrations and the clock, over any backend.
+ *
+ * Registrations stand in an array indexed by descriptor number, as the kernel's own do: finding
+ * one is an addition, and the kernel hands out the lowest free number, so the array stays as small
+ * as the program's most descriptors at once. Decided against: a hash table (slower and no smaller)
+ * and asking the kernel whether a number is registered (select and poll have nothing to ask).
+ */
+#include "base/platform.h"
+
+#include "readiness/poller.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/deadline.h"
+
+#define INTEREST_BITS (SLUICE_DIRECTIONS | (uint32_t)(SLUICE_EDGE | SLUICE_ONE_SHOT))
+
+/* A name is that of one backend, or what several have before a colon, of which it takes the best.
+ */
+static const struct sluice_poller_backend *find_backend(const char *name) {
+    if (!name)
+        name = getenv("SLUICE_BACKEND");
+    if (!name || !*name)
+        return sluice_poller_backend_at(0);
+    size_t length = strlen(name);
+    const struct sluice_poller_backend *backend;
+    for (size_t i = 0; (backend = sluice_poller_backend_at(i)) != NULL; i++)
+        if (strncmp(backend->name, name, length) == 0 &&
+            (backend->name[length] == '\0' || backend->name[length] == ':'))
+            break;
+    return backend;
+}
+
+/* Makes room for the number `fd`. A number that is not open is refused before anything grows, so
+ * that a wild one cannot ask for gigabytes. */
+static int make_room(sluice_poller *poller, int fd) {
+    if (fd < poller->limit)
+        return 0;
+    int code = sluice_fd_check(fd);
+    if (code < 0)
+        return code;
+    if (fd >= poller->capacity) {
+        size_t capacity = sluice_room_for((size_t)fd + 1, sizeof *poller->registrations);
+        struct sluice_registration *grown = sluice_resize(&poller->allocator, poller->registrations,
+                                                          capacity, sizeof *poller->registrations);
+        if (!grown)
+            return SLUICE_ENOMEM;
+        poller->registrations = grown;
+        poller->capacity = (int)capacity;
+    }
+    while (poller->limit <= fd)
+        poller->registrations[poller->limit++] =
+            (struct sluice_registration){.slot = SLUICE_SLOT_NONE};
+    return 0;
+}
+
+/* The caller's registration of `fd`, or NULL. The poller's own is not the caller's. */
+static struct sluice_registration *find_registration(const sluice_poller *poller, int fd) {
+    if (fd < 0 || fd >= poller->limit || fd == poller->wake_fd)
+        return NULL;
+    struct sluice_registration *registration = &poller->registrations[fd];
+    return registration->registered ? registration : NULL;
+}
+
+static int check_interest(const sluice_poller *poller, uint32_t interest) {
+    if (interest & ~INTEREST_BITS)
+        return SLUICE_EINTEREST;
+    uint32_t features = poller->backend->features;
+    if ((interest & SLUICE_EDGE) && !(features & SLUICE_FEATURE_EDGE))
+        return SLUICE_ENOTSUP;
+    if ((interest & SLUICE_PRIORITY) && !(features & SLUICE_FEATURE_PRIORITY))
+        return SLUICE_ENOTSUP;
+    return 0;
+}
+
+static int add(sluice_poller *poller, int fd, uint32_t interest, uint64_t user) {
+    if (fd < 0)
+        return SLUICE_EBADF;
+    int code = make_room(poller, fd);
+    if (code < 0)
+        return code;
+    struct sluice_registration *registration = &poller->registrations[fd];
+    if (registration->registered)
+        return SLUICE_EEXIST;
+    /* The generation is part of what the backend tells the kernel. One that a failure leaves
+     * unused does no harm. */
+    registration->generation++;
+    registration->interest = (uint16_t)interest;
+    code = poller->backend->set(poller, fd, interest);
+    if (code < 0) {
+        registration->interest = SLUICE_NONE;
+        return code;
+    }
+    registration->user = user;
+    registration->registered = true;
+    return 0;
+}
+
+/* An edge needs no reading to fall silent; a level does (see absorb_wake). */
+static int watch_wake(sluice_poller *poller) {
+    uint32_t interest = SLUICE_READ | SLUICE_WAKE;
+    if (poller->backend->features & SLUICE_FEATURE_EDGE)
+        interest |= SLUICE_EDGE;
+    int fd = sluice_wake_open();
+    if (fd < 0)
+        return fd;
+    int code = add(poller, fd, interest, 0);
+    if (code < 0) {
+        close(fd);
+        return code;
+    }
+    poller->wake_fd = fd;
+    return 0;
+}
+
+int sluice_poller_create(sluice_poller **result, const char *backend_name) {
+    return sluice_poller_create_with(result, backend_name, &SLUICE_LIBC_ALLOCATOR);
+}
+
+int sluice_poller_create_with(sluice_poller **result, const char *backend_name,
+                              const struct sluice_allocator *allocator) {
+    if (!result)
+        return SLUICE_ENULL;
+    *result = NULL;
+    const struct sluice_poller_backend *backend = find_backend(backend_name);
+    if (!backend)
+        return SLUICE_EBACKEND;
+    size_t size = sizeof(sluice_poller) + backend->state_size;
+    sluice_poller *poller = sluice_resize(allocator, NULL, 1, size);
+    if (!poller)
+        return SLUICE_ENOMEM;
+    memset(poller, 0, size);
+    poller->backend = backend;
+    poller->allocator = *allocator;
+    poller->wake_fd = -1;
+    int code = backend->init(poller);
+    if (code < 0) {
+        sluice_free(allocator, poller);
+        return code;
+    }
+    code = watch_wake(poller);
+    if (code < 0) {
+        sluice_poller_destroy(poller);
+        return code;
+    }
+    *result = poller;
+    return 0;
+}
+
+void sluice_poller_destroy(sluice_poller *poller) {
+    if (!poller)
+        return;
+    poller->backend->deinit(poller);
+    if (poller->wake_fd >= 0)
+        close(poller->wake_fd);
+    struct sluice_allocator allocator = poller->allocator;
+    sluice_free(&allocator, poller->registrations);
+    sluice_free(&allocator, poller);
+}
+
+int sluice_poller_add(sluice_poller *poller, int fd, uint32_t interest, uint64_t user) {
+    if (!poller)
+        return SLUICE_ENULL;
+    int code = check_interest(poller, interest);
+    return code < 0 ? code : add(poller, fd, interest, user);
+}
+
+int sluice_poller_modify(sluice_poller *poller, int fd, uint32_t interest, uint64_t user) {
+    if (!poller)
+        return SLUICE_ENULL;
+    int code = check_interest(poller, interest);
+    if (code < 0)
+        return code;
+    struct sluice_registration *registration = find_registration(poller, fd);
+    if (!registration)
+        return SLUICE_ENOENT;
+    uint16_t before = registration->interest;
+    registration->interest = (uint16_t)interest;
+    code = poller->backend->set(poller, fd, interest);
+    if (code < 0) {
+        registration->interest = before;
+        return code;
+    }
+    registration->user = user;
+    return 0;
+}
+
+static int remove_fd(sluice_poller *poller, int fd, bool closes) {
+    struct sluice_registration *registration = find_registration(poller, fd);
+    if (!registration)
+        return SLUICE_ENOENT;
+    poller->backend->remove(poller, fd, closes);
+    registration->generation++;
+    registration->registered = false;
+    registration->interest = SLUICE_NONE;
+    return 0;
+}
+
+int sluice_poller_remove(sluice_poller *poller, int fd) {
+    return poller ? remove_fd(poller, fd, false) : SLUICE_ENULL;
+}
+
+void sluice_poller_remove_closing(sluice_poller *poller, int fd) {
+    (void)remove_fd(poller, fd, true);
+}
+
+/* Takes the wake that the wait has seen, and says whether there was one: wake_fd also shows a wake
+ * that an earlier wait has taken, where its waker came to write only afterwards, or where the
+ * backend began to watch it anew. The exchange, not a store, so that what every waker wrote before
+ * its call is visible here; after the drain, so that no later signal is drained unseen. */
+static bool absorb_wake(sluice_poller *poller) {
+    poller->woken = false;
+    if (!(poller->backend->features & SLUICE_FEATURE_EDGE))
+        sluice_wake_drain(poller->wake_fd);
+    return atomic_exchange(&poller->wake_posted, false);
+}
+
+int sluice_poller_wait(sluice_poller *poller, sluice_ready *events, int capacity,
+                       int64_t timeout_ns) {
+    if (!poller || !events)
+        return SLUICE_ENULL;
+    if (capacity < 1)
+        return SLUICE_ECAPACITY;
+    if (timeout_ns < 0)
+        return SLUICE_ETIMEOUT;
+    int64_t deadline = deadline_after(timeout_ns);
+    int64_t remaining = timeout_ns;
+    for (;;) {
+        int count = poller->backend->wait(poller, events, capacity, remaining);
+        if (poller->woken && absorb_wake(poller))
+            return count;
+        if (count > 0 || (count < 0 && count != -EINTR))
+            return count;
+        remaining = deadline_remaining(deadline);
+        if (remaining == 0 && count == 0)
+            return 0;
+    }
+}
+
+int sluice_poller_is_current(const sluice_poller *poller, const sluice_ready *event) {
+    if (!poller || !event)
+        return 0;
+    const struct sluice_registration *registration = find_registration(poller, event->fd);
+    return registration && registration->generation == event->generation;
+}
+
+int sluice_poller_wake(sluice_poller *poller) {
+    if (!poller)
+        return SLUICE_ENULL;
+    if (atomic_exchange(&poller->wake_posted, true))
+        return 0;
+    return sluice_wake_signal(poller->wake_fd);
+}
+
+uint32_t sluice_poller_features(const sluice_poller *poller) {
+    return poller ? poller->backend->features : 0;
+}
+
+const char *sluice_poller_backend_name(const sluice_poller *poller) {
+    return poller ? poller->backend->name : NULL;
+}
+
+int sluice_poller_backend_fd(const sluice_poller *poller) {
+    return poller->backend->backend_fd ? poller->backend->backend_fd(poller) : SLUICE_ENOTSUP;
+}
+
+int sluice_poller_after_fork(sluice_poller *poller) {
+    if (poller->backend->after_fork) {
+        int code = poller->backend->after_fork(poller);
+        if (code < 0)
+            return code;
+    }
+    int shared = poller->wake_fd;
+    poller->wake_fd = -1;
+    int code = watch_wake(poller);
+    if (code < 0) {
+        poller->wake_fd = shared;
+        return code;
+    }
+    atomic_store(&poller->wake_posted, false);
+    sluice_poller_remove(poller, shared);
+    close(shared);
+    return 0;
+}
+
+const char *sluice_backend_name(size_t index) {
+    const struct sluice_poller_backend *backend = sluice_poller_backend_at(index);
+    return backend ? backend->name : NULL;
+}

@@ -1,0 +1,148 @@
+/* poller.h - what a poller is, and the contract of a backend.
+ *
+ * poller.c owns the registrations, an array indexed by descriptor number, and checks every
+ * argument. A backend tells the kernel of them and asks it what is ready. To add one: copy
+ * pollers/poll.c, change the calls, add a line to pollers/table.c, and run the tests, which
+ * run the readiness contract (docs/readiness.md) over every line of that table. One that needs more
+ * than libc stands in a folder of its own and registers itself: see CSluiceLibevent.
+ *
+ * What a backend may take for granted:
+ * - set, remove: `fd` lies within poller->registrations, and the registration holds the interest
+ *   that was asked for, EDGE and PRIORITY only where the backend's features have them;
+ * - wait: `capacity` is at least 1 and `timeout_ns` is 0 or more, SLUICE_FOREVER included;
+ * - one thread at a time.
+ * What it must keep is said with each function below.
+ */
+#ifndef SLUICE_POLLER_H
+#define SLUICE_POLLER_H
+
+#include "base/platform.h"
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "base/allocator.h"
+#include "sluice.h"
+
+#pragma GCC visibility push(hidden)
+
+/* What can be waited for, without the two bits that say how. */
+#define SLUICE_DIRECTIONS ((uint32_t)(SLUICE_READ | SLUICE_WRITE | SLUICE_PRIORITY))
+
+/* In a registration's interest beside those that can be asked for: it is the poller's own, for
+ * wakes. One with a bit of SLUICE_APART has more done about its events than to be reported. */
+#define SLUICE_WAKE ((uint32_t)0x8000)
+#define SLUICE_APART (SLUICE_ONE_SHOT | SLUICE_WAKE)
+
+/* Invariants: a number that is not registered has interest 0 and a slot of SLUICE_SLOT_NONE;
+ * `generation` grows when a registration begins and when it ends, so that what was said of one that
+ * is gone never passes for another. */
+struct sluice_registration {
+    uint64_t user;
+    uint32_t generation;
+    uint16_t interest;
+    bool registered;
+    int slot; /* the backend's own: where it keeps this number */
+};
+
+#define SLUICE_SLOT_NONE (-1)
+
+struct sluice_poller_backend {
+    const char *name;
+    uint32_t features; /* of enum sluice_feature */
+    size_t state_size; /* bytes of poller->state, zeroed before init */
+
+    /* Acquires what the backend needs. After a failure deinit is not called. */
+    int (*init)(sluice_poller *poller);
+    void (*deinit)(sluice_poller *poller);
+
+    /* Makes the kernel look at `fd` for `interest`, whatever it looked for before, armed. With no
+     * direction in `interest` nothing is reported for `fd`, not even a hang-up. -EBADF where `fd`
+     * is not open, on every backend. On failure nothing has changed. */
+    int (*set)(sluice_poller *poller, int fd, uint32_t interest);
+
+    /* Forgets `fd`, which may be closed. Cannot fail. Where the caller `closes` it next, what goes
+     * with it need not be taken back before. */
+    void (*remove)(sluice_poller *poller, int fd, bool closes);
+
+    /* Waits once, by one system call and no allocation, and passes each ready descriptor to
+     * sluice_poller_report, at most `capacity` of them, starting behind those it reported last
+     * where it has to choose. Returns how many events were written; 0 when the time is up, and
+     * whenever there is nothing to report after all; or -errno with nothing consumed, -EINTR
+     * included. After an event of a one-shot registration it is silent until the next set. */
+    int (*wait)(sluice_poller *poller, sluice_ready *events, int capacity, int64_t timeout_ns);
+
+    /* The descriptor that is readable while something is ready; NULL where the backend has none. */
+    int (*backend_fd)(const sluice_poller *poller);
+
+    /* In the child of a fork: stops sharing with the parent what the kernel keeps for the backend.
+     * NULL where it keeps nothing. */
+    int (*after_fork)(sluice_poller *poller);
+};
+
+struct sluice_poller {
+    const struct sluice_poller_backend *backend;
+    struct sluice_allocator allocator;
+    struct sluice_registration *registrations;
+    int limit;    /* how many registrations there are: the highest number ever added, and one */
+    int capacity; /* how many there is room for */
+    int wake_fd;
+    bool woken;              /* the wait under way has seen wake_fd ready */
+    atomic_bool wake_posted; /* wake_fd has been written to and no wait has seen it yet */
+    alignas(max_align_t) unsigned char state[];
+};
+
+/* sluice_poller_create, with memory from elsewhere. */
+int sluice_poller_create_with(sluice_poller **poller, const char *backend,
+                              const struct sluice_allocator *allocator);
+
+/* sluice_poller_remove, of a number that the caller closes next: saves epoll a system call. */
+void sluice_poller_remove_closing(sluice_poller *poller, int fd);
+
+/* What the backend's functions of these names do; SLUICE_ENOTSUP for a backend_fd where there is
+ * none. After a fork the poller also has a wake descriptor of its own. */
+int sluice_poller_backend_fd(const sluice_poller *poller);
+int sluice_poller_after_fork(sluice_poller *poller);
+
+/* The backend at `index`, best first, NULL past the last: those of the core, and behind them those
+ * that were registered. */
+const struct sluice_poller_backend *sluice_poller_backend_at(size_t index);
+
+/* Adds a backend from outside the core to those that can be chosen by name, for good; it must stay
+ * where it is. Done before, it is well too. Any thread. The one internal that libsluice.so exports:
+ * what is in a library of its own registers by it.
+ * Errors: SLUICE_EEXIST (another of that name), SLUICE_EFULL. */
+SLUICE_API int sluice_poller_register(const struct sluice_poller_backend *backend);
+
+extern const struct sluice_poller_backend sluice_epoll_backend;
+extern const struct sluice_poller_backend sluice_poll_backend;
+extern const struct sluice_poller_backend sluice_select_backend;
+
+/* sluice_poller_is_current, of an event that this poller reported: a removal changes the
+ * generation. */
+static inline bool sluice_poller_stands(const sluice_poller *poller, const sluice_ready *event) {
+    return poller->registrations[event->fd].generation == event->generation;
+}
+
+static inline void *sluice_poller_state(sluice_poller *poller) {
+    return poller->state;
+}
+
+/* Writes one event to *next and moves *next behind it. A wake is noted and takes no room. */
+static inline void sluice_poller_report(sluice_poller *poller, sluice_ready **next, int fd,
+                                        uint32_t flags) {
+    if (fd == poller->wake_fd) {
+        poller->woken = true;
+        return;
+    }
+    const struct sluice_registration *registration = &poller->registrations[fd];
+    *(*next)++ = (sluice_ready){.user = registration->user,
+                                .fd = fd,
+                                .generation = registration->generation,
+                                .flags = flags};
+}
+
+#pragma GCC visibility pop
+
+#endif

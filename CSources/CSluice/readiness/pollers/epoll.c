@@ -1,0 +1,332 @@
+/* epoll.c - the epoll(7) backend.
+ *
+ * How it works: the kernel keeps the registrations and hands back a token with each event. The
+ * token is the number and the generation of the registration it was made for.
+ *
+ * Two things in epoll need care:
+ * - It watches open files, not numbers. When a number is closed while a duplicate of it lives on,
+ *   its entry stays in the kernel, reports for ever, and cannot be deleted, since there is no
+ *   number left to name it by. An event whose token is not that of the registration standing now
+ *   is such an entry's: it is dropped, and the next wait moves all living registrations
+ *   into a new epoll instance, so that it cannot spin.
+ * - It refuses files that are always ready (regular files, directories, /dev/null) with EPERM.
+ *   Those are kept in a list here and reported by every wait, which then does not block.
+ *
+ * Decided against: keeping a silent registration in the kernel, which reports ERROR and HANGUP
+ * whether asked for or not, and would spin.
+ */
+#include "readiness/poller.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+/* The most events of one wait: what stays within the first-level cache. */
+#define BATCH 1024
+#define FIRST_CAPACITY 4
+
+/* A registration's slot is its place in `always`, or one of: */
+enum {
+    SLOT_NONE = SLUICE_SLOT_NONE, /* silent, and unknown to the kernel */
+    SLOT_KERNEL = -2,             /* in the kernel, armed */
+    SLOT_DISARMED = -3            /* in the kernel, silent since its one-shot event */
+};
+
+/* What a file that epoll refuses is always ready for. It has no out-of-band data. */
+#define ALWAYS_READY ((uint32_t)(SLUICE_READ | SLUICE_WRITE))
+
+/* Invariants: always[i] is a number whose slot is i, for i below always_count; the interest of each
+ * has a bit of ALWAYS_READY. */
+struct epoll_state {
+    int epoll_fd;
+    bool coarse;       /* see sluice_epoll_wait_ns */
+    bool stale;        /* the kernel holds an entry that nobody can delete */
+    bool always_first; /* whose turn it is to fill the events first */
+    int *always;       /* armed registrations of always-ready files */
+    int always_count;
+    int always_capacity;
+    int always_next; /* where the next report begins */
+    struct epoll_event events[BATCH];
+};
+
+static_assert((int)EPOLLIN == SLUICE_READ && (int)EPOLLPRI == SLUICE_PRIORITY &&
+                  (int)EPOLLOUT == SLUICE_WRITE && (int)EPOLLERR == SLUICE_ERROR &&
+                  (int)EPOLLHUP == SLUICE_HANGUP && (int)EPOLLRDHUP == SLUICE_READ_CLOSED,
+              "flags_of and epoll_events rely on it");
+
+static uint32_t epoll_events(uint32_t interest) {
+    uint32_t events = interest & SLUICE_DIRECTIONS;
+    if (interest & SLUICE_READ)
+        events |= EPOLLRDHUP;
+    if (interest & SLUICE_EDGE)
+        events |= EPOLLET;
+    if (interest & SLUICE_ONE_SHOT)
+        events |= EPOLLONESHOT;
+    return events;
+}
+
+/* The kernel's flags are ours. READ and WRITE by the sets that select(2) uses, so that the two
+ * agree: an error or a hang-up makes a read return at once, an error a write. */
+static uint32_t flags_of(uint32_t events, uint32_t interest) {
+    uint32_t flags = events;
+    if (events & (EPOLLERR | EPOLLHUP))
+        flags |= interest & SLUICE_READ;
+    if (events & EPOLLERR)
+        flags |= interest & SLUICE_WRITE;
+    return flags;
+}
+
+static int control(const sluice_poller *poller, int epoll_fd, int operation, int fd,
+                   uint32_t interest) {
+    struct epoll_event event = {.events = epoll_events(interest)};
+    event.data.u64 = (uint64_t)poller->registrations[fd].generation << 32 | (uint32_t)fd;
+    return epoll_ctl(epoll_fd, operation, fd, &event) < 0 ? -errno : 0;
+}
+
+static int init(sluice_poller *poller) {
+    struct epoll_state *state = sluice_poller_state(poller);
+    state->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    return state->epoll_fd < 0 ? -errno : 0;
+}
+
+static void deinit(sluice_poller *poller) {
+    struct epoll_state *state = sluice_poller_state(poller);
+    close(state->epoll_fd);
+    sluice_free(&poller->allocator, state->always);
+}
+
+static int always_insert(sluice_poller *poller, int fd) {
+    struct epoll_state *state = sluice_poller_state(poller);
+    if (state->always_count == state->always_capacity) {
+        int capacity = state->always_capacity ? state->always_capacity * 2 : FIRST_CAPACITY;
+        int *grown =
+            sluice_resize(&poller->allocator, state->always, (size_t)capacity, sizeof *grown);
+        if (!grown)
+            return SLUICE_ENOMEM;
+        state->always = grown;
+        state->always_capacity = capacity;
+    }
+    poller->registrations[fd].slot = state->always_count;
+    state->always[state->always_count++] = fd;
+    return 0;
+}
+
+/* Takes `fd` out of the list, if it is there. */
+static void always_erase(sluice_poller *poller, int fd) {
+    struct epoll_state *state = sluice_poller_state(poller);
+    int slot = poller->registrations[fd].slot;
+    if (slot < 0)
+        return;
+    int last = state->always[--state->always_count];
+    state->always[slot] = last;
+    poller->registrations[last].slot = slot;
+    poller->registrations[fd].slot = SLOT_NONE;
+}
+
+static bool in_kernel(const struct sluice_registration *registration) {
+    return registration->slot == SLOT_KERNEL || registration->slot == SLOT_DISARMED;
+}
+
+/* Whether `code`, of a change to a registration in the kernel, says that its number was closed and
+ * names another file by now: one unknown to the kernel, or one that it refuses. */
+static bool was_replaced(int code) {
+    return code == -ENOENT || code == -EPERM;
+}
+
+/* After that. The old file's entry may live on: what it reports must not pass for the new one's. */
+static void disown(struct sluice_registration *registration) {
+    registration->generation++;
+    registration->slot = SLOT_NONE;
+}
+
+static int silence(sluice_poller *poller, int fd) {
+    struct epoll_state *state = sluice_poller_state(poller);
+    struct sluice_registration *registration = &poller->registrations[fd];
+    int code = in_kernel(registration) ? control(poller, state->epoll_fd, EPOLL_CTL_DEL, fd, 0)
+                                       : sluice_fd_check(fd);
+    if (was_replaced(code))
+        disown(registration);
+    else if (code < 0)
+        return code;
+    always_erase(poller, fd);
+    registration->slot = SLOT_NONE;
+    return 0;
+}
+
+/* Tells the kernel, whichever of add and modify it wants to hear: a number that was closed and
+ * opened again behind our back is new to it, one duplicated back onto itself is not. */
+static int tell_kernel(sluice_poller *poller, int fd, uint32_t interest) {
+    int epoll_fd = ((struct epoll_state *)sluice_poller_state(poller))->epoll_fd;
+    struct sluice_registration *registration = &poller->registrations[fd];
+    if (!in_kernel(registration)) {
+        int code = control(poller, epoll_fd, EPOLL_CTL_ADD, fd, interest);
+        return code == -EEXIST ? control(poller, epoll_fd, EPOLL_CTL_MOD, fd, interest) : code;
+    }
+    int code = control(poller, epoll_fd, EPOLL_CTL_MOD, fd, interest);
+    if (!was_replaced(code))
+        return code;
+    disown(registration);
+    return control(poller, epoll_fd, EPOLL_CTL_ADD, fd, interest);
+}
+
+static int set(sluice_poller *poller, int fd, uint32_t interest) {
+    struct sluice_registration *registration = &poller->registrations[fd];
+    if (!(interest & SLUICE_DIRECTIONS))
+        return silence(poller, fd);
+    int code = tell_kernel(poller, fd, interest);
+    if (code == 0) {
+        always_erase(poller, fd);
+        registration->slot = SLOT_KERNEL;
+        return 0;
+    }
+    if (code != -EPERM)
+        return code;
+    if (!(interest & ALWAYS_READY)) {
+        always_erase(poller, fd);
+        return 0;
+    }
+    return registration->slot >= 0 ? 0 : always_insert(poller, fd);
+}
+
+/* An entry goes with the last descriptor of its file. Where a duplicate keeps it, it is stale. */
+static void remove_fd(sluice_poller *poller, int fd, bool closes) {
+    struct epoll_state *state = sluice_poller_state(poller);
+    struct sluice_registration *registration = &poller->registrations[fd];
+    if (in_kernel(registration) && !closes)
+        (void)control(poller, state->epoll_fd, EPOLL_CTL_DEL, fd, 0);
+    always_erase(poller, fd);
+    registration->slot = SLOT_NONE;
+}
+
+/* Moves the living registrations to a new epoll instance, and with the old one its stale entries
+ * end. On failure the old one stays in use. */
+static int rebuild(sluice_poller *poller) {
+    struct epoll_state *state = sluice_poller_state(poller);
+    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (epoll_fd < 0)
+        return -errno;
+    for (int fd = 0; fd < poller->limit; fd++) {
+        struct sluice_registration *registration = &poller->registrations[fd];
+        if (registration->slot == SLOT_DISARMED)
+            registration->slot = SLOT_NONE;
+        if (registration->slot != SLOT_KERNEL)
+            continue;
+        int code = control(poller, epoll_fd, EPOLL_CTL_ADD, fd, registration->interest);
+        if (code == SLUICE_EBADF || code == -EPERM) {
+            registration->slot = SLOT_NONE; /* closed without a remove: silent */
+        } else if (code < 0) {
+            close(epoll_fd);
+            return code;
+        }
+    }
+    close(state->epoll_fd);
+    state->epoll_fd = epoll_fd;
+    state->stale = false;
+    return 0;
+}
+
+/* A file that is always ready becomes so once: for EDGE and ONE_SHOT, until the next set. Those are
+ * taken out after the walk, since taking one out moves another, which then is met twice or not. */
+static void report_always(sluice_poller *poller, sluice_ready **next, const sluice_ready *limit) {
+    struct epoll_state *state = sluice_poller_state(poller);
+    const sluice_ready *first = *next;
+    for (int left = state->always_count; left > 0 && *next < limit; left--) {
+        if (state->always_next >= state->always_count)
+            state->always_next = 0;
+        int fd = state->always[state->always_next++];
+        sluice_poller_report(poller, next, fd, poller->registrations[fd].interest & ALWAYS_READY);
+    }
+    for (const sluice_ready *event = first; event < *next; event++)
+        if (poller->registrations[event->fd].interest & (SLUICE_EDGE | SLUICE_ONE_SHOT))
+            always_erase(poller, event->fd);
+}
+
+/* An event that is not merely of bytes or of room, or whose registration is not an ordinary one. */
+static SLUICE_NOINLINE sluice_ready *report_one(sluice_poller *poller, sluice_ready *next,
+                                                const struct epoll_event *event) {
+    struct epoll_state *state = sluice_poller_state(poller);
+    int fd = (int)(uint32_t)event->data.u64;
+    struct sluice_registration *registration = &poller->registrations[fd];
+    if (registration->generation != event->data.u64 >> 32) {
+        state->stale = true;
+        return next;
+    }
+    if (registration->interest & SLUICE_ONE_SHOT)
+        registration->slot = SLOT_DISARMED;
+    sluice_poller_report(poller, &next, fd, flags_of(event->events, registration->interest));
+    return next;
+}
+
+static sluice_ready *report_kernel(sluice_poller *poller, sluice_ready *next, int ready) {
+    const struct epoll_state *state = sluice_poller_state(poller);
+    const struct sluice_registration *registrations = poller->registrations;
+    const struct epoll_event *end = state->events + ready;
+    for (const struct epoll_event *event = state->events; event < end; event++) {
+        uint64_t token = event->data.u64;
+        uint32_t events = event->events;
+        const struct sluice_registration *registration = &registrations[(uint32_t)token];
+        if (sluice_unlikely(registration->generation != token >> 32 ||
+                            (registration->interest & SLUICE_APART) ||
+                            (events & (EPOLLERR | EPOLLHUP)))) {
+            next = report_one(poller, next, event);
+            continue;
+        }
+        next->user = registration->user;
+        next->fd = (int)(uint32_t)token;
+        next->generation = (uint32_t)(token >> 32);
+        next->flags = events;
+        next++;
+    }
+    return next;
+}
+
+static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64_t timeout_ns) {
+    struct epoll_state *state = sluice_poller_state(poller);
+    if (state->stale) {
+        int code = rebuild(poller);
+        if (code < 0)
+            return code;
+    }
+    sluice_ready *next = events;
+    const sluice_ready *limit = events + capacity;
+    bool always = state->always_count > 0;
+    if (always) {
+        timeout_ns = 0;
+        state->always_first = !state->always_first;
+        if (state->always_first)
+            report_always(poller, &next, limit);
+        if (next == limit)
+            return capacity;
+    }
+    int room = limit - next < BATCH ? (int)(limit - next) : BATCH;
+    int ready =
+        sluice_epoll_wait_ns(state->epoll_fd, state->events, room, timeout_ns, &state->coarse);
+    if (ready < 0)
+        return next > events ? (int)(next - events) : ready;
+    next = report_kernel(poller, next, ready);
+    if (always && !state->always_first)
+        report_always(poller, &next, limit);
+    /* Nothing but stale entries, which may have kept others out: look again without them. */
+    if (next == events && state->stale)
+        return wait(poller, events, capacity, 0);
+    return (int)(next - events);
+}
+
+static int backend_fd(const sluice_poller *poller) {
+    return ((const struct epoll_state *)(const void *)poller->state)->epoll_fd;
+}
+
+const struct sluice_poller_backend sluice_epoll_backend = {
+    .name = "epoll",
+    .features = SLUICE_FEATURE_ONE_SHOT | SLUICE_FEATURE_EDGE | SLUICE_FEATURE_CONDITIONS |
+                SLUICE_FEATURE_PRIORITY,
+    .state_size = sizeof(struct epoll_state),
+    .init = init,
+    .deinit = deinit,
+    .set = set,
+    .remove = remove_fd,
+    .wait = wait,
+    .backend_fd = backend_fd,
+    .after_fork = rebuild,
+};

@@ -1,0 +1,152 @@
+/* poll.c - the poll(2) backend, and the one to copy for a new backend.
+ *
+ * How it works: a dense array of pollfd, which is what the kernel takes; a registration's slot is
+ * its place there. The last element fills the gap that a removal leaves. A registration that is to
+ * be silent keeps its place with its number turned negative, which poll(2) passes over.
+ *
+ * poll(2) says how many descriptors are ready and not which, so the array is walked until that
+ * many were found: O(n) however few are ready. The walk begins where the last one stopped, so a
+ * small capacity starves nobody.
+ *
+ * Decided against: taking silent registrations out of the array, which saves the kernel a look and
+ * costs a search of the array's order on every pause and resume.
+ */
+#include "readiness/poller.h"
+
+#include <errno.h>
+#include <poll.h>
+
+#include "base/deadline.h"
+
+#define FIRST_CAPACITY 16
+
+/* Invariants: the first `count` of `capacity` elements are in use; element i belongs to number fd,
+ * stored as fd or, while silent, as silenced(fd), and registrations[fd].slot is i. */
+struct poll_state {
+    struct pollfd *fds;
+    size_t count;
+    size_t capacity;
+    size_t next; /* where the next walk begins */
+};
+
+/* An involution onto the negative numbers, 0 included. */
+static int silenced(int fd) {
+    return -1 - fd;
+}
+
+static int init(sluice_poller *poller) {
+    (void)poller;
+    return 0;
+}
+
+static void deinit(sluice_poller *poller) {
+    struct poll_state *state = sluice_poller_state(poller);
+    sluice_free(&poller->allocator, state->fds);
+}
+
+static int make_room(sluice_poller *poller) {
+    struct poll_state *state = sluice_poller_state(poller);
+    if (state->count < state->capacity)
+        return 0;
+    size_t capacity = state->capacity ? state->capacity * 2 : FIRST_CAPACITY;
+    struct pollfd *grown = sluice_resize(&poller->allocator, state->fds, capacity, sizeof *grown);
+    if (!grown)
+        return SLUICE_ENOMEM;
+    state->fds = grown;
+    state->capacity = capacity;
+    return 0;
+}
+
+static short poll_events(uint32_t interest) {
+    int events = 0;
+    if (interest & SLUICE_READ)
+        events |= POLLIN | POLLRDHUP;
+    if (interest & SLUICE_WRITE)
+        events |= POLLOUT;
+    if (interest & SLUICE_PRIORITY)
+        events |= POLLPRI;
+    return (short)events;
+}
+
+static int set(sluice_poller *poller, int fd, uint32_t interest) {
+    struct poll_state *state = sluice_poller_state(poller);
+    struct sluice_registration *registration = &poller->registrations[fd];
+    int code = sluice_fd_check(fd);
+    if (code < 0)
+        return code;
+    if (registration->slot == SLUICE_SLOT_NONE) {
+        code = make_room(poller);
+        if (code < 0)
+            return code;
+        registration->slot = (int)state->count++;
+    }
+    state->fds[registration->slot] = (struct pollfd){
+        .fd = interest & SLUICE_DIRECTIONS ? fd : silenced(fd),
+        .events = poll_events(interest),
+    };
+    return 0;
+}
+
+static void remove_fd(sluice_poller *poller, int fd, bool closes) {
+    (void)closes;
+    struct poll_state *state = sluice_poller_state(poller);
+    int slot = poller->registrations[fd].slot;
+    struct pollfd last = state->fds[--state->count];
+    state->fds[slot] = last;
+    poller->registrations[last.fd < 0 ? silenced(last.fd) : last.fd].slot = slot;
+    poller->registrations[fd].slot = SLUICE_SLOT_NONE;
+}
+
+/* READ and WRITE by the sets that select(2) uses, so that the two agree: an error or a hang-up
+ * makes a read return at once, an error a write. */
+static uint32_t flags_of(short events, short revents) {
+    uint32_t flags = 0;
+    if ((events & POLLIN) && (revents & (POLLIN | POLLHUP | POLLERR)))
+        flags |= SLUICE_READ;
+    if ((events & POLLOUT) && (revents & (POLLOUT | POLLERR)))
+        flags |= SLUICE_WRITE;
+    if (revents & POLLPRI)
+        flags |= SLUICE_PRIORITY;
+    if (revents & POLLERR)
+        flags |= SLUICE_ERROR;
+    if (revents & POLLHUP)
+        flags |= SLUICE_HANGUP;
+    if (revents & POLLRDHUP)
+        flags |= SLUICE_READ_CLOSED;
+    return flags;
+}
+
+static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64_t timeout_ns) {
+    struct poll_state *state = sluice_poller_state(poller);
+    struct timespec timeout;
+    int ready = ppoll(state->fds, state->count, timespec_of(timeout_ns, &timeout), NULL);
+    if (ready < 0)
+        return -errno;
+    sluice_ready *next = events;
+    size_t at = state->next < state->count ? state->next : 0;
+    for (; ready > 0 && next < events + capacity; at = at + 1 < state->count ? at + 1 : 0) {
+        struct pollfd *entry = &state->fds[at];
+        if (!entry->revents)
+            continue;
+        ready--;
+        int fd = entry->fd;
+        /* A number closed without a remove falls silent, as it does on epoll. */
+        if ((entry->revents & POLLNVAL) || (poller->registrations[fd].interest & SLUICE_ONE_SHOT))
+            entry->fd = silenced(fd);
+        if (!(entry->revents & POLLNVAL))
+            sluice_poller_report(poller, &next, fd, flags_of(entry->events, entry->revents));
+    }
+    state->next = at;
+    return (int)(next - events);
+}
+
+const struct sluice_poller_backend sluice_poll_backend = {
+    .name = "poll",
+    .features = SLUICE_FEATURE_ONE_SHOT | SLUICE_FEATURE_CONDITIONS | SLUICE_FEATURE_PRIORITY,
+    .state_size = sizeof(struct poll_state),
+    .init = init,
+    .deinit = deinit,
+    .set = set,
+    .remove = remove_fd,
+    .wait = wait,
+};

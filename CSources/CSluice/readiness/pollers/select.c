@@ -1,0 +1,182 @@
+/* select.c - the select(2) backend.
+ *
+ * How it works: three bit sets hold what is wanted, one bit a number; each wait copies them, since
+ * the kernel overwrites what it is given with what is ready, and walks the copies. Both grow with
+ * the highest number, so there is no limit at FD_SETSIZE.
+ *
+ * A registration that is to be silent has no bit. Every wait costs the kernel and the walk one bit
+ * for each number up to the highest, registered or not: that, and not a limit on numbers, is what
+ * is wrong with select. It also cannot tell an error or a hang-up from data: all make a read return
+ * at once, and that is all it says.
+ */
+#include "readiness/poller.h"
+
+#include <string.h>
+
+#include "readiness/fdset.h"
+
+enum { READING, WRITING, EXCEPTING, SET_COUNT };
+
+/* Invariants: each of the sets has `words` words; all of them lie behind one another in one block,
+ * which begins with wanted[0]; no bit of `wanted` stands at fd_count or above. */
+struct select_state {
+    fdset_word *wanted[SET_COUNT];
+    fdset_word *ready[SET_COUNT];
+    size_t words;
+    int fd_count; /* one more than the highest number wanted */
+    int next;     /* where the next walk begins */
+};
+
+static int init(sluice_poller *poller) {
+    (void)poller;
+    return 0;
+}
+
+static void deinit(sluice_poller *poller) {
+    struct select_state *state = sluice_poller_state(poller);
+    sluice_free(&poller->allocator, state->wanted[0]);
+}
+
+static int make_room(sluice_poller *poller, int fd) {
+    struct select_state *state = sluice_poller_state(poller);
+    size_t words = state->words ? state->words : 1;
+    while (words < fdset_words(fd + 1))
+        words *= 2;
+    if (words == state->words)
+        return 0;
+    size_t block_words = (size_t)2 * SET_COUNT * words;
+    fdset_word *block = sluice_resize(&poller->allocator, NULL, block_words, sizeof *block);
+    if (!block)
+        return SLUICE_ENOMEM;
+    memset(block, 0, block_words * sizeof *block);
+    for (size_t i = 0; i < SET_COUNT && state->words; i++)
+        memcpy(block + i * words, state->wanted[i], state->words * sizeof *block);
+    sluice_free(&poller->allocator, state->wanted[0]);
+    for (size_t i = 0; i < SET_COUNT; i++) {
+        state->wanted[i] = block + i * words;
+        state->ready[i] = block + (SET_COUNT + i) * words;
+    }
+    state->words = words;
+    return 0;
+}
+
+static bool is_wanted(const struct select_state *state, int fd) {
+    for (int i = 0; i < SET_COUNT; i++)
+        if (fdset_contains(state->wanted[i], fd))
+            return true;
+    return false;
+}
+
+static void silence(struct select_state *state, int fd) {
+    for (int i = 0; i < SET_COUNT; i++)
+        fdset_erase(state->wanted[i], fd);
+    while (state->fd_count > 0 && !is_wanted(state, state->fd_count - 1))
+        state->fd_count--;
+}
+
+static int set(sluice_poller *poller, int fd, uint32_t interest) {
+    struct select_state *state = sluice_poller_state(poller);
+    int code = sluice_fd_check(fd);
+    if (code < 0)
+        return code;
+    code = make_room(poller, fd);
+    if (code < 0)
+        return code;
+    silence(state, fd);
+    if (interest & SLUICE_READ)
+        fdset_insert(state->wanted[READING], fd);
+    if (interest & SLUICE_WRITE)
+        fdset_insert(state->wanted[WRITING], fd);
+    if (interest & SLUICE_PRIORITY)
+        fdset_insert(state->wanted[EXCEPTING], fd);
+    if ((interest & SLUICE_DIRECTIONS) && fd >= state->fd_count)
+        state->fd_count = fd + 1;
+    return 0;
+}
+
+static void remove_fd(sluice_poller *poller, int fd, bool closes) {
+    (void)closes;
+    silence(sluice_poller_state(poller), fd);
+}
+
+/* select(2) refuses all for one closed number and does not say which. Numbers closed without a
+ * remove fall silent here, as they do on epoll. False where none was found. */
+static bool silence_closed(struct select_state *state) {
+    bool found = false;
+    for (int fd = state->fd_count - 1; fd >= 0; fd--)
+        if (is_wanted(state, fd) && sluice_fd_check(fd) < 0) {
+            silence(state, fd);
+            found = true;
+        }
+    return found;
+}
+
+static int select_once(struct select_state *state, int64_t timeout_ns) {
+    size_t size = fdset_words(state->fd_count) * sizeof(fdset_word);
+    for (int i = 0; i < SET_COUNT; i++)
+        memcpy(state->ready[i], state->wanted[i], size);
+    return fdset_select(state->fd_count, state->ready[READING], state->ready[WRITING],
+                        state->ready[EXCEPTING], timeout_ns);
+}
+
+static uint32_t flags_of(const struct select_state *state, int fd) {
+    uint32_t flags = 0;
+    if (fdset_contains(state->ready[READING], fd))
+        flags |= SLUICE_READ;
+    if (fdset_contains(state->ready[WRITING], fd))
+        flags |= SLUICE_WRITE;
+    if (fdset_contains(state->ready[EXCEPTING], fd))
+        flags |= SLUICE_PRIORITY;
+    return flags;
+}
+
+/* Reports the ready numbers of [first, end) in order, as far as there is room up to `limit`. */
+static void report_range(sluice_poller *poller, sluice_ready **next, const sluice_ready *limit,
+                         int first, int end) {
+    struct select_state *state = sluice_poller_state(poller);
+    for (int fd = first; fd < end && *next < limit; fd++) {
+        size_t word = (size_t)(fd / FDSET_WORD_BITS);
+        fdset_word any = state->ready[READING][word] | state->ready[WRITING][word] |
+                         state->ready[EXCEPTING][word];
+        any >>= fd % FDSET_WORD_BITS;
+        if (!any) {
+            fd += FDSET_WORD_BITS - 1 - fd % FDSET_WORD_BITS;
+            continue;
+        }
+        fd += __builtin_ctzl(any);
+        if (fd >= end)
+            break;
+        state->next = fd + 1;
+        if (poller->registrations[fd].interest & SLUICE_ONE_SHOT)
+            silence(state, fd);
+        sluice_poller_report(poller, next, fd, flags_of(state, fd));
+    }
+}
+
+static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64_t timeout_ns) {
+    struct select_state *state = sluice_poller_state(poller);
+    int ready;
+    do
+        ready = select_once(state, timeout_ns);
+    while (ready == SLUICE_EBADF && silence_closed(state));
+    if (ready <= 0)
+        return ready;
+    /* Silencing one-shot numbers below may lower fd_count; the sets were filled up to here. */
+    int fd_count = state->fd_count;
+    int first = state->next < fd_count ? state->next : 0;
+    sluice_ready *next = events;
+    report_range(poller, &next, events + capacity, first, fd_count);
+    report_range(poller, &next, events + capacity, 0, first);
+    return (int)(next - events);
+}
+
+const struct sluice_poller_backend sluice_select_backend = {
+    .name = "select",
+    .features = SLUICE_FEATURE_ONE_SHOT | SLUICE_FEATURE_PRIORITY,
+    .state_size = sizeof(struct select_state),
+    .init = init,
+    .deinit = deinit,
+    .set = set,
+    .remove = remove_fd,
+    .wait = wait,
+};

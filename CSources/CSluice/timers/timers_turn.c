@@ -1,0 +1,259 @@
+/* timers_turn.c - turns: what is due, in order, and when the next turn is to be.
+ *
+ * A turn opens the slots of the wheel one by one, up to the slot of its `now`, the horizon: only
+ * when what is due of one tick has been reported is the next one looked for. DUE holds the rest of
+ * the tick under way, sorted. What the caller sets meanwhile for a moment before the horizon would
+ * get in the way of that, and waits in FRESH for the next turn, which begins by sorting it into
+ * DUE. A turn therefore reports what was set before it, in order, and nothing else.
+ *
+ * A list that is in order already, which goes for a timer that is alone in its tick and for any
+ * number of one deadline, becomes DUE as it is.
+ */
+#include "base/platform.h"
+
+#include "timers/timers.h"
+
+#include <stddef.h>
+
+#include "timers/timers_wheel.h"
+
+#define LATEST_NOW (INT64_MAX - 1)
+
+/* Sorts a chain into DUE. The walk passes only those that come before one of the chain. */
+static void merge_into_due(struct sluice_timers *timers, uint32_t chain) {
+    struct sluice_timer *records = timers->records;
+    struct sluice_timer_slot *due = &timers->slots[SLUICE_DUE];
+    uint32_t at = due->first;
+    chain = sluice_timers_sort(records, chain);
+    while (chain != NONE) {
+        uint32_t index = chain;
+        chain = records[index].next;
+        while (!is_slot(at) && !sluice_timer_before(&records[index], &records[at]))
+            at = records[at].next;
+        if (is_slot(at)) {
+            append(timers, SLUICE_DUE, index);
+            continue;
+        }
+        uint32_t previous = records[at].previous;
+        records[index].next = at;
+        records[index].previous = previous;
+        records[at].previous = index;
+        if (is_slot(previous))
+            due->first = index;
+        else
+            records[previous].next = index;
+    }
+}
+
+static void merge_fresh(struct sluice_timers *timers) {
+    uint32_t first = timers->slots[SLUICE_FRESH].first;
+    if (is_slot(first))
+        return;
+    clear(timers, SLUICE_FRESH);
+    merge_into_due(timers, first);
+}
+
+/* Whether a slot of one tick needs neither sorting nor filing. */
+static bool is_in_order(const struct sluice_timers *timers, uint32_t slot, int64_t tick) {
+    const struct sluice_timer *records = timers->records;
+    uint32_t at = timers->slots[slot].first;
+    const struct sluice_timer *before = &records[at];
+    for (; !is_slot(at); at = before->next) {
+        const struct sluice_timer *timer = &records[at];
+        if (tick_of(timer->deadline) != tick || sluice_timer_before(timer, before))
+            return false;
+        before = timer;
+    }
+    return true;
+}
+
+/* Makes a slot's list that of DUE, which is empty. */
+static void move_to_due(struct sluice_timers *timers, uint32_t slot) {
+    struct sluice_timer_slot list = timers->slots[slot];
+    timers->records[list.first].previous = SLUICE_DUE | SLUICE_LINK_SLOT;
+    timers->records[list.last].next = SLUICE_DUE | SLUICE_LINK_SLOT;
+    timers->slots[SLUICE_DUE] = list;
+}
+
+/* Empties the earliest slot of the wheel while DUE is empty: what is of its first tick becomes due,
+ * the rest moves to lower levels, or wherever it has been reset to. */
+static void open_slot(struct sluice_timers *timers, uint32_t slot, int64_t begin) {
+    struct sluice_timer *records = timers->records;
+    uint32_t chain = NONE;
+    uint32_t *end = &chain;
+    uint32_t at = timers->slots[slot].first;
+    timers->tick = begin;
+    mark_empty(timers, slot);
+    if (slot < SLUICE_LEVEL_SLOTS && is_in_order(timers, slot, begin)) {
+        move_to_due(timers, slot);
+        return;
+    }
+    while (!is_slot(at)) {
+        uint32_t index = at;
+        int64_t tick = tick_of(records[index].deadline);
+        uint64_t differing = (uint64_t)tick ^ (uint64_t)begin;
+        at = records[index].next;
+        if (differing == 0) {
+            *end = index;
+            end = &records[index].next;
+        } else if (differing < SLUICE_LEVEL_SLOTS) {
+            file(timers, (uint32_t)tick & (SLUICE_LEVEL_SLOTS - 1), index);
+        } else {
+            file(timers, slot_for(timers, tick), index);
+        }
+    }
+    *end = NONE;
+    merge_into_due(timers, chain);
+}
+
+/* The first of DUE, which is not empty; NONE where it is not due yet. */
+static inline uint32_t take_due(struct sluice_timers *timers) {
+    uint32_t first = timers->slots[SLUICE_DUE].first;
+    struct sluice_timer *timer = &timers->records[first];
+    uint32_t next = timer->next;
+    if (timer->deadline > timers->turn)
+        return NONE;
+    timers->slots[SLUICE_DUE].first = next;
+    if (is_slot(next))
+        timers->slots[SLUICE_DUE].last = next;
+    else
+        timers->records[next].previous = SLUICE_DUE | SLUICE_LINK_SLOT;
+    return first;
+}
+
+/* While DUE is empty: the first of the wheel, alone in its slot of the lowest level, as nearly all
+ * are. NONE where it is not, or is not due. */
+static inline uint32_t take_lone(struct sluice_timers *timers) {
+    uint64_t summary = timers->summary[0];
+    if (summary == 0)
+        return NONE;
+    uint32_t word = (uint32_t)__builtin_ctzll(summary);
+    uint64_t bits = timers->words[word];
+    uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
+    uint32_t first = timers->slots[slot].first;
+    int64_t deadline = timers->records[first].deadline;
+    int64_t tick = (timers->tick & -SLUICE_LEVEL_SLOTS) | slot;
+    if (first != timers->slots[slot].last || deadline > timers->turn || tick_of(deadline) != tick)
+        return NONE;
+    timers->tick = tick;
+    timers->words[word] = bits & (bits - 1);
+    if (timers->words[word] == 0)
+        timers->summary[0] = summary & (summary - 1);
+    return first;
+}
+
+/* The same from any slot. */
+static uint32_t take_from_wheel(struct sluice_timers *timers) {
+    do {
+        uint32_t slot = first_slot(timers);
+        int64_t begin = slot_begin(timers, slot);
+        if (slot == SLUICE_WHEEL_SLOTS || begin > timers->horizon)
+            return NONE;
+        open_slot(timers, slot, begin);
+    } while (is_slot(timers->slots[SLUICE_DUE].first));
+    return take_due(timers);
+}
+
+/* The first multiple of the period behind the turn's `now`. */
+static int64_t next_period(const struct sluice_timers *timers, const struct sluice_timer *timer) {
+    uint64_t period = (uint64_t)timer->repeat;
+    uint64_t late = (uint64_t)timers->turn - (uint64_t)timer->deadline;
+    int64_t last = (int64_t)((uint64_t)timers->turn - late % period);
+    int64_t next;
+    return __builtin_add_overflow(last, timer->repeat, &next) ? INT64_MAX : next;
+}
+
+static void begin_turn(struct sluice_timers *timers, int64_t now) {
+    timers->in_turn = true;
+    timers->turn = now < LATEST_NOW ? now : LATEST_NOW;
+    if (tick_of(timers->turn) > timers->horizon)
+        timers->horizon = tick_of(timers->turn);
+    merge_fresh(timers);
+}
+
+static int end_turn(struct sluice_timers *timers) {
+    timers->in_turn = false;
+    timers->tick = timers->horizon;
+    return 0;
+}
+
+static SLUICE_NOINLINE int rearm(struct sluice_timers *timers, uint32_t index) {
+    set(timers, index, next_period(timers, &timers->records[index]));
+    return 1;
+}
+
+static inline int report(struct sluice_timers *timers, uint32_t taken, uint32_t *index) {
+    *index = taken;
+    if (timers->records[taken].repeat != 0)
+        return rearm(timers, taken);
+    end_record(timers, taken);
+    return 1;
+}
+
+static SLUICE_NOINLINE int expire_from_wheel(struct sluice_timers *timers, uint32_t *index) {
+    uint32_t taken = take_from_wheel(timers);
+    return taken == NONE ? end_turn(timers) : report(timers, taken, index);
+}
+
+static SLUICE_NOINLINE int expire_first(struct sluice_timers *timers, int64_t now,
+                                        uint32_t *index) {
+    if (!timers->slots)
+        return 0;
+    begin_turn(timers, now);
+    return sluice_timers_expire(timers, now, index);
+}
+
+int sluice_timers_expire(struct sluice_timers *timers, int64_t now, uint32_t *index) {
+    if (!timers->in_turn)
+        return expire_first(timers, now, index);
+    uint32_t taken;
+    if (!is_slot(timers->slots[SLUICE_DUE].first)) {
+        taken = take_due(timers);
+        return taken == NONE ? end_turn(timers) : report(timers, taken, index);
+    }
+    taken = take_lone(timers);
+    return taken == NONE ? expire_from_wheel(timers, index) : report(timers, taken, index);
+}
+
+/* The earliest deadline in a slot of the wheel, or the slot's beginning where it is long; INT64_MAX
+ * where it is empty. Files anew what has been reset to behind the slot, since that says nothing of
+ * what is earliest. */
+static int64_t earliest_in(struct sluice_timers *timers, uint32_t slot) {
+    int64_t begin = slot_begin(timers, slot);
+    int64_t end = begin + (INT64_C(1) << slot / SLUICE_LEVEL_SLOTS * SLUICE_DIGIT_BITS);
+    int64_t earliest = INT64_MAX;
+    uint32_t at = timers->slots[slot].first;
+    for (int walked = 0; !is_slot(at); walked++) {
+        if (walked == SLUICE_TIMERS_WALK)
+            return begin << SLUICE_TICK_BITS;
+        uint32_t index = at;
+        int64_t deadline = timers->records[index].deadline;
+        at = timers->records[index].next;
+        if (tick_of(deadline) >= end) {
+            unlink_record(timers, index);
+            file(timers, slot_for(timers, tick_of(deadline)), index);
+        } else if (deadline < earliest) {
+            earliest = deadline;
+        }
+    }
+    return earliest;
+}
+
+int64_t sluice_timers_next_deadline(struct sluice_timers *timers) {
+    if (!timers->slots)
+        return INT64_MAX;
+    if (timers->in_turn)
+        return timers->turn;
+    merge_fresh(timers);
+    uint32_t due = timers->slots[SLUICE_DUE].first;
+    if (!is_slot(due))
+        return timers->records[due].deadline;
+    for (;;) {
+        uint32_t slot = first_slot(timers);
+        if (slot == SLUICE_WHEEL_SLOTS)
+            return INT64_MAX;
+        int64_t earliest = earliest_in(timers, slot);
+        if (timers->words[slot / 64] & BIT(slot))
+            return earliest;
+    }
+}

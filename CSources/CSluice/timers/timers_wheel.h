@@ -1,0 +1,138 @@
+/* timers_wheel.h - the lists of the timers and where a timer belongs, for timers.c and the files
+ * beside it. Inline, since these few steps are most of what a timer costs. */
+#ifndef SLUICE_TIMERS_WHEEL_H
+#define SLUICE_TIMERS_WHEEL_H
+
+#include "base/platform.h"
+
+#include "timers/timers.h"
+
+#define NONE SLUICE_LINK_FREE
+#define BIT(n) (UINT64_C(1) << (n) % 64)
+
+static inline bool is_slot(uint32_t link) {
+    return (link & SLUICE_LINK_SLOT) != 0;
+}
+
+/* An arithmetic shift: what is negative lies before every tick. */
+static inline int64_t tick_of(int64_t ns) {
+    return ns >> SLUICE_TICK_BITS;
+}
+
+/* The slot of the wheel for a later tick than the current one. Its level is that of the highest
+ * digit in which the two differ, so that one tick is always in one slot, and a slot of a lower
+ * level before any of a higher one. */
+static inline uint32_t slot_for(const struct sluice_timers *timers, int64_t tick) {
+    uint64_t digits = (uint64_t)tick;
+    uint64_t differing = digits ^ (uint64_t)timers->tick;
+    uint32_t level_begin = 0;
+    for (; differing >= SLUICE_LEVEL_SLOTS; differing >>= SLUICE_DIGIT_BITS) {
+        digits >>= SLUICE_DIGIT_BITS;
+        level_begin += SLUICE_LEVEL_SLOTS;
+    }
+    return level_begin | (uint32_t)(digits & (SLUICE_LEVEL_SLOTS - 1));
+}
+
+/* The first tick of a slot of the wheel. */
+static inline int64_t slot_begin(const struct sluice_timers *timers, uint32_t slot) {
+    uint32_t shift = slot / SLUICE_LEVEL_SLOTS * SLUICE_DIGIT_BITS;
+    int64_t digit = slot % SLUICE_LEVEL_SLOTS;
+    int64_t above = timers->tick >> (shift + SLUICE_DIGIT_BITS);
+    return (above << SLUICE_DIGIT_BITS | digit) << shift;
+}
+
+/* The earliest slot of the wheel that is not empty, or SLUICE_WHEEL_SLOTS. */
+static inline uint32_t first_slot(const struct sluice_timers *timers) {
+    for (uint32_t level = 0; level < SLUICE_LEVELS; level++)
+        if (timers->summary[level] != 0) {
+            uint32_t word =
+                level * SLUICE_LEVEL_WORDS + (uint32_t)__builtin_ctzll(timers->summary[level]);
+            return word * 64 + (uint32_t)__builtin_ctzll(timers->words[word]);
+        }
+    return SLUICE_WHEEL_SLOTS;
+}
+
+static inline void mark_empty(struct sluice_timers *timers, uint32_t slot) {
+    uint64_t word = timers->words[slot / 64] & ~BIT(slot);
+    timers->words[slot / 64] = word;
+    if (word == 0)
+        timers->summary[slot / SLUICE_LEVEL_SLOTS] &= ~BIT(slot / 64);
+}
+
+/* Of FRESH or DUE. */
+static inline void clear(struct sluice_timers *timers, uint32_t slot) {
+    timers->slots[slot].first = timers->slots[slot].last = slot | SLUICE_LINK_SLOT;
+}
+
+/* Puts a record behind those of FRESH or DUE. */
+static inline void append(struct sluice_timers *timers, uint32_t slot, uint32_t index) {
+    uint32_t last = timers->slots[slot].last;
+    timers->records[index].next = slot | SLUICE_LINK_SLOT;
+    timers->records[index].previous = last;
+    timers->slots[slot].last = index;
+    if (is_slot(last))
+        timers->slots[slot].first = index;
+    else
+        timers->records[last].next = index;
+}
+
+/* Puts a record behind those of a slot of the wheel. */
+static inline void file(struct sluice_timers *timers, uint32_t slot, uint32_t index) {
+    struct sluice_timer *timer = &timers->records[index];
+    struct sluice_timer_slot *list = &timers->slots[slot];
+    uint32_t end = slot | SLUICE_LINK_SLOT;
+    uint64_t word = timers->words[slot / 64];
+    timer->next = end;
+    if (word & BIT(slot)) {
+        timer->previous = list->last;
+        timers->records[list->last].next = index;
+    } else {
+        timers->words[slot / 64] = word | BIT(slot);
+        if (word == 0)
+            timers->summary[slot / SLUICE_LEVEL_SLOTS] |= BIT(slot / 64);
+        timer->previous = end;
+        list->first = index;
+    }
+    list->last = index;
+}
+
+/* Where a timer goes that the caller sets. */
+static inline void set(struct sluice_timers *timers, uint32_t index, int64_t deadline) {
+    struct sluice_timer *timer = &timers->records[index];
+    timer->deadline = deadline;
+    timer->sequence = timers->sequence++;
+    if (tick_of(deadline) > timers->horizon)
+        file(timers, slot_for(timers, tick_of(deadline)), index);
+    else
+        append(timers, SLUICE_FRESH, index);
+}
+
+/* Takes a record out of whatever slot it is in, which only its ends know. */
+static inline void unlink_record(struct sluice_timers *timers, uint32_t index) {
+    uint32_t next = timers->records[index].next;
+    uint32_t previous = timers->records[index].previous;
+    if (is_slot(next & previous)) {
+        uint32_t slot = next & ~SLUICE_LINK_SLOT;
+        if (slot < SLUICE_WHEEL_SLOTS)
+            mark_empty(timers, slot);
+        else
+            clear(timers, slot);
+        return;
+    }
+    if (is_slot(next))
+        timers->slots[next & ~SLUICE_LINK_SLOT].last = previous;
+    else
+        timers->records[next].previous = previous;
+    if (is_slot(previous))
+        timers->slots[previous & ~SLUICE_LINK_SLOT].first = next;
+    else
+        timers->records[previous].next = next;
+}
+
+static inline void end_record(struct sluice_timers *timers, uint32_t index) {
+    timers->records[index].previous = SLUICE_LINK_FREE;
+    timers->records[index].next = timers->free;
+    timers->free = index;
+}
+
+#endif
