@@ -201,9 +201,6 @@ struct sluice_loop {
 
 /* ---- Ids ------------------------------------------------------------------------------------ */
 
-#define SLUICE_INDEX_BITS 28
-#define SLUICE_INDEX_LIMIT (UINT32_C(1) << SLUICE_INDEX_BITS)
-
 static inline sluice_id sluice_id_of(enum sluice_kind kind, uint32_t index, uint32_t generation) {
     return (uint64_t)generation << 32 | (uint64_t)kind << SLUICE_INDEX_BITS | index;
 }
