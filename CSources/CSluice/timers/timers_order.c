@@ -146,5 +146,8 @@ const char *sluice_timers_check(const struct sluice_timers *timers) {
         if (at >= timers->used || timers->records[at].previous != SLUICE_LINK_FREE ||
             ++count > timers->used)
             return "the free list holds what is not free";
+    for (uint32_t at = 0; at < timers->used; at++)
+        if (timers->records[at].generation == 0)
+            count++;
     return count == timers->used ? NULL : "a record is in no list";
 }
