@@ -175,8 +175,10 @@ SLUICE_API int sluice_backend_fd(const sluice_loop *loop);
 SLUICE_API int64_t sluice_until_next(sluice_loop *loop);
 
 /* To be called in the child after fork(2), before anything else on the loop, by the thread that
- * forked. Parent and child then have a loop each; the descriptors are shared, as fork leaves them.
- */
+ * forked. Parent and child then have a loop each. The descriptors of streams, listeners and watches
+ * are shared, as fork leaves them; signals are not: see sluice_signal.
+ * Errors: SLUICE_ENOMEM, -EMFILE, -ENFILE, -ENOSPC. The loop may still be the parent's then: call
+ * this again, or leave it alone. */
 SLUICE_API int sluice_after_fork(sluice_loop *loop);
 
 /* Counted since the loop was opened, but what says "now". */
@@ -232,10 +234,19 @@ SLUICE_API int sluice_timer(sluice_loop *loop, sluice_id *id, int64_t first_ns, 
  * timeouts, which are reset by every byte. */
 SLUICE_API int sluice_timer_reset(sluice_loop *loop, sluice_id id, int64_t first_ns);
 
-/* Reports SIGNAL for each time `signo` comes (standard signals may coalesce in the kernel). The
- * signal is blocked in the calling thread while the handle lives; block it in the others before
- * they start. One loop of a process may have a signal. Errors: -EINVAL (no such signal, or one
- * that cannot be caught), SLUICE_EEXIST (this loop has it). Source: signalfd(2). */
+/* Reports SIGNAL each time that `signo` comes. Standard signals may coalesce in the kernel. The
+ * signal is blocked in the loop's thread while the handle lives: block it in the others before they
+ * start. One loop of a process may have a signal.
+ *
+ * After fork(2) and sluice_after_fork the child has the same handles, and parent and child each
+ * hear the signals that are sent to them. One that waits for the parent at the fork stays the
+ * parent's. What goes to the whole process group, as Ctrl-C does, comes to both. A child that uses
+ * the loop without sluice_after_fork changes the parent's signals.
+ * A blocked signal stays blocked in a program that is executed: close the handle, or unblock the
+ * signal, between fork(2) and execve(2).
+ *
+ * O(1). Errors: -EINVAL (no such signal, or one that cannot be caught), SLUICE_EEXIST (this loop
+ * has it), SLUICE_ENOMEM, SLUICE_EFULL, -EMFILE. Source: signalfd(2), signal(7). */
 SLUICE_API int sluice_signal(sluice_loop *loop, sluice_id *id, int signo);
 
 /* ---- Network -------------------------------------------------------------------------------- */

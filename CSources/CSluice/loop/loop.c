@@ -491,7 +491,8 @@ int sluice_after_fork(sluice_loop *loop) {
     loop->thread = sluice_thread();
     sluice_posts_after_fork(&loop->posts);
     sluice_listeners_after_fork(loop);
-    return loop->engine->operations->after_fork(loop->engine);
+    int code = loop->engine->operations->after_fork(loop->engine);
+    return code < 0 ? code : sluice_signals_after_fork(loop);
 }
 
 int sluice_stats(const sluice_loop *loop, sluice_statistics *stats) {

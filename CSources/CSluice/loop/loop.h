@@ -394,6 +394,11 @@ void sluice_watch_end(sluice_loop *loop, struct sluice_watch *watch);
 
 bool sluice_signals_complete(sluice_loop *loop, sluice_event *event);
 void sluice_signal_end(sluice_loop *loop, struct sluice_signal *signal);
+/* Blocks the loop's signals in the calling thread, which has become the loop's. */
+void sluice_signals_block(sluice_loop *loop);
+/* In the child of a fork, once the engine shares nothing with the parent: 0; or an error, and then
+ * it may be called again. */
+int sluice_signals_after_fork(sluice_loop *loop);
 /* The id that the engine has for the loop's signal descriptor. It is no handle's. */
 #define SLUICE_SIGNALS_ID (sluice_id_of(SLUICE_KIND_SIGNAL, 0, 0))
 
