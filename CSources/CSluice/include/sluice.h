@@ -66,7 +66,8 @@ SLUICE_API const char *sluice_error_message(int code);
 
 /* Where memory comes from, for those who want it from elsewhere than libc: realloc(3) with a
  * context, but that a `size` of 0 frees `block` and returns NULL. Blocks are aligned for any type.
- * NULL for a `size` above 0 says that memory ran out, and leaves `block` as it was. */
+ * NULL for a `size` above 0 says that memory ran out, and leaves `block` as it was. A loop calls it
+ * in its own thread alone, and keeps what other threads post in libc's memory. */
 typedef void *sluice_reallocate(void *context, void *block, size_t size);
 
 /* ---- The loop ------------------------------------------------------------------------------- */
@@ -160,8 +161,10 @@ SLUICE_API int sluice_next_many(sluice_loop *loop, sluice_event *events, int cap
                                 int64_t timeout_ns);
 
 /* Delivers `value` as a POSTED event, once, in order for each posting thread, and wakes the loop.
- * Any thread while the loop lives: sluice_destroy must not begin before each call has returned.
- * Errors: SLUICE_EFULL (post_limit), SLUICE_ENOMEM. */
+ * Any thread while the loop lives: sluice_destroy must not begin before each call has returned. Not
+ * in a signal handler, which may have interrupted a post and would wait for it for ever. Posts that
+ * wait take 8 bytes each of libc's memory, whatever allocator the loop has.
+ * O(1), amortised. Errors: SLUICE_EFULL (post_limit), SLUICE_ENOMEM. */
 SLUICE_API int sluice_post(sluice_loop *loop, uint64_t value);
 
 /* CLOCK_MONOTONIC in nanoseconds as of the last wait; timers count from it. 0 from another thread.

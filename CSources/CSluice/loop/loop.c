@@ -69,7 +69,7 @@ static void init_handles(sluice_loop *loop, uint32_t limit) {
 }
 
 static int open_parts(sluice_loop *loop, const sluice_options *options) {
-    int code = sluice_posts_init(&loop->posts, &loop->allocator, options->post_limit);
+    int code = sluice_posts_init(&loop->posts, options->post_limit);
     if (code < 0)
         return code;
     loop->receive_bytes = sluice_resize(&loop->allocator, NULL, 1, loop->receive_size);

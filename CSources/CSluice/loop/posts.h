@@ -1,9 +1,14 @@
 /* posts.h - words from other threads, on their way to the loop.
  *
- * Posting threads append to one array under a lock; the loop takes the whole array at the start of
+ * Posting threads append to one array under a lock. The loop takes the whole array at the start of
  * a turn and leaves the empty one of the turn before in its place. So the lock is held for a store,
- * order is kept for each thread, and a word costs eight bytes. Decided against: a lock-free list,
- * which needs an allocation for each post.
+ * order is kept for each thread, and a word costs eight bytes.
+ *
+ * The array grows in the thread that posts. So its memory is libc's, which any thread may ask, and
+ * not the loop's allocator's, which need not know of threads. Decided against:
+ * - a block that the loop's thread allocates ahead: with as much room as post_limit it costs 16 MiB
+ *   from the start, and with less a post would be refused below the limit, or wait for the loop;
+ * - a lock-free list, which needs an allocation for each post.
  */
 #ifndef SLUICE_POSTS_H
 #define SLUICE_POSTS_H
@@ -13,8 +18,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
-
-#include "base/allocator.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -29,7 +32,6 @@ struct sluice_words {
  * `left` together are at most `limit`. */
 struct sluice_posts {
     pthread_mutex_t lock;
-    struct sluice_allocator allocator;
     struct sluice_words incoming;
     atomic_bool any; /* incoming.count > 0; read without the lock, to save taking it */
     size_t limit;
@@ -38,8 +40,7 @@ struct sluice_posts {
     atomic_size_t left; /* posting threads read it; it grows under the lock alone */
 };
 
-int sluice_posts_init(struct sluice_posts *posts, const struct sluice_allocator *allocator,
-                      size_t limit);
+int sluice_posts_init(struct sluice_posts *posts, size_t limit);
 void sluice_posts_deinit(struct sluice_posts *posts);
 
 /* Any thread. 1 where the loop must be woken, since it has not been for this array; 0; or
