@@ -80,8 +80,8 @@ typedef void *sluice_reallocate(void *context, void *block, size_t size);
  *             sluice_write(loop, event.id, event.data, event.length);
  *
  * Nothing calls back. Anything may be closed at any time. A loop belongs to the thread that opened
- * it: only sluice_post may be called from another, and any other call is refused there with
- * SLUICE_ETHREAD. NULL for a loop is refused with SLUICE_ENULL. */
+ * it: only sluice_post and sluice_wake may be called from another, and any other call is refused
+ * there with SLUICE_ETHREAD. NULL for a loop is refused with SLUICE_ENULL. */
 typedef struct sluice_loop sluice_loop;
 
 /* Names a handle: slot and generation. 0 is never one. An id whose handle has ended is recognised,
@@ -149,10 +149,10 @@ SLUICE_API int sluice_open(sluice_loop **loop, const sluice_options *options);
  * closed, those of watches are the caller's. NULL is let pass. SLUICE_ETHREAD leaves all as is. */
 SLUICE_API int sluice_destroy(sluice_loop *loop);
 
-/* Pulls the next event: 1, or 0 when `timeout_ns` has passed without one (and event->kind is 0), or
- * negative. What was written while the last event was handled is sent first. One stream's data,
- * however much, does not keep others, timers or posts waiting.
- * Errors: SLUICE_ETIMEOUT (negative), SLUICE_ENOMEM, others that a wait gives; the loop goes on. */
+/* Pulls the next event: 1, or 0 when `timeout_ns` has passed without one or sluice_wake was called
+ * (and event->kind is 0), or negative. What was written while the last event was handled is sent
+ * first. One stream's data, however much, does not keep others, timers or posts waiting. Errors:
+ * SLUICE_ETIMEOUT (negative), SLUICE_ENOMEM, others that a wait gives; the loop goes on. */
 SLUICE_API int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns);
 
 /* Pulls as many events as there are, up to `capacity`, and waits only for the first: for languages
@@ -162,10 +162,19 @@ SLUICE_API int sluice_next_many(sluice_loop *loop, sluice_event *events, int cap
 
 /* Delivers `value` as a POSTED event, once, in order for each posting thread, and wakes the loop.
  * Any thread while the loop lives: sluice_destroy must not begin before each call has returned. Not
- * in a signal handler, which may have interrupted a post and would wait for it for ever. Posts that
- * wait take 8 bytes each of libc's memory, whatever allocator the loop has.
+ * in a signal handler, which may have interrupted a post and would wait for it for ever: there, set
+ * a flag and call sluice_wake. Posts that wait take 8 bytes each of libc's memory, whatever
+ * allocator the loop has.
  * O(1), amortised. Errors: SLUICE_EFULL (post_limit), SLUICE_ENOMEM. */
 SLUICE_API int sluice_post(sluice_loop *loop, uint64_t value);
+
+/* Has the pull that is under way, or else the next, return 0 without an event and without waiting
+ * any longer. Events that are there are pulled before that, so look at what the wake is for after
+ * each pull. Wakes count as one until a pull has returned 0. What the caller wrote before is
+ * visible to the loop's thread then.
+ * Any thread while the loop lives, and safe in a signal handler: two atomic exchanges, and write(2)
+ * at most; errno is left alone. In the child of a fork, not before sluice_after_fork. O(1). */
+SLUICE_API int sluice_wake(sluice_loop *loop);
 
 /* CLOCK_MONOTONIC in nanoseconds as of the last wait; timers count from it. 0 from another thread.
  */

@@ -49,7 +49,7 @@ int sluice_posts_add(struct sluice_posts *posts, uint64_t word) {
 }
 
 void sluice_posts_take(struct sluice_posts *posts) {
-    if (sluice_posts_left(posts) || !sluice_posts_any(posts))
+    if (sluice_posts_left(posts) || !atomic_load_explicit(&posts->any, memory_order_relaxed))
         return;
     struct sluice_words empty = posts->taken;
     empty.count = 0;
@@ -70,4 +70,5 @@ void sluice_posts_after_fork(struct sluice_posts *posts) {
     pthread_mutex_init(&posts->lock, NULL);
     posts->incoming.count = 0;
     atomic_store(&posts->any, false);
+    atomic_store(&posts->woken, false);
 }
