@@ -219,7 +219,8 @@ SLUICE_API int sluice_close(sluice_loop *loop, sluice_id id);
  * other handle: as sluice_close. */
 SLUICE_API int sluice_abort(sluice_loop *loop, sluice_id id);
 
-/* The user word, 0 at first (a new connection's is its listener's), comes with each event. */
+/* The user word comes with each event. At first it is what the handle was made with, its listener's
+ * for a new connection, or 0. */
 SLUICE_API int sluice_user(const sluice_loop *loop, sluice_id id, uint64_t *user);
 SLUICE_API int sluice_set_user(sluice_loop *loop, sluice_id id, uint64_t user);
 
@@ -231,16 +232,21 @@ SLUICE_API int sluice_kind_of(const sluice_loop *loop, sluice_id id);
 
 /* ---- Watches, timers, signals --------------------------------------------------------------- */
 
-/* Reports READY for any descriptor; `interest` as for a poller. Errors: those of
- * sluice_poller_add. */
-SLUICE_API int sluice_watch(sluice_loop *loop, sluice_id *id, int fd, uint32_t interest);
+/* Of the calls that make one of these, `id` may be NULL, since each event carries its handle's id.
+ * A call that fails leaves *id alone. `user` is the handle's user word. */
+
+/* Reports READY for any descriptor, which stays the caller's: close the watch before it.
+ * `interest` as for a poller. O(1), amortised. Errors: those of sluice_poller_add, SLUICE_EFULL. */
+SLUICE_API int sluice_watch(sluice_loop *loop, sluice_id *id, int fd, uint32_t interest,
+                            uint64_t user);
 SLUICE_API int sluice_rewatch(sluice_loop *loop, sluice_id id, uint32_t interest);
 
 /* Reports TIMER once after `first_ns` and, where `repeat_ns` is not 0, every repeat_ns after
  * that; periods that were missed are left out. Never early, in order of deadline. Both count from
- * sluice_now. A one-shot timer ends with its event. Errors: SLUICE_ETIMEOUT (negative),
- * SLUICE_ENOMEM, SLUICE_EFULL. */
-SLUICE_API int sluice_timer(sluice_loop *loop, sluice_id *id, int64_t first_ns, int64_t repeat_ns);
+ * sluice_now. A one-shot timer ends with its event. O(1), amortised. Errors: SLUICE_ETIMEOUT
+ * (negative), SLUICE_ENOMEM, SLUICE_EFULL. */
+SLUICE_API int sluice_timer(sluice_loop *loop, sluice_id *id, int64_t first_ns, int64_t repeat_ns,
+                            uint64_t user);
 
 /* Begins anew: the next TIMER comes after `first_ns` from sluice_now. O(1): made for idle
  * timeouts, which are reset by every byte. */

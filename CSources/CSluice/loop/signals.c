@@ -70,8 +70,6 @@ int sluice_signal(sluice_loop *loop, sluice_id *id, int signo) {
     int code = sluice_loop_check(loop);
     if (code < 0)
         return code;
-    if (!id)
-        return SLUICE_ENULL;
     if (signo < 1 || signo >= SLUICE_SIGNAL_COUNT || signo == SIGKILL || signo == SIGSTOP)
         return -EINVAL;
     if (loop->signal_index[signo] != SLUICE_NO_SLOT)
@@ -92,7 +90,8 @@ int sluice_signal(sluice_loop *loop, sluice_id *id, int signo) {
     signal->signo = signo;
     signal->was_blocked = block(signo);
     loop->signal_index[signo] = index;
-    *id = sluice_id_of(SLUICE_KIND_SIGNAL, index, signal->slot.generation);
+    if (id)
+        *id = sluice_id_of(SLUICE_KIND_SIGNAL, index, signal->slot.generation);
     return 0;
 }
 

@@ -166,7 +166,7 @@ static void use_timers(void) {
     sluice_id ids[40];
     sluice_event event;
     for (size_t i = 0; i < COUNT_OF(ids); i++)
-        MUST(sluice_timer(loop, &ids[i], PATIENCE_NS, 0));
+        MUST(sluice_timer(loop, &ids[i], PATIENCE_NS, 0, 0));
     MUST(sluice_timer_reset(loop, ids[0], 0));
     assert_true(pull_for(SLUICE_TIMER, ids[0], &event));
     for (size_t i = 1; i < COUNT_OF(ids); i++)
@@ -181,7 +181,7 @@ static void use_watches(void) {
     sluice_event event;
     for (size_t i = 0; i < COUNT_OF(ids); i++) {
         assert_int_equal(pipe2(fds[i], O_CLOEXEC | O_NONBLOCK), 0);
-        MUST(sluice_watch(loop, &ids[i], fds[i][0], SLUICE_NONE));
+        MUST(sluice_watch(loop, &ids[i], fds[i][0], SLUICE_NONE, 0));
     }
     MUST(sluice_rewatch(loop, ids[3], SLUICE_READ));
     put(fds[3][1], 0, 1);

@@ -375,9 +375,9 @@ static void call_all(struct stranger *s) {
         sluice_set_user(loop, s->stream, 1),
         sluice_fd(loop, s->stream),
         sluice_kind_of(loop, s->stream),
-        sluice_watch(loop, &id, s->fd, SLUICE_READ),
+        sluice_watch(loop, &id, s->fd, SLUICE_READ, 0),
         sluice_rewatch(loop, s->watch, SLUICE_READ),
-        sluice_timer(loop, &id, 0, 0),
+        sluice_timer(loop, &id, 0, 0, 0),
         sluice_timer_reset(loop, s->timer, 0),
         sluice_signal(loop, &id, 10),
         sluice_listen(loop, &id, "127.0.0.1:0", NULL),
@@ -410,8 +410,8 @@ static void refused_from_another_thread(void) {
     sluice_loop *loop = make_loop();
     struct stranger stranger = {
         .loop = loop, .stream = unix_line(loop).id, .fd = unix_pair().near, .now = 1};
-    assert_int_equal(sluice_timer(loop, &stranger.timer, PATIENCE_NS, 0), 0);
-    assert_int_equal(sluice_watch(loop, &stranger.watch, unix_pair().near, SLUICE_READ), 0);
+    assert_int_equal(sluice_timer(loop, &stranger.timer, PATIENCE_NS, 0, 0), 0);
+    assert_int_equal(sluice_watch(loop, &stranger.watch, unix_pair().near, SLUICE_READ, 0), 0);
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, be_a_stranger, &stranger), 0);
     pthread_join(thread, NULL);
