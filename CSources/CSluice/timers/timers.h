@@ -125,6 +125,10 @@ const char *sluice_timers_check(const struct sluice_timers *timers);
  * first, and its last's `next` is SLUICE_LINK_FREE; `previous` is not kept. */
 uint32_t sluice_timers_sort(struct sluice_timer *records, uint32_t first);
 
+/* The same of timers that are all of one tick, in a list ended by SLUICE_LINK_FREE. May be empty.
+ */
+uint32_t sluice_timers_sort_tick(struct sluice_timer *records, uint32_t first);
+
 /* Whether `left` fires before `right`. */
 static inline bool sluice_timer_before(const struct sluice_timer *left,
                                        const struct sluice_timer *right) {
