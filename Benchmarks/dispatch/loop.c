@@ -12,9 +12,7 @@ int dispatch_open(const char *backend, int count) {
 }
 
 int dispatch_watch(int fd, int index) {
-    sluice_id id;
-    return sluice_watch(loop, &id, fd, SLUICE_READ) >= 0 &&
-           sluice_set_user(loop, id, (uint64_t)index) >= 0;
+    return sluice_watch(loop, NULL, fd, SLUICE_READ, (uint64_t)index) >= 0;
 }
 
 void dispatch_wait(void) {

@@ -14,7 +14,7 @@ int timers_open(long count) {
 }
 
 void timers_add(long index, int64_t ns) {
-    if (sluice_timer(loop, &ids[index], ns, 0) < 0)
+    if (sluice_timer(loop, &ids[index], ns, 0, 0) < 0)
         exit(1);
 }
 

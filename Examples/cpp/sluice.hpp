@@ -206,17 +206,18 @@ class Loop {
         return check(sluice_fd(loop_, id), "fd");
     }
 
-    sluice_id watch(int fd, std::uint32_t interest) {
+    sluice_id watch(int fd, std::uint32_t interest, std::uint64_t user = 0) {
         sluice_id id;
-        check(sluice_watch(loop_, &id, fd, interest), "watch");
+        check(sluice_watch(loop_, &id, fd, interest, user), "watch");
         return id;
     }
     void rewatch(sluice_id id, std::uint32_t interest) {
         check(sluice_rewatch(loop_, id, interest), "rewatch");
     }
-    sluice_id timer(nanoseconds first, nanoseconds repeat = nanoseconds::zero()) {
+    sluice_id timer(nanoseconds first, nanoseconds repeat = nanoseconds::zero(),
+                    std::uint64_t user = 0) {
         sluice_id id;
-        check(sluice_timer(loop_, &id, first.count(), repeat.count()), "timer");
+        check(sluice_timer(loop_, &id, first.count(), repeat.count(), user), "timer");
         return id;
     }
     void timer_reset(sluice_id id, nanoseconds first) {

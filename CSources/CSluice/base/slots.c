@@ -14,11 +14,9 @@ void sluice_slots_deinit(struct sluice_slots *slots, const struct sluice_allocat
 }
 
 static int grow(struct sluice_slots *slots, const struct sluice_allocator *allocator) {
-    if (slots->used >= slots->limit)
+    if (slots->used == SLUICE_INDEX_LIMIT)
         return SLUICE_EFULL;
     size_t capacity = sluice_room_for((size_t)slots->used + 1, slots->record_size);
-    if (capacity > slots->limit)
-        capacity = slots->limit;
     void *records = sluice_resize(allocator, slots->records, capacity, slots->record_size);
     if (!records)
         return SLUICE_ENOMEM;
@@ -29,6 +27,9 @@ static int grow(struct sluice_slots *slots, const struct sluice_allocator *alloc
 
 uint32_t sluice_slots_begin(struct sluice_slots *slots, const struct sluice_allocator *allocator,
                             int *code) {
+    *code = slots->living < slots->limit ? 0 : SLUICE_EFULL;
+    if (*code < 0)
+        return SLUICE_NO_SLOT;
     uint32_t index = slots->free;
     uint32_t generation = 0;
     if (index != SLUICE_NO_SLOT) {
@@ -36,7 +37,8 @@ uint32_t sluice_slots_begin(struct sluice_slots *slots, const struct sluice_allo
         slots->free = slot->next_free;
         generation = slot->generation;
     } else {
-        *code = slots->used < slots->capacity ? 0 : grow(slots, allocator);
+        if (slots->used == slots->capacity)
+            *code = grow(slots, allocator);
         if (*code < 0)
             return SLUICE_NO_SLOT;
         index = slots->used++;
@@ -45,14 +47,24 @@ uint32_t sluice_slots_begin(struct sluice_slots *slots, const struct sluice_allo
     memset(slot, 0, slots->record_size);
     slot->generation = generation + 1;
     slots->living++;
-    *code = 0;
     return index;
 }
 
-void sluice_slots_end(struct sluice_slots *slots, uint32_t index) {
+void sluice_slots_retire_name(struct sluice_slots *slots, uint32_t index) {
     struct sluice_slot *slot = sluice_slots_at(slots, index);
     slot->generation++;
+    slots->living--;
+}
+
+void sluice_slots_free(struct sluice_slots *slots, uint32_t index) {
+    struct sluice_slot *slot = sluice_slots_at(slots, index);
+    if (slot->generation == 0)
+        return; /* it has wrapped: whatever it were used for would have an old name again */
     slot->next_free = slots->free;
     slots->free = index;
-    slots->living--;
+}
+
+void sluice_slots_end(struct sluice_slots *slots, uint32_t index) {
+    sluice_slots_retire_name(slots, index);
+    sluice_slots_free(slots, index);
 }

@@ -60,11 +60,6 @@ static inline size_t sluice_chunk_pool_in_use(const struct sluice_chunk_pool *po
     return pool->allocated - pool->free_count;
 }
 
-/* Bytes of memory that the pool has of its allocator, free chunks included. */
-static inline size_t sluice_chunk_pool_memory(const struct sluice_chunk_pool *pool) {
-    return pool->allocated * sizeof(struct sluice_chunk);
-}
-
 static inline size_t sluice_chunk_held(const struct sluice_chunk *chunk) {
     return chunk->end - chunk->begin;
 }

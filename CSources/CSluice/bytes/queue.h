@@ -28,10 +28,6 @@ struct sluice_bytes {
 
 static_assert(sizeof(struct sluice_bytes) <= 24, "each stream has one");
 
-static inline size_t sluice_bytes_length(const struct sluice_bytes *queue) {
-    return queue->length;
-}
-
 /* Room behind the last byte, in its chunk. */
 static inline size_t sluice_bytes_room(const struct sluice_bytes *queue) {
     return queue->last ? SLUICE_CHUNK_ROOM - queue->last->end : 0;

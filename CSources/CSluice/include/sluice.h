@@ -66,7 +66,8 @@ SLUICE_API const char *sluice_error_message(int code);
 
 /* Where memory comes from, for those who want it from elsewhere than libc: realloc(3) with a
  * context, but that a `size` of 0 frees `block` and returns NULL. Blocks are aligned for any type.
- * NULL for a `size` above 0 says that memory ran out, and leaves `block` as it was. */
+ * NULL for a `size` above 0 says that memory ran out, and leaves `block` as it was. A loop calls it
+ * in its own thread alone, and keeps what other threads post in libc's memory. */
 typedef void *sluice_reallocate(void *context, void *block, size_t size);
 
 /* ---- The loop ------------------------------------------------------------------------------- */
@@ -79,8 +80,8 @@ typedef void *sluice_reallocate(void *context, void *block, size_t size);
  *             sluice_write(loop, event.id, event.data, event.length);
  *
  * Nothing calls back. Anything may be closed at any time. A loop belongs to the thread that opened
- * it: only sluice_post may be called from another, and any other call is refused there with
- * SLUICE_ETHREAD. NULL for a loop is refused with SLUICE_ENULL. */
+ * it: only sluice_post and sluice_wake may be called from another, and any other call is refused
+ * there with SLUICE_ETHREAD. NULL for a loop is refused with SLUICE_ENULL. */
 typedef struct sluice_loop sluice_loop;
 
 /* Names a handle: slot and generation. 0 is never one. An id whose handle has ended is recognised,
@@ -148,10 +149,10 @@ SLUICE_API int sluice_open(sluice_loop **loop, const sluice_options *options);
  * closed, those of watches are the caller's. NULL is let pass. SLUICE_ETHREAD leaves all as is. */
 SLUICE_API int sluice_destroy(sluice_loop *loop);
 
-/* Pulls the next event: 1, or 0 when `timeout_ns` has passed without one (and event->kind is 0), or
- * negative. What was written while the last event was handled is sent first. One stream's data,
- * however much, does not keep others, timers or posts waiting.
- * Errors: SLUICE_ETIMEOUT (negative), SLUICE_ENOMEM, others that a wait gives; the loop goes on. */
+/* Pulls the next event: 1, or 0 when `timeout_ns` has passed without one or sluice_wake was called
+ * (and event->kind is 0), or negative. What was written while the last event was handled is sent
+ * first. One stream's data, however much, does not keep others, timers or posts waiting. Errors:
+ * SLUICE_ETIMEOUT (negative), SLUICE_ENOMEM, others that a wait gives; the loop goes on. */
 SLUICE_API int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns);
 
 /* Pulls as many events as there are, up to `capacity`, and waits only for the first: for languages
@@ -160,9 +161,20 @@ SLUICE_API int sluice_next_many(sluice_loop *loop, sluice_event *events, int cap
                                 int64_t timeout_ns);
 
 /* Delivers `value` as a POSTED event, once, in order for each posting thread, and wakes the loop.
- * Any thread while the loop lives: sluice_destroy must not begin before each call has returned.
- * Errors: SLUICE_EFULL (post_limit), SLUICE_ENOMEM. */
+ * Any thread while the loop lives: sluice_destroy must not begin before each call has returned. Not
+ * in a signal handler, which may have interrupted a post and would wait for it for ever: there, set
+ * a flag and call sluice_wake. Posts that wait take 8 bytes each of libc's memory, whatever
+ * allocator the loop has.
+ * O(1), amortised. Errors: SLUICE_EFULL (post_limit), SLUICE_ENOMEM. */
 SLUICE_API int sluice_post(sluice_loop *loop, uint64_t value);
+
+/* Has the pull that is under way, or else the next, return 0 without an event and without waiting
+ * any longer. Events that are there are pulled before that, so look at what the wake is for after
+ * each pull. Wakes count as one until a pull has returned 0. What the caller wrote before is
+ * visible to the loop's thread then.
+ * Any thread while the loop lives, and safe in a signal handler: two atomic exchanges, and write(2)
+ * at most; errno is left alone. In the child of a fork, not before sluice_after_fork. O(1). */
+SLUICE_API int sluice_wake(sluice_loop *loop);
 
 /* CLOCK_MONOTONIC in nanoseconds as of the last wait; timers count from it. 0 from another thread.
  */
@@ -175,8 +187,10 @@ SLUICE_API int sluice_backend_fd(const sluice_loop *loop);
 SLUICE_API int64_t sluice_until_next(sluice_loop *loop);
 
 /* To be called in the child after fork(2), before anything else on the loop, by the thread that
- * forked. Parent and child then have a loop each; the descriptors are shared, as fork leaves them.
- */
+ * forked. Parent and child then have a loop each. The descriptors of streams, listeners and watches
+ * are shared, as fork leaves them; signals are not: see sluice_signal.
+ * Errors: SLUICE_ENOMEM, -EMFILE, -ENFILE, -ENOSPC. The loop may still be the parent's then: call
+ * this again, or leave it alone. */
 SLUICE_API int sluice_after_fork(sluice_loop *loop);
 
 /* Counted since the loop was opened, but what says "now". */
@@ -205,7 +219,8 @@ SLUICE_API int sluice_close(sluice_loop *loop, sluice_id id);
  * other handle: as sluice_close. */
 SLUICE_API int sluice_abort(sluice_loop *loop, sluice_id id);
 
-/* The user word, 0 at first (a new connection's is its listener's), comes with each event. */
+/* The user word comes with each event. At first it is what the handle was made with, its listener's
+ * for a new connection, or 0. */
 SLUICE_API int sluice_user(const sluice_loop *loop, sluice_id id, uint64_t *user);
 SLUICE_API int sluice_set_user(sluice_loop *loop, sluice_id id, uint64_t user);
 
@@ -217,25 +232,39 @@ SLUICE_API int sluice_kind_of(const sluice_loop *loop, sluice_id id);
 
 /* ---- Watches, timers, signals --------------------------------------------------------------- */
 
-/* Reports READY for any descriptor; `interest` as for a poller. Errors: those of
- * sluice_poller_add. */
-SLUICE_API int sluice_watch(sluice_loop *loop, sluice_id *id, int fd, uint32_t interest);
+/* Of the calls that make one of these, `id` may be NULL, since each event carries its handle's id.
+ * A call that fails leaves *id alone. `user` is the handle's user word. */
+
+/* Reports READY for any descriptor, which stays the caller's: close the watch before it.
+ * `interest` as for a poller. O(1), amortised. Errors: those of sluice_poller_add, SLUICE_EFULL. */
+SLUICE_API int sluice_watch(sluice_loop *loop, sluice_id *id, int fd, uint32_t interest,
+                            uint64_t user);
 SLUICE_API int sluice_rewatch(sluice_loop *loop, sluice_id id, uint32_t interest);
 
 /* Reports TIMER once after `first_ns` and, where `repeat_ns` is not 0, every repeat_ns after
  * that; periods that were missed are left out. Never early, in order of deadline. Both count from
- * sluice_now. A one-shot timer ends with its event. Errors: SLUICE_ETIMEOUT (negative),
- * SLUICE_ENOMEM, SLUICE_EFULL. */
-SLUICE_API int sluice_timer(sluice_loop *loop, sluice_id *id, int64_t first_ns, int64_t repeat_ns);
+ * sluice_now. A one-shot timer ends with its event. O(1), amortised. Errors: SLUICE_ETIMEOUT
+ * (negative), SLUICE_ENOMEM, SLUICE_EFULL. */
+SLUICE_API int sluice_timer(sluice_loop *loop, sluice_id *id, int64_t first_ns, int64_t repeat_ns,
+                            uint64_t user);
 
 /* Begins anew: the next TIMER comes after `first_ns` from sluice_now. O(1): made for idle
  * timeouts, which are reset by every byte. */
 SLUICE_API int sluice_timer_reset(sluice_loop *loop, sluice_id id, int64_t first_ns);
 
-/* Reports SIGNAL for each time `signo` comes (standard signals may coalesce in the kernel). The
- * signal is blocked in the calling thread while the handle lives; block it in the others before
- * they start. One loop of a process may have a signal. Errors: -EINVAL (no such signal, or one
- * that cannot be caught), SLUICE_EEXIST (this loop has it). Source: signalfd(2). */
+/* Reports SIGNAL each time that `signo` comes. Standard signals may coalesce in the kernel. The
+ * signal is blocked in the loop's thread while the handle lives: block it in the others before they
+ * start. One loop of a process may have a signal.
+ *
+ * After fork(2) and sluice_after_fork the child has the same handles, and parent and child each
+ * hear the signals that are sent to them. One that waits for the parent at the fork stays the
+ * parent's. What goes to the whole process group, as Ctrl-C does, comes to both. A child that uses
+ * the loop without sluice_after_fork changes the parent's signals.
+ * A blocked signal stays blocked in a program that is executed: close the handle, or unblock the
+ * signal, between fork(2) and execve(2).
+ *
+ * O(1). Errors: -EINVAL (no such signal, or one that cannot be caught), SLUICE_EEXIST (this loop
+ * has it), SLUICE_ENOMEM, SLUICE_EFULL, -EMFILE. Source: signalfd(2), signal(7). */
 SLUICE_API int sluice_signal(sluice_loop *loop, sluice_id *id, int signo);
 
 /* ---- Network -------------------------------------------------------------------------------- */

@@ -69,7 +69,7 @@ static void init_handles(sluice_loop *loop, uint32_t limit) {
 }
 
 static int open_parts(sluice_loop *loop, const sluice_options *options) {
-    int code = sluice_posts_init(&loop->posts, &loop->allocator, options->post_limit);
+    int code = sluice_posts_init(&loop->posts, options->post_limit);
     if (code < 0)
         return code;
     loop->receive_bytes = sluice_resize(&loop->allocator, NULL, 1, loop->receive_size);
@@ -340,7 +340,7 @@ static int begin_turn(sluice_loop *loop, int64_t timeout_ns) {
         if (until < timeout_ns)
             timeout_ns = until;
     }
-    if (sluice_posts_any(&loop->posts))
+    if (sluice_posts_pending(&loop->posts))
         timeout_ns = 0;
     int code = loop->engine->operations->wait(loop->engine, timeout_ns);
     loop->now = sluice_clock_ns();
@@ -351,7 +351,7 @@ static int begin_turn(sluice_loop *loop, int64_t timeout_ns) {
     return 0;
 }
 
-/* Turn after turn, until one has an event or the time is up. */
+/* Turn after turn, until one has an event, the loop is woken, or the time is up. */
 static int wait_for(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
     int64_t deadline = deadline_after(timeout_ns);
     for (int64_t remaining = timeout_ns;; remaining = deadline_remaining(deadline)) {
@@ -360,7 +360,7 @@ static int wait_for(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) 
             return code;
         if (take(loop, event))
             return 1;
-        if (remaining == 0)
+        if (sluice_posts_take_wake(&loop->posts) || remaining == 0)
             return 0;
     }
 }
@@ -462,6 +462,13 @@ int sluice_post(sluice_loop *loop, uint64_t value) {
     return code > 0 ? loop->engine->operations->wake(loop->engine) : code;
 }
 
+int sluice_wake(sluice_loop *loop) {
+    if (!loop)
+        return SLUICE_ENULL;
+    sluice_posts_wake(&loop->posts);
+    return loop->engine->operations->wake(loop->engine);
+}
+
 int64_t sluice_now(const sluice_loop *loop) {
     return sluice_loop_check(loop) < 0 ? 0 : loop->now;
 }
@@ -491,7 +498,8 @@ int sluice_after_fork(sluice_loop *loop) {
     loop->thread = sluice_thread();
     sluice_posts_after_fork(&loop->posts);
     sluice_listeners_after_fork(loop);
-    return loop->engine->operations->after_fork(loop->engine);
+    int code = loop->engine->operations->after_fork(loop->engine);
+    return code < 0 ? code : sluice_signals_after_fork(loop);
 }
 
 int sluice_stats(const sluice_loop *loop, sluice_statistics *stats) {

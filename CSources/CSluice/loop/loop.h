@@ -201,9 +201,6 @@ struct sluice_loop {
 
 /* ---- Ids ------------------------------------------------------------------------------------ */
 
-#define SLUICE_INDEX_BITS 28
-#define SLUICE_INDEX_LIMIT (UINT32_C(1) << SLUICE_INDEX_BITS)
-
 static inline sluice_id sluice_id_of(enum sluice_kind kind, uint32_t index, uint32_t generation) {
     return (uint64_t)generation << 32 | (uint64_t)kind << SLUICE_INDEX_BITS | index;
 }
@@ -397,6 +394,11 @@ void sluice_watch_end(sluice_loop *loop, struct sluice_watch *watch);
 
 bool sluice_signals_complete(sluice_loop *loop, sluice_event *event);
 void sluice_signal_end(sluice_loop *loop, struct sluice_signal *signal);
+/* Blocks the loop's signals in the calling thread, which has become the loop's. */
+void sluice_signals_block(sluice_loop *loop);
+/* In the child of a fork, once the engine shares nothing with the parent: 0; or an error, and then
+ * it may be called again. */
+int sluice_signals_after_fork(sluice_loop *loop);
 /* The id that the engine has for the loop's signal descriptor. It is no handle's. */
 #define SLUICE_SIGNALS_ID (sluice_id_of(SLUICE_KIND_SIGNAL, 0, 0))
 

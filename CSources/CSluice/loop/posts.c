@@ -3,18 +3,21 @@
 
 #include "loop/posts.h"
 
+#include <stdlib.h>
+
+#include "base/allocator.h"
+
 #define FIRST_CAPACITY 64
 #define KEPT_CAPACITY 65536 /* an array larger than that is not kept for the next turn */
 
-int sluice_posts_init(struct sluice_posts *posts, const struct sluice_allocator *allocator,
-                      size_t limit) {
-    *posts = (struct sluice_posts){.allocator = *allocator, .limit = limit};
+int sluice_posts_init(struct sluice_posts *posts, size_t limit) {
+    *posts = (struct sluice_posts){.limit = limit};
     return -pthread_mutex_init(&posts->lock, NULL);
 }
 
 void sluice_posts_deinit(struct sluice_posts *posts) {
-    sluice_free(&posts->allocator, posts->incoming.words);
-    sluice_free(&posts->allocator, posts->taken.words);
+    free(posts->incoming.words);
+    free(posts->taken.words);
     pthread_mutex_destroy(&posts->lock);
 }
 
@@ -26,7 +29,7 @@ static int append(struct sluice_posts *posts, uint64_t word) {
     if (incoming->count == incoming->capacity) {
         size_t capacity = incoming->capacity ? incoming->capacity * 2 : FIRST_CAPACITY;
         uint64_t *words =
-            sluice_resize(&posts->allocator, incoming->words, capacity, sizeof *words);
+            sluice_resize(&SLUICE_LIBC_ALLOCATOR, incoming->words, capacity, sizeof *words);
         if (!words)
             return SLUICE_ENOMEM;
         incoming->words = words;
@@ -46,12 +49,12 @@ int sluice_posts_add(struct sluice_posts *posts, uint64_t word) {
 }
 
 void sluice_posts_take(struct sluice_posts *posts) {
-    if (sluice_posts_left(posts) || !sluice_posts_any(posts))
+    if (sluice_posts_left(posts) || !atomic_load_explicit(&posts->any, memory_order_relaxed))
         return;
     struct sluice_words empty = posts->taken;
     empty.count = 0;
     if (empty.capacity > KEPT_CAPACITY) {
-        sluice_free(&posts->allocator, empty.words);
+        free(empty.words);
         empty = (struct sluice_words){NULL, 0, 0};
     }
     pthread_mutex_lock(&posts->lock);
@@ -67,4 +70,5 @@ void sluice_posts_after_fork(struct sluice_posts *posts) {
     pthread_mutex_init(&posts->lock, NULL);
     posts->incoming.count = 0;
     atomic_store(&posts->any, false);
+    atomic_store(&posts->woken, false);
 }

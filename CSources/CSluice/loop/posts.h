@@ -1,20 +1,27 @@
-/* posts.h - words from other threads, on their way to the loop.
+/* posts.h - words from other threads, on their way to the loop, and its wakes.
  *
- * Posting threads append to one array under a lock; the loop takes the whole array at the start of
+ * Posting threads append to one array under a lock. The loop takes the whole array at the start of
  * a turn and leaves the empty one of the turn before in its place. So the lock is held for a store,
- * order is kept for each thread, and a word costs eight bytes. Decided against: a lock-free list,
- * which needs an allocation for each post.
+ * order is kept for each thread, and a word costs eight bytes.
+ *
+ * The array grows in the thread that posts. So its memory is libc's, which any thread may ask, and
+ * not the loop's allocator's, which need not know of threads. Decided against:
+ * - a block that the loop's thread allocates ahead: with as much room as post_limit it costs 16 MiB
+ *   from the start, and with less a post would be refused below the limit, or wait for the loop;
+ * - a lock-free list, which needs an allocation for each post.
+ *
+ * A wake is a flag without a lock, so that a signal handler can set it. It stands until a pull
+ * has returned for it: the turn that the engine's wake ends may bring events.
  */
 #ifndef SLUICE_POSTS_H
 #define SLUICE_POSTS_H
 
 #include "base/platform.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
-
-#include "base/allocator.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -29,17 +36,16 @@ struct sluice_words {
  * `left` together are at most `limit`. */
 struct sluice_posts {
     pthread_mutex_t lock;
-    struct sluice_allocator allocator;
     struct sluice_words incoming;
     atomic_bool any; /* incoming.count > 0; read without the lock, to save taking it */
+    atomic_bool woken;
     size_t limit;
     struct sluice_words taken;
     size_t next;
     atomic_size_t left; /* posting threads read it; it grows under the lock alone */
 };
 
-int sluice_posts_init(struct sluice_posts *posts, const struct sluice_allocator *allocator,
-                      size_t limit);
+int sluice_posts_init(struct sluice_posts *posts, size_t limit);
 void sluice_posts_deinit(struct sluice_posts *posts);
 
 /* Any thread. 1 where the loop must be woken, since it has not been for this array; 0; or
@@ -49,13 +55,28 @@ int sluice_posts_add(struct sluice_posts *posts, uint64_t word);
 /* The loop's: takes what has come in, where the last has all been delivered. */
 void sluice_posts_take(struct sluice_posts *posts);
 
-/* Whether some have been taken and not delivered; and whether some have come in. */
+/* Whether some have been taken and not delivered. */
 static inline bool sluice_posts_left(const struct sluice_posts *posts) {
     return posts->next < posts->taken.count;
 }
 
-static inline bool sluice_posts_any(struct sluice_posts *posts) {
-    return atomic_load_explicit(&posts->any, memory_order_relaxed);
+/* Any thread, and a signal handler. The engine is to be woken next. An exchange and not a store, so
+ * that the loop's thread sees what each of several wakers wrote before. */
+static inline void sluice_posts_wake(struct sluice_posts *posts) {
+    static_assert(ATOMIC_BOOL_LOCK_FREE == 2, "a signal handler may not take a lock");
+    (void)atomic_exchange(&posts->woken, true);
+}
+
+/* Whether there was a wake since the last call. */
+static inline bool sluice_posts_take_wake(struct sluice_posts *posts) {
+    return atomic_load_explicit(&posts->woken, memory_order_relaxed) &&
+           atomic_exchange(&posts->woken, false);
+}
+
+/* Whether the loop is not to sleep: words have come in, or it was woken. */
+static inline bool sluice_posts_pending(struct sluice_posts *posts) {
+    return atomic_load_explicit(&posts->any, memory_order_relaxed) ||
+           atomic_load_explicit(&posts->woken, memory_order_relaxed);
 }
 
 static inline bool sluice_posts_next(struct sluice_posts *posts, uint64_t *word) {
@@ -67,7 +88,7 @@ static inline bool sluice_posts_next(struct sluice_posts *posts, uint64_t *word)
 }
 
 /* In the child of a fork: another thread of the parent may have held the lock. What was posted and
- * not taken stays the parent's. */
+ * not taken stays the parent's, and so does a wake. */
 void sluice_posts_after_fork(struct sluice_posts *posts);
 
 #pragma GCC visibility pop

@@ -2,6 +2,11 @@
  *
  * A signal that has a handle is blocked in the loop's thread, and the kernel hands it to the
  * descriptor. A signal handler could do next to nothing, and would have to reach the loop anyway.
+ *
+ * A signalfd is an open file, so that a child shares it with its parent: what the child changes in
+ * its set changes for the parent. It gives each process that reads it that process's signals, but
+ * an epoll instance is told of those of the process that added it there. So a child opens one of
+ * its own and adds that to its own epoll instance.
  */
 #include "base/platform.h"
 
@@ -12,20 +17,29 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Has the descriptor stand for loop->signal_set. */
-static int update_descriptor(sluice_loop *loop) {
-    int fd = signalfd(loop->signal_fd, &loop->signal_set, SFD_NONBLOCK | SFD_CLOEXEC);
+/* A signalfd for loop->signal_set that the engine reports; or an error. */
+static int open_descriptor(const sluice_loop *loop) {
+    int fd = signalfd(-1, &loop->signal_set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (fd < 0)
         return -errno;
-    if (loop->signal_fd >= 0)
-        return 0;
     int code = loop->engine->operations->attach(loop->engine, fd, SLUICE_SIGNALS_ID,
                                                 SLUICE_ROLE_WATCH, SLUICE_READ);
-    if (code < 0)
+    if (code < 0) {
         close(fd);
-    else
-        loop->signal_fd = fd;
-    return code;
+        return code;
+    }
+    return fd;
+}
+
+/* Has the descriptor stand for loop->signal_set. */
+static int update_descriptor(sluice_loop *loop) {
+    if (loop->signal_fd >= 0)
+        return signalfd(loop->signal_fd, &loop->signal_set, 0) < 0 ? -errno : 0;
+    int fd = open_descriptor(loop);
+    if (fd < 0)
+        return fd;
+    loop->signal_fd = fd;
+    return 0;
 }
 
 static sigset_t set_of(int signo) {
@@ -56,8 +70,6 @@ int sluice_signal(sluice_loop *loop, sluice_id *id, int signo) {
     int code = sluice_loop_check(loop);
     if (code < 0)
         return code;
-    if (!id)
-        return SLUICE_ENULL;
     if (signo < 1 || signo >= SLUICE_SIGNAL_COUNT || signo == SIGKILL || signo == SIGSTOP)
         return -EINVAL;
     if (loop->signal_index[signo] != SLUICE_NO_SLOT)
@@ -78,7 +90,8 @@ int sluice_signal(sluice_loop *loop, sluice_id *id, int signo) {
     signal->signo = signo;
     signal->was_blocked = block(signo);
     loop->signal_index[signo] = index;
-    *id = sluice_id_of(SLUICE_KIND_SIGNAL, index, signal->slot.generation);
+    if (id)
+        *id = sluice_id_of(SLUICE_KIND_SIGNAL, index, signal->slot.generation);
     return 0;
 }
 
@@ -109,4 +122,27 @@ void sluice_signal_end(sluice_loop *loop, struct sluice_signal *signal) {
     if (!signal->was_blocked)
         unblock(signal->signo);
     sluice_slots_end(&loop->signals, index);
+}
+
+void sluice_signals_block(sluice_loop *loop) {
+    for (int signo = 1; signo < SLUICE_SIGNAL_COUNT; signo++) {
+        uint32_t index = loop->signal_index[signo];
+        if (index == SLUICE_NO_SLOT || block(signo))
+            continue;
+        struct sluice_signal *signal = sluice_slots_at(&loop->signals, index);
+        signal->was_blocked = false;
+    }
+}
+
+int sluice_signals_after_fork(sluice_loop *loop) {
+    sluice_signals_block(loop);
+    if (loop->signal_fd < 0)
+        return 0;
+    int fd = open_descriptor(loop);
+    if (fd < 0)
+        return fd;
+    loop->engine->operations->detach(loop->engine, loop->signal_fd);
+    close(loop->signal_fd);
+    loop->signal_fd = fd;
+    return 0;
 }

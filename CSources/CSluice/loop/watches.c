@@ -5,24 +5,25 @@
 
 /* ---- Watches -------------------------------------------------------------------------------- */
 
-int sluice_watch(sluice_loop *loop, sluice_id *id, int fd, uint32_t interest) {
+int sluice_watch(sluice_loop *loop, sluice_id *id, int fd, uint32_t interest, uint64_t user) {
     int code = sluice_loop_check(loop);
     if (code < 0)
         return code;
-    if (!id)
-        return SLUICE_ENULL;
     uint32_t index = sluice_slots_begin(&loop->watches, &loop->allocator, &code);
     if (index == SLUICE_NO_SLOT)
         return code;
     struct sluice_watch *watch = sluice_slots_at(&loop->watches, index);
     watch->fd = fd;
-    *id = sluice_id_of(SLUICE_KIND_WATCH, index, watch->slot.generation);
-    code = loop->engine->operations->attach(loop->engine, fd, *id, SLUICE_ROLE_WATCH, interest);
+    watch->slot.user = user;
+    sluice_id made = sluice_id_of(SLUICE_KIND_WATCH, index, watch->slot.generation);
+    code = loop->engine->operations->attach(loop->engine, fd, made, SLUICE_ROLE_WATCH, interest);
     if (code < 0) {
         sluice_slots_end(&loop->watches, index);
-        *id = 0;
+        return code;
     }
-    return code;
+    if (id)
+        *id = made;
+    return 0;
 }
 
 int sluice_rewatch(sluice_loop *loop, sluice_id id, uint32_t interest) {
@@ -42,22 +43,23 @@ void sluice_watch_end(sluice_loop *loop, struct sluice_watch *watch) {
 
 /* ---- Timers --------------------------------------------------------------------------------- */
 
-int sluice_timer(sluice_loop *loop, sluice_id *id, int64_t first_ns, int64_t repeat_ns) {
+int sluice_timer(sluice_loop *loop, sluice_id *id, int64_t first_ns, int64_t repeat_ns,
+                 uint64_t user) {
     int code = sluice_loop_check(loop);
     if (code < 0)
         return code;
-    if (!id)
-        return SLUICE_ENULL;
     if (first_ns < 0 || repeat_ns < 0)
         return SLUICE_ETIMEOUT;
     if (loop->living_timers >= loop->handle_limit)
         return SLUICE_EFULL;
     uint32_t index;
-    code = sluice_timers_add(&loop->timers, sluice_moment(loop, first_ns), repeat_ns, 0, &index);
+    code = sluice_timers_add(&loop->timers, sluice_moment(loop, first_ns), repeat_ns, user, &index);
     if (code < 0)
         return code;
     loop->living_timers++;
-    *id = sluice_id_of(SLUICE_KIND_TIMER, index, sluice_timers_generation(&loop->timers, index));
+    if (id)
+        *id =
+            sluice_id_of(SLUICE_KIND_TIMER, index, sluice_timers_generation(&loop->timers, index));
     return 0;
 }
 

@@ -49,10 +49,11 @@
 #include <assert.h>
 #include <stddef.h>
 
+#include "base/slots.h"
 #include "timers/timers_wheel.h"
 
 #define FIRST_CAPACITY UINT32_C(16)
-#define MOST_TIMERS UINT32_C(0x7FFFFFFF)
+#define MOST_TIMERS SLUICE_INDEX_LIMIT
 
 static_assert(sizeof(struct sluice_timer) == 40, "a timer is 40 bytes");
 static_assert(SLUICE_LEVEL_WORDS == 64, "a summary has a bit for each word of its level");
@@ -111,8 +112,9 @@ int sluice_timers_add(struct sluice_timers *timers, int64_t deadline, int64_t re
     if (taken != NONE) {
         timer = &timers->records[taken];
         timers->free = timer->next;
-        if (++timer->generation == 0)
-            timer->generation = 1;
+        /* A record whose generations have run out is in no list, and is never used again. */
+        if (sluice_unlikely(++timer->generation == 0))
+            return sluice_timers_add(timers, deadline, repeat, user, index);
     } else {
         taken = timers->used;
         if (taken == timers->capacity)

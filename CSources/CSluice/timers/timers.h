@@ -1,10 +1,10 @@
-/* timers.h - the timers of a loop: up to 2^31, each 40 bytes, named by an index and a generation.
+/* timers.h - the timers of a loop: up to 2^28, each 40 bytes, named by an index and a generation.
  *
  * What is promised:
  * - a timer never fires early: expire reports it only where its deadline is at or before `now`;
  * - within a turn, timers fire in order of deadline, and where deadlines are equal in the order in
  *   which they were set (added, reset, or armed again), as long as fewer than 2^31 were set
- * between;
+ *   between;
  * - one that was cancelled or reset is never seen again for its old deadline, due or not;
  * - a turn ends. It begins with the first call of expire after one that returned 0 (or after init)
  *   and takes that call's `now`. What is set before its end counts from the next turn on, however
@@ -44,7 +44,7 @@ struct sluice_timer {
     uint64_t user;
     int64_t deadline;
     int64_t repeat;      /* 0 for once */
-    uint32_t generation; /* never 0 */
+    uint32_t generation; /* 0 once all have been used */
     uint32_t sequence;   /* grows from set to set, and wraps */
     uint32_t next;       /* of a free one, the next free one or SLUICE_LINK_FREE */
     uint32_t previous;
@@ -58,7 +58,8 @@ struct sluice_timer_slot {
 };
 
 /* Invariants, walked by sluice_timers_check:
- * - a live record is in exactly one slot, and any other in the free list;
+ * - a live record is in exactly one slot, and any other in the free list, or it has generation 0
+ *   and is never used again;
  * - the slots of the wheel that are not empty have their bit in `words`, and the words that are not
  *   0 theirs in `summary`;
  * - `horizon` is `tick`, or in a turn the tick of the turn's `now` where that is later;
@@ -124,6 +125,10 @@ const char *sluice_timers_check(const struct sluice_timers *timers);
  * first, and its last's `next` is SLUICE_LINK_FREE; `previous` is not kept. */
 uint32_t sluice_timers_sort(struct sluice_timer *records, uint32_t first);
 
+/* The same of timers that are all of one tick, in a list ended by SLUICE_LINK_FREE. May be empty.
+ */
+uint32_t sluice_timers_sort_tick(struct sluice_timer *records, uint32_t first);
+
 /* Whether `left` fires before `right`. */
 static inline bool sluice_timer_before(const struct sluice_timer *left,
                                        const struct sluice_timer *right) {
@@ -154,10 +159,6 @@ static inline uint64_t sluice_timers_user(const struct sluice_timers *timers, ui
 static inline void sluice_timers_set_user(struct sluice_timers *timers, uint32_t index,
                                           uint64_t user) {
     timers->records[index].user = user;
-}
-
-static inline int64_t sluice_timers_deadline(const struct sluice_timers *timers, uint32_t index) {
-    return timers->records[index].deadline;
 }
 
 #pragma GCC visibility pop

@@ -19,12 +19,27 @@
 
 #define LATEST_NOW (INT64_MAX - 1)
 
-/* Sorts a chain into DUE. The walk passes only those that come before one of the chain. */
+/* Makes a sorted chain the list of DUE, which is empty. */
+static void fill_due(struct sluice_timers *timers, uint32_t chain) {
+    const uint32_t ends = SLUICE_DUE | SLUICE_LINK_SLOT;
+    struct sluice_timer *records = timers->records;
+    uint32_t last = ends;
+    if (chain == NONE)
+        return;
+    timers->slots[SLUICE_DUE].first = chain;
+    for (uint32_t at = chain; at != NONE; at = records[at].next) {
+        records[at].previous = last;
+        last = at;
+    }
+    records[last].next = ends;
+    timers->slots[SLUICE_DUE].last = last;
+}
+
+/* Merges a sorted chain into DUE. The walk passes only those that come before one of the chain. */
 static void merge_into_due(struct sluice_timers *timers, uint32_t chain) {
     struct sluice_timer *records = timers->records;
     struct sluice_timer_slot *due = &timers->slots[SLUICE_DUE];
     uint32_t at = due->first;
-    chain = sluice_timers_sort(records, chain);
     while (chain != NONE) {
         uint32_t index = chain;
         chain = records[index].next;
@@ -50,7 +65,7 @@ static void merge_fresh(struct sluice_timers *timers) {
     if (is_slot(first))
         return;
     clear(timers, SLUICE_FRESH);
-    merge_into_due(timers, first);
+    merge_into_due(timers, sluice_timers_sort(timers->records, first));
 }
 
 /* Whether a slot of one tick needs neither sorting nor filing. */
@@ -103,7 +118,7 @@ static void open_slot(struct sluice_timers *timers, uint32_t slot, int64_t begin
         }
     }
     *end = NONE;
-    merge_into_due(timers, chain);
+    fill_due(timers, sluice_timers_sort_tick(records, chain));
 }
 
 /* The first of DUE, which is not empty; NONE where it is not due yet. */

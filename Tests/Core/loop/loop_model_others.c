@@ -72,12 +72,12 @@ void set_timer(void) {
     if (repeat > 0 && model.in_lockstep)
         repeat = NEVER_NS;
     tell("set a timer for %lld ns, then every %lld", (long long)first, (long long)repeat);
-    check(sluice_timer(model.loop, &timer->id, first, repeat) == 0, "timer");
+    timer->user = one_in(2) ? ++model.last_user : 0;
+    check(sluice_timer(model.loop, &timer->id, first, repeat, timer->user) == 0, "timer");
     timer->deadline = sluice_now(model.loop) + first;
     timer->repeat = repeat;
     timer->order = ++model.last_order;
     timer->turn = turn();
-    timer->user = 0;
     if (one_in(2)) {
         timer->user = ++model.last_user;
         check(sluice_set_user(model.loop, timer->id, timer->user) == 0, "set_user");
@@ -145,10 +145,14 @@ void start_watch(void) {
     watch->far = pair.far;
     watch->interest = any_interest();
     tell("watch %d with the interest %#x", pair.near, watch->interest);
-    check(sluice_watch(model.loop, &watch->id, pair.near, watch->interest) == 0, "watch");
     watch->user = ++model.last_user;
+    check(sluice_watch(model.loop, &watch->id, pair.near, watch->interest, watch->user) == 0,
+          "watch");
     watch->turn = turn();
-    check(sluice_set_user(model.loop, watch->id, watch->user) == 0, "set_user");
+    if (one_in(2)) {
+        watch->user = ++model.last_user;
+        check(sluice_set_user(model.loop, watch->id, watch->user) == 0, "set_user");
+    }
 }
 
 void change_watch(void) {

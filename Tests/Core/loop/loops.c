@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,31 +15,34 @@
 /* Before each block: its size, at the distance that keeps blocks aligned. */
 #define HEADER 16
 
-/* A loop and what it has allocated; posting threads allocate too. */
+/* A loop and what it has allocated. Only the thread that opened it may be asked for memory. */
 struct kept_loop {
     sluice_loop *loop;
-    atomic_size_t live;
+    pthread_t thread;
+    size_t live;
+    atomic_bool asked_elsewhere;
 };
 
 static struct kept_loop kept[MOST_LOOPS];
 
 static void *reallocate(void *context, void *block, size_t size) {
     struct kept_loop *owner = context;
+    if (!pthread_equal(owner->thread, pthread_self()))
+        atomic_store(&owner->asked_elsewhere, true);
     unsigned char *before = block ? (unsigned char *)block - HEADER : NULL;
     size_t old_size = 0;
     if (before)
         memcpy(&old_size, before, sizeof old_size);
     if (size == 0) {
         free(before);
-        atomic_fetch_sub(&owner->live, old_size);
+        owner->live -= old_size;
         return NULL;
     }
     unsigned char *after = realloc(before, size + HEADER);
     if (!after)
         return NULL;
     memcpy(after, &size, sizeof size);
-    atomic_fetch_add(&owner->live, size);
-    atomic_fetch_sub(&owner->live, old_size);
+    owner->live += size - old_size;
     return after + HEADER;
 }
 
@@ -59,6 +63,7 @@ static void destroy_kept(void *argument) {
     owner->loop = NULL;
     assert_int_equal(sluice_destroy(loop), 0);
     assert_int_equal(owner->live, 0);
+    assert_false(owner->asked_elsewhere);
 }
 
 sluice_loop *make_loop_with(sluice_options options) {
@@ -67,7 +72,9 @@ sluice_loop *make_loop_with(sluice_options options) {
     options.backend = test_backend();
     options.reallocate = reallocate;
     options.allocation_context = owner;
-    atomic_store(&owner->live, 0);
+    owner->thread = pthread_self();
+    owner->live = 0;
+    atomic_store(&owner->asked_elsewhere, false);
     sluice_loop *loop;
     assert_int_equal(sluice_open(&loop, &options), 0);
     owner->loop = loop;
@@ -84,7 +91,7 @@ void end_loop(sluice_loop *loop) {
 }
 
 size_t loop_memory(const sluice_loop *loop) {
-    return atomic_load(&find_kept(loop)->live);
+    return find_kept(loop)->live;
 }
 
 /* ---- Pulling -------------------------------------------------------------------------------- */

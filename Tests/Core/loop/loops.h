@@ -1,9 +1,9 @@
 /* loops.h - what the tests of the loop share: loops that end with the test, streams with a plain
  * descriptor at their other end, and pulling with bounded patience.
  *
- * Every loop takes its memory from an allocator that counts, and must have given all of it back
- * when it is destroyed; it is destroyed after its test, passed or failed, and then support.h's
- * count of descriptors must come out. */
+ * Every loop takes its memory from an allocator that counts. When the loop is destroyed, it must
+ * have given all of it back, and must never have asked from another thread. It is destroyed after
+ * its test, passed or failed, and then support.h's count of descriptors must come out. */
 #ifndef LOOPS_H
 #define LOOPS_H
 
@@ -15,7 +15,7 @@ sluice_loop *make_loop(void);
 sluice_loop *make_loop_with(sluice_options options);
 /* Destroys it now, and checks that nothing of it is left. */
 void end_loop(sluice_loop *loop);
-/* Bytes that a loop's allocator has handed out. */
+/* Bytes that a loop's allocator has handed out. Posts are not among them. */
 size_t loop_memory(const sluice_loop *loop);
 
 /* The next event, which must come in time; and it must be of that kind, or of that handle too. */

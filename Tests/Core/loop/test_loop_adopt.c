@@ -40,7 +40,7 @@ static void refused_and_still_the_caller_s(void) {
         assert_int_equal(sluice_adopt(loop, &id, none[i], NULL), -EBADF);
     struct pair pair = unix_pair();
     sluice_id watch;
-    assert_int_equal(sluice_watch(loop, &watch, pair.near, SLUICE_READ), 0);
+    assert_int_equal(sluice_watch(loop, &watch, pair.near, SLUICE_READ, 0), 0);
     assert_int_equal(sluice_adopt(loop, &id, pair.near, NULL), SLUICE_EEXIST);
     put_byte(pair.far);
     expect_event_of(loop, SLUICE_READY, watch);

@@ -198,7 +198,7 @@ static void endless_data_starves_nobody(void) {
             (void)sluice_socket_send(endless[i].peer, bytes, sizeof bytes);
         if (pulls == 30) {
             put_text(quiet.peer, "me too");
-            assert_int_equal(sluice_timer(loop, &timer, 0, 0), 0);
+            assert_int_equal(sluice_timer(loop, &timer, 0, 0, 0), 0);
             assert_int_equal(sluice_post(loop, 5), 0);
         }
         assert_true(pull_now(loop, &event));
@@ -221,7 +221,7 @@ static void endless_data_in_small_receives(void) {
         (void)sluice_socket_send(endless.peer, bytes, sizeof bytes);
         if (pulls == 10) {
             put_text(quiet.peer, "me too");
-            assert_int_equal(sluice_timer(loop, &timer, 0, 0), 0);
+            assert_int_equal(sluice_timer(loop, &timer, 0, 0, 0), 0);
         }
         sluice_event event;
         assert_true(pull_now(loop, &event));
@@ -238,14 +238,14 @@ static void endless_timers_starve_nobody(void) {
     struct line line = unix_line(loop);
     sluice_id timer;
     put_text(line.peer, "and I?");
-    assert_int_equal(sluice_timer(loop, &timer, 0, 0), 0);
+    assert_int_equal(sluice_timer(loop, &timer, 0, 0, 0), 0);
     for (int pulls = 0; pulls < 6; pulls++) {
         sluice_event event;
         assert_true(pull_now(loop, &event));
         if (event.kind == SLUICE_DATA)
             return;
         assert_int_equal(event.kind, SLUICE_TIMER);
-        assert_int_equal(sluice_timer(loop, &timer, 0, 0), 0);
+        assert_int_equal(sluice_timer(loop, &timer, 0, 0, 0), 0);
         assert_int_equal(sluice_post(loop, 1), 0);
         assert_true(pull_now(loop, &event));
         if (event.kind == SLUICE_DATA)

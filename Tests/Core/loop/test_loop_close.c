@@ -255,9 +255,9 @@ static void destroy_with_everything_alive(void) {
         event = next_event(loop);
     while (event.kind != SLUICE_DATA);
     assert_int_equal(sluice_hold(loop, event.id, 2), 0);
-    assert_int_equal(sluice_timer(loop, &id, 0, NS_PER_MS), 0);
-    assert_int_equal(sluice_timer(loop, &id, NS_PER_MS * 10000, 0), 0);
-    assert_int_equal(sluice_watch(loop, &id, unix_pair().near, SLUICE_READ), 0);
+    assert_int_equal(sluice_timer(loop, &id, 0, NS_PER_MS, 0), 0);
+    assert_int_equal(sluice_timer(loop, &id, NS_PER_MS * 10000, 0, 0), 0);
+    assert_int_equal(sluice_watch(loop, &id, unix_pair().near, SLUICE_READ, 0), 0);
     assert_int_equal(sluice_signal(loop, &id, SIGUSR1), 0);
     assert_int_equal(sluice_post(loop, 1), 0);
     end_loop(loop);

@@ -251,7 +251,7 @@ static void activity_postpones_the_idle_timeout(void) {
     sluice_id timer;
     int64_t start = monotonic_ns();
     for (int round = 0; round < 6; round++) {
-        assert_int_equal(sluice_timer(loop, &timer, 100 * NS_PER_MS, 0), 0);
+        assert_int_equal(sluice_timer(loop, &timer, 100 * NS_PER_MS, 0, 0), 0);
         expect_event_of(loop, SLUICE_TIMER, timer);
         if (round % 2 == 0) {
             put_text(line.peer, "in");

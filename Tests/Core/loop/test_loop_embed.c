@@ -51,7 +51,7 @@ static void until_next(void) {
     sluice_loop *loop = make_loop();
     assert_true(sluice_until_next(loop) == SLUICE_FOREVER);
     sluice_id timer;
-    assert_int_equal(sluice_timer(loop, &timer, PATIENCE_NS, 0), 0);
+    assert_int_equal(sluice_timer(loop, &timer, PATIENCE_NS, 0, 0), 0);
     assert_in_range(sluice_until_next(loop), PATIENCE_NS / 2, PATIENCE_NS);
     assert_int_equal(sluice_timer_reset(loop, timer, 0), 0);
     assert_int_equal(sluice_until_next(loop), 0);
@@ -115,7 +115,7 @@ static int be_the_child(sluice_loop *loop, struct line line, int from_parent) {
     if (event.length != 5 || memcmp(event.data, "child", 5) != 0)
         return 3;
     sluice_id timer;
-    if (sluice_timer(loop, &timer, 1, 0) != 0 || sluice_post(loop, 3) != 0)
+    if (sluice_timer(loop, &timer, 1, 0, 0) != 0 || sluice_post(loop, 3) != 0)
         return 4;
     bool seen[SLUICE_EVENT_KINDS] = {false};
     while (!seen[SLUICE_TIMER] || !seen[SLUICE_POSTED]) {

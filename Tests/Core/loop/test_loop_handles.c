@@ -97,10 +97,10 @@ static sluice_id make_handle(sluice_loop *loop, enum sluice_kind kind) {
     int code = 0;
     switch (kind) {
     case SLUICE_KIND_WATCH:
-        code = sluice_watch(loop, &id, unix_pair().near, SLUICE_READ);
+        code = sluice_watch(loop, &id, unix_pair().near, SLUICE_READ, 0);
         break;
     case SLUICE_KIND_TIMER:
-        code = sluice_timer(loop, &id, PATIENCE_NS, 0);
+        code = sluice_timer(loop, &id, PATIENCE_NS, 0, 0);
         break;
     case SLUICE_KIND_SIGNAL:
         code = sluice_signal(loop, &id, SIGUSR1);
@@ -174,7 +174,7 @@ static void a_name_is_never_used_again(void) {
     sluice_loop *loop = make_loop();
     static sluice_id names[3000];
     for (size_t i = 0; i < COUNT_OF(names); i++) {
-        assert_int_equal(sluice_timer(loop, &names[i], PATIENCE_NS, 0), 0);
+        assert_int_equal(sluice_timer(loop, &names[i], PATIENCE_NS, 0, 0), 0);
         assert_true(names[i] != 0);
         assert_int_equal(sluice_close(loop, names[i]), 0);
         for (size_t j = 0; j < i; j += 97)
@@ -199,9 +199,61 @@ static void user_words(void) {
     }
     assert_true(expect_event(loop, SLUICE_CLOSED).user == UINT64_MAX - SLUICE_KIND_STREAM);
     sluice_id timer;
-    assert_int_equal(sluice_timer(loop, &timer, 0, 0), 0);
+    assert_int_equal(sluice_timer(loop, &timer, 0, 0, 11), 0);
     assert_int_equal(sluice_set_user(loop, timer, 12), 0);
     assert_int_equal(expect_event(loop, SLUICE_TIMER).user, 12);
+}
+
+static void user_words_from_the_start(void) {
+    sluice_loop *loop = make_loop();
+    struct pair pair = unix_pair();
+    sluice_id id;
+    uint64_t user;
+    put_byte(pair.far);
+    assert_int_equal(sluice_watch(loop, &id, pair.near, SLUICE_READ, UINT64_MAX), 0);
+    assert_int_equal(sluice_user(loop, id, &user), 0);
+    assert_true(user == UINT64_MAX);
+    assert_true(expect_event_of(loop, SLUICE_READY, id).user == UINT64_MAX);
+    assert_int_equal(sluice_close(loop, id), 0);
+    assert_int_equal(sluice_timer(loop, &id, 0, 1, UINT64_MAX - 1), 0);
+    assert_int_equal(sluice_user(loop, id, &user), 0);
+    assert_true(user == UINT64_MAX - 1);
+    for (int i = 0; i < 2; i++)
+        assert_true(expect_event_of(loop, SLUICE_TIMER, id).user == UINT64_MAX - 1);
+}
+
+/* Its events carry it, and it is as good as one that was asked for. */
+static void an_id_need_not_be_asked_for(void) {
+    static const uint64_t users[] = {[SLUICE_READY] = 1, [SLUICE_TIMER] = 2, [SLUICE_SIGNAL] = 0};
+    sluice_loop *loop = make_loop();
+    struct pair pair = unix_pair();
+    put_byte(pair.far);
+    assert_int_equal(sluice_watch(loop, NULL, pair.near, SLUICE_READ, 1), 0);
+    assert_int_equal(sluice_timer(loop, NULL, 0, 1, 2), 0);
+    assert_int_equal(sluice_signal(loop, NULL, SIGUSR1), 0);
+    assert_int_equal(raise(SIGUSR1), 0);
+    bool seen[SLUICE_EVENT_KINDS] = {false};
+    while (!seen[SLUICE_READY] || !seen[SLUICE_TIMER] || !seen[SLUICE_SIGNAL]) {
+        sluice_event event = next_event(loop);
+        assert_int_equal(event.user, seen[event.kind] ? 3 : users[event.kind]);
+        if (!seen[event.kind])
+            assert_int_equal(sluice_set_user(loop, event.id, 3), 0);
+        else
+            assert_int_equal(sluice_close(loop, event.id), 0);
+        seen[event.kind] = true;
+    }
+}
+
+/* On a failure nobody is told of a handle. */
+static void a_failure_leaves_the_id_alone(void) {
+    sluice_loop *loop = make_loop();
+    struct pair pair = unix_pair();
+    sluice_id id = 77;
+    assert_true(sluice_watch(loop, &id, closed_number(), SLUICE_READ, 0) < 0);
+    assert_true(sluice_watch(loop, &id, pair.near, 1U << 31, 0) < 0);
+    assert_true(sluice_timer(loop, &id, -1, 0, 0) < 0);
+    assert_true(sluice_signal(loop, &id, 0) < 0);
+    assert_int_equal(id, 77);
 }
 
 /* ---- Watches -------------------------------------------------------------------------------- */
@@ -210,8 +262,7 @@ static void watch_reports_what_is_ready(void) {
     sluice_loop *loop = make_loop();
     struct pair pair = unix_pair();
     sluice_id id;
-    assert_int_equal(sluice_watch(loop, &id, pair.near, SLUICE_READ), 0);
-    assert_int_equal(sluice_set_user(loop, id, 4), 0);
+    assert_int_equal(sluice_watch(loop, &id, pair.near, SLUICE_READ, 4), 0);
     assert_int_equal(sluice_fd(loop, id), pair.near);
     expect_no_event(loop);
     put_byte(pair.far);
@@ -227,10 +278,9 @@ static void watch_reports_what_is_ready(void) {
     expect_no_event(loop);
     assert_int_equal(sluice_rewatch(loop, id, SLUICE_ERROR), SLUICE_EINTEREST);
     sluice_id twice;
-    assert_int_equal(sluice_watch(loop, &twice, pair.near, SLUICE_READ), SLUICE_EEXIST);
-    assert_int_equal(sluice_watch(loop, &twice, -1, SLUICE_READ), SLUICE_EBADF);
-    assert_int_equal(sluice_watch(loop, &twice, pair.far, 1U << 31), SLUICE_EINTEREST);
-    assert_int_equal(sluice_watch(loop, NULL, pair.far, SLUICE_READ), SLUICE_ENULL);
+    assert_int_equal(sluice_watch(loop, &twice, pair.near, SLUICE_READ, 0), SLUICE_EEXIST);
+    assert_int_equal(sluice_watch(loop, &twice, -1, SLUICE_READ, 0), SLUICE_EBADF);
+    assert_int_equal(sluice_watch(loop, &twice, pair.far, 1U << 31, 0), SLUICE_EINTEREST);
     assert_int_equal(stats_of(loop).handles[SLUICE_KIND_WATCH], 1);
 }
 
@@ -242,7 +292,7 @@ static void closed_watch_gives_no_event_gathered_already(void) {
         struct pair pair = unix_pair();
         fds[i] = pair.near;
         put_byte(pair.far);
-        assert_int_equal(sluice_watch(loop, &ids[i], fds[i], SLUICE_READ), 0);
+        assert_int_equal(sluice_watch(loop, &ids[i], fds[i], SLUICE_READ, 0), 0);
     }
     expect_event(loop, SLUICE_READY);
     for (size_t i = 0; i < COUNT_OF(ids); i++)
@@ -258,6 +308,9 @@ int main(void) {
         {"SLUICE_EKIND for every call", wrong_kind_for_every_call, NULL},
         {"a name is never used again", a_name_is_never_used_again, NULL},
         {"user words", user_words, NULL},
+        {"user words from the start", user_words_from_the_start, NULL},
+        {"an id need not be asked for", an_id_need_not_be_asked_for, NULL},
+        {"a failure leaves the id alone", a_failure_leaves_the_id_alone, NULL},
         {"a watch reports what is ready", watch_reports_what_is_ready, NULL},
         {"a closed watch: no event gathered already", closed_watch_gives_no_event_gathered_already,
          NULL},

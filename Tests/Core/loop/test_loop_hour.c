@@ -59,10 +59,8 @@ static void begin_all(sluice_loop *loop) {
         begin(loop, i);
         if (connections[i].idles)
             continue;
-        sluice_id timer;
         int64_t period = 1 + connections[i].timeout / 2;
-        assert_int_equal(sluice_timer(loop, &timer, period, period), 0);
-        assert_int_equal(sluice_set_user(loop, timer, i), 0);
+        assert_int_equal(sluice_timer(loop, NULL, period, period, i), 0);
     }
 }
 
@@ -122,8 +120,7 @@ static struct storm timers[TIMERS];
 static void set_all(sluice_loop *loop) {
     for (size_t i = 0; i < TIMERS; i++) {
         timers[i].deadline = sluice_now(loop) + 10 * SECOND;
-        assert_int_equal(sluice_timer(loop, &timers[i].id, 10 * SECOND, 0), 0);
-        assert_int_equal(sluice_set_user(loop, timers[i].id, i), 0);
+        assert_int_equal(sluice_timer(loop, &timers[i].id, 10 * SECOND, 0, i), 0);
     }
 }
 

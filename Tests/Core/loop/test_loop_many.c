@@ -110,7 +110,7 @@ static void posts_timers_and_streams_in_one(void) {
     struct line lines[3];
     make_lines(loop, lines, COUNT_OF(lines));
     sluice_id timer;
-    assert_int_equal(sluice_timer(loop, &timer, 0, 0), 0);
+    assert_int_equal(sluice_timer(loop, &timer, 0, 0, 0), 0);
     assert_int_equal(sluice_post(loop, 7), 0);
     sluice_event events[MOST];
     assert_int_equal(pull_many(loop, events, MOST), 5);
@@ -124,8 +124,8 @@ static void posts_timers_and_streams_in_one(void) {
 static void waits_for_the_first_alone(void) {
     sluice_loop *loop = make_loop();
     sluice_id timer;
-    assert_int_equal(sluice_timer(loop, &timer, 10 * NS_PER_MS, 0), 0);
-    assert_int_equal(sluice_timer(loop, &timer, 2 * PATIENCE_NS, 0), 0);
+    assert_int_equal(sluice_timer(loop, &timer, 10 * NS_PER_MS, 0, 0), 0);
+    assert_int_equal(sluice_timer(loop, &timer, 2 * PATIENCE_NS, 0, 0), 0);
     sluice_event events[MOST];
     assert_int_equal(pull_many(loop, events, MOST), 1);
     assert_int_equal(sluice_next_many(loop, events, MOST, NS_PER_MS), 0);

@@ -6,7 +6,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static bool is_blocked(int signo) {
@@ -96,10 +98,173 @@ static void refused(void) {
     const int none[] = {0, -1, SIGKILL, SIGSTOP, 65, 1000, 32};
     for (size_t i = 0; i < COUNT_OF(none); i++)
         assert_int_equal(sluice_signal(loop, &id, none[i]), -EINVAL);
-    assert_int_equal(sluice_signal(loop, NULL, SIGUSR1), SLUICE_ENULL);
     add(loop, SIGUSR1);
     assert_int_equal(sluice_signal(loop, &id, SIGUSR1), SLUICE_EEXIST);
     assert_int_equal(stats_of(loop).handles[SLUICE_KIND_SIGNAL], 1);
+}
+
+/* ---- After a fork --------------------------------------------------------------------------- */
+
+struct forked {
+    sluice_loop *loop;
+    sluice_id first, second; /* of SIGUSR1 and SIGUSR2 */
+};
+
+static struct forked make_forked(void) {
+    struct forked forked = {.loop = make_loop()};
+    forked.first = add(forked.loop, SIGUSR1);
+    forked.second = add(forked.loop, SIGUSR2);
+    expect_no_event(forked.loop);
+    return forked;
+}
+
+/* Whether the loop of this process hears that signal of its own, and no other. */
+static bool hears(sluice_loop *loop, sluice_id id, int signo) {
+    sluice_event event;
+    return kill(getpid(), signo) == 0 && sluice_next(loop, &event, PATIENCE_NS) == 1 &&
+           event.kind == SLUICE_SIGNAL && event.id == id && event.value == (uint64_t)signo &&
+           sluice_next(loop, &event, 0) == 0;
+}
+
+/* What a child does: whether it went well. */
+typedef bool child_part(struct forked *forked);
+
+static bool destroys(struct forked *forked) {
+    return sluice_destroy(forked->loop) == 0 && !is_blocked(SIGUSR1);
+}
+
+static bool closes_one(struct forked *forked) {
+    return sluice_close(forked->loop, forked->first) == 0 && !is_blocked(SIGUSR1) &&
+           hears(forked->loop, forked->second, SIGUSR2);
+}
+
+static bool adds_one(struct forked *forked) {
+    sluice_id id;
+    return sluice_signal(forked->loop, &id, SIGHUP) == 0 && hears(forked->loop, id, SIGHUP) &&
+           hears(forked->loop, forked->first, SIGUSR1);
+}
+
+static bool hears_its_own(struct forked *forked) {
+    return hears(forked->loop, forked->first, SIGUSR1) &&
+           hears(forked->loop, forked->second, SIGUSR2);
+}
+
+static bool forks_again(struct forked *forked) {
+    pid_t child = fork();
+    if (child == 0)
+        _exit(sluice_after_fork(forked->loop) == 0 && hears_its_own(forked) && destroys(forked)
+                  ? 0
+                  : 1);
+    int status = -1;
+    return waitpid(child, &status, 0) == child && status == 0 && hears_its_own(forked);
+}
+
+/* The exit status of a child that has made the loop its own and done its part. */
+static int run_child(struct forked *forked, child_part *part) {
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(PATIENCE_MS / 1000);
+        _exit(sluice_after_fork(forked->loop) < 0 ? 1 : part(forked) ? 0 : 2);
+    }
+    int status = -1;
+    return waitpid(child, &status, 0) == child ? status : -1;
+}
+
+static void parent_and_child_hear_each_its_own(void) {
+    static child_part *const parts[] = {destroys, closes_one, adds_one, hears_its_own, forks_again};
+    for (size_t i = 0; i < COUNT_OF(parts); i++) {
+        struct forked forked = make_forked();
+        int status = run_child(&forked, parts[i]);
+        if (status != 0)
+            fail_msg("part %zu of the child: status %#x", i, (unsigned)status);
+        /* Nothing came of the child's signals, and nothing has changed for those of the parent. */
+        expect_no_event(forked.loop);
+        assert_true(hears(forked.loop, forked.first, SIGUSR1));
+        assert_true(hears(forked.loop, forked.second, SIGUSR2));
+        end_loop(forked.loop);
+    }
+}
+
+/* What waits for the parent at the fork is the parent's. */
+static void a_signal_that_was_pending_stays_the_parent_s(void) {
+    struct forked forked = make_forked();
+    assert_int_equal(kill(getpid(), SIGUSR1), 0);
+    assert_int_equal(run_child(&forked, hears_its_own), 0);
+    expect_event_of(forked.loop, SLUICE_SIGNAL, forked.first);
+    expect_no_event(forked.loop);
+}
+
+/* A child without a signal of its own when it is forked can have one later. */
+static bool adds_its_first(struct forked *forked) {
+    return sluice_signal(forked->loop, &forked->first, SIGUSR1) == 0 &&
+           hears(forked->loop, forked->first, SIGUSR1);
+}
+
+static void a_child_may_be_the_first_to_have_a_signal(void) {
+    struct forked forked = {.loop = make_loop()};
+    assert_int_equal(run_child(&forked, adds_its_first), 0);
+    assert_true(adds_its_first(&forked));
+}
+
+/* No descriptor is free at first. */
+static int be_a_child_that_tries_again(struct forked *forked) {
+    struct rlimit before;
+    int lowest_free = dup(0);
+    close(lowest_free);
+    getrlimit(RLIMIT_NOFILE, &before);
+    const struct rlimit none_free = {(rlim_t)lowest_free, before.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &none_free);
+    int refused = sluice_after_fork(forked->loop);
+    setrlimit(RLIMIT_NOFILE, &before);
+    if (refused != -EMFILE)
+        return 1;
+    return sluice_after_fork(forked->loop) == 0 && hears_its_own(forked) ? 0 : 2;
+}
+
+static void out_of_descriptors_after_a_fork(void) {
+    struct forked forked = make_forked();
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(PATIENCE_MS / 1000);
+        _exit(be_a_child_that_tries_again(&forked));
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_true(hears(forked.loop, forked.first, SIGUSR1));
+}
+
+struct forker {
+    struct forked *forked;
+    child_part *part;
+    int status;
+};
+
+/* The signals are not blocked in this thread. */
+static void *fork_from_here(void *argument) {
+    struct forker *forker = argument;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGUSR2);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    forker->status = run_child(forker->forked, forker->part);
+    return NULL;
+}
+
+static bool hears_and_restores_the_mask(struct forked *forked) {
+    return is_blocked(SIGUSR1) && hears_its_own(forked) &&
+           sluice_close(forked->loop, forked->first) == 0 && !is_blocked(SIGUSR1);
+}
+
+static void forked_by_another_thread(void) {
+    struct forked forked = make_forked();
+    struct forker forker = {&forked, hears_and_restores_the_mask, -1};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, fork_from_here, &forker), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(forker.status, 0);
+    assert_true(hears(forked.loop, forked.first, SIGUSR1));
 }
 
 /* ---- Those that stay out of sight ----------------------------------------------------------- */
@@ -138,7 +303,7 @@ static void signal_storm(void) {
     caught = 0;
     sluice_id timer;
     for (int round = 0; caught < 100; round++) {
-        assert_int_equal(sluice_timer(loop, &timer, NS_PER_MS, 0), 0);
+        assert_int_equal(sluice_timer(loop, &timer, NS_PER_MS, 0, 0), 0);
         int code = sluice_write(loop, line.id, bytes, 100000);
         assert_true(code == 0 || code == SLUICE_EFULL);
         sent += code == 0 ? 100000 : 0;
@@ -217,6 +382,13 @@ int main(void) {
          NULL},
         {"one that was blocked stays blocked", one_that_was_blocked_stays_so, NULL},
         {"what is no signal, or has a handle, is refused", refused, NULL},
+        {"fork: parent and child hear each its own", parent_and_child_hear_each_its_own, NULL},
+        {"fork: a signal that was pending stays the parent's",
+         a_signal_that_was_pending_stays_the_parent_s, NULL},
+        {"fork: a child may be the first to have a signal",
+         a_child_may_be_the_first_to_have_a_signal, NULL},
+        {"fork: out of descriptors, and tried again", out_of_descriptors_after_a_fork, NULL},
+        {"fork: by another thread", forked_by_another_thread, NULL},
         {"EINTR and EAGAIN are never seen", signal_storm, NULL},
         {"a wait is as long as told amid signals", waits_as_long_as_told_amid_signals, NULL},
         {"SIGPIPE is never raised", no_sigpipe, NULL},

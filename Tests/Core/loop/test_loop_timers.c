@@ -6,7 +6,7 @@
 
 static sluice_id add(sluice_loop *loop, int64_t first_ns, int64_t repeat_ns) {
     sluice_id id;
-    assert_int_equal(sluice_timer(loop, &id, first_ns, repeat_ns), 0);
+    assert_int_equal(sluice_timer(loop, &id, first_ns, repeat_ns, 0), 0);
     assert_int_equal(sluice_kind_of(loop, id), SLUICE_KIND_TIMER);
     return id;
 }
@@ -153,8 +153,8 @@ static void far_away_and_never(void) {
     expect_event_of(loop, SLUICE_TIMER, far);
     assert_int_equal(sluice_close(loop, farther), 0);
     sluice_id id;
-    assert_int_equal(sluice_timer(loop, &id, -1, 0), SLUICE_ETIMEOUT);
-    assert_int_equal(sluice_timer(loop, &id, 0, -1), SLUICE_ETIMEOUT);
+    assert_int_equal(sluice_timer(loop, &id, -1, 0, 0), SLUICE_ETIMEOUT);
+    assert_int_equal(sluice_timer(loop, &id, 0, -1, 0), SLUICE_ETIMEOUT);
     id = add(loop, 1, 0);
     assert_int_equal(sluice_timer_reset(loop, id, -1), SLUICE_ETIMEOUT);
 }
@@ -164,10 +164,10 @@ static void handle_limit(void) {
     sluice_id ids[4];
     for (size_t i = 0; i < 3; i++)
         ids[i] = add(loop, 0, 0);
-    assert_int_equal(sluice_timer(loop, &ids[3], 0, 0), SLUICE_EFULL);
+    assert_int_equal(sluice_timer(loop, &ids[3], 0, 0, 0), SLUICE_EFULL);
     assert_int_equal(sluice_close(loop, ids[1]), 0);
     add(loop, 0, 0);
-    assert_int_equal(sluice_timer(loop, &ids[3], 0, 0), SLUICE_EFULL);
+    assert_int_equal(sluice_timer(loop, &ids[3], 0, 0, 0), SLUICE_EFULL);
     for (int i = 0; i < 3; i++)
         expect_event(loop, SLUICE_TIMER);
     add(loop, 0, 0);

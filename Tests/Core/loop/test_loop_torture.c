@@ -66,11 +66,9 @@ static void server_echo(struct side *side, struct connection *connection,
 
 /* Pauses it until a timer fires, which names it. */
 static void pause_a_while(struct side *side, const struct connection *connection) {
-    sluice_id timer;
+    uint64_t user = (uint64_t)(connection - side->connections) + 1;
     side_call(side, connection, sluice_pause(side->loop, connection->id));
-    EXPECT(side, sluice_timer(side->loop, &timer, side_below(side, 3000000), 0) == 0);
-    EXPECT(side,
-           sluice_set_user(side->loop, timer, (uint64_t)(connection - side->connections) + 1) == 0);
+    EXPECT(side, sluice_timer(side->loop, NULL, side_below(side, 3000000), 0, user) == 0);
 }
 
 static void server_accept(struct side *side, const sluice_event *event) {
@@ -171,9 +169,7 @@ static void client_write(struct side *side, struct connection *connection) {
         side_call(side, connection, sluice_shutdown(side->loop, connection->id));
         return;
     }
-    sluice_id timer;
-    EXPECT(side, sluice_timer(side->loop, &timer, side_below(side, 2000000), 0) == 0);
-    EXPECT(side, sluice_set_user(side->loop, timer, user) == 0);
+    EXPECT(side, sluice_timer(side->loop, NULL, side_below(side, 2000000), 0, user) == 0);
 }
 
 static void client_data(struct side *side, struct connection *connection,

@@ -16,8 +16,8 @@ static void set_clock(struct side *side, uint32_t index) {
     struct clock *clock = &side->clocks[index];
     int64_t first = side_below(side, 5000000);
     clock->repeat = side_below(side, 2) ? 1000000 + (int64_t)side_below(side, 5000000) : 0;
-    EXPECT(side, sluice_timer(side->loop, &clock->id, first, clock->repeat) == 0);
-    EXPECT(side, sluice_set_user(side->loop, clock->id, CLOCK_USER + index) == 0);
+    uint64_t user = CLOCK_USER + index;
+    EXPECT(side, sluice_timer(side->loop, &clock->id, first, clock->repeat, user) == 0);
     clock->deadline = sluice_now(side->loop) + first;
 }
 

@@ -262,10 +262,9 @@ static void a_fork_amid_closed_numbers(void) {
     struct pair pair = unix_pair();
     int closed = unix_pair().near;
     int replaced = unix_pair().near;
-    assert_int_equal(sluice_watch(loop, &id, closed, SLUICE_READ), 0);
-    assert_int_equal(sluice_watch(loop, &id, pair.near, SLUICE_READ), 0);
-    assert_int_equal(sluice_set_user(loop, id, OPEN), 0);
-    assert_int_equal(sluice_watch(loop, &id, replaced, SLUICE_READ), 0);
+    assert_int_equal(sluice_watch(loop, &id, closed, SLUICE_READ, 0), 0);
+    assert_int_equal(sluice_watch(loop, NULL, pair.near, SLUICE_READ, OPEN), 0);
+    assert_int_equal(sluice_watch(loop, NULL, replaced, SLUICE_READ, 0), 0);
     for (size_t i = 0; i < COUNT_OF(spare); i++)
         drop(spare[i]);
     drop(closed);

@@ -90,6 +90,9 @@ static void add(struct script *script) {
           sluice_timers_add(&script->timers, timer->deadline, timer->repeat, timer->user,
                             &timer->index) == 0,
           "add");
+    /* Now and then it is the last that its record can be used for. */
+    if (below(script, 16) == 0)
+        script->timers.records[timer->index].generation = UINT32_MAX;
     timer->generation = sluice_timers_generation(&script->timers, timer->index);
 }
 

@@ -18,7 +18,7 @@ static void *from_another_thread(void *loop) {
     sluice_event event;
     sluice_id timer;
     check("pull", sluice_next(loop, &event, 0), SLUICE_ETHREAD);
-    check("timer", sluice_timer(loop, &timer, 1, 0), SLUICE_ETHREAD);
+    check("timer", sluice_timer(loop, &timer, 1, 0, 0), SLUICE_ETHREAD);
     check("destroy", sluice_destroy(loop), SLUICE_ETHREAD);
     check("post", sluice_post(loop, 1), 0);
     return NULL;
@@ -34,9 +34,9 @@ int main(void) {
     sluice_event event;
     sluice_id timer, other, listener;
     check("open", sluice_open(&loop, NULL), 0);
-    check("timer", sluice_timer(loop, &timer, 1000, 0), 0);
+    check("timer", sluice_timer(loop, &timer, 1000, 0, 0), 0);
     check("close", sluice_close(loop, timer), 0);
-    check("a timer in its place", sluice_timer(loop, &other, 1000, 0), 0);
+    check("a timer in its place", sluice_timer(loop, &other, 1000, 0, 0), 0);
     check("close a stale id", sluice_close(loop, timer), SLUICE_ESTALE);
     check("write to a stale id", sluice_write(loop, timer, "x", 1), SLUICE_ESTALE);
     passed("stale id");
