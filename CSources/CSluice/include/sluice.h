@@ -531,7 +531,13 @@ SLUICE_API size_t sluice_queue_length(const sluice_queue *queue);
  * lets the kernel choose. A socket that these return is the caller's to close. Any thread. */
 
 /* A listening socket, with SO_REUSEADDR and, over TCP, TCP_NODELAY, which its connections inherit.
- * `backlog` is at least 1. Errors: SLUICE_EADDRESS, SLUICE_ECAPACITY, and those of bind(2). */
+ * `backlog` is at least 1.
+ *
+ * At a unix path this makes a file, which the caller removes: unlink(2), before the socket is closed.
+ * A file that stays behind hinders nobody: the next listen at its path replaces it, as it replaces
+ * any socket's file that no living socket is bound to.
+ * Errors: SLUICE_EADDRESS, SLUICE_ECAPACITY, -EADDRINUSE (at a unix path: another socket is bound
+ * there or about to be, or a file that is no socket is in the way), and others of bind(2). */
 SLUICE_API int sluice_socket_listen(const char *address, int backlog);
 
 /* A socket that is connecting or connected. Wait for SLUICE_WRITE, then ask sluice_socket_error.

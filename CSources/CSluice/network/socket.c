@@ -6,12 +6,12 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "network/socket.h"
 
 #include "network/address.h"
+#include "network/socket_file.h"
 #include "sluice.h"
 
 static int open_socket(const struct sluice_address *address) {
@@ -50,38 +50,15 @@ static int open_at(const char *text, struct sluice_address *address, bool listen
 }
 
 int sluice_socket_listen(const char *text, int backlog) {
-    return sluice_socket_listen_with(text, backlog, false);
+    struct sluice_socket_file file;
+    int fd = sluice_socket_listen_with(text, backlog, false, &file);
+    sluice_socket_file_forget(&file);
+    return fd;
 }
 
-static bool has_path(const struct sluice_address *address) {
-    return address->any.sa_family == AF_UNIX && address->local.sun_path[0] != '\0';
-}
-
-/* Removes a unix socket's file where it is one and a connect finds nobody there. */
-static bool remove_stale(const struct sluice_address *address) {
-    struct stat status;
-    const char *path = address->local.sun_path;
-    if (lstat(path, &status) < 0 || !S_ISSOCK(status.st_mode))
-        return false;
-    int fd = open_socket(address);
-    if (fd < 0)
-        return false;
-    bool refused = connect(fd, &address->any, address->length) < 0 && errno == ECONNREFUSED;
-    close(fd);
-    return refused && unlink(path) == 0;
-}
-
-static int bind_at(int fd, const struct sluice_address *address) {
-    if (bind(fd, &address->any, address->length) == 0)
-        return 0;
-    if (errno != EADDRINUSE || !has_path(address))
-        return -errno;
-    if (!remove_stale(address))
-        return -EADDRINUSE;
-    return bind(fd, &address->any, address->length) < 0 ? -errno : 0;
-}
-
-int sluice_socket_listen_with(const char *text, int backlog, bool reuse_port) {
+int sluice_socket_listen_with(const char *text, int backlog, bool reuse_port,
+                              struct sluice_socket_file *file) {
+    *file = (struct sluice_socket_file){.exists = false};
     if (backlog < 1)
         return SLUICE_ECAPACITY;
     struct sluice_address address;
@@ -91,22 +68,19 @@ int sluice_socket_listen_with(const char *text, int backlog, bool reuse_port) {
     const int on = 1;
     if (reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0)
         return fail(fd);
-    int code = bind_at(fd, &address);
+    int code = 0;
+    if (sluice_address_has_path(&address))
+        code = sluice_socket_file_bind(file, fd, &address);
+    else if (bind(fd, &address.any, address.length) < 0)
+        code = -errno;
     if (code == 0 && listen(fd, backlog) < 0)
         code = -errno;
     if (code < 0) {
+        sluice_socket_file_remove(file, fd);
         close(fd);
         return code;
     }
     return fd;
-}
-
-void sluice_socket_remove_path(int fd) {
-    struct sluice_address address;
-    address.length = sizeof address.local;
-    memset(&address.local, 0, sizeof address.local);
-    if (getsockname(fd, &address.any, &address.length) == 0 && has_path(&address))
-        unlink(address.local.sun_path);
 }
 
 int sluice_socket_connect(const char *text) {

@@ -10,6 +10,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "network/socket_file.h"
+
 #pragma GCC visibility push(hidden)
 
 /* One system call: how many bytes, or -errno, which may be -EINTR. */
@@ -51,12 +53,11 @@ bool sluice_socket_is_tcp(int fd);
 ptrdiff_t sluice_socket_send_slices(int fd, const struct iovec *iov, int count);
 ptrdiff_t sluice_file_send_slices(int fd, const struct iovec *iov, int count);
 
-/* sluice_socket_listen, with SO_REUSEPORT where that is asked for, and for a unix path in the place
- * of a file that nobody listens at any more. */
-int sluice_socket_listen_with(const char *address, int backlog, bool reuse_port);
-
-/* Removes the file that a unix socket listens at, if it is one. */
-void sluice_socket_remove_path(int fd);
+/* sluice_socket_listen, with SO_REUSEPORT where that is asked for. A unix socket's file is noted in
+ * `file`, for the caller to remove or to forget; of other sockets, and on failure, `file` is zeros.
+ */
+int sluice_socket_listen_with(const char *address, int backlog, bool reuse_port,
+                              struct sluice_socket_file *file);
 
 #pragma GCC visibility pop
 
