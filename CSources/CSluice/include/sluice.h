@@ -544,8 +544,10 @@ SLUICE_API int sluice_socket_listen(const char *address, int backlog);
  * Errors: SLUICE_EADDRESS, and those of connect(2) that show at once. */
 SLUICE_API int sluice_socket_connect(const char *address);
 
-/* The next pending connection. A caller that gave up in the queue is passed over.
- * Errors: SLUICE_EAGAIN (none is pending), -EMFILE and others of accept(2). */
+/* The next pending connection. A caller whose connection has failed is passed over: one who gave up
+ * in the queue, one whom a firewall turned away, or one who cannot be reached any more.
+ * Errors: SLUICE_EAGAIN (none is pending, or 64 in a row have failed: wait for SLUICE_READ, by its
+ * level), -EMFILE and others of accept(2). Source: "Error handling" in accept(2). */
 SLUICE_API int sluice_socket_accept(int fd);
 
 /* How a connect ended, or what a SLUICE_ERROR is about: 0, or the negated error, which is thereby

@@ -94,14 +94,48 @@ int sluice_socket_connect(const char *text) {
     return fd;
 }
 
-int sluice_socket_accept(int fd) {
-    for (;;) {
-        int connection = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (connection >= 0)
-            return connection;
-        if (errno != EINTR && errno != ECONNABORTED)
-            return -errno;
+static bool is_listening(int fd) {
+    int listening = 0;
+    socklen_t length = sizeof listening;
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) == 0 && listening;
+}
+
+/* Whether what accept(2) said is about one caller, who is then gone from the queue. Source:
+ * accept(2), "Error handling"; and of its list of errors EPERM, a firewall's word, and ETIMEDOUT.
+ */
+static bool is_about_a_caller(int fd, int error) {
+    switch (error) {
+    case ECONNABORTED:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case ENONET:
+    case ENOPROTOOPT:
+    case EPERM:
+    case EPROTO:
+    case ETIMEDOUT:
+        return true;
+    case EOPNOTSUPP:
+        return is_listening(fd); /* or it is about the descriptor */
+    default:
+        return false;
     }
+}
+
+int sluice_socket_accept(int fd) {
+    for (int passed_over = 0; passed_over < SLUICE_PASSED_OVER_MAX;) {
+        int connection = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (sluice_likely(connection >= 0))
+            return connection;
+        int error = errno;
+        if (error == EINTR)
+            continue;
+        if (!is_about_a_caller(fd, error))
+            return -error;
+        passed_over++;
+    }
+    return SLUICE_EAGAIN;
 }
 
 int sluice_socket_error(int fd) {

@@ -42,6 +42,10 @@ static inline ptrdiff_t sluice_send_some(int fd, const void *bytes, size_t lengt
     return count;
 }
 
+/* How many callers whose connection has failed one accept passes over. Then it says that nobody is
+ * pending: a listener that is asked after by its level is ready again at once. */
+#define SLUICE_PASSED_OVER_MAX 64
+
 /* A receive from a unix socket stops where descriptors or credentials were passed, although more
  * may be there: *stopped says whether it did. They go, since nobody asked for them. */
 ptrdiff_t sluice_local_receive_some(int fd, void *bytes, size_t length, bool *stopped);
