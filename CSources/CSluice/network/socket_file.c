@@ -42,10 +42,6 @@
 #define LOCK_SUFFIX ".sluice-lock"
 #define LOCK_TRIES 16
 
-bool sluice_address_has_path(const struct sluice_address *address) {
-    return address->any.sa_family == AF_UNIX && address->local.sun_path[0] != '\0';
-}
-
 /* The path's last part. */
 static const char *name_in_folder(const struct sluice_address *address) {
     const char *slash = strrchr(address->local.sun_path, '/');

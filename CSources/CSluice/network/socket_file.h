@@ -23,12 +23,9 @@ struct sluice_socket_file {
     bool exists;
 };
 
-/* Whether this is a unix address with a path, and not an abstract name. */
-bool sluice_address_has_path(const struct sluice_address *address);
-
-/* Binds `fd` to such an address, and notes the file in `file`. A socket's file that no living
- * socket is bound to is replaced. 0, or -EADDRINUSE, or another negated errno, and then `file` is
- * zeros. */
+/* Binds `fd` to a unix socket's address with a path, and notes the file in `file`. A socket's file
+ * that no living socket is bound to is replaced. 0, or -EADDRINUSE, or another negated errno, and
+ * then `file` is zeros. */
 int sluice_socket_file_bind(struct sluice_socket_file *file, int fd,
                             const struct sluice_address *address);
 

@@ -296,11 +296,17 @@ static void no_delay_and_keepalive(void) {
 static void addresses_that_are_none(void) {
     sluice_loop *loop = make_loop();
     sluice_id id = 77;
-    static const char *const texts[] = {"", "localhost:80", "127.0.0.1", "1.2.3.4:99999", "unix:"};
-    for (size_t i = 0; i < COUNT_OF(texts); i++) {
-        assert_int_equal(sluice_listen(loop, &id, texts[i], NULL), SLUICE_EADDRESS);
-        assert_int_equal(sluice_connect(loop, &id, texts[i], NULL), SLUICE_EADDRESS);
+    static const struct {
+        const char *text;
+        int code;
+    } refused[] = {{"", SLUICE_EADDRESS},       {"no address", SLUICE_EADDRESS},
+                   {"127.0.0.1", SLUICE_EPORT}, {"1.2.3.4:99999", SLUICE_EPORT},
+                   {"unix:", SLUICE_EPATH},     {"[::1%nosuch0]:1", SLUICE_ESCOPE}};
+    for (size_t i = 0; i < COUNT_OF(refused); i++) {
+        assert_int_equal(sluice_listen(loop, &id, refused[i].text, NULL), refused[i].code);
+        assert_int_equal(sluice_connect(loop, &id, refused[i].text, NULL), refused[i].code);
     }
+    assert_int_equal(sluice_connect(loop, &id, "*:80", NULL), SLUICE_ENUMERIC);
     assert_int_equal(sluice_listen(loop, &id, NULL, NULL), SLUICE_ENULL);
     assert_int_equal(sluice_connect(loop, &id, NULL, NULL), SLUICE_ENULL);
     assert_int_equal(sluice_listen(loop, &id, "192.0.2.1:0", NULL), -EADDRNOTAVAIL);

@@ -240,10 +240,15 @@ static void bad_arguments(void) {
     assert_int_equal(sluice_socket_listen(NULL, 1), SLUICE_ENULL);
     assert_int_equal(sluice_socket_listen("127.0.0.1:0", 0), SLUICE_ECAPACITY);
     assert_int_equal(sluice_socket_listen("127.0.0.1:0", -1), SLUICE_ECAPACITY);
-    assert_int_equal(sluice_socket_listen("localhost:80", 1), SLUICE_EADDRESS);
+    assert_int_equal(sluice_socket_listen("127.0.0.1", 1), SLUICE_EPORT);
+    assert_int_equal(sluice_socket_listen("unix:", 1), SLUICE_EPATH);
+    assert_int_equal(sluice_socket_listen("[fe80::1%nosuch0]:0", 1), SLUICE_ESCOPE);
+    assert_int_equal(sluice_socket_listen("", 1), SLUICE_EADDRESS);
     assert_int_equal(sluice_socket_listen("203.0.113.1:0", 1), -EADDRNOTAVAIL);
     assert_int_equal(sluice_socket_connect(NULL), SLUICE_ENULL);
-    assert_int_equal(sluice_socket_connect("127.0.0.1"), SLUICE_EADDRESS);
+    assert_int_equal(sluice_socket_connect("127.0.0.1"), SLUICE_EPORT);
+    assert_int_equal(sluice_socket_connect("localhost:80"), SLUICE_ENUMERIC);
+    assert_int_equal(sluice_socket_connect(""), SLUICE_EADDRESS);
     assert_int_equal(sluice_socket_receive(ends.client, NULL, 1), SLUICE_ENULL);
     assert_int_equal(sluice_socket_receive(ends.client, bytes, 0), SLUICE_ECAPACITY);
     assert_int_equal(sluice_socket_send(ends.client, NULL, 1), SLUICE_ENULL);
