@@ -142,8 +142,9 @@ int sluice_listen(sluice_loop *loop, sluice_id *id, const char *address,
     if (code < 0)
         return code;
     struct sluice_socket_file file;
-    int fd = sluice_socket_listen_with(address, (int)options.backlog,
-                                       (options.flags & SLUICE_REUSE_PORT) != 0, &file);
+    const struct sluice_socket_options socket_options = {
+        .backlog = (int)options.backlog, .reuse_port = (options.flags & SLUICE_REUSE_PORT) != 0};
+    int fd = sluice_socket_listen_with(address, &socket_options, &file);
     if (fd < 0)
         return fd;
     code = sluice_stream_configure(fd, streams.flags, keepalive_seconds);

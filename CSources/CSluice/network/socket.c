@@ -11,88 +11,71 @@
 #include "network/socket.h"
 
 #include "network/address.h"
-#include "network/socket_file.h"
 #include "sluice.h"
 
-static int open_socket(const struct sluice_address *address) {
-    int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    return fd < 0 ? -errno : fd;
-}
-
-/* -errno, with `fd` closed. */
-static int fail(int fd) {
-    int code = -errno;
-    close(fd);
-    return code;
-}
+/* ---- Making ---------------------------------------------------------------------------------- */
 
 /* TCP_NODELAY: who multiplexes batches writes itself, and small answers must not wait 40 ms for an
- * acknowledgement. A unix socket knows neither option and needs neither. */
-static int set_options(int fd, const struct sluice_address *address, bool listening) {
+ * acknowledgement. A unix socket does not know it, and needs it not. */
+int sluice_socket_open(const struct sluice_address *address) {
     const int on = 1;
-    if (address->any.sa_family == AF_UNIX)
-        return 0;
-    if (listening && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0)
-        return -1;
-    return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-}
-
-static int open_at(const char *text, struct sluice_address *address, bool listening) {
-    if (!text)
-        return SLUICE_ENULL;
-    int code = sluice_address_parse(address, text);
-    if (code < 0)
-        return code;
-    int fd = open_socket(address);
-    if (fd >= 0 && set_options(fd, address, listening) < 0)
-        return fail(fd);
-    return fd;
-}
-
-int sluice_socket_listen(const char *text, int backlog) {
-    struct sluice_socket_file file;
-    int fd = sluice_socket_listen_with(text, backlog, false, &file);
-    sluice_socket_file_forget(&file);
-    return fd;
-}
-
-int sluice_socket_listen_with(const char *text, int backlog, bool reuse_port,
-                              struct sluice_socket_file *file) {
-    *file = (struct sluice_socket_file){.exists = false};
-    if (backlog < 1)
-        return SLUICE_ECAPACITY;
-    struct sluice_address address;
-    int fd = open_at(text, &address, true);
+    int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return fd;
-    const int on = 1;
-    if (reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0)
-        return fail(fd);
-    int code = 0;
-    if (sluice_address_has_path(&address))
-        code = sluice_socket_file_bind(file, fd, &address);
-    else if (bind(fd, &address.any, address.length) < 0)
-        code = -errno;
-    if (code == 0 && listen(fd, backlog) < 0)
-        code = -errno;
-    if (code < 0) {
-        sluice_socket_file_remove(file, fd);
+        return -errno;
+    if (address->any.sa_family != AF_UNIX &&
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0) {
+        int code = -errno;
         close(fd);
         return code;
     }
     return fd;
 }
 
+/* Where a connect comes from. With port 0 the kernel chooses the port when it knows the other end,
+ * so that one port can be used towards several. */
+static int bind_source(int fd, const struct sluice_address *target, const char *text) {
+    const int on = 1;
+    struct sluice_address source;
+    int code = sluice_address_parse(&source, text);
+    if (code < 0)
+        return code;
+    if (source.any.sa_family != target->any.sa_family || sluice_address_has_path(&source))
+        return SLUICE_EOPTION;
+    bool has_port = source.any.sa_family != AF_UNIX && source.ipv4.sin_port != 0;
+    if ((has_port && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0) ||
+        (!has_port && source.any.sa_family != AF_UNIX &&
+         setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) < 0) ||
+        bind(fd, &source.any, source.length) < 0)
+        return -errno;
+    return 0;
+}
+
 int sluice_socket_connect(const char *text) {
+    return sluice_socket_connect_with(text, NULL);
+}
+
+int sluice_socket_connect_with(const char *text, const char *source) {
     struct sluice_address address;
-    int fd = open_at(text, &address, false);
+    int code = sluice_address_parse(&address, text);
+    if (code < 0)
+        return code;
+    int fd = sluice_socket_open(&address);
     if (fd < 0)
         return fd;
+    if (source)
+        code = bind_source(fd, &address, source);
     /* A connect that a signal interrupts goes on by itself, as one that is in progress does. */
-    if (connect(fd, &address.any, address.length) < 0 && errno != EINPROGRESS && errno != EINTR)
-        return fail(fd);
+    if (code == 0 && connect(fd, &address.any, address.length) < 0 && errno != EINPROGRESS &&
+        errno != EINTR)
+        code = -errno;
+    if (code < 0) {
+        close(fd);
+        return code;
+    }
     return fd;
 }
+
+/* ---- Accepting ------------------------------------------------------------------------------- */
 
 static bool is_listening(int fd) {
     int listening = 0;
@@ -137,6 +120,8 @@ int sluice_socket_accept(int fd) {
     }
     return SLUICE_EAGAIN;
 }
+
+/* ---- Sending and receiving ------------------------------------------------------------------- */
 
 int sluice_socket_error(int fd) {
     int error = 0;
@@ -216,6 +201,17 @@ int sluice_socket_finish_sending(int fd) {
     return shutdown(fd, SHUT_WR) < 0 ? -errno : 0;
 }
 
+/* ---- Addresses ------------------------------------------------------------------------------- */
+
+/* At an IPv6 socket that takes IPv4 callers, too, the kernel tells these by an address such as
+ * ::ffff:192.0.2.1. */
+static void to_ipv4(struct sluice_address *address) {
+    struct sockaddr_in ipv4 = {.sin_family = AF_INET, .sin_port = address->ipv6.sin6_port};
+    memcpy(&ipv4.sin_addr, &address->ipv6.sin6_addr.s6_addr[12], sizeof ipv4.sin_addr);
+    address->ipv4 = ipv4;
+    address->length = sizeof ipv4;
+}
+
 typedef int name_call(int, struct sockaddr *, socklen_t *);
 
 static int format_name(int fd, name_call *name_of, char *text, size_t capacity) {
@@ -225,6 +221,8 @@ static int format_name(int fd, name_call *name_of, char *text, size_t capacity) 
     address.length = sizeof address.local;
     if (name_of(fd, &address.any, &address.length) < 0)
         return -errno;
+    if (address.any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address.ipv6.sin6_addr))
+        to_ipv4(&address);
     return sluice_address_format(&address, text, capacity);
 }
 

@@ -122,28 +122,56 @@ static int replace(int folder, int fd, const struct sluice_address *address) {
 
 /* ---- From bind to the end ------------------------------------------------------------------- */
 
+static int bind_or_replace(int folder, int fd, const struct sluice_address *address) {
+    int code = bind(fd, &address->any, address->length) < 0 ? -errno : 0;
+    if (code != -EADDRINUSE)
+        return code;
+    /* Before the lock, so that a path in use costs no file. */
+    code = check_nobody(folder, address);
+    return code == 0 ? replace(folder, fd, address) : code;
+}
+
+/* Notes what was bound. Nothing where it is not there, since somebody has moved it already. */
+static void note(struct sluice_socket_file *file, int folder,
+                 const struct sluice_address *address) {
+    struct stat status;
+    if (fstatat(folder, name_in_folder(address), &status, AT_SYMLINK_NOFOLLOW) < 0 ||
+        !S_ISSOCK(status.st_mode))
+        close(folder);
+    else
+        *file = (struct sluice_socket_file){
+            .device = status.st_dev, .inode = status.st_ino, .folder = folder, .exists = true};
+}
+
+/* The rest of the mode: what the umask has kept from the file. */
+static int complete_mode(int folder, const struct sluice_address *address, mode_t mode) {
+    struct stat status;
+    const char *name = name_in_folder(address);
+    if (fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+        (status.st_mode & 07777) == mode)
+        return 0;
+    return fchmodat(folder, name, mode, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+}
+
 int sluice_socket_file_bind(struct sluice_socket_file *file, int fd,
-                            const struct sluice_address *address) {
+                            const struct sluice_address *address, const mode_t *mode) {
     *file = (struct sluice_socket_file){.exists = false};
     int folder = open_folder(address);
     if (folder < 0)
         return folder;
-    int code = bind(fd, &address->any, address->length) < 0 ? -errno : 0;
-    if (code == -EADDRINUSE) {
-        /* Before the lock, so that a path in use costs no file. */
-        code = check_nobody(folder, address);
-        if (code == 0)
-            code = replace(folder, fd, address);
-    }
-    struct stat status;
-    bool is_known = code == 0 &&
-                    fstatat(folder, name_in_folder(address), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-                    S_ISSOCK(status.st_mode);
-    if (is_known)
-        *file = (struct sluice_socket_file){
-            .device = status.st_dev, .inode = status.st_ino, .folder = folder, .exists = true};
-    else
+    /* The file gets the socket's own mode, less the umask. */
+    int code = mode && fchmod(fd, *mode) < 0 ? -errno : 0;
+    if (code == 0)
+        code = bind_or_replace(folder, fd, address);
+    if (code < 0) {
         close(folder);
+        return code;
+    }
+    note(file, folder, address);
+    if (file->exists && mode)
+        code = complete_mode(folder, address, *mode);
+    if (code < 0)
+        sluice_socket_file_remove(file, fd);
     return code;
 }
 

@@ -23,11 +23,12 @@ struct sluice_socket_file {
     bool exists;
 };
 
-/* Binds `fd` to a unix socket's address with a path, and notes the file in `file`. A socket's file
- * that no living socket is bound to is replaced. 0, or -EADDRINUSE, or another negated errno, and
- * then `file` is zeros. */
+/* Binds `fd` to a unix socket's address with a path, and notes the file in `file`. With a `mode`
+ * the file has that, whatever the umask, and never a wider one. A socket's file that no living
+ * socket is bound to is replaced. 0, or -EADDRINUSE, or another negated errno, and then `file` is
+ * zeros. */
 int sluice_socket_file_bind(struct sluice_socket_file *file, int fd,
-                            const struct sluice_address *address);
+                            const struct sluice_address *address, const mode_t *mode);
 
 /* Removes the file, if it still stands at its place. To be called before `fd`, the socket, is
  * closed: until then nobody takes the file for one that is left over. */

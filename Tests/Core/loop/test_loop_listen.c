@@ -241,6 +241,28 @@ static void ipv6(void) {
     expect_text(loop, event.id, "hello");
 }
 
+/* Callers over both families come to one listener. */
+static void every_address(void) {
+    static const char *const hosts[] = {"127.0.0.1", "[::1]"};
+    sluice_loop *loop = make_loop();
+    sluice_id id;
+    char text[SLUICE_ADDRESS_MAX];
+    assert_int_equal(sluice_listen(loop, &id, "*:0", NULL), 0);
+    assert_true(sluice_local_address(loop, id, text, sizeof text) > 0);
+    bool has_ipv6 = text[0] == '[';
+    for (size_t i = 0; i < (has_ipv6 ? 2 : 1); i++) {
+        char target[2 * SLUICE_ADDRESS_MAX];
+        snprintf(target, sizeof target, "%s%s", hosts[i], strrchr(text, ':'));
+        int peer = dial(target);
+        sluice_event event = expect_event(loop, SLUICE_ACCEPTED);
+        char told[SLUICE_ADDRESS_MAX];
+        assert_true(sluice_peer_address(loop, event.id, told, sizeof told) > 0);
+        assert_true(strncmp(told, hosts[i], strlen(hosts[i])) == 0);
+        put_text(peer, "hello");
+        expect_text(loop, event.id, "hello");
+    }
+}
+
 static void reuse_port(void) {
     sluice_loop *loops[] = {make_loop(), make_loop()};
     sluice_listen_options options = listen_options();
@@ -326,6 +348,7 @@ int main(void) {
         {"unix: abstract", unix_abstract, NULL},
         {"port 0 is chosen and told", port_0_is_chosen_and_told, NULL},
         {"[::1]", ipv6, NULL},
+        {"*: every address", every_address, NULL},
         {"SO_REUSEPORT: two loops at one address", reuse_port, NULL},
         {"TCP_NODELAY and keepalive, inherited", no_delay_and_keepalive, NULL},
         {"what is no address is refused", addresses_that_are_none, NULL},

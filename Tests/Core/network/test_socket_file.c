@@ -78,6 +78,11 @@ static void make_dead_file(void) {
 
 /* ---- A listener with its file's record ------------------------------------------------------- */
 
+static int listen_for(const char *address, struct sluice_socket_file *file) {
+    const struct sluice_socket_options options = {.backlog = 4};
+    return sluice_socket_listen_with(address, &options, file);
+}
+
 struct server {
     int fd;
     struct sluice_socket_file file;
@@ -85,7 +90,7 @@ struct server {
 
 static struct server listen_at(const char *address) {
     struct server server;
-    server.fd = sluice_socket_listen_with(address, 4, false, &server.file);
+    server.fd = listen_for(address, &server.file);
     assert_true(server.fd >= 0);
     assert_true(server.file.exists);
     return server;
@@ -194,7 +199,7 @@ static void no_file_of_other_sockets(void) {
     static const char *const addresses[] = {"127.0.0.1:0", "unix:@sluice-test-file"};
     for (size_t i = 0; i < COUNT_OF(addresses); i++) {
         struct sluice_socket_file file;
-        int fd = keep(sluice_socket_listen_with(addresses[i], 1, false, &file));
+        int fd = keep(listen_for(addresses[i], &file));
         assert_false(file.exists);
         sluice_socket_file_remove(&file, fd);
     }
@@ -209,15 +214,15 @@ static void no_file_of_what_fails(void) {
     struct rlimit one = {.rlim_cur = (rlim_t)closed_number() + 1, .rlim_max = limit.rlim_max};
     setrlimit(RLIMIT_NOFILE, &one);
     struct sluice_socket_file file;
-    int code = sluice_socket_listen_with(ADDRESS, 1, false, &file);
+    int code = listen_for(ADDRESS, &file);
     setrlimit(RLIMIT_NOFILE, &limit);
     assert_int_equal(code, -EMFILE);
     assert_false(file.exists);
-    assert_int_equal(sluice_socket_listen_with("unix:nowhere/socket", 1, false, &file), -ENOENT);
-    assert_int_equal(sluice_socket_listen_with("unix:file/socket", 1, false, &file), -ENOTDIR);
-    assert_int_equal(sluice_socket_listen_with("unix:file", 1, false, &file), -EADDRINUSE);
-    assert_int_equal(sluice_socket_listen_with("unix:.", 1, false, &file), -EADDRINUSE);
-    assert_int_equal(sluice_socket_listen_with("unix:folder/", 1, false, &file), -ENOENT);
+    assert_int_equal(listen_for("unix:nowhere/socket", &file), -ENOENT);
+    assert_int_equal(listen_for("unix:file/socket", &file), -ENOTDIR);
+    assert_int_equal(listen_for("unix:file", &file), -EADDRINUSE);
+    assert_int_equal(listen_for("unix:.", &file), -EADDRINUSE);
+    assert_int_equal(listen_for("unix:folder/", &file), -ENOENT);
     assert_false(file.exists);
     assert_int_equal(files_here(), 1);
 }
@@ -275,7 +280,7 @@ static void file_of_a_killed_process_is_replaced(void) {
     }
     await(pair.near, POLLIN);
     struct sluice_socket_file file;
-    assert_int_equal(sluice_socket_listen_with(ADDRESS, 1, false, &file), -EADDRINUSE);
+    assert_int_equal(listen_for(ADDRESS, &file), -EADDRINUSE);
     assert_int_equal(kill(child, SIGKILL), 0);
     assert_int_equal(waitpid(child, NULL, 0), child);
     assert_int_equal(type_at("socket"), S_IFSOCK);
@@ -402,7 +407,7 @@ static void *take_part(void *argument) {
     struct racer *racer = argument;
     struct server *server = &racer->race->servers[racer->index];
     pthread_barrier_wait(&racer->race->start);
-    server->fd = sluice_socket_listen_with(ADDRESS, 4, false, &server->file);
+    server->fd = listen_for(ADDRESS, &server->file);
     return NULL;
 }
 
