@@ -42,11 +42,12 @@ static struct sentence say(const char *before, struct sluice_piece value, const 
         while (length > 0 && ((unsigned char)value.bytes[length] & 0xc0) == 0x80)
             length--;
     }
-    for (size_t i = 0; i < length; i++) {
-        unsigned char c = (unsigned char)value.bytes[i];
-        sentence.value[i] = c < ' ' || c == 0x7f ? '?' : (char)c;
-    }
-    strcpy(sentence.value + length, length < value.length ? "..." : "");
+    memcpy(sentence.value, value.bytes, length);
+    for (size_t i = 0; i < length; i++)
+        if ((unsigned char)sentence.value[i] < ' ' || sentence.value[i] == 0x7f)
+            sentence.value[i] = '?';
+    if (length < value.length)
+        memcpy(sentence.value + length, "...", sizeof "...");
     return sentence;
 }
 

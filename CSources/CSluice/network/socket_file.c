@@ -50,10 +50,12 @@ static const char *name_in_folder(const struct sluice_address *address) {
 
 /* The folder of the path, or -errno. */
 static int open_folder(const struct sluice_address *address) {
-    char folder[sizeof address->local.sun_path + 1];
+    char folder[sizeof address->local.sun_path + 1] = ".";
     size_t length = (size_t)(name_in_folder(address) - address->local.sun_path);
-    memcpy(folder, address->local.sun_path, length);
-    strcpy(folder + length, length ? "" : ".");
+    if (length > 0) {
+        memcpy(folder, address->local.sun_path, length);
+        folder[length] = '\0';
+    }
     int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
 }

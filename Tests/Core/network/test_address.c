@@ -155,7 +155,7 @@ static void very_long_texts(void) {
     }
 }
 
-#define A_63 A_20 A_20 A_20 "aaa"
+#define A_63 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define NAME_253 A_63 "." A_63 "." A_63 "." A_20 A_20 A_20 "a"
 
 static const char *const names[] = {
