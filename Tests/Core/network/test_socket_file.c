@@ -348,6 +348,53 @@ static void lock_that_nobody_holds_hinders_nobody(void) {
     end(&server);
 }
 
+/* The dead file stays, and nothing else is left, whichever step it is that has no descriptor. */
+static void no_descriptors_to_replace_with(void) {
+    enter_folder();
+    make_dead_file();
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    rlim_t room = 0;
+    struct sluice_socket_file file;
+    for (int fd = -EMFILE; fd < 0; room++) {
+        struct rlimit few = {.rlim_cur = (rlim_t)closed_number() + room,
+                             .rlim_max = limit.rlim_max};
+        setrlimit(RLIMIT_NOFILE, &few);
+        fd = listen_for(ADDRESS, &file);
+        setrlimit(RLIMIT_NOFILE, &limit);
+        assert_int_equal(files_here(), 1);
+        assert_int_equal(type_at("socket"), S_IFSOCK);
+        if (fd < 0)
+            assert_int_equal(fd, -EMFILE);
+        else
+            end(&(struct server){fd, file});
+    }
+    assert_true(room > 3);
+    assert_int_equal(files_here(), 0);
+}
+
+static void be_root_again(void *unused) {
+    (void)unused;
+    assert_int_equal(seteuid(getuid()), 0);
+}
+
+/* Of a folder that may be read only. */
+static void no_permission_to_replace(void) {
+    enter_folder();
+    make_dead_file();
+    assert_int_equal(chmod("socket", 0777), 0);
+    assert_int_equal(chmod(".", 0755), 0);
+    if (geteuid() != 0)
+        skip();
+    defer(be_root_again, NULL);
+    assert_int_equal(seteuid(65534), 0);
+    struct sluice_socket_file file;
+    int code = listen_for(ADDRESS, &file);
+    be_root_again(NULL);
+    assert_int_equal(code, -EACCES);
+    assert_int_equal(files_here(), 1);
+}
+
 /* ---- Two at once ----------------------------------------------------------------------------- */
 
 static int second; /* what the others are told */
@@ -473,6 +520,8 @@ int main(void) {
         {"another file is left", other_file_is_left, NULL},
         {"a locked path is in use", locked_path_is_in_use, NULL},
         {"a lock that nobody holds", lock_that_nobody_holds_hinders_nobody, NULL},
+        {"no descriptors to replace with", no_descriptors_to_replace_with, NULL},
+        {"no permission to replace", no_permission_to_replace, NULL},
         {"two at a dead file", first_keeps_the_place_of_a_dead_file, NULL},
         {"three, and a lock whose file has gone", lock_is_of_the_file_that_is_there, NULL},
         {"a race for a free path", race_for_a_free_path, NULL},
