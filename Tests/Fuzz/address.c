@@ -1,6 +1,7 @@
 /* address.c - fuzzes addresses as text. Whatever is taken for one comes out of its own text again
  * as the same bytes, by a text that does not change any more, into a buffer that is no longer than
- * it says it needs; and so does an address that is made up of bytes. */
+ * it says it needs; and so does an address that is made up of bytes. A name is the part of the text
+ * that it stands in. Of what is refused, one line says why. */
 #include "network/address.h"
 
 #include <stdlib.h>
@@ -44,15 +45,44 @@ static void check_round_trip(const struct sluice_address *address) {
     free(text);
 }
 
+/* One line, that fits. Not of what is taken: that looks at the file system. */
+static void check_problem(const char *text) {
+    char *sentence = block_of(SLUICE_PROBLEM_MAX);
+    int length = sluice_address_problem(text, sentence, SLUICE_PROBLEM_MAX);
+    require(length > 0 && strlen(sentence) == (size_t)length, "a refusal without a sentence");
+    for (const char *c = sentence; *c; c++)
+        require((unsigned char)*c >= ' ' && *c != 0x7f, "a control character");
+    require(sluice_address_problem(text, sentence, (size_t)length) == SLUICE_ECAPACITY,
+            "a sentence that does not fit");
+    free(sentence);
+}
+
+static void check_host(const struct sluice_endpoint *endpoint, const char *text) {
+    const char *host = endpoint->form == SLUICE_ENDPOINT_ANY ? "*" : endpoint->name;
+    size_t length = strlen(host);
+    require(length > 0 && strncmp(text, host, length) == 0 && text[length] == ':',
+            "another name than the text's");
+    require(strtoul(text + length + 1, NULL, 10) == endpoint->port, "another port");
+    struct sluice_address address;
+    require(sluice_address_parse(&address, text) == SLUICE_ENUMERIC, "a name that is numeric");
+}
+
 static void parse(const uint8_t *bytes, size_t length) {
     char *text = block_of(length + 1);
     memcpy(text, bytes, length);
     text[length] = '\0';
-    struct sluice_address address;
-    int code = sluice_address_parse(&address, text);
-    require(code == 0 || code == SLUICE_EADDRESS, "another code");
-    if (code == 0)
-        check_round_trip(&address);
+    struct sluice_endpoint endpoint;
+    int code = sluice_address_split(&endpoint, text);
+    if (code < 0) {
+        require(code == SLUICE_EADDRESS || code == SLUICE_EPORT || code == SLUICE_EPATH ||
+                    code == SLUICE_ESCOPE,
+                "another code");
+        check_problem(text);
+    } else if (endpoint.form == SLUICE_ENDPOINT_ADDRESS) {
+        check_round_trip(&endpoint.address);
+    } else {
+        check_host(&endpoint, text);
+    }
     free(text);
 }
 

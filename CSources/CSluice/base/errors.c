@@ -31,7 +31,8 @@ static const struct error_text texts[] = {
     {SLUICE_ECAPACITY, "SLUICE_ECAPACITY", "no room for a result; pass a larger capacity"},
     {SLUICE_ENULL, "SLUICE_ENULL", "NULL where a pointer is needed"},
     {SLUICE_EADDRESS, "SLUICE_EADDRESS",
-     "not a numeric address; write 127.0.0.1:9999, [::1]:9999, unix:/path or unix:@name"},
+     "not an address; write 127.0.0.1:9999, [::1]:9999, localhost:9999, *:9999, unix:/path or "
+     "unix:@name"},
     {SLUICE_EFULL, "SLUICE_EFULL",
      "over the limit, and nothing was taken; wait until there is room, or raise the limit"},
     {SLUICE_ESTALE, "SLUICE_ESTALE", "this handle has ended; forget its id"},
@@ -41,6 +42,18 @@ static const struct error_text texts[] = {
     {SLUICE_ESTATE, "SLUICE_ESTATE", "not possible now; see what the call asks for"},
     {SLUICE_EOPTION, "SLUICE_EOPTION",
      "an option out of its range; set size, and marks in the order low, high, hard"},
+    {SLUICE_ENAME, "SLUICE_ENAME",
+     "the host name could not be looked up; check its spelling, and the network"},
+    {SLUICE_EPORT, "SLUICE_EPORT",
+     "the port is missing, or no number from 0 to 65535; write it behind the host, as in "
+     "127.0.0.1:9999"},
+    {SLUICE_EPATH, "SLUICE_EPATH",
+     "the unix path is empty, or longer than 107 bytes; use a shorter one"},
+    {SLUICE_ESCOPE, "SLUICE_ESCOPE",
+     "the network interface behind % is not there; name one that ip link lists"},
+    {SLUICE_ENUMERIC, "SLUICE_ENUMERIC",
+     "a numeric address or a unix one is needed here; look the host name up first, and use * to "
+     "listen only"},
 };
 
 static const struct error_text *find(int code) {

@@ -45,13 +45,18 @@ enum sluice_error {
     SLUICE_ETIMEOUT = -10004,  /* a negative timeout */
     SLUICE_ECAPACITY = -10005, /* a capacity or count that is too small */
     SLUICE_ENULL = -10006,     /* NULL where something is needed */
-    SLUICE_EADDRESS = -10007,  /* a text that is no numeric address */
+    SLUICE_EADDRESS = -10007,  /* a text that is no address */
     SLUICE_EFULL = -10008,     /* over the limit; nothing was taken */
     SLUICE_ESTALE = -10009,    /* the handle has ended */
     SLUICE_EKIND = -10010,     /* the handle is of another kind */
     SLUICE_ETHREAD = -10011,   /* called from a thread that the loop is not of */
     SLUICE_ESTATE = -10012,    /* not now: see the call */
-    SLUICE_EOPTION = -10013    /* an option out of its range */
+    SLUICE_EOPTION = -10013,   /* an option out of its range */
+    SLUICE_ENAME = -10014,     /* a host name could not be looked up */
+    SLUICE_EPORT = -10020,     /* an address without a port, or with one that is none */
+    SLUICE_EPATH = -10021,     /* a unix path that is empty or too long */
+    SLUICE_ESCOPE = -10022,    /* an IPv6 address with an interface that there is not */
+    SLUICE_ENUMERIC = -10023   /* a host name, or *, where it has to be a numeric address */
 };
 
 /* The code's name, such as "SLUICE_ENOTSUP" or "ECONNREFUSED", or "OK" for a count.
@@ -552,23 +557,58 @@ SLUICE_API size_t sluice_queue_length(const sluice_queue *queue);
 
 /* ---- Sockets -------------------------------------------------------------------------------- */
 
-/* Enough for any address as text, its terminator included. */
+/* Non-blocking stream sockets by textual address. A socket that these return is the caller's to
+ * close. Any thread. The forms of an address:
+ *
+ *     127.0.0.1:9999  [::1]:9999  [fe80::1%eth0]:9999    numeric; port 0 lets the kernel choose
+ *     unix:/run/echo.sock  unix:@abstract                a unix socket
+ *     localhost:9999  example.com:443                    a name, to be looked up
+ *     *:9999                                             to listen at every address there is
+ *
+ * A text that is none is refused with SLUICE_EADDRESS, or, where the rest of it could be one:
+ * SLUICE_EPORT, SLUICE_EPATH or SLUICE_ESCOPE. docs/sockets.md has more. */
+
+/* Enough for any numeric or unix address as text, its terminator included. */
 #define SLUICE_ADDRESS_MAX 160
 
-/* Non-blocking stream sockets by textual address: "127.0.0.1:9999", "[::1]:9999",
- * "[fe80::1%eth0]:9999", "unix:/run/echo.sock", "unix:@abstract". Names are not resolved. Port 0
- * lets the kernel choose. A socket that these return is the caller's to close. Any thread. */
+/* Enough for what sluice_address_problem says, its terminator included. */
+#define SLUICE_PROBLEM_MAX 256
+
+/* What is wrong with an address, for the person who wrote it: one sentence into `text`, with the
+ * value that is wrong, and no full stop ("the port 99999 is out of range: 65535 is the highest").
+ * Of a unix path also what is wrong with the file system as it is now: no folder, no permission, a
+ * file in the way. Names are not looked up, and nobody is called.
+ * Returns the sentence's length; 0, and "", where there is nothing to say.
+ * Errors: SLUICE_ENULL, SLUICE_ECAPACITY. Any thread. O(length of the address). */
+SLUICE_API int sluice_address_problem(const char *address, char *text, size_t capacity);
 
 /* A listening socket, with SO_REUSEADDR and, over TCP, TCP_NODELAY, which its connections inherit.
- * `backlog` is at least 1. Errors: SLUICE_EADDRESS, SLUICE_ECAPACITY, and those of bind(2). */
+ * `backlog` is at least 1.
+ *
+ * A name is looked up by getaddrinfo(3), which may block for seconds; a numeric address never does.
+ * Of its addresses the first that this machine has is taken, IPv4 before IPv6, so that localhost is
+ * 127.0.0.1. "*" is one socket for IPv6 and IPv4, whose address is told as "[::]:port"; where there
+ * is no IPv6, it is 0.0.0.0.
+ *
+ * At a unix path this makes a file, which the caller removes: unlink(2), before the socket is
+ * closed. A file that stays behind hinders nobody: the next listen at its path replaces it, as it
+ * replaces any socket's file that no living socket is bound to.
+ *
+ * Errors: those of an address, above; SLUICE_ENAME; SLUICE_ECAPACITY (the backlog); -EADDRINUSE (at
+ * a unix path: another socket is bound there or about to be, or a file that is no socket is in the
+ * way); others of socket(2), bind(2) and listen(2). */
 SLUICE_API int sluice_socket_listen(const char *address, int backlog);
 
 /* A socket that is connecting or connected. Wait for SLUICE_WRITE, then ask sluice_socket_error.
- * Errors: SLUICE_EADDRESS, and those of connect(2) that show at once. */
+ * The address is numeric or a unix socket's: this call does not block, and so it looks up no name.
+ * Errors: those of an address, above; SLUICE_ENUMERIC (a name, or "*"); those of connect(2) that
+ * show at once, such as SLUICE_EAGAIN (a unix listener's queue is full). */
 SLUICE_API int sluice_socket_connect(const char *address);
 
-/* The next pending connection. A caller that gave up in the queue is passed over.
- * Errors: SLUICE_EAGAIN (none is pending), -EMFILE and others of accept(2). */
+/* The next pending connection. A caller whose connection has failed is passed over: one who gave up
+ * in the queue, one whom a firewall turned away, or one who cannot be reached any more.
+ * Errors: SLUICE_EAGAIN (none is pending, or 64 in a row have failed: wait for SLUICE_READ, by its
+ * level), -EMFILE and others of accept(2). Source: "Error handling" in accept(2). */
 SLUICE_API int sluice_socket_accept(int fd);
 
 /* How a connect ended, or what a SLUICE_ERROR is about: 0, or the negated error, which is thereby
@@ -588,7 +628,8 @@ SLUICE_API ptrdiff_t sluice_socket_send(int fd, const void *bytes, size_t length
 SLUICE_API int sluice_socket_finish_sending(int fd);
 
 /* This end's or the other end's address into `text`; SLUICE_ADDRESS_MAX is always enough. An
- * unnamed unix socket is "unix:". Returns the text's length.
+ * unnamed unix socket is "unix:". A caller over IPv4 has an IPv4 address, also at an IPv6 socket.
+ * Returns the text's length.
  * Errors: SLUICE_ECAPACITY, -ENOTCONN, -ENOTSOCK. */
 SLUICE_API int sluice_socket_local_address(int fd, char *text, size_t capacity);
 SLUICE_API int sluice_socket_peer_address(int fd, char *text, size_t capacity);

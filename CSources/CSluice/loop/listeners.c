@@ -96,15 +96,16 @@ static int want_accepts(sluice_loop *loop, const struct sluice_listener *listene
 }
 
 /* Makes a handle of a listening socket. */
-static int begin(sluice_loop *loop, sluice_id *id, int fd, const sluice_listen_options *options,
-                 const struct sluice_stream_start *streams, uint32_t keepalive_seconds) {
+static int begin(sluice_loop *loop, sluice_id *id, int fd, const struct sluice_socket_file *file,
+                 const sluice_listen_options *options, const struct sluice_stream_start *streams,
+                 uint32_t keepalive_seconds) {
     int code;
     uint32_t index = sluice_slots_begin(&loop->listeners, &loop->allocator, &code);
     if (index == SLUICE_NO_SLOT)
         return code;
     struct sluice_listener *listener = sluice_slots_at(&loop->listeners, index);
     listener->fd = fd;
-    listener->removes_path = true;
+    listener->file = *file;
     listener->is_local = !sluice_socket_is_tcp(fd);
     listener->connection_limit = options->connection_limit;
     listener->flags = streams->flags;
@@ -140,15 +141,17 @@ int sluice_listen(sluice_loop *loop, sluice_id *id, const char *address,
         code = sluice_stream_options_check(options.streams, &streams, &keepalive_seconds);
     if (code < 0)
         return code;
-    int fd = sluice_socket_listen_with(address, (int)options.backlog,
-                                       (options.flags & SLUICE_REUSE_PORT) != 0);
+    struct sluice_socket_file file;
+    const struct sluice_socket_options socket_options = {
+        .backlog = (int)options.backlog, .reuse_port = (options.flags & SLUICE_REUSE_PORT) != 0};
+    int fd = sluice_socket_listen_with(address, &socket_options, &file);
     if (fd < 0)
         return fd;
     code = sluice_stream_configure(fd, streams.flags, keepalive_seconds);
     if (code == 0)
-        code = begin(loop, id, fd, &options, &streams, keepalive_seconds);
+        code = begin(loop, id, fd, &file, &options, &streams, keepalive_seconds);
     if (code < 0) {
-        sluice_socket_remove_path(fd);
+        sluice_socket_file_remove(&file, fd);
         close(fd);
     }
     return code;
@@ -164,17 +167,16 @@ void sluice_listener_end(sluice_loop *loop, struct sluice_listener *listener) {
         }
     }
     loop->engine->operations->detach(loop->engine, listener->fd);
-    if (listener->removes_path)
-        sluice_socket_remove_path(listener->fd);
+    sluice_socket_file_remove(&listener->file, listener->fd);
     close(listener->fd);
     sluice_slots_end(&loop->listeners, index);
 }
 
-/* The path stays the parent's, which still listens there. */
+/* The files stay the parent's, which still listens there. */
 void sluice_listeners_after_fork(sluice_loop *loop) {
     for (uint32_t i = 0; i < loop->listeners.used; i++) {
         struct sluice_listener *listener = sluice_slots_at(&loop->listeners, i);
-        listener->removes_path = false;
+        sluice_socket_file_forget(&listener->file);
     }
 }
 

@@ -15,6 +15,7 @@
 #include "bytes/queue.h"
 #include "engines/engine.h"
 #include "loop/posts.h"
+#include "network/socket_file.h"
 #include "timers/timers.h"
 
 #pragma GCC visibility push(hidden)
@@ -35,10 +36,10 @@ struct sluice_signal {
 struct sluice_listener {
     struct sluice_slot slot;
     int fd;
-    bool stopped;         /* accepting has stopped, and OVERLOADED has been given */
-    bool is_local;        /* its connections are unix sockets */
-    bool removes_path;    /* a unix socket's file goes with the listener: not in a fork's child */
-    uint32_t connections; /* of its streams, those that are open */
+    bool stopped;                   /* accepting has stopped, and OVERLOADED has been given */
+    bool is_local;                  /* its connections are unix sockets */
+    struct sluice_socket_file file; /* goes with the listener, but in a fork's child */
+    uint32_t connections;           /* of its streams, those that are open */
     uint32_t connection_limit;
     uint32_t flags; /* its streams', and so on */
     uint32_t keepalive_seconds;

@@ -1,21 +1,50 @@
-/* address.c - "127.0.0.1:9999", "[fe80::1%eth0]:9999", "unix:/path" and "unix:@name".
+/* address.c - addresses from text.
  *
- * Numeric only: to resolve a name is to block, or to bring a resolver along, and a caller who needs
- * one has getaddrinfo(3). The port is never guessed, so a forgotten one is an error and not port 0.
+ * A text is read from the left, and the first thing that is wrong is what is told. Three parts of a
+ * text are told apart by how they begin: "unix:" a unix socket's address, "[" an IPv6 address, and
+ * all else is a host and a port. A host whose last part is a number is an IPv4 address or a
+ * mistake, and never a name: "256.0.0.1" is not looked up, and 0x7f.1 is not what inet_aton(3)
+ * takes it for.
+ *
+ * A name is checked and copied here, and looked up elsewhere, since that may block. The port is
+ * never guessed, so a forgotten one is an error and not port 0.
  */
 #include "base/platform.h"
 
 #include "network/address.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <net/if.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "sluice.h"
 
 #define UNIX_PREFIX "unix:"
-#define UNIX_PATH_OFFSET offsetof(struct sockaddr_un, sun_path)
+#define LABEL_MAX 63 /* of a name's part between dots: RFC 1035, 2.3.4 */
+
+static const char DIGITS[] = "0123456789";
+static const char HEX_DIGITS[] = "0123456789abcdefABCDEF";
+
+static struct sluice_piece piece(const char *from, const char *end) {
+    return (struct sluice_piece){from, (size_t)(end - from)};
+}
+
+/* A terminated copy; false where there is no room. */
+static bool copy(char *text, size_t capacity, struct sluice_piece from) {
+    if (from.length >= capacity)
+        return false;
+    memcpy(text, from.bytes, from.length);
+    text[from.length] = '\0';
+    return true;
+}
+
+static bool consists_of(struct sluice_piece all, const char *characters) {
+    for (size_t i = 0; i < all.length; i++)
+        if (!all.bytes[i] || !strchr(characters, all.bytes[i]))
+            return false;
+    return true;
+}
 
 /* Decimal digits and nothing else, up to `most`; false otherwise. */
 static bool parse_number(const char *text, unsigned long most, unsigned long *value) {
@@ -32,106 +61,218 @@ static bool parse_number(const char *text, unsigned long most, unsigned long *va
     return true;
 }
 
-static int parse_unix(struct sluice_address *address, const char *path) {
+/* ---- Unix sockets ---------------------------------------------------------------------------- */
+
+static enum sluice_address_fault read_unix(struct sluice_address *address, const char *path,
+                                           struct sluice_piece *culprit) {
     size_t length = strlen(path);
     bool abstract = path[0] == '@';
+    *culprit = piece(path + abstract, path + length);
+    if (culprit->length == 0)
+        return SLUICE_FAULT_PATH_EMPTY;
     /* A path ends in a terminator; an abstract name's leading '@' stands for one. */
-    size_t size = abstract ? length : length + 1;
-    if (length < (abstract ? 2 : 1) || size > sizeof address->local.sun_path)
-        return SLUICE_EADDRESS;
+    if (culprit->length >= sizeof address->local.sun_path)
+        return SLUICE_FAULT_PATH_LONG;
     address->local = (struct sockaddr_un){.sun_family = AF_UNIX};
-    memcpy(address->local.sun_path, path, length);
-    if (abstract)
-        address->local.sun_path[0] = '\0';
-    address->length = (socklen_t)(UNIX_PATH_OFFSET + size);
-    return 0;
+    memcpy(address->local.sun_path + abstract, culprit->bytes, culprit->length);
+    address->length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + culprit->length + 1);
+    return SLUICE_FAULT_NONE;
 }
 
-static int parse_ipv4(struct sluice_address *address, const char *host, in_port_t port) {
-    address->ipv4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = port};
+bool sluice_address_has_path(const struct sluice_address *address) {
+    return address->any.sa_family == AF_UNIX && address->local.sun_path[0] != '\0';
+}
+
+/* ---- Hosts ----------------------------------------------------------------------------------- */
+
+static enum sluice_address_fault read_ipv4(struct sluice_address *address,
+                                           struct sluice_piece host) {
+    char text[INET_ADDRSTRLEN];
+    address->ipv4 = (struct sockaddr_in){.sin_family = AF_INET};
     address->length = sizeof address->ipv4;
-    return inet_pton(AF_INET, host, &address->ipv4.sin_addr) == 1 ? 0 : SLUICE_EADDRESS;
+    bool is_one =
+        copy(text, sizeof text, host) && inet_pton(AF_INET, text, &address->ipv4.sin_addr) == 1;
+    return is_one ? SLUICE_FAULT_NONE : SLUICE_FAULT_IPV4;
 }
 
-/* The scope is an interface's name or number. */
-static int parse_ipv6(struct sluice_address *address, char *host, in_port_t port) {
-    unsigned long scope = 0;
-    char *percent = strchr(host, '%');
-    if (percent) {
-        *percent = '\0';
-        if (!parse_number(percent + 1, UINT32_MAX, &scope))
-            scope = if_nametoindex(percent + 1);
-        if (scope == 0)
-            return SLUICE_EADDRESS;
-    }
-    address->ipv6 = (struct sockaddr_in6){
-        .sin6_family = AF_INET6, .sin6_port = port, .sin6_scope_id = (uint32_t)scope};
+/* An interface's name or number. */
+static bool read_scope(struct sluice_piece scope, uint32_t *index) {
+    char text[32]; /* more than a number has, or a name: IF_NAMESIZE */
+    unsigned long number = 0;
+    if (copy(text, sizeof text, scope) && !parse_number(text, UINT32_MAX, &number))
+        number = if_nametoindex(text);
+    *index = (uint32_t)number;
+    return number != 0;
+}
+
+/* What stands in the brackets. */
+static enum sluice_address_fault read_ipv6(struct sluice_address *address, struct sluice_piece host,
+                                           struct sluice_piece *culprit) {
+    char text[INET6_ADDRSTRLEN];
+    const char *end = host.bytes + host.length;
+    const char *percent = memchr(host.bytes, '%', host.length);
+    *culprit = piece(host.bytes, percent ? percent : end);
+    address->ipv6 = (struct sockaddr_in6){.sin6_family = AF_INET6};
     address->length = sizeof address->ipv6;
-    return inet_pton(AF_INET6, host, &address->ipv6.sin6_addr) == 1 ? 0 : SLUICE_EADDRESS;
+    if (!copy(text, sizeof text, *culprit) ||
+        inet_pton(AF_INET6, text, &address->ipv6.sin6_addr) != 1)
+        return SLUICE_FAULT_IPV6;
+    if (!percent)
+        return SLUICE_FAULT_NONE;
+    *culprit = piece(percent + 1, end);
+    return read_scope(*culprit, &address->ipv6.sin6_scope_id) ? SLUICE_FAULT_NONE
+                                                              : SLUICE_FAULT_SCOPE;
+}
+
+/* As inet_aton(3) would take it for a number: decimal, octal or hexadecimal. */
+static bool is_number(struct sluice_piece part) {
+    if (part.length >= 2 && part.bytes[0] == '0' && (part.bytes[1] | 0x20) == 'x')
+        return consists_of((struct sluice_piece){part.bytes + 2, part.length - 2}, HEX_DIGITS);
+    return part.length > 0 && consists_of(part, DIGITS);
+}
+
+/* Not counting a dot at the end. */
+static struct sluice_piece last_part(struct sluice_piece host) {
+    if (host.length > 0 && host.bytes[host.length - 1] == '.')
+        host.length--;
+    const char *dot = memrchr(host.bytes, '.', host.length);
+    return dot ? piece(dot + 1, host.bytes + host.length) : host;
+}
+
+/* Parts of letters, digits, '-' and '_', with a dot between; and one dot may stand at the end. */
+static bool is_name(struct sluice_piece host) {
+    size_t part = 0;
+    for (size_t i = 0; i < host.length; i++) {
+        char c = host.bytes[i];
+        bool is_letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+        if (c == '.' ? part == 0 : !is_letter && !(c >= '0' && c <= '9') && c != '-' && c != '_')
+            return false;
+        part = c == '.' ? 0 : part + 1;
+        if (part > LABEL_MAX)
+            return false;
+    }
+    return host.length > 0;
+}
+
+static enum sluice_address_fault read_name(struct sluice_endpoint *endpoint,
+                                           struct sluice_piece host) {
+    endpoint->form = SLUICE_ENDPOINT_NAME;
+    if (!is_name(host))
+        return SLUICE_FAULT_NAME;
+    return copy(endpoint->name, sizeof endpoint->name, host) ? SLUICE_FAULT_NONE
+                                                             : SLUICE_FAULT_NAME_LONG;
+}
+
+static bool is_ipv6(struct sluice_piece host) {
+    struct sluice_address address;
+    struct sluice_piece culprit;
+    return read_ipv6(&address, host, &culprit) != SLUICE_FAULT_IPV6;
+}
+
+/* A host that does not stand in brackets. */
+static enum sluice_address_fault read_host(struct sluice_endpoint *endpoint, const char *text,
+                                           struct sluice_piece host, struct sluice_piece *culprit) {
+    const struct sluice_piece whole = piece(text, text + strlen(text));
+    *culprit = whole;
+    if (strstr(text, "://"))
+        return SLUICE_FAULT_URL;
+    if (text[0] == '/' || text[0] == '.')
+        return SLUICE_FAULT_BARE_PATH;
+    *culprit = host;
+    if (host.length == 0)
+        return SLUICE_FAULT_NO_HOST;
+    if (host.length == 1 && host.bytes[0] == '*') {
+        endpoint->form = SLUICE_ENDPOINT_ANY;
+        return SLUICE_FAULT_NONE;
+    }
+    if (memchr(host.bytes, ':', host.length)) {
+        /* "::1:9999" is one either way. It was meant as an address and a port. */
+        if (!is_ipv6(host))
+            *culprit = whole;
+        return is_ipv6(*culprit) ? SLUICE_FAULT_BRACKETS_MISSING : SLUICE_FAULT_NAME;
+    }
+    if (!is_number(last_part(host)))
+        return read_name(endpoint, host);
+    if (host.bytes[host.length] == '\0' && consists_of(host, DIGITS))
+        return SLUICE_FAULT_BARE_PORT;
+    return read_ipv4(&endpoint->address, host);
+}
+
+/* ---- The whole ------------------------------------------------------------------------------- */
+
+/* `colon` is what stands behind the host. */
+static enum sluice_address_fault read_port(struct sluice_endpoint *endpoint, const char *text,
+                                           const char *colon, struct sluice_piece *culprit) {
+    *culprit = piece(text, colon);
+    if (colon[0] != ':' || !colon[1])
+        return SLUICE_FAULT_NO_PORT;
+    unsigned long port;
+    bool is_port = parse_number(colon + 1, UINT16_MAX, &port);
+    *culprit = piece(colon + 1, colon + strlen(colon));
+    if (!is_port)
+        return consists_of(*culprit, DIGITS) ? SLUICE_FAULT_PORT_RANGE : SLUICE_FAULT_PORT_WORD;
+    endpoint->port = (uint16_t)port;
+    if (endpoint->form != SLUICE_ENDPOINT_ADDRESS)
+        return SLUICE_FAULT_NONE;
+    static_assert(offsetof(struct sockaddr_in, sin_port) ==
+                      offsetof(struct sockaddr_in6, sin6_port),
+                  "both families have it at one place");
+    endpoint->address.ipv4.sin_port = htons(endpoint->port);
+    return SLUICE_FAULT_NONE;
+}
+
+enum sluice_address_fault sluice_address_read(struct sluice_endpoint *endpoint, const char *text,
+                                              struct sluice_piece *culprit) {
+    endpoint->form = SLUICE_ENDPOINT_ADDRESS;
+    *culprit = piece(text, text);
+    if (!*text)
+        return SLUICE_FAULT_EMPTY;
+    if (strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0)
+        return read_unix(&endpoint->address, text + strlen(UNIX_PREFIX), culprit);
+    const char *behind;
+    enum sluice_address_fault fault;
+    if (text[0] == '[') {
+        const char *close = strchr(text, ']');
+        if (!close)
+            return SLUICE_FAULT_BRACKET_OPEN;
+        behind = close + 1;
+        fault = read_ipv6(&endpoint->address, piece(text + 1, close), culprit);
+    } else {
+        const char *colon = strrchr(text, ':');
+        behind = colon ? colon : text + strlen(text);
+        fault = read_host(endpoint, text, piece(text, behind), culprit);
+    }
+    return fault == SLUICE_FAULT_NONE ? read_port(endpoint, text, behind, culprit) : fault;
+}
+
+int sluice_address_split(struct sluice_endpoint *endpoint, const char *text) {
+    struct sluice_piece culprit;
+    if (!text)
+        return SLUICE_ENULL;
+    switch (sluice_address_read(endpoint, text, &culprit)) {
+    case SLUICE_FAULT_NONE:
+        return 0;
+    case SLUICE_FAULT_NO_PORT:
+    case SLUICE_FAULT_PORT_WORD:
+    case SLUICE_FAULT_PORT_RANGE:
+        return SLUICE_EPORT;
+    case SLUICE_FAULT_PATH_EMPTY:
+    case SLUICE_FAULT_PATH_LONG:
+        return SLUICE_EPATH;
+    case SLUICE_FAULT_SCOPE:
+        return SLUICE_ESCOPE;
+    default:
+        return SLUICE_EADDRESS;
+    }
 }
 
 int sluice_address_parse(struct sluice_address *address, const char *text) {
-    if (strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0)
-        return parse_unix(address, text + strlen(UNIX_PREFIX));
-    char host[SLUICE_ADDRESS_MAX];
-    const char *colon = strrchr(text, ':');
-    unsigned long port;
-    if (!colon || !parse_number(colon + 1, UINT16_MAX, &port))
-        return SLUICE_EADDRESS;
-    size_t length = (size_t)(colon - text);
-    if (length >= sizeof host)
-        return SLUICE_EADDRESS;
-    memcpy(host, text, length);
-    host[length] = '\0';
-    if (host[0] != '[')
-        return parse_ipv4(address, host, htons((uint16_t)port));
-    if (host[length - 1] != ']')
-        return SLUICE_EADDRESS;
-    host[length - 1] = '\0';
-    return parse_ipv6(address, host + 1, htons((uint16_t)port));
-}
-
-static int format_unix(const struct sluice_address *address, char *text, size_t capacity) {
-    const char *path = address->local.sun_path;
-    size_t size = address->length > UNIX_PATH_OFFSET ? address->length - UNIX_PATH_OFFSET : 0;
-    /* Of a path that fills the array the kernel counts a terminator behind it. */
-    if (size > sizeof address->local.sun_path)
-        size = sizeof address->local.sun_path;
-    bool abstract = size > 0 && path[0] == '\0';
-    size_t length = abstract ? size - 1 : strnlen(path, size);
-    return snprintf(text, capacity, UNIX_PREFIX "%s%.*s", abstract ? "@" : "", (int)length,
-                    path + abstract);
-}
-
-static int format_ipv4(const struct sockaddr_in *ipv4, char *text, size_t capacity) {
-    char host[INET_ADDRSTRLEN];
-    inet_ntop(AF_INET, &ipv4->sin_addr, host, sizeof host);
-    return snprintf(text, capacity, "%s:%u", host, ntohs(ipv4->sin_port));
-}
-
-static int format_ipv6(const struct sockaddr_in6 *ipv6, char *text, size_t capacity) {
-    char host[INET6_ADDRSTRLEN];
-    char scope[16] = "";
-    inet_ntop(AF_INET6, &ipv6->sin6_addr, host, sizeof host);
-    if (ipv6->sin6_scope_id != 0)
-        snprintf(scope, sizeof scope, "%%%u", (unsigned)ipv6->sin6_scope_id);
-    return snprintf(text, capacity, "[%s%s]:%u", host, scope, ntohs(ipv6->sin6_port));
-}
-
-int sluice_address_format(const struct sluice_address *address, char *text, size_t capacity) {
-    int length;
-    switch (address->any.sa_family) {
-    case AF_INET:
-        length = format_ipv4(&address->ipv4, text, capacity);
-        break;
-    case AF_INET6:
-        length = format_ipv6(&address->ipv6, text, capacity);
-        break;
-    case AF_UNIX:
-        length = format_unix(address, text, capacity);
-        break;
-    default:
-        return -EAFNOSUPPORT;
-    }
-    return length < 0 || (size_t)length >= capacity ? SLUICE_ECAPACITY : length;
+    struct sluice_endpoint endpoint;
+    int code = sluice_address_split(&endpoint, text);
+    if (code < 0)
+        return code;
+    if (endpoint.form != SLUICE_ENDPOINT_ADDRESS)
+        return SLUICE_ENUMERIC;
+    *address = endpoint.address;
+    return 0;
 }

@@ -1,4 +1,4 @@
-/* address.h - socket addresses as text, both ways. See sluice.h for the forms. */
+/* address.h - addresses as text, both ways. docs/sockets.md has the forms. */
 #ifndef SLUICE_ADDRESS_H
 #define SLUICE_ADDRESS_H
 
@@ -22,8 +22,66 @@ struct sluice_address {
     socklen_t length;
 };
 
-/* 0 or SLUICE_EADDRESS. No system call but to look up a scope's interface. */
+/* The longest host name is one byte shorter. Source: RFC 1035, 2.3.4; as text, without the last dot
+ * that is not written mostly. */
+#define SLUICE_HOST_SIZE 254
+
+enum sluice_endpoint_form {
+    SLUICE_ENDPOINT_ADDRESS, /* numeric, or a unix socket's: `address` is finished */
+    SLUICE_ENDPOINT_NAME,    /* `name` has to be looked up */
+    SLUICE_ENDPOINT_ANY      /* "*", every address of this machine */
+};
+
+/* What a text says. Only the members of its form are set. */
+struct sluice_endpoint {
+    enum sluice_endpoint_form form;
+    struct sluice_address address; /* ADDRESS */
+    uint16_t port;                 /* NAME, ANY: in the host's byte order */
+    char name[SLUICE_HOST_SIZE];   /* NAME: letters, digits, '-', '_' and '.' only */
+};
+
+/* What is wrong with a text. */
+enum sluice_address_fault {
+    SLUICE_FAULT_NONE,
+    SLUICE_FAULT_EMPTY,
+    SLUICE_FAULT_URL,
+    SLUICE_FAULT_BARE_PATH,
+    SLUICE_FAULT_BARE_PORT,
+    SLUICE_FAULT_NO_HOST,
+    SLUICE_FAULT_BRACKETS_MISSING,
+    SLUICE_FAULT_BRACKET_OPEN,
+    SLUICE_FAULT_IPV4,
+    SLUICE_FAULT_IPV6,
+    SLUICE_FAULT_NAME,
+    SLUICE_FAULT_NAME_LONG,
+    SLUICE_FAULT_SCOPE,
+    SLUICE_FAULT_NO_PORT,
+    SLUICE_FAULT_PORT_WORD,
+    SLUICE_FAULT_PORT_RANGE,
+    SLUICE_FAULT_PATH_EMPTY,
+    SLUICE_FAULT_PATH_LONG
+};
+
+/* A part of a text, without a terminator. */
+struct sluice_piece {
+    const char *bytes;
+    size_t length;
+};
+
+/* Reads a text. Where something is wrong, `culprit` is the part of it that is. No system call but
+ * to look up a scope's interface. */
+enum sluice_address_fault sluice_address_read(struct sluice_endpoint *endpoint, const char *text,
+                                              struct sluice_piece *culprit);
+
+/* The same for who needs no more than a code: 0, SLUICE_ENULL, SLUICE_EADDRESS, SLUICE_EPORT,
+ * SLUICE_EPATH or SLUICE_ESCOPE. */
+int sluice_address_split(struct sluice_endpoint *endpoint, const char *text);
+
+/* The same where only a finished address will do: also SLUICE_ENUMERIC. */
 int sluice_address_parse(struct sluice_address *address, const char *text);
+
+/* Whether this is a unix socket's address with a path, and not an abstract name. */
+bool sluice_address_has_path(const struct sluice_address *address);
 
 /* The text's length, or SLUICE_ECAPACITY. */
 int sluice_address_format(const struct sluice_address *address, char *text, size_t capacity);

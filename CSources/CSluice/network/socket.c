@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "network/socket.h"
@@ -14,85 +13,60 @@
 #include "network/address.h"
 #include "sluice.h"
 
-static int open_socket(const struct sluice_address *address) {
-    int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    return fd < 0 ? -errno : fd;
-}
-
-/* -errno, with `fd` closed. */
-static int fail(int fd) {
-    int code = -errno;
-    close(fd);
-    return code;
-}
+/* ---- Making ---------------------------------------------------------------------------------- */
 
 /* TCP_NODELAY: who multiplexes batches writes itself, and small answers must not wait 40 ms for an
- * acknowledgement. A unix socket knows neither option and needs neither. */
-static int set_options(int fd, const struct sluice_address *address, bool listening) {
+ * acknowledgement. A unix socket does not know it, and needs it not. */
+int sluice_socket_open(const struct sluice_address *address) {
     const int on = 1;
-    if (address->any.sa_family == AF_UNIX)
-        return 0;
-    if (listening && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0)
-        return -1;
-    return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-}
-
-static int open_at(const char *text, struct sluice_address *address, bool listening) {
-    if (!text)
-        return SLUICE_ENULL;
-    int code = sluice_address_parse(address, text);
-    if (code < 0)
+    int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    if (address->any.sa_family != AF_UNIX &&
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0) {
+        int code = -errno;
+        close(fd);
         return code;
-    int fd = open_socket(address);
-    if (fd >= 0 && set_options(fd, address, listening) < 0)
-        return fail(fd);
+    }
     return fd;
 }
 
-int sluice_socket_listen(const char *text, int backlog) {
-    return sluice_socket_listen_with(text, backlog, false);
-}
-
-static bool has_path(const struct sluice_address *address) {
-    return address->any.sa_family == AF_UNIX && address->local.sun_path[0] != '\0';
-}
-
-/* Removes a unix socket's file where it is one and a connect finds nobody there. */
-static bool remove_stale(const struct sluice_address *address) {
-    struct stat status;
-    const char *path = address->local.sun_path;
-    if (lstat(path, &status) < 0 || !S_ISSOCK(status.st_mode))
-        return false;
-    int fd = open_socket(address);
-    if (fd < 0)
-        return false;
-    bool refused = connect(fd, &address->any, address->length) < 0 && errno == ECONNREFUSED;
-    close(fd);
-    return refused && unlink(path) == 0;
-}
-
-static int bind_at(int fd, const struct sluice_address *address) {
-    if (bind(fd, &address->any, address->length) == 0)
-        return 0;
-    if (errno != EADDRINUSE || !has_path(address))
+/* Where a connect comes from. With port 0 the kernel chooses the port when it knows the other end,
+ * so that one port can be used towards several. */
+static int bind_source(int fd, const struct sluice_address *target, const char *text) {
+    const int on = 1;
+    struct sluice_address source;
+    int code = sluice_address_parse(&source, text);
+    if (code < 0)
+        return code;
+    if (source.any.sa_family != target->any.sa_family || sluice_address_has_path(&source))
+        return SLUICE_EOPTION;
+    bool has_port = source.any.sa_family != AF_UNIX && source.ipv4.sin_port != 0;
+    if ((has_port && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0) ||
+        (!has_port && source.any.sa_family != AF_UNIX &&
+         setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) < 0) ||
+        bind(fd, &source.any, source.length) < 0)
         return -errno;
-    if (!remove_stale(address))
-        return -EADDRINUSE;
-    return bind(fd, &address->any, address->length) < 0 ? -errno : 0;
+    return 0;
 }
 
-int sluice_socket_listen_with(const char *text, int backlog, bool reuse_port) {
-    if (backlog < 1)
-        return SLUICE_ECAPACITY;
+int sluice_socket_connect(const char *text) {
+    return sluice_socket_connect_with(text, NULL);
+}
+
+int sluice_socket_connect_with(const char *text, const char *source) {
     struct sluice_address address;
-    int fd = open_at(text, &address, true);
+    int code = sluice_address_parse(&address, text);
+    if (code < 0)
+        return code;
+    int fd = sluice_socket_open(&address);
     if (fd < 0)
         return fd;
-    const int on = 1;
-    if (reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0)
-        return fail(fd);
-    int code = bind_at(fd, &address);
-    if (code == 0 && listen(fd, backlog) < 0)
+    if (source)
+        code = bind_source(fd, &address, source);
+    /* A connect that a signal interrupts goes on by itself, as one that is in progress does. */
+    if (code == 0 && connect(fd, &address.any, address.length) < 0 && errno != EINPROGRESS &&
+        errno != EINTR)
         code = -errno;
     if (code < 0) {
         close(fd);
@@ -101,34 +75,53 @@ int sluice_socket_listen_with(const char *text, int backlog, bool reuse_port) {
     return fd;
 }
 
-void sluice_socket_remove_path(int fd) {
-    struct sluice_address address;
-    address.length = sizeof address.local;
-    memset(&address.local, 0, sizeof address.local);
-    if (getsockname(fd, &address.any, &address.length) == 0 && has_path(&address))
-        unlink(address.local.sun_path);
+/* ---- Accepting ------------------------------------------------------------------------------- */
+
+static bool is_listening(int fd) {
+    int listening = 0;
+    socklen_t length = sizeof listening;
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) == 0 && listening;
 }
 
-int sluice_socket_connect(const char *text) {
-    struct sluice_address address;
-    int fd = open_at(text, &address, false);
-    if (fd < 0)
-        return fd;
-    /* A connect that a signal interrupts goes on by itself, as one that is in progress does. */
-    if (connect(fd, &address.any, address.length) < 0 && errno != EINPROGRESS && errno != EINTR)
-        return fail(fd);
-    return fd;
+/* Whether what accept(2) said is about one caller, who is then gone from the queue. Source:
+ * accept(2), "Error handling"; and of its list of errors EPERM, a firewall's word, and ETIMEDOUT.
+ */
+static bool is_about_a_caller(int fd, int error) {
+    switch (error) {
+    case ECONNABORTED:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case ENONET:
+    case ENOPROTOOPT:
+    case EPERM:
+    case EPROTO:
+    case ETIMEDOUT:
+        return true;
+    case EOPNOTSUPP:
+        return is_listening(fd); /* or it is about the descriptor */
+    default:
+        return false;
+    }
 }
 
 int sluice_socket_accept(int fd) {
-    for (;;) {
+    for (int passed_over = 0; passed_over < SLUICE_PASSED_OVER_MAX;) {
         int connection = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (connection >= 0)
+        if (sluice_likely(connection >= 0))
             return connection;
-        if (errno != EINTR && errno != ECONNABORTED)
-            return -errno;
+        int error = errno;
+        if (error == EINTR)
+            continue;
+        if (!is_about_a_caller(fd, error))
+            return -error;
+        passed_over++;
     }
+    return SLUICE_EAGAIN;
 }
+
+/* ---- Sending and receiving ------------------------------------------------------------------- */
 
 int sluice_socket_error(int fd) {
     int error = 0;
@@ -208,6 +201,17 @@ int sluice_socket_finish_sending(int fd) {
     return shutdown(fd, SHUT_WR) < 0 ? -errno : 0;
 }
 
+/* ---- Addresses ------------------------------------------------------------------------------- */
+
+/* At an IPv6 socket that takes IPv4 callers, too, the kernel tells these by an address such as
+ * ::ffff:192.0.2.1. */
+static void to_ipv4(struct sluice_address *address) {
+    struct sockaddr_in ipv4 = {.sin_family = AF_INET, .sin_port = address->ipv6.sin6_port};
+    memcpy(&ipv4.sin_addr, &address->ipv6.sin6_addr.s6_addr[12], sizeof ipv4.sin_addr);
+    address->ipv4 = ipv4;
+    address->length = sizeof ipv4;
+}
+
 typedef int name_call(int, struct sockaddr *, socklen_t *);
 
 static int format_name(int fd, name_call *name_of, char *text, size_t capacity) {
@@ -217,6 +221,8 @@ static int format_name(int fd, name_call *name_of, char *text, size_t capacity) 
     address.length = sizeof address.local;
     if (name_of(fd, &address.any, &address.length) < 0)
         return -errno;
+    if (address.any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address.ipv6.sin6_addr))
+        to_ipv4(&address);
     return sluice_address_format(&address, text, capacity);
 }
 

@@ -10,6 +10,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "network/socket_file.h"
+
 #pragma GCC visibility push(hidden)
 
 /* One system call: how many bytes, or -errno, which may be -EINTR. */
@@ -40,6 +42,10 @@ static inline ptrdiff_t sluice_send_some(int fd, const void *bytes, size_t lengt
     return count;
 }
 
+/* How many callers whose connection has failed one accept passes over. Then it says that nobody is
+ * pending: a listener that is asked after by its level is ready again at once. */
+#define SLUICE_PASSED_OVER_MAX 64
+
 /* A receive from a unix socket stops where descriptors or credentials were passed, although more
  * may be there: *stopped says whether it did. They go, since nobody asked for them. */
 ptrdiff_t sluice_local_receive_some(int fd, void *bytes, size_t length, bool *stopped);
@@ -51,12 +57,27 @@ bool sluice_socket_is_tcp(int fd);
 ptrdiff_t sluice_socket_send_slices(int fd, const struct iovec *iov, int count);
 ptrdiff_t sluice_file_send_slices(int fd, const struct iovec *iov, int count);
 
-/* sluice_socket_listen, with SO_REUSEPORT where that is asked for, and for a unix path in the place
- * of a file that nobody listens at any more. */
-int sluice_socket_listen_with(const char *address, int backlog, bool reuse_port);
+/* A non-blocking stream socket for such an address, over TCP with TCP_NODELAY; or -errno. */
+int sluice_socket_open(const struct sluice_address *address);
 
-/* Removes the file that a unix socket listens at, if it is one. */
-void sluice_socket_remove_path(int fd);
+/* How to listen, where zeros are the defaults, but for the backlog. */
+struct sluice_socket_options {
+    int backlog; /* at least 1 */
+    bool reuse_port;
+    bool only_ipv6; /* an IPv6 socket takes no IPv4 callers */
+    bool has_mode;  /* of a unix socket's file: `mode`, whatever the umask */
+    mode_t mode;
+};
+
+/* sluice_socket_listen with options. A unix socket's file is noted in `file`, for the caller to
+ * remove or to forget; of other sockets, and on failure, `file` is zeros. */
+int sluice_socket_listen_with(const char *address, const struct sluice_socket_options *options,
+                              struct sluice_socket_file *file);
+
+/* sluice_socket_connect from an address: a numeric one of this machine, of the same family, whose
+ * port may be 0; or an abstract one of a unix socket. NULL: the kernel chooses. SLUICE_EOPTION
+ * where it is none of these. */
+int sluice_socket_connect_with(const char *address, const char *source);
 
 #pragma GCC visibility pop
 

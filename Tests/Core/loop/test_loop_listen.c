@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static int socket_option(int fd, int level, int option) {
@@ -66,6 +67,85 @@ static void unix_path_goes_with_its_listener(void) {
         while (round < 2 && next_event(loop).kind != SLUICE_CLOSED) {
         }
     }
+}
+
+static void go_back(void *folder) {
+    int fd = *(int *)folder;
+    assert_int_equal(fchdir(fd), 0);
+    close(fd);
+}
+
+static void unix_path_goes_after_chdir(void) {
+    static int working_folder;
+    char address[128];
+    const char *path;
+    make_path(address, sizeof address, &path);
+    working_folder = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    defer(go_back, &working_folder);
+    sluice_loop *loop = make_loop();
+    sluice_id id;
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(chdir(directory), 0);
+        assert_int_equal(sluice_listen(loop, &id, "unix:socket", NULL), 0);
+        assert_int_equal(chdir("/"), 0);
+        assert_true(exists(path));
+        if (round == 0)
+            assert_int_equal(sluice_close(loop, id), 0);
+        else
+            end_loop(loop);
+        assert_false(exists(path));
+    }
+}
+
+static void unix_path_of_a_successor_is_left(void) {
+    char address[128];
+    const char *path;
+    make_path(address, sizeof address, &path);
+    sluice_loop *loop = make_loop();
+    sluice_loop *successor = make_loop();
+    sluice_id id;
+    sluice_id next;
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(sluice_listen(loop, &id, address, NULL), 0);
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(sluice_listen(successor, &next, address, NULL), 0);
+        if (round == 0)
+            assert_int_equal(sluice_close(loop, id), 0);
+        else
+            end_loop(loop);
+        assert_true(exists(path));
+        int peer = dial(address);
+        expect_event(successor, SLUICE_ACCEPTED);
+        drop(peer);
+        expect_event(successor, SLUICE_EOF);
+        expect_event(successor, SLUICE_CLOSED);
+        assert_int_equal(sluice_close(successor, next), 0);
+        assert_false(exists(path));
+    }
+}
+
+/* In the child of a fork the loop lives on, or ends, and the file stays the parent's. */
+static void unix_path_is_the_parents_after_a_fork(void) {
+    char address[128];
+    const char *path;
+    make_path(address, sizeof address, &path);
+    sluice_loop *loop = make_loop();
+    sluice_id id;
+    assert_int_equal(sluice_listen(loop, &id, address, NULL), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        bool works = sluice_after_fork(loop) == 0 && sluice_destroy(loop) == 0;
+        _exit(works ? 0 : 1);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_true(exists(path));
+    dial(address);
+    expect_event(loop, SLUICE_ACCEPTED);
+    assert_int_equal(sluice_close(loop, id), 0);
+    assert_false(exists(path));
 }
 
 static void unix_path_that_is_stale_is_replaced(void) {
@@ -161,6 +241,28 @@ static void ipv6(void) {
     expect_text(loop, event.id, "hello");
 }
 
+/* Callers over both families come to one listener. */
+static void every_address(void) {
+    static const char *const hosts[] = {"127.0.0.1", "[::1]"};
+    sluice_loop *loop = make_loop();
+    sluice_id id;
+    char text[SLUICE_ADDRESS_MAX];
+    assert_int_equal(sluice_listen(loop, &id, "*:0", NULL), 0);
+    assert_true(sluice_local_address(loop, id, text, sizeof text) > 0);
+    bool has_ipv6 = text[0] == '[';
+    for (size_t i = 0; i < (has_ipv6 ? 2 : 1); i++) {
+        char target[2 * SLUICE_ADDRESS_MAX];
+        snprintf(target, sizeof target, "%s%s", hosts[i], strrchr(text, ':'));
+        int peer = dial(target);
+        sluice_event event = expect_event(loop, SLUICE_ACCEPTED);
+        char told[SLUICE_ADDRESS_MAX];
+        assert_true(sluice_peer_address(loop, event.id, told, sizeof told) > 0);
+        assert_true(strncmp(told, hosts[i], strlen(hosts[i])) == 0);
+        put_text(peer, "hello");
+        expect_text(loop, event.id, "hello");
+    }
+}
+
 static void reuse_port(void) {
     sluice_loop *loops[] = {make_loop(), make_loop()};
     sluice_listen_options options = listen_options();
@@ -216,11 +318,17 @@ static void no_delay_and_keepalive(void) {
 static void addresses_that_are_none(void) {
     sluice_loop *loop = make_loop();
     sluice_id id = 77;
-    static const char *const texts[] = {"", "localhost:80", "127.0.0.1", "1.2.3.4:99999", "unix:"};
-    for (size_t i = 0; i < COUNT_OF(texts); i++) {
-        assert_int_equal(sluice_listen(loop, &id, texts[i], NULL), SLUICE_EADDRESS);
-        assert_int_equal(sluice_connect(loop, &id, texts[i], NULL), SLUICE_EADDRESS);
+    static const struct {
+        const char *text;
+        int code;
+    } refused[] = {{"", SLUICE_EADDRESS},       {"no address", SLUICE_EADDRESS},
+                   {"127.0.0.1", SLUICE_EPORT}, {"1.2.3.4:99999", SLUICE_EPORT},
+                   {"unix:", SLUICE_EPATH},     {"[::1%nosuch0]:1", SLUICE_ESCOPE}};
+    for (size_t i = 0; i < COUNT_OF(refused); i++) {
+        assert_int_equal(sluice_listen(loop, &id, refused[i].text, NULL), refused[i].code);
+        assert_int_equal(sluice_connect(loop, &id, refused[i].text, NULL), refused[i].code);
     }
+    assert_int_equal(sluice_connect(loop, &id, "*:80", NULL), SLUICE_ENUMERIC);
     assert_int_equal(sluice_listen(loop, &id, NULL, NULL), SLUICE_ENULL);
     assert_int_equal(sluice_connect(loop, &id, NULL, NULL), SLUICE_ENULL);
     assert_int_equal(sluice_listen(loop, &id, "192.0.2.1:0", NULL), -EADDRNOTAVAIL);
@@ -231,12 +339,16 @@ static void addresses_that_are_none(void) {
 int main(void) {
     static const struct test tests[] = {
         {"unix: the path goes with its listener", unix_path_goes_with_its_listener, NULL},
+        {"unix: the path goes after chdir", unix_path_goes_after_chdir, NULL},
+        {"unix: a successor's path is left", unix_path_of_a_successor_is_left, NULL},
+        {"unix: the path is the parent's", unix_path_is_the_parents_after_a_fork, NULL},
         {"unix: a stale path is replaced", unix_path_that_is_stale_is_replaced, NULL},
         {"unix: one that is listened at is left", unix_path_that_is_listened_at_is_left, NULL},
         {"unix: another file is left", unix_path_of_another_file_is_left, NULL},
         {"unix: abstract", unix_abstract, NULL},
         {"port 0 is chosen and told", port_0_is_chosen_and_told, NULL},
         {"[::1]", ipv6, NULL},
+        {"*: every address", every_address, NULL},
         {"SO_REUSEPORT: two loops at one address", reuse_port, NULL},
         {"TCP_NODELAY and keepalive, inherited", no_delay_and_keepalive, NULL},
         {"what is no address is refused", addresses_that_are_none, NULL},

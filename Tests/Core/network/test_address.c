@@ -44,59 +44,75 @@ static const struct round_trip good[] = {
     {"unix:@" PATH_107, NULL},
 };
 
-static const char *const bad[] = {
-    "",
-    ":",
-    "9999",
-    ":9999",
-    "127.0.0.1",
-    "127.0.0.1:",
-    "127.0.0.1:65536",
-    "127.0.0.1:99999999999",
-    "127.0.0.1:-1",
-    "127.0.0.1:+1",
-    "127.0.0.1: 1",
-    "127.0.0.1:1 ",
-    "127.0.0.1:0x50",
-    "127.0.0.1:http",
-    " 127.0.0.1:1",
-    "127.0.0.1 :1",
-    "127.0.0:1",
-    "127.1:1",
-    "127.0.0.0.1:1",
-    "256.0.0.1:1",
-    "0x7f.0.0.1:1",
-    "localhost:80",
-    "example.com:80",
-    "*:80",
-    "::1:9999",
-    "[::1]",
-    "[::1]9999",
-    "[::1:9999",
-    "::1]:9999",
-    "[]:1",
-    "[:1",
-    "]:1",
-    "[127.0.0.1]:1",
-    "[::1]]:1",
-    "[[::1]]:1",
-    "[:::1]:1",
-    "[1:2:3:4:5:6:7:8:9]:1",
-    "[12345::]:1",
-    "[::1] :1",
-    "[fe80::1%]:1",
-    "[fe80::1%0]:1",
-    "[fe80::1%nosuch0]:1",
-    "[fe80::1%4294967296]:1",
-    "[%1]:1",
-    "[fe80::1%1%1]:1",
-    "unix:",
-    "unix:@",
-    "unix:" PATH_107 "a",
-    "unix:@" PATH_107 "a",
-    "UNIX:/run/echo.sock",
-    "unix",
-    "tcp://127.0.0.1:1",
+struct refused {
+    const char *text;
+    int code;
+};
+
+static const struct refused bad[] = {
+    {"", SLUICE_EADDRESS},
+    {":", SLUICE_EADDRESS},
+    {"9999", SLUICE_EADDRESS},
+    {":9999", SLUICE_EADDRESS},
+    {"127.0.0.1", SLUICE_EPORT},
+    {"127.0.0.1:", SLUICE_EPORT},
+    {"127.0.0.1:65536", SLUICE_EPORT},
+    {"127.0.0.1:99999999999", SLUICE_EPORT},
+    {"127.0.0.1:-1", SLUICE_EPORT},
+    {"127.0.0.1:+1", SLUICE_EPORT},
+    {"127.0.0.1: 1", SLUICE_EPORT},
+    {"127.0.0.1:1 ", SLUICE_EPORT},
+    {"127.0.0.1:0x50", SLUICE_EPORT},
+    {"127.0.0.1:http", SLUICE_EPORT},
+    {" 127.0.0.1:1", SLUICE_EADDRESS},
+    {"127.0.0.1 :1", SLUICE_EADDRESS},
+    {"127.0.0:1", SLUICE_EADDRESS},
+    {"127.1:1", SLUICE_EADDRESS},
+    {"127.0.0.0.1:1", SLUICE_EADDRESS},
+    {"256.0.0.1:1", SLUICE_EADDRESS},
+    {"0x7f.0.0.1:1", SLUICE_EADDRESS},
+    {"localhost:80", SLUICE_ENUMERIC},
+    {"example.com:80", SLUICE_ENUMERIC},
+    {"*:80", SLUICE_ENUMERIC},
+    {"::1:9999", SLUICE_EADDRESS},
+    {"[::1]", SLUICE_EPORT},
+    {"[::1]9999", SLUICE_EPORT},
+    {"[::1:9999", SLUICE_EADDRESS},
+    {"::1]:9999", SLUICE_EADDRESS},
+    {"[]:1", SLUICE_EADDRESS},
+    {"[:1", SLUICE_EADDRESS},
+    {"]:1", SLUICE_EADDRESS},
+    {"[127.0.0.1]:1", SLUICE_EADDRESS},
+    {"[::1]]:1", SLUICE_EPORT},
+    {"[[::1]]:1", SLUICE_EADDRESS},
+    {"[:::1]:1", SLUICE_EADDRESS},
+    {"[1:2:3:4:5:6:7:8:9]:1", SLUICE_EADDRESS},
+    {"[12345::]:1", SLUICE_EADDRESS},
+    {"[::1] :1", SLUICE_EPORT},
+    {"[fe80::1%]:1", SLUICE_ESCOPE},
+    {"[fe80::1%0]:1", SLUICE_ESCOPE},
+    {"[fe80::1%nosuch0]:1", SLUICE_ESCOPE},
+    {"[fe80::1%4294967296]:1", SLUICE_ESCOPE},
+    {"[%1]:1", SLUICE_EADDRESS},
+    {"[fe80::1%1%1]:1", SLUICE_ESCOPE},
+    {"unix:", SLUICE_EPATH},
+    {"unix:@", SLUICE_EPATH},
+    {"unix:" PATH_107 "a", SLUICE_EPATH},
+    {"unix:@" PATH_107 "a", SLUICE_EPATH},
+    {"UNIX:/run/echo.sock", SLUICE_EPORT},
+    {"unix", SLUICE_EPORT},
+    {"tcp://127.0.0.1:1", SLUICE_EADDRESS},
+    {"*", SLUICE_EPORT},
+    {"*:", SLUICE_EPORT},
+    {"**:1", SLUICE_EADDRESS},
+    {"localhost", SLUICE_EPORT},
+    {"/run/echo.sock", SLUICE_EADDRESS},
+    {"./echo.sock", SLUICE_EADDRESS},
+    {"::1", SLUICE_EADDRESS},
+    {"1.2.3.4.:1", SLUICE_EADDRESS},
+    {"0x7f000001:1", SLUICE_EADDRESS},
+    {"2130706433:1", SLUICE_EADDRESS},
+    {"exa mple:1", SLUICE_EADDRESS},
 };
 
 static void good_texts(void) {
@@ -115,21 +131,88 @@ static void good_texts(void) {
 static void bad_texts(void) {
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         struct sluice_address address;
-        if (sluice_address_parse(&address, bad[i]) != SLUICE_EADDRESS)
-            fail_msg("%s: not refused", bad[i]);
+        int code = sluice_address_parse(&address, bad[i].text);
+        if (code != bad[i].code)
+            fail_msg("%s: %s, and not %s", bad[i].text, sluice_error_name(code),
+                     sluice_error_name(bad[i].code));
     }
+    struct sluice_endpoint endpoint;
+    assert_int_equal(sluice_address_split(&endpoint, NULL), SLUICE_ENULL);
 }
 
 static void very_long_texts(void) {
     static char text[5000];
-    const char *const begins[] = {"", "[", "unix:", "unix:@", "[::1%", "127.0.0.1:"};
+    const struct refused begins[] = {{"", SLUICE_EADDRESS},    {"[", SLUICE_EADDRESS},
+                                     {"a", SLUICE_EADDRESS},   {"unix:", SLUICE_EPATH},
+                                     {"unix:@", SLUICE_EPATH}, {"[::1%", SLUICE_ESCOPE},
+                                     {"a:", SLUICE_EADDRESS},  {"127.0.0.1:", SLUICE_EADDRESS}};
     for (size_t i = 0; i < COUNT_OF(begins); i++) {
         memset(text, '1', sizeof text);
-        memcpy(text, begins[i], strlen(begins[i]));
+        memcpy(text, begins[i].text, strlen(begins[i].text));
         memcpy(text + sizeof text - 4, "]:1", 4);
         struct sluice_address address;
-        assert_int_equal(sluice_address_parse(&address, text), SLUICE_EADDRESS);
+        assert_int_equal(sluice_address_parse(&address, text), begins[i].code);
     }
+}
+
+#define A_63 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define NAME_253 A_63 "." A_63 "." A_63 "." A_20 A_20 A_20 "a"
+
+static const char *const names[] = {
+    "localhost",   "example.com",  "a",      "x-1.y",   "_http._tcp.example",
+    "EXAMPLE.com", "example.com.", "1a",     "1.2.3.a", "3com.example",
+    "0xg",         A_63,           NAME_253,
+};
+
+static const char *const no_names[] = {
+    "a..b",
+    "..",
+    "a b",
+    "a/b",
+    "a,b",
+    "b\xc3\xbc"
+    "cher.example",
+    "a\n",
+    "a:b",
+    "a%1",
+    "a[",
+    A_63 "a",
+    NAME_253 "a",
+    NAME_253 ".",
+    "-\x7f",
+};
+
+static void names_and_their_ports(void) {
+    assert_int_equal(strlen(NAME_253), 253);
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        char text[300];
+        struct sluice_endpoint endpoint;
+        struct sluice_address address;
+        snprintf(text, sizeof text, "%s:8080", names[i]);
+        if (sluice_address_split(&endpoint, text) != 0)
+            fail_msg("%s: refused", text);
+        assert_int_equal(endpoint.form, SLUICE_ENDPOINT_NAME);
+        assert_string_equal(endpoint.name, names[i]);
+        assert_int_equal(endpoint.port, 8080);
+        assert_int_equal(sluice_address_parse(&address, text), SLUICE_ENUMERIC);
+        assert_int_equal(sluice_address_split(&endpoint, names[i]), SLUICE_EPORT);
+    }
+    for (size_t i = 0; i < COUNT_OF(no_names); i++) {
+        char text[300];
+        struct sluice_endpoint endpoint;
+        snprintf(text, sizeof text, "%s:8080", no_names[i]);
+        if (sluice_address_split(&endpoint, text) != SLUICE_EADDRESS)
+            fail_msg("%s: taken", text);
+    }
+}
+
+static void any_and_its_port(void) {
+    struct sluice_endpoint endpoint;
+    assert_int_equal(sluice_address_split(&endpoint, "*:65535"), 0);
+    assert_int_equal(endpoint.form, SLUICE_ENDPOINT_ANY);
+    assert_int_equal(endpoint.port, 65535);
+    assert_int_equal(sluice_address_split(&endpoint, "*:0"), 0);
+    assert_int_equal(endpoint.port, 0);
 }
 
 /* Every text with its last character missing, and so on to nothing: never read past its end, and
@@ -208,6 +291,8 @@ int main(void) {
     static const struct test tests[] = {
         {"good texts, there and back", good_texts, NULL},
         {"bad texts", bad_texts, NULL},
+        {"names and their ports", names_and_their_ports, NULL},
+        {"any, and its port", any_and_its_port, NULL},
         {"very long texts", very_long_texts, NULL},
         {"truncated texts", truncated_texts, NULL},
         {"no room for the text", no_room_for_text, NULL},

@@ -1,4 +1,7 @@
 /* test_socket.c - stream sockets by textual address. */
+#include "network/socket.h"
+
+#include "faults.h"
 #include "support.h"
 
 #include <errno.h>
@@ -197,16 +200,55 @@ static void no_descriptors_left(void) {
     keep(sluice_socket_accept(ends.listener));
 }
 
+static void failed_callers_are_passed_over(void) {
+    static const int errors[] = {ECONNABORTED, EHOSTDOWN, EHOSTUNREACH, ENETDOWN,
+                                 ENETUNREACH,  ENONET,    ENOPROTOOPT,  EOPNOTSUPP,
+                                 EPERM,        EPROTO,    ETIMEDOUT,    EINTR};
+    int listener = keep(sluice_socket_listen("127.0.0.1:0", 4));
+    for (size_t i = 0; i < COUNT_OF(errors); i++) {
+        tcp_connect(listener);
+        await(listener, POLLIN);
+        fail_accepts(errors[i], 3);
+        keep(sluice_socket_accept(listener));
+    }
+    fail_accepts(EPROTO, 3);
+    assert_int_equal(sluice_socket_accept(listener), SLUICE_EAGAIN);
+}
+
+/* With no end to them: not for ever, and not an error. */
+static void failed_callers_without_end(void) {
+    int listener = keep(sluice_socket_listen("127.0.0.1:0", 4));
+    tcp_connect(listener);
+    await(listener, POLLIN);
+    fail_accepts(EPROTO, SLUICE_PASSED_OVER_MAX);
+    assert_int_equal(sluice_socket_accept(listener), SLUICE_EAGAIN);
+    keep(sluice_socket_accept(listener));
+}
+
+static void errors_of_the_listeners_are_told(void) {
+    static const int errors[] = {EMFILE, ENFILE, ENOBUFS, ENOMEM, EACCES};
+    int listener = keep(sluice_socket_listen("127.0.0.1:0", 4));
+    for (size_t i = 0; i < COUNT_OF(errors); i++) {
+        fail_accepts(errors[i], 1);
+        assert_int_equal(sluice_socket_accept(listener), -errors[i]);
+    }
+}
+
 static void bad_arguments(void) {
     struct ends ends = connect_over("127.0.0.1:0");
     char bytes[8];
     assert_int_equal(sluice_socket_listen(NULL, 1), SLUICE_ENULL);
     assert_int_equal(sluice_socket_listen("127.0.0.1:0", 0), SLUICE_ECAPACITY);
     assert_int_equal(sluice_socket_listen("127.0.0.1:0", -1), SLUICE_ECAPACITY);
-    assert_int_equal(sluice_socket_listen("localhost:80", 1), SLUICE_EADDRESS);
+    assert_int_equal(sluice_socket_listen("127.0.0.1", 1), SLUICE_EPORT);
+    assert_int_equal(sluice_socket_listen("unix:", 1), SLUICE_EPATH);
+    assert_int_equal(sluice_socket_listen("[fe80::1%nosuch0]:0", 1), SLUICE_ESCOPE);
+    assert_int_equal(sluice_socket_listen("", 1), SLUICE_EADDRESS);
     assert_int_equal(sluice_socket_listen("203.0.113.1:0", 1), -EADDRNOTAVAIL);
     assert_int_equal(sluice_socket_connect(NULL), SLUICE_ENULL);
-    assert_int_equal(sluice_socket_connect("127.0.0.1"), SLUICE_EADDRESS);
+    assert_int_equal(sluice_socket_connect("127.0.0.1"), SLUICE_EPORT);
+    assert_int_equal(sluice_socket_connect("localhost:80"), SLUICE_ENUMERIC);
+    assert_int_equal(sluice_socket_connect(""), SLUICE_EADDRESS);
     assert_int_equal(sluice_socket_receive(ends.client, NULL, 1), SLUICE_ENULL);
     assert_int_equal(sluice_socket_receive(ends.client, bytes, 0), SLUICE_ECAPACITY);
     assert_int_equal(sluice_socket_send(ends.client, NULL, 1), SLUICE_ENULL);
@@ -232,6 +274,8 @@ static void bad_descriptors(void) {
     assert_int_equal(sluice_socket_error(file), -ENOTSOCK);
     assert_int_equal(sluice_socket_local_address(file, bytes, 8), -ENOTSOCK);
     assert_int_equal(sluice_socket_accept(unix_pair().near), -EINVAL);
+    int datagrams = keep(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    assert_int_equal(sluice_socket_accept(datagrams), -EOPNOTSUPP);
 }
 
 int main(void) {
@@ -247,6 +291,9 @@ int main(void) {
         {"send until it is full", send_until_full, NULL},
         {"send to a peer that has reset", peer_reset, NULL},
         {"receive from a pipe", receive_from_a_pipe, NULL},
+        {"callers whose connection has failed", failed_callers_are_passed_over, NULL},
+        {"such callers without end", failed_callers_without_end, NULL},
+        {"errors of the listener's", errors_of_the_listeners_are_told, NULL},
         {"no descriptors left", no_descriptors_left, NULL},
         {"bad arguments", bad_arguments, NULL},
         {"bad descriptors", bad_descriptors, NULL},

@@ -67,6 +67,10 @@ int __real_accept4(int fd, struct sockaddr *address, socklen_t *length, int flag
 int __wrap_epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event);
 int __real_epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event);
 
+int __wrap_unlinkat(int folder, const char *path, int flags);
+int __real_unlinkat(int folder, const char *path, int flags);
+int __wrap_flock(int fd, int operation);
+int __real_flock(int fd, int operation);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
 int __real_clock_gettime(clockid_t clock, struct timespec *now);
 
@@ -80,6 +84,8 @@ static atomic_long epoll_ctls;
 static atomic_int pwait2_error;
 static atomic_int accept_error;
 static atomic_int failing_accepts;
+static void (*_Atomic unlink_call)(void);
+static void (*_Atomic flock_call)(void);
 static atomic_llong simulated_ns; /* 0 where time is real */
 static atomic_bool interrupting;
 static atomic_long interruptible; /* calls that may be interrupted */
@@ -120,6 +126,14 @@ void fail_epoll_pwait2(int error) {
 void fail_accepts(int error, int count) {
     accept_error = error;
     failing_accepts = count;
+}
+
+void before_unlink(void (*call)(void)) {
+    unlink_call = call;
+}
+
+void before_flock(void (*call)(void)) {
+    flock_call = call;
 }
 
 void interrupt_calls(bool every_other) {
@@ -280,6 +294,20 @@ int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flag
         return -1;
     }
     return __real_accept4(fd, address, length, flags);
+}
+
+int __wrap_unlinkat(int folder, const char *path, int flags) {
+    void (*call)(void) = atomic_exchange(&unlink_call, NULL);
+    if (call)
+        call();
+    return __real_unlinkat(folder, path, flags);
+}
+
+int __wrap_flock(int fd, int operation) {
+    void (*call)(void) = atomic_exchange(&flock_call, NULL);
+    if (call)
+        call();
+    return __real_flock(fd, operation);
 }
 
 int __wrap_fstat(int fd, struct stat *status) {

@@ -31,6 +31,11 @@ void fail_epoll_pwait2(int error);
 /* The next `count` calls of accept4 fail with this errno. */
 void fail_accepts(int error, int count);
 
+/* `call` is made once, before the next unlinkat or flock: what another process does at that moment.
+ * NULL takes it back. */
+void before_unlink(void (*call)(void));
+void before_flock(void (*call)(void));
+
 /* Every other call of read, send and sendmsg fails with EINTR from now on, or none. */
 void interrupt_calls(bool every_other);
 

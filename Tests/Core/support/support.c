@@ -72,6 +72,8 @@ void end_test(void) {
     fail_allocation(0);
     fail_epoll_pwait2(0);
     fail_accepts(0, 0);
+    before_unlink(NULL);
+    before_flock(NULL);
     interrupt_calls(false);
     while (current.deferred_count > 0) {
         current.deferred_count--;

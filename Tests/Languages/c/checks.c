@@ -49,7 +49,7 @@ int main(void) {
     check("the loop goes on", sluice_next(loop, &event, SLUICE_FOREVER), 1);
     passed("wrong thread");
 
-    check("an address", sluice_listen(loop, &listener, "nowhere", NULL), SLUICE_EADDRESS);
+    check("an address", sluice_listen(loop, &listener, "no address", NULL), SLUICE_EADDRESS);
     check("a path", sluice_listen(loop, &listener, "unix:/no/such/folder/s", NULL), -ENOENT);
     passed("errors");
 

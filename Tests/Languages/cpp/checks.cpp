@@ -67,7 +67,7 @@ int main() {
     }
     passed("wrong thread");
 
-    refused([&] { loop.listen("nowhere"); }, errc::bad_address, "listen");
+    refused([&] { loop.listen("no address"); }, errc::bad_address, "listen");
     refused([&] { loop.listen("unix:/no/such/folder/s"); },
             std::error_code(ENOENT, std::system_category()), "listen");
     check(std::string(sluice::make_error_code(errc::stale).message()).find("has ended") !=

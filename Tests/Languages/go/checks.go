@@ -38,7 +38,7 @@ func main() {
 	expect(loop.Write(other, nil), sluice.ErrWrongKind)
 	fmt.Println("ok wrong kind")
 
-	_, err = loop.Listen("nowhere")
+	_, err = loop.Listen("no address")
 	expect(err, sluice.ErrAddress)
 	_, err = loop.Listen("unix:/no/such/folder/s")
 	expect(err, os.ErrNotExist)

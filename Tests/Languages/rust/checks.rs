@@ -23,7 +23,7 @@ fn main() -> Result<(), Error> {
     assert_eq!(server.write(other, b"x"), Err(Error::WRONG_KIND));
     println!("ok wrong kind");
 
-    assert_eq!(server.listen("nowhere"), Err(Error::ADDRESS));
+    assert_eq!(server.listen("no address"), Err(Error::ADDRESS));
     assert_eq!(server.listen("unix:/with\0in"), Err(Error::ADDRESS));
     let refused = server.listen("unix:/no/such/folder/s").unwrap_err();
     assert_eq!(refused.raw_os_error(), Some(2));
