@@ -41,6 +41,8 @@ static const struct error_text texts[] = {
     {SLUICE_ESTATE, "SLUICE_ESTATE", "not possible now; see what the call asks for"},
     {SLUICE_EOPTION, "SLUICE_EOPTION",
      "an option out of its range; set size, and marks in the order low, high, hard"},
+    {SLUICE_ENAME, "SLUICE_ENAME",
+     "the host name could not be looked up; check its spelling, and the network"},
 };
 
 static const struct error_text *find(int code) {

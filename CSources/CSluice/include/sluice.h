@@ -51,7 +51,8 @@ enum sluice_error {
     SLUICE_EKIND = -10010,     /* the handle is of another kind */
     SLUICE_ETHREAD = -10011,   /* called from a thread that the loop is not of */
     SLUICE_ESTATE = -10012,    /* not now: see the call */
-    SLUICE_EOPTION = -10013    /* an option out of its range */
+    SLUICE_EOPTION = -10013,   /* an option out of its range */
+    SLUICE_ENAME = -10014      /* a host name could not be looked up */
 };
 
 /* The code's name, such as "SLUICE_ENOTSUP" or "ECONNREFUSED", or "OK" for a count.

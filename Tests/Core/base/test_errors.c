@@ -20,6 +20,7 @@ static const struct code_name own[] = {
     {SLUICE_EFULL, "SLUICE_EFULL"},       {SLUICE_ESTALE, "SLUICE_ESTALE"},
     {SLUICE_EKIND, "SLUICE_EKIND"},       {SLUICE_ETHREAD, "SLUICE_ETHREAD"},
     {SLUICE_ESTATE, "SLUICE_ESTATE"},     {SLUICE_EOPTION, "SLUICE_EOPTION"},
+    {SLUICE_ENAME, "SLUICE_ENAME"},
 };
 
 static const struct code_name kernels[] = {
@@ -43,7 +44,7 @@ static void no_code_is_missing(void) {
     size_t count = 0;
     while (strcmp(sluice_error_name(-10001 - (int)count), "UNKNOWN") != 0)
         count++;
-    assert_int_equal(count, 13);
+    assert_int_equal(count, 14);
     assert_int_equal(own[COUNT_OF(own) - 1].code, -10000 - (int)count);
 }
 
