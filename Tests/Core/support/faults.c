@@ -7,7 +7,9 @@
 #include "faults.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -18,6 +20,8 @@
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <time.h>
+
+#include "hosts.h"
 
 /* What the linker makes of a wrapped name: calls go to the first, and it calls the second. */
 void *__real_malloc(size_t size);
@@ -66,6 +70,16 @@ int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flag
 int __real_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
 int __wrap_epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event);
 int __real_epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *argument);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *argument);
+int __wrap_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **list);
+int __real_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **list);
+void __wrap_freeaddrinfo(struct addrinfo *list);
+void __real_freeaddrinfo(struct addrinfo *list);
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
 int __real_clock_gettime(clockid_t clock, struct timespec *now);
@@ -80,6 +94,7 @@ static atomic_long epoll_ctls;
 static atomic_int pwait2_error;
 static atomic_int accept_error;
 static atomic_int failing_accepts;
+static atomic_int thread_error;
 static atomic_llong simulated_ns; /* 0 where time is real */
 static atomic_bool interrupting;
 static atomic_long interruptible; /* calls that may be interrupted */
@@ -120,6 +135,10 @@ void fail_epoll_pwait2(int error) {
 void fail_accepts(int error, int count) {
     accept_error = error;
     failing_accepts = count;
+}
+
+void fail_threads(int error) {
+    thread_error = error;
 }
 
 void interrupt_calls(bool every_other) {
@@ -280,6 +299,23 @@ int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flag
         return -1;
     }
     return __real_accept4(fd, address, length, flags);
+}
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *argument) {
+    return thread_error ? thread_error : __real_pthread_create(thread, attributes, run, argument);
+}
+
+int __wrap_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **list) {
+    int error;
+    return hosts_answer(host, hints, list, &error) ? error
+                                                   : __real_getaddrinfo(host, service, hints, list);
+}
+
+void __wrap_freeaddrinfo(struct addrinfo *list) {
+    if (!hosts_free(list))
+        __real_freeaddrinfo(list);
 }
 
 int __wrap_fstat(int fd, struct stat *status) {

@@ -31,6 +31,9 @@ void fail_epoll_pwait2(int error);
 /* The next `count` calls of accept4 fail with this errno. */
 void fail_accepts(int error, int count);
 
+/* pthread_create fails with this errno from now on; 0 passes it through. */
+void fail_threads(int error);
+
 /* Every other call of read, send and sendmsg fails with EINTR from now on, or none. */
 void interrupt_calls(bool every_other);
 

@@ -72,6 +72,7 @@ void end_test(void) {
     fail_allocation(0);
     fail_epoll_pwait2(0);
     fail_accepts(0, 0);
+    fail_threads(0);
     interrupt_calls(false);
     while (current.deferred_count > 0) {
         current.deferred_count--;
