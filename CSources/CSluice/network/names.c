@@ -16,19 +16,19 @@
  * and `done` of another would reach for locks that nobody unlocks.
  *
  * Decided against:
- * - Several threads, so that a slow name holds up none. It needs a limit, and then slow names hold
- *   up others all the same. Who looks up many names wants a resolver, and can give Sluice
- * addresses.
- * - A thread that idles for a while. To start one costs the caller 19 us, and the whole of a name
- * of /etc/hosts 58 us instead of 7; a name server's answer takes longer. There is no condition
- *   variable, no time limit, and nothing left of it at exit.
+ * - Several threads, so that a slow name holds up none. Their number needs a limit too, and then
+ *   some slow names hold up the others all the same. Who looks up many names brings a resolver, and
+ *   gives Sluice addresses.
+ * - A thread that stays for a while. To start one costs the caller some 20 us, and a name of
+ *   /etc/hosts then takes 60 us instead of 7; a name server takes longer than that. In return there
+ *   is no time limit, no condition variable, and no thread left at exit.
  * - A small stack. The thread-local storage of the whole program comes out of it (pthread_create
  *   fails with EINVAL where it does not fit), and so does whatever nsswitch.conf(5) names. The
- *   usual size is address space, and only what is touched is memory.
+ *   usual size is address space, of which only what is touched is memory.
  * - AI_ADDRCONFIG. It does not count the loopback, so that on a machine with no other network even
- *   "localhost" is not found where a family is asked for. An address without a way to it fails at
- *   once when it is tried, and the next one is tried then.
- * - getaddrinfo_a(3). It is glibc's only, and starts up to 20 threads that stay.
+ *   "localhost" is not found where a family is asked for. An address without a route fails as soon
+ *   as it is tried, and then the next one is tried.
+ * - getaddrinfo_a(3), which is glibc's only and has threads of its own.
  */
 #include "base/platform.h"
 

@@ -4,9 +4,9 @@
  * started when there is a name to look up, and ends when there is none left. So a program that
  * looks up no name has no thread, and one that does is left without one.
  *
- * One thread also means that a slow name keeps those behind it waiting: with a name server that is
- * dead, 10 seconds each by resolv.conf(5)'s defaults. A caller bounds that by a time limit of its
- * own and ends the lookup. One that has not reached getaddrinfo by then never does.
+ * One thread also means that a slow name keeps those behind it waiting: where the name server is
+ * dead, 10 seconds or more each (resolv.conf(5)). Whoever asks sets a time limit and ends the
+ * lookup then. One that getaddrinfo has not been asked for by that time never is.
  *
  * A library with this in it must not be unloaded (dlclose) while a lookup is under way, nor just
  * after it: the thread would go on in code that is gone.
@@ -41,8 +41,8 @@ typedef void sluice_lookup_done(void *context);
  *
  * A host is refused as SLUICE_EADDRESS where it cannot be a name: empty, too long, or with other
  * characters than letters, digits, '-', '_', '.' and those beyond ASCII. So is one whose last label
- * begins with a digit and is a number, as 256.1.1.1, 127.1 or 0x7f000001: getaddrinfo would read it
- * as inet_aton(3) does, and so find another host than the one that a filter of texts let pass.
+ * is a number, as in 256.1.1.1, 127.1 or 0x7f000001: it is meant as an address. getaddrinfo would
+ * read it as inet_aton(3) does, and a program that forbids 127.0.0.1 would connect there by 127.1.
  * Errors: SLUICE_EADDRESS, -EAFNOSUPPORT, SLUICE_ENOMEM, SLUICE_EFULL (so many wait already),
  * SLUICE_EAGAIN (no thread can be started); *lookup is NULL then. */
 int sluice_lookup_begin(struct sluice_lookup **lookup, const char *host, uint16_t port, int family,
@@ -65,9 +65,10 @@ const char *sluice_lookup_words(struct sluice_lookup *lookup);
 void sluice_lookup_end(struct sluice_lookup *lookup);
 
 /* In the child of a fork(2), where the thread is gone and no answer would come any more: asks anew
- * for one that is not there. Any number of times. It can only be waited for as far as libc allows:
- * where getaddrinfo held a lock of libc's at the fork, the child's never returns.
- * Errors: SLUICE_EFULL, SLUICE_EAGAIN; the lookup then never answers, and is still to be ended. */
+ * for one that is not there. Any number of times. Nobody promises that getaddrinfo works in such a
+ * child: where the parent's held a lock of libc's at the fork, the child's waits for it for ever.
+ * The asker's time limit ends the lookup then too. Errors: SLUICE_EFULL, SLUICE_EAGAIN; the lookup
+ * then never answers, and is still to be ended. */
 int sluice_lookup_after_fork(struct sluice_lookup *lookup);
 
 #pragma GCC visibility pop
