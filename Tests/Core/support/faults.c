@@ -7,7 +7,9 @@
 #include "faults.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -18,6 +20,8 @@
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <time.h>
+
+#include "hosts.h"
 
 /* What the linker makes of a wrapped name: calls go to the first, and it calls the second. */
 void *__real_malloc(size_t size);
@@ -66,6 +70,16 @@ int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flag
 int __real_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
 int __wrap_epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event);
 int __real_epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *argument);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *argument);
+int __wrap_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **list);
+int __real_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **list);
+void __wrap_freeaddrinfo(struct addrinfo *list);
+void __real_freeaddrinfo(struct addrinfo *list);
 
 int __wrap_unlinkat(int folder, const char *path, int flags);
 int __real_unlinkat(int folder, const char *path, int flags);
@@ -86,6 +100,7 @@ static atomic_int accept_error;
 static atomic_int failing_accepts;
 static void (*_Atomic unlink_call)(void);
 static void (*_Atomic flock_call)(void);
+static atomic_int thread_error;
 static atomic_llong simulated_ns; /* 0 where time is real */
 static atomic_bool interrupting;
 static atomic_long interruptible; /* calls that may be interrupted */
@@ -134,6 +149,10 @@ void before_unlink(void (*call)(void)) {
 
 void before_flock(void (*call)(void)) {
     flock_call = call;
+}
+
+void fail_threads(int error) {
+    thread_error = error;
 }
 
 void interrupt_calls(bool every_other) {
@@ -308,6 +327,23 @@ int __wrap_flock(int fd, int operation) {
     if (call)
         call();
     return __real_flock(fd, operation);
+}
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *argument) {
+    return thread_error ? thread_error : __real_pthread_create(thread, attributes, run, argument);
+}
+
+int __wrap_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **list) {
+    int error;
+    return hosts_answer(host, hints, list, &error) ? error
+                                                   : __real_getaddrinfo(host, service, hints, list);
+}
+
+void __wrap_freeaddrinfo(struct addrinfo *list) {
+    if (!hosts_free(list))
+        __real_freeaddrinfo(list);
 }
 
 int __wrap_fstat(int fd, struct stat *status) {

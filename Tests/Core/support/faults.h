@@ -35,6 +35,8 @@ void fail_accepts(int error, int count);
  * NULL takes it back. */
 void before_unlink(void (*call)(void));
 void before_flock(void (*call)(void));
+/* pthread_create fails with this errno from now on; 0 passes it through. */
+void fail_threads(int error);
 
 /* Every other call of read, send and sendmsg fails with EINTR from now on, or none. */
 void interrupt_calls(bool every_other);

@@ -74,6 +74,7 @@ void end_test(void) {
     fail_accepts(0, 0);
     before_unlink(NULL);
     before_flock(NULL);
+    fail_threads(0);
     interrupt_calls(false);
     while (current.deferred_count > 0) {
         current.deferred_count--;
