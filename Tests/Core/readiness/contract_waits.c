@@ -3,17 +3,6 @@
 
 #include <pthread.h>
 
-static int wait_for(struct stage *stage, int64_t timeout_ns) {
-    sluice_ready event;
-    return sluice_poller_wait(stage->poller, &event, 1, timeout_ns);
-}
-
-static int readable(void) {
-    struct pair pair = unix_pair();
-    put_byte(pair.far);
-    return pair.near;
-}
-
 static void removal_in_batch(struct stage *stage) {
     const int fds[] = {readable(), readable(), readable()};
     for (size_t i = 0; i < COUNT_OF(fds); i++)
@@ -103,12 +92,12 @@ static void once_in_batch(struct stage *stage) {
 static void regular_does_not_sleep(struct stage *stage) {
     add(stage, unix_pair().near, FIRST);
     add(stage, regular_file(), SECOND);
-    note(stage, "%d event", wait_for(stage, SLUICE_FOREVER));
+    note(stage, "%d event", wait_one(stage->poller, SLUICE_FOREVER));
 }
 
 /* A wait for ever that nothing but a wake can end. */
 static void note_wake(struct stage *stage) {
-    note(stage, "%s", wait_for(stage, SLUICE_FOREVER) == 0 ? "woken" : "not woken");
+    note(stage, "%s", wait_one(stage->poller, SLUICE_FOREVER) == 0 ? "woken" : "not woken");
 }
 
 static void wake_before_wait(struct stage *stage) {
@@ -132,7 +121,7 @@ static void wake_from_thread(struct stage *stage) {
 
 static void note_time_up(struct stage *stage, int64_t timeout_ns) {
     int64_t began = monotonic_ns();
-    int count = wait_for(stage, timeout_ns);
+    int count = wait_one(stage->poller, timeout_ns);
     bool in_time = monotonic_ns() - began >= timeout_ns;
     note(stage, "%s", count != 0 ? "an event" : in_time ? "time up" : "too early");
 }

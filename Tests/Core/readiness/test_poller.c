@@ -13,17 +13,6 @@
 
 #include "faults.h"
 
-static int wait_one(sluice_poller *poller, int64_t timeout_ns) {
-    sluice_ready event;
-    return sluice_poller_wait(poller, &event, 1, timeout_ns);
-}
-
-static int readable(void) {
-    struct pair pair = unix_pair();
-    put_byte(pair.far);
-    return pair.near;
-}
-
 /* ---- Numbers that come again ------------------------------------------------------------------
  */
 

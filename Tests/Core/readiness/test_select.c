@@ -35,12 +35,6 @@ static void expect_untouched(const struct list *list) {
         assert_int_equal(list->ready[i], UNTOUCHED);
 }
 
-static int readable(void) {
-    struct pair pair = unix_pair();
-    put_byte(pair.far);
-    return pair.near;
-}
-
 static void three_lists(void) {
     struct pair urgent = tcp_pair();
     assert_int_equal(send(urgent.far, "!", 1, MSG_OOB), 1);
