@@ -466,11 +466,10 @@ static int set(sluice_poller *poller, int fd, uint32_t interest) {
     return 0;
 }
 
-static void remove_fd(sluice_poller *poller, int fd, bool closes) {
+static void remove_fd(sluice_poller *poller, int fd) {
     struct stat file;
     struct watch *watch = state_of(poller)->watches[fd];
-    /* Who closes it next has not lost it before. */
-    if (!closes && poller->backend == &libevent_epoll && watch->state == ARMED)
+    if (poller->backend == &libevent_epoll && watch->state == ARMED)
         compare_file(poller, fd, fstat(fd, &file) < 0 ? NULL : &file);
     silence(poller, fd);
     watch->pending = 0;

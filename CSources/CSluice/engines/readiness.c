@@ -232,10 +232,7 @@ static int attach(struct sluice_engine *base, int fd, sluice_id id, enum sluice_
 
 static void detach(struct sluice_engine *base, int fd) {
     struct readiness_engine *engine = ours(base);
-    if (engine->sources[fd].role == SLUICE_ROLE_WATCH)
-        sluice_poller_remove(engine->poller, fd);
-    else
-        sluice_poller_remove_closing(engine->poller, fd);
+    sluice_poller_remove(engine->poller, fd);
     engine->sources[fd].state &= QUEUED;
     engine->detached = true;
     engine->attached--;

@@ -188,23 +188,17 @@ int sluice_poller_modify(sluice_poller *poller, int fd, uint32_t interest, uint6
     return 0;
 }
 
-static int remove_fd(sluice_poller *poller, int fd, bool closes) {
+int sluice_poller_remove(sluice_poller *poller, int fd) {
+    if (!poller)
+        return SLUICE_ENULL;
     struct sluice_registration *registration = find_registration(poller, fd);
     if (!registration)
         return SLUICE_ENOENT;
-    poller->backend->remove(poller, fd, closes);
+    poller->backend->remove(poller, fd);
     registration->generation++;
     registration->registered = false;
     registration->interest = SLUICE_NONE;
     return 0;
-}
-
-int sluice_poller_remove(sluice_poller *poller, int fd) {
-    return poller ? remove_fd(poller, fd, false) : SLUICE_ENULL;
-}
-
-void sluice_poller_remove_closing(sluice_poller *poller, int fd) {
-    (void)remove_fd(poller, fd, true);
 }
 
 /* Takes the wake that the wait has seen, and says whether there was one: wake_fd also shows a wake

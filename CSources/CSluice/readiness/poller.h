@@ -62,9 +62,8 @@ struct sluice_poller_backend {
      * is not open, on every backend. On failure nothing has changed. */
     int (*set)(sluice_poller *poller, int fd, uint32_t interest);
 
-    /* Forgets `fd`, which may be closed. Cannot fail. Where the caller `closes` it next, what goes
-     * with it need not be taken back before. */
-    void (*remove)(sluice_poller *poller, int fd, bool closes);
+    /* Forgets `fd`, which may be closed. Cannot fail. */
+    void (*remove)(sluice_poller *poller, int fd);
 
     /* Waits once, by one system call and no allocation, and passes each ready descriptor to
      * sluice_poller_report, at most `capacity` of them, starting behind those it reported last
@@ -96,9 +95,6 @@ struct sluice_poller {
 /* sluice_poller_create, with memory from elsewhere. */
 int sluice_poller_create_with(sluice_poller **poller, const char *backend,
                               const struct sluice_allocator *allocator);
-
-/* sluice_poller_remove, of a number that the caller closes next: saves epoll a system call. */
-void sluice_poller_remove_closing(sluice_poller *poller, int fd);
 
 /* What the backend's functions of these names do; SLUICE_ENOTSUP for a backend_fd where there is
  * none. After a fork the poller also has a wake descriptor of its own. */

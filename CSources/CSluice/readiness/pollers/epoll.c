@@ -189,11 +189,12 @@ static int set(sluice_poller *poller, int fd, uint32_t interest) {
     return registration->slot >= 0 ? 0 : always_insert(poller, fd);
 }
 
-/* An entry goes with the last descriptor of its file. Where a duplicate keeps it, it is stale. */
-static void remove_fd(sluice_poller *poller, int fd, bool closes) {
+/* The entry is deleted, and not left to go with its file: a duplicate, or a child after a fork, may
+ * keep the file open. The call fails where the number was closed before. */
+static void remove_fd(sluice_poller *poller, int fd) {
     struct epoll_state *state = sluice_poller_state(poller);
     struct sluice_registration *registration = &poller->registrations[fd];
-    if (in_kernel(registration) && !closes)
+    if (in_kernel(registration))
         (void)control(poller, state->epoll_fd, EPOLL_CTL_DEL, fd, 0);
     always_erase(poller, fd);
     registration->slot = SLOT_NONE;

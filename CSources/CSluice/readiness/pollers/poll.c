@@ -87,8 +87,7 @@ static int set(sluice_poller *poller, int fd, uint32_t interest) {
     return 0;
 }
 
-static void remove_fd(sluice_poller *poller, int fd, bool closes) {
-    (void)closes;
+static void remove_fd(sluice_poller *poller, int fd) {
     struct poll_state *state = sluice_poller_state(poller);
     int slot = poller->registrations[fd].slot;
     struct pollfd last = state->fds[--state->count];

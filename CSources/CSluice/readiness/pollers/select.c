@@ -94,8 +94,7 @@ static int set(sluice_poller *poller, int fd, uint32_t interest) {
     return 0;
 }
 
-static void remove_fd(sluice_poller *poller, int fd, bool closes) {
-    (void)closes;
+static void remove_fd(sluice_poller *poller, int fd) {
     silence(sluice_poller_state(poller), fd);
 }
 
