@@ -389,6 +389,14 @@ static int make_watch(sluice_poller *poller, int fd) {
     return 0;
 }
 
+/* Whether the number can be waited on at all, where epoll is not there to refuse it. */
+static int check_number(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0)
+        return -errno;
+    return flags & O_PATH ? SLUICE_EBADF : 0;
+}
+
 /* Whether epoll takes the file: asked of one of its own, since libevent prints what it is refused,
  * and libevent's cannot be had. */
 static int ask_epoll(int fd, const struct stat *file) {
@@ -433,21 +441,20 @@ static int arm(sluice_poller *poller, int fd, uint32_t interest, bool always) {
 
 static int set(sluice_poller *poller, int fd, uint32_t interest) {
     struct libevent_state *state = state_of(poller);
-    struct stat file;
-    if (fstat(fd, &file) < 0)
+    struct stat file = {0};
+    bool over_epoll = poller->backend == &libevent_epoll;
+    if (over_epoll && fstat(fd, &file) < 0)
         return -errno;
+    int code =
+        over_epoll && (interest & SLUICE_DIRECTIONS) ? ask_epoll(fd, &file) : check_number(fd);
+    bool always = code == -EPERM;
+    if (code < 0 && !always)
+        return code;
     if (poller->backend == &libevent_select && fd >= FD_SETSIZE)
         return SLUICE_ENOTSUP;
-    int code = make_watch(poller, fd);
+    code = make_watch(poller, fd);
     if (code < 0)
         return code;
-    bool always = false;
-    if (poller->backend == &libevent_epoll && (interest & SLUICE_DIRECTIONS)) {
-        code = ask_epoll(fd, &file);
-        always = code == -EPERM;
-        if (code < 0 && !always)
-            return code;
-    }
     compare_file(poller, fd, &file);
     struct watch *watch = state->watches[fd];
     bool was_armed = watch->state == ARMED;

@@ -448,9 +448,10 @@ typedef struct sluice_fd_list {
 
 /* select(2) itself, with no limit on descriptor numbers. Any list may be NULL. Returns how many
  * entries are ready in all three together, 0 when the time is up. On an error no list is touched.
- * Any thread. O(count + highest fd); numbers above 1,023 cost an allocation.
- * Errors: SLUICE_EBADF, SLUICE_ETIMEOUT, SLUICE_ENULL (a list without its arrays), SLUICE_ENOMEM.
- * Source: select(2). */
+ * Any thread. O(count + highest fd). One system call, and one more where a number is above 63;
+ * numbers above 1,023 cost an allocation.
+ * Errors: SLUICE_EBADF (not open, or opened with O_PATH), SLUICE_ETIMEOUT (negative), SLUICE_ENULL
+ * (a list without its arrays), SLUICE_ENOMEM. Source: select(2). */
 SLUICE_API int sluice_select(sluice_fd_list *reading, sluice_fd_list *writing,
                              sluice_fd_list *excepting, int64_t timeout_ns);
 

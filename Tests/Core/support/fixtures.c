@@ -73,6 +73,10 @@ int regular_file(void) {
     return keep(open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
 }
 
+int path_descriptor(const char *path) {
+    return keep(open(path, O_PATH | O_CLOEXEC));
+}
+
 int tcp_bound(void) {
     int fd = keep(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     struct sockaddr_in address = {.sin_family = AF_INET};

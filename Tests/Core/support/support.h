@@ -89,6 +89,8 @@ struct pair pipe_pair(void);
 struct pair tcp_pair(void);
 struct pair pty_pair(void);
 int regular_file(void);
+/* Opened with O_PATH. */
+int path_descriptor(const char *path);
 /* A socket with a byte to read. */
 int readable(void);
 
