@@ -19,11 +19,13 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* The most events of one wait: what stays within the first-level cache. */
-#define BATCH 1024
+/* How many events epoll_wait(2) can be asked for. */
+#define MOST_AT_ONCE (INT_MAX / (int)sizeof(struct epoll_event))
 #define FIRST_CAPACITY 4
 
 /* A registration's slot is its place in `always`, or one of: */
@@ -47,7 +49,6 @@ struct epoll_state {
     int always_count;
     int always_capacity;
     int always_next; /* where the next report begins */
-    struct epoll_event events[BATCH];
 };
 
 static_assert((int)EPOLLIN == SLUICE_READ && (int)EPOLLPRI == SLUICE_PRIORITY &&
@@ -245,38 +246,60 @@ static void report_always(sluice_poller *poller, sluice_ready **next, const slui
 
 /* An event that is not merely of bytes or of room, or whose registration is not an ordinary one. */
 static SLUICE_NOINLINE sluice_ready *report_one(sluice_poller *poller, sluice_ready *next,
-                                                const struct epoll_event *event) {
+                                                uint64_t token, uint32_t flags) {
     struct epoll_state *state = sluice_poller_state(poller);
-    int fd = (int)(uint32_t)event->data.u64;
+    int fd = (int)(uint32_t)token;
     struct sluice_registration *registration = &poller->registrations[fd];
-    if (registration->generation != event->data.u64 >> 32) {
+    if (registration->generation != token >> 32) {
         state->stale = true;
         return next;
     }
     if (registration->interest & SLUICE_ONE_SHOT)
         registration->slot = SLOT_DISARMED;
-    sluice_poller_report(poller, &next, fd, flags_of(event->events, registration->interest));
+    sluice_poller_report(poller, &next, fd, flags_of(flags, registration->interest));
     return next;
 }
 
-static sluice_ready *report_kernel(sluice_poller *poller, sluice_ready *next, int ready) {
-    const struct epoll_state *state = sluice_poller_state(poller);
+/* The kernel writes its events into the end of the caller's array, and they are turned there, from
+ * the first on, into those that are reported from `next` on. No event that is still to be read is
+ * overwritten. With e bytes for an event of the kernel's and r for one of ours, e <= r, the array's
+ * first free place k and its end c, there are at most c - k events, so that the kernel's n-th, from
+ * 0, begins at byte r*c - e*(c - k) + e*n or later. When it has been read, at most k + n + 1 of
+ * ours are written, up to byte r*(k + n + 1). The next one to read begins no earlier than that: r*c
+ * - e*(c - k) + e*(n + 1) - r*(k + n + 1) = (r - e)*(c - (k + n + 1)) >= 0, since k + n + 1 <= c.
+ */
+static_assert(sizeof(struct epoll_event) <= sizeof(sluice_ready) &&
+                  sizeof(sluice_ready) % alignof(struct epoll_event) == 0 &&
+                  alignof(sluice_ready) % alignof(struct epoll_event) == 0,
+              "the kernel's events lie aligned in the caller's array, and end where it ends");
+
+/* Waits, and reports from `next` on. Returns behind the last event, or NULL with *code negative. */
+static sluice_ready *report_kernel(sluice_poller *poller, sluice_ready *next,
+                                   const sluice_ready *limit, int64_t timeout_ns, int *code) {
+    struct epoll_state *state = sluice_poller_state(poller);
     const struct sluice_registration *registrations = poller->registrations;
-    const struct epoll_event *end = state->events + ready;
-    for (const struct epoll_event *event = state->events; event < end; event++) {
-        uint64_t token = event->data.u64;
-        uint32_t events = event->events;
+    int room = limit - next < MOST_AT_ONCE ? (int)(limit - next) : MOST_AT_ONCE;
+    unsigned char *at =
+        (unsigned char *)(next + (limit - next)) - (size_t)room * sizeof(struct epoll_event);
+    int ready = sluice_epoll_wait_ns(state->epoll_fd, (struct epoll_event *)(void *)at, room,
+                                     timeout_ns, &state->coarse);
+    *code = ready;
+    for (; ready > 0; ready--, at += sizeof(struct epoll_event)) {
+        uint64_t token;
+        uint32_t flags;
+        memcpy(&token, at + offsetof(struct epoll_event, data), sizeof token);
+        memcpy(&flags, at + offsetof(struct epoll_event, events), sizeof flags);
         const struct sluice_registration *registration = &registrations[(uint32_t)token];
         if (sluice_unlikely(registration->generation != token >> 32 ||
                             (registration->interest & SLUICE_APART) ||
-                            (events & (EPOLLERR | EPOLLHUP)))) {
-            next = report_one(poller, next, event);
+                            (flags & (EPOLLERR | EPOLLHUP)))) {
+            next = report_one(poller, next, token, flags);
             continue;
         }
         next->user = registration->user;
         next->fd = (int)(uint32_t)token;
         next->generation = (uint32_t)(token >> 32);
-        next->flags = events;
+        next->flags = flags;
         next++;
     }
     return next;
@@ -300,12 +323,10 @@ static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64
         if (next == limit)
             return capacity;
     }
-    int room = limit - next < BATCH ? (int)(limit - next) : BATCH;
-    int ready =
-        sluice_epoll_wait_ns(state->epoll_fd, state->events, room, timeout_ns, &state->coarse);
-    if (ready < 0)
-        return next > events ? (int)(next - events) : ready;
-    next = report_kernel(poller, next, ready);
+    int code;
+    next = report_kernel(poller, next, limit, timeout_ns, &code);
+    if (code < 0)
+        return next > events ? (int)(next - events) : code;
     if (always && !state->always_first)
         report_always(poller, &next, limit);
     /* Nothing but stale entries, which may have kept others out: look again without them. */
