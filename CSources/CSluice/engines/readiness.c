@@ -212,7 +212,7 @@ static int attach(struct sluice_engine *base, int fd, sluice_id id, enum sluice_
     struct source *source = &engine->sources[fd];
     uint32_t state = ATTACHED | WANTED(wanted);
     if (role == SLUICE_ROLE_WATCH)
-        state |= WANTED(detail & SLUICE_DIRECTIONS);
+        state |= WANTED(detail & SLUICE_WAITED_FOR);
     /* To send is tried at once: a connected socket has room. */
     if (role >= SLUICE_ROLE_SOCKET)
         state |= CAN_SEND;
@@ -242,7 +242,7 @@ static int rewatch(struct sluice_engine *base, int fd, uint32_t interest) {
     struct readiness_engine *engine = ours(base);
     int code = sluice_poller_modify(engine->poller, fd, interest, 0);
     if (code == 0)
-        set_state(&engine->sources[fd], ALL_WANTED, WANTED(interest & SLUICE_DIRECTIONS));
+        set_state(&engine->sources[fd], ALL_WANTED, WANTED(interest & SLUICE_WAITED_FOR));
     return code;
 }
 

@@ -16,7 +16,7 @@
 
 #include "base/deadline.h"
 
-#define INTEREST_BITS (SLUICE_DIRECTIONS | (uint32_t)(SLUICE_EDGE | SLUICE_ONE_SHOT))
+#define INTEREST_BITS (SLUICE_WAITED_FOR | (uint32_t)(SLUICE_EDGE | SLUICE_ONE_SHOT))
 
 /* A name is that of one backend, or what several have before a colon, of which it takes the best.
  */
@@ -72,6 +72,8 @@ static int check_interest(const sluice_poller *poller, uint32_t interest) {
     if ((interest & SLUICE_EDGE) && !(features & SLUICE_FEATURE_EDGE))
         return SLUICE_ENOTSUP;
     if ((interest & SLUICE_PRIORITY) && !(features & SLUICE_FEATURE_PRIORITY))
+        return SLUICE_ENOTSUP;
+    if ((interest & SLUICE_HANGUP) && !(features & SLUICE_FEATURE_CONDITIONS))
         return SLUICE_ENOTSUP;
     return 0;
 }
@@ -226,12 +228,23 @@ int sluice_poller_wait(sluice_poller *poller, sluice_ready *events, int capacity
         int count = poller->backend->wait(poller, events, capacity, remaining);
         if (poller->woken && absorb_wake(poller))
             return count;
-        if (count > 0 || (count < 0 && count != -EINTR))
+        if (count > 0 || (count < 0 && (count != SLUICE_EINTR || poller->interruptible)))
             return count;
         remaining = deadline_remaining(deadline);
         if (remaining == 0 && count == 0)
             return 0;
     }
+}
+
+int sluice_poller_set_flags(sluice_poller *poller, uint32_t flags) {
+    if (!poller)
+        return SLUICE_ENULL;
+    if (flags & ~(uint32_t)SLUICE_INTERRUPTIBLE)
+        return SLUICE_EOPTION;
+    if (flags && !(poller->backend->features & SLUICE_FEATURE_INTERRUPTIBLE))
+        return SLUICE_ENOTSUP;
+    poller->interruptible = flags & SLUICE_INTERRUPTIBLE;
+    return 0;
 }
 
 int sluice_poller_is_current(const sluice_poller *poller, const sluice_ready *event) {

@@ -8,7 +8,7 @@
  *
  * What a backend may take for granted:
  * - set, remove: `fd` lies within poller->registrations, and the registration holds the interest
- *   that was asked for, EDGE and PRIORITY only where the backend's features have them;
+ *   that was asked for, and of it only what the backend's features have;
  * - wait: `capacity` is at least 1 and `timeout_ns` is 0 or more, SLUICE_FOREVER included;
  * - one thread at a time.
  * What it must keep is said with each function below.
@@ -27,8 +27,10 @@
 
 #pragma GCC visibility push(hidden)
 
-/* What can be waited for, without the two bits that say how. */
+/* What can be waited for, without the two bits that say how: what concerns a direction, and all. A
+ * registration with none of these is silent. */
 #define SLUICE_DIRECTIONS ((uint32_t)(SLUICE_READ | SLUICE_WRITE | SLUICE_PRIORITY))
+#define SLUICE_WAITED_FOR (SLUICE_DIRECTIONS | (uint32_t)SLUICE_HANGUP)
 
 /* In a registration's interest beside those that can be asked for: it is the poller's own, for
  * wakes. One with a bit of SLUICE_APART has more done about its events than to be reported. */
@@ -57,9 +59,9 @@ struct sluice_poller_backend {
     int (*init)(sluice_poller *poller);
     void (*deinit)(sluice_poller *poller);
 
-    /* Makes the kernel look at `fd` for `interest`, whatever it looked for before, armed. With no
-     * direction in `interest` nothing is reported for `fd`, not even a hang-up. -EBADF where `fd`
-     * is not open, on every backend. On failure nothing has changed. */
+    /* Makes the kernel look at `fd` for `interest`, whatever it looked for before, armed. With
+     * nothing of SLUICE_WAITED_FOR in `interest` nothing is reported for `fd`, not even a hang-up.
+     * -EBADF where `fd` is not open, on every backend. On failure nothing has changed. */
     int (*set)(sluice_poller *poller, int fd, uint32_t interest);
 
     /* Forgets `fd`, which may be closed. Cannot fail. */
@@ -87,6 +89,7 @@ struct sluice_poller {
     int limit;    /* how many registrations there are: the highest number ever added, and one */
     int capacity; /* how many there is room for */
     int wake_fd;
+    bool interruptible;      /* a signal ends a wait */
     bool woken;              /* the wait under way has seen wake_fd ready */
     atomic_bool wake_posted; /* wake_fd has been written to and no wait has seen it yet */
     alignas(max_align_t) unsigned char state[];

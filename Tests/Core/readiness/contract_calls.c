@@ -73,7 +73,7 @@ static void remove_absent(struct stage *stage) {
 
 static void unknown_bits(struct stage *stage) {
     int fd = unix_pair().near;
-    const uint32_t unknown[] = {SLUICE_ERROR, SLUICE_HANGUP, SLUICE_READ_CLOSED, 0x400, 1U << 31};
+    const uint32_t unknown[] = {SLUICE_ERROR, 32, SLUICE_READ_CLOSED, 0x400, 1U << 31};
     int refused = 0;
     for (size_t i = 0; i < COUNT_OF(unknown); i++)
         refused += sluice_poller_add(stage->poller, fd, stage->interest | unknown[i], UNNAMED) ==

@@ -13,6 +13,28 @@
 
 #include "faults.h"
 
+static volatile sig_atomic_t alarms;
+static sluice_poller *poller_to_wake;
+
+static void on_alarm(int number) {
+    (void)number;
+    alarms = alarms + 1;
+    if (alarms >= 3 && poller_to_wake)
+        sluice_poller_wake(poller_to_wake);
+}
+
+static void ring_every_ms(bool on) {
+    struct sigaction action = {.sa_handler = on ? on_alarm : SIG_IGN};
+    struct itimerval every = {{.tv_usec = on ? 1000 : 0}, {.tv_usec = on ? 1000 : 0}};
+    if (on) {
+        alarms = 0;
+        sigaction(SIGALRM, &action, NULL);
+    }
+    setitimer(ITIMER_REAL, &every, NULL);
+    if (!on)
+        sigaction(SIGALRM, &action, NULL);
+}
+
 /* ---- Numbers that come again ------------------------------------------------------------------
  */
 
@@ -138,6 +160,32 @@ static void null_arguments(void) {
     sluice_poller_destroy(NULL);
 }
 
+static void flags_of_a_poller(void) {
+    sluice_poller *poller = make_poller();
+    assert_int_equal(sluice_poller_set_flags(NULL, 0), SLUICE_ENULL);
+    assert_int_equal(sluice_poller_set_flags(poller, 2), SLUICE_EOPTION);
+    assert_int_equal(sluice_poller_set_flags(poller, UINT32_MAX), SLUICE_EOPTION);
+    assert_int_equal(sluice_poller_set_flags(poller, 0), 0);
+    assert_int_equal(sluice_poller_set_flags(poller, SLUICE_INTERRUPTIBLE),
+                     poller_has(poller, SLUICE_FEATURE_INTERRUPTIBLE) ? 0 : SLUICE_ENOTSUP);
+    assert_string_equal(sluice_error_name(-EINTR), "SLUICE_EINTR");
+    assert_int_equal(SLUICE_EINTR, -EINTR);
+}
+
+/* A signal ends a wait only where there is nothing else to return. */
+static void events_before_signals(void) {
+    sluice_poller *poller = make_poller();
+    if (!poller_has(poller, SLUICE_FEATURE_INTERRUPTIBLE))
+        return;
+    assert_int_equal(sluice_poller_set_flags(poller, SLUICE_INTERRUPTIBLE), 0);
+    assert_int_equal(sluice_poller_add(poller, readable(), SLUICE_READ, 0), 0);
+    assert_int_equal(sluice_poller_add(poller, regular_file(), SLUICE_READ, 0), 0);
+    ring_every_ms(true);
+    while (alarms < 3)
+        assert_int_equal(wait_one(poller, SLUICE_FOREVER), 1);
+    ring_every_ms(false);
+}
+
 static void made_up_event(void) {
     sluice_poller *poller = make_poller();
     const int numbers[] = {-1, INT_MIN, INT_MAX, 0};
@@ -159,6 +207,7 @@ static void says_its_name(void) {
     assert_int_equal(poller_has(poller, SLUICE_FEATURE_CONDITIONS),
                      !backend_is("select") && !over_libevent());
     assert_int_equal(poller_has(poller, SLUICE_FEATURE_PRIORITY), !over_libevent());
+    assert_int_equal(poller_has(poller, SLUICE_FEATURE_INTERRUPTIBLE), !over_libevent());
 }
 
 static void destroy_leaves_descriptors(void) {
@@ -412,30 +461,8 @@ static void huge_timeout_with_wake(void) {
     }
 }
 
-/* ---- Signals -----------------------------------------------------------------------------------
+/* ---- Signals ------------------------------------------------------------------------------------
  */
-
-static volatile sig_atomic_t alarms;
-static sluice_poller *poller_to_wake;
-
-static void on_alarm(int number) {
-    (void)number;
-    alarms = alarms + 1;
-    if (alarms >= 3 && poller_to_wake)
-        sluice_poller_wake(poller_to_wake);
-}
-
-static void ring_every_ms(bool on) {
-    struct sigaction action = {.sa_handler = on ? on_alarm : SIG_IGN};
-    struct itimerval every = {{.tv_usec = on ? 1000 : 0}, {.tv_usec = on ? 1000 : 0}};
-    if (on) {
-        alarms = 0;
-        sigaction(SIGALRM, &action, NULL);
-    }
-    setitimer(ITIMER_REAL, &every, NULL);
-    if (!on)
-        sigaction(SIGALRM, &action, NULL);
-}
 
 static void signals_do_not_shorten(void) {
     sluice_poller *poller = make_poller();
@@ -474,6 +501,8 @@ int main(void) {
         {"capacity under 1", capacity_too_small, NULL},
         {"negative timeout", negative_timeout, NULL},
         {"NULL for each pointer", null_arguments, NULL},
+        {"flags", flags_of_a_poller, NULL},
+        {"interruptible: events come before signals", events_before_signals, NULL},
         {"a made-up event is not current", made_up_event, NULL},
         {"name and features", says_its_name, NULL},
         {"destroy leaves descriptors open", destroy_leaves_descriptors, NULL},

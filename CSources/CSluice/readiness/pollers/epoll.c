@@ -173,7 +173,7 @@ static int tell_kernel(sluice_poller *poller, int fd, uint32_t interest) {
 
 static int set(sluice_poller *poller, int fd, uint32_t interest) {
     struct sluice_registration *registration = &poller->registrations[fd];
-    if (!(interest & SLUICE_DIRECTIONS))
+    if (!(interest & SLUICE_WAITED_FOR))
         return silence(poller, fd);
     int code = tell_kernel(poller, fd, interest);
     if (code == 0) {
@@ -342,7 +342,7 @@ static int backend_fd(const sluice_poller *poller) {
 const struct sluice_poller_backend sluice_epoll_backend = {
     .name = "epoll",
     .features = SLUICE_FEATURE_ONE_SHOT | SLUICE_FEATURE_EDGE | SLUICE_FEATURE_CONDITIONS |
-                SLUICE_FEATURE_PRIORITY,
+                SLUICE_FEATURE_PRIORITY | SLUICE_FEATURE_INTERRUPTIBLE,
     .state_size = sizeof(struct epoll_state),
     .init = init,
     .deinit = deinit,

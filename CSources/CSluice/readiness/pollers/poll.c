@@ -104,7 +104,7 @@ static int set(sluice_poller *poller, int fd, uint32_t interest) {
         state->count++;
     }
     state->fds[at] = (struct pollfd){
-        .fd = interest & SLUICE_DIRECTIONS ? fd : silenced(fd),
+        .fd = interest & SLUICE_WAITED_FOR ? fd : silenced(fd),
         .events = poll_events(interest),
     };
     return 0;
@@ -165,7 +165,8 @@ static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64
 
 const struct sluice_poller_backend sluice_poll_backend = {
     .name = "poll",
-    .features = SLUICE_FEATURE_ONE_SHOT | SLUICE_FEATURE_CONDITIONS | SLUICE_FEATURE_PRIORITY,
+    .features = SLUICE_FEATURE_ONE_SHOT | SLUICE_FEATURE_CONDITIONS | SLUICE_FEATURE_PRIORITY |
+                SLUICE_FEATURE_INTERRUPTIBLE,
     .state_size = sizeof(struct poll_state),
     .init = init,
     .deinit = deinit,

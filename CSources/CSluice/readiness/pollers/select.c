@@ -198,7 +198,7 @@ static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64
 
 const struct sluice_poller_backend sluice_select_backend = {
     .name = "select",
-    .features = SLUICE_FEATURE_ONE_SHOT | SLUICE_FEATURE_PRIORITY,
+    .features = SLUICE_FEATURE_ONE_SHOT | SLUICE_FEATURE_PRIORITY | SLUICE_FEATURE_INTERRUPTIBLE,
     .state_size = sizeof(struct select_state),
     .init = init,
     .deinit = deinit,
