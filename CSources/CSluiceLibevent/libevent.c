@@ -522,47 +522,52 @@ static bool silence_closed(sluice_poller *poller) {
     return found;
 }
 
-/* Moves the living registrations to a new base, and with the old one epoll's stale entries end.
- * That there are some is a suspicion: where there is no new base to be had, the old one does
- * meanwhile. A registration that cannot be moved is tried again by the next wait. */
-static int rebuild(sluice_poller *poller) {
+/* Moves the armed registrations to a new base, and with the old one epoll's stale entries end. That
+ * there are some is a suspicion: where there is no new base to be had, the old one does meanwhile.
+ * A registration that cannot be moved is tried again by the next wait. Numbers that were closed are
+ * silenced before the new base can be given one of them. */
+static void move_to_new_base(sluice_poller *poller) {
     struct libevent_state *state = state_of(poller);
     struct event_base *base;
+    (void)silence_closed(poller);
     if (make_base(poller->backend, &base) < 0)
-        return 0;
-    int code = assign_timer(state->timer, base);
+        return;
+    bool moved = assign_timer(state->timer, base) == 0;
     for (int fd = 0; fd < state->limit; fd++) {
         struct watch *watch = state->watches[fd];
         if (!watch || watch->state != ARMED)
             continue;
         event_del(watch->event);
         int told = tell_libevent(poller, base, fd, watch->interest);
-        if (told == SLUICE_EBADF || told == -EPERM)
-            watch->state = SILENT; /* closed without a remove */
+        if (told == SLUICE_ENOMEM || told == -ENOSPC)
+            moved = false;
         else if (told < 0)
-            code = told;
+            watch->state = SILENT; /* it names another file by now */
     }
     event_base_free(state->base);
     state->base = base;
-    state->stale = code < 0;
-    return code;
+    state->stale = !moved;
 }
 
 static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64_t timeout_ns) {
     struct libevent_state *state = state_of(poller);
-    int code = state->stale ? rebuild(poller) : 0;
-    if (code < 0)
-        return code;
+    if (state->stale)
+        move_to_new_base(poller);
+    /* While it waits, libevent would go round for what is nobody's; the poller sleeps instead. */
+    if (state->stale)
+        timeout_ns = 0;
     state->at = events;
     state->end = events + capacity;
     if (keep_edges(poller) || state->always_count > 0)
         timeout_ns = 0;
     gather_always(poller);
+    int code;
     do
         code = run(state, timeout_ns);
     while (code == SLUICE_EBADF && silence_closed(poller));
     report_queue(poller);
     int count = (int)(state->at - events);
+    poller->noisy = state->stale && count == 0;
     return count > 0 ? count : code;
 }
 

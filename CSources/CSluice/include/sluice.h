@@ -426,9 +426,8 @@ SLUICE_API int sluice_poller_remove(sluice_poller *poller, int fd);
  * and none is starved. One system call (and one more after a wake on a level-triggered backend),
  * no allocation. A signal neither ends the wait nor prolongs it.
  * O(events) on epoll, O(n) on poll, O(highest fd) on select.
- * Errors: SLUICE_ECAPACITY (under 1), SLUICE_ETIMEOUT (negative), SLUICE_ENULL; on epoll, where a
- * number was closed unremoved, also -EMFILE, -ENFILE, SLUICE_ENOMEM and -ENOSPC: nothing is lost,
- * and a later wait tries again. */
+ * Errors: SLUICE_ECAPACITY (under 1), SLUICE_ETIMEOUT (negative), SLUICE_EINTR (only where
+ * sluice_poller_set_flags asks for it), SLUICE_ENULL. */
 SLUICE_API int sluice_poller_wait(sluice_poller *poller, sluice_ready *events, int capacity,
                                   int64_t timeout_ns);
 
@@ -451,6 +450,26 @@ SLUICE_API int sluice_poller_is_current(const sluice_poller *poller, const sluic
  * returns count as one. What the caller wrote before is visible to the thread that waited.
  * Any thread, and safe in a signal handler (errno is left alone), while the poller lives. */
 SLUICE_API int sluice_poller_wake(sluice_poller *poller);
+
+/* For a wait on the poller in a loop of another kind: a descriptor that poll(2) or an epoll instance
+ * finds readable while a wait here, with a timeout of 0, would bring an event or end by a wake.
+ * After a wait that has left nothing over it is quiet until there is something new. It may be
+ * readable once for nothing.
+ * It is made by the first call, with two descriptors, and stays the same as long as the poller. It
+ * is the poller's: take it out of the other loop before sluice_poller_destroy, and do not read it.
+ * The poller's thread. O(1).
+ * Errors: SLUICE_ENOTSUP (only epoll has one), SLUICE_ENULL, SLUICE_ENOMEM, -EMFILE, -ENFILE,
+ * -ENOSPC (fs.epoll.max_user_watches). */
+SLUICE_API int sluice_poller_backend_fd(sluice_poller *poller);
+
+/* To be called in the child after fork(2), before anything else on the poller but
+ * sluice_poller_destroy. The child's poller then has the registrations, and shares nothing with the
+ * parent's; both can be used, and what one does the other does not see. (The descriptors registered
+ * are shared, as fork leaves them.) Wakes that have not been waited for are the parent's. A backend
+ * descriptor is the parent's, too: the child asks for its own. A number that was closed unremoved
+ * stays registered, and is silent. O(n).
+ * Errors: SLUICE_ENULL, SLUICE_ENOMEM, -EMFILE, -ENFILE, -ENOSPC; the call can be tried again. */
+SLUICE_API int sluice_poller_after_fork(sluice_poller *poller);
 
 /* A set of enum sluice_feature; 0 for NULL. */
 SLUICE_API uint32_t sluice_poller_features(const sluice_poller *poller);

@@ -71,14 +71,18 @@ struct sluice_poller_backend {
      * sluice_poller_report, at most `capacity` of them, starting behind those it reported last
      * where it has to choose. Returns how many events were written; 0 when the time is up, and
      * whenever there is nothing to report after all; or -errno with nothing consumed, -EINTR
-     * included. After an event of a one-shot registration it is silent until the next set. */
+     * included. After an event of a one-shot registration it is silent until the next set. Where
+     * something that is nobody's has ended it, and will end the next one as well, it returns 0 and
+     * sets poller->noisy. */
     int (*wait)(sluice_poller *poller, sluice_ready *events, int capacity, int64_t timeout_ns);
 
-    /* The descriptor that is readable while something is ready; NULL where the backend has none. */
-    int (*backend_fd)(const sluice_poller *poller);
+    /* A descriptor that is readable while something is ready, the same each time; or an error. NULL
+     * where the backend has none. */
+    int (*backend_fd)(sluice_poller *poller);
 
-    /* In the child of a fork: stops sharing with the parent what the kernel keeps for the backend.
-     * NULL where it keeps nothing. */
+    /* In the child of a fork: stops sharing with the parent what the kernel keeps for the backend,
+     * and leaves the parent's as it is. After a failure, deinit and another try are what may be
+     * called. NULL where it keeps nothing. */
     int (*after_fork)(sluice_poller *poller);
 };
 
@@ -88,8 +92,9 @@ struct sluice_poller {
     struct sluice_registration *registrations;
     int limit;    /* how many registrations there are: the highest number ever added, and one */
     int capacity; /* how many there is room for */
-    int wake_fd;
+    int wake_fd;  /* -1 in a child whose sluice_poller_after_fork has failed */
     bool interruptible;      /* a signal ends a wait */
+    bool noisy;              /* a wait was ended by what is nobody's; see `pause_between_waits` */
     bool woken;              /* the wait under way has seen wake_fd ready */
     atomic_bool wake_posted; /* wake_fd has been written to and no wait has seen it yet */
     alignas(max_align_t) unsigned char state[];
@@ -99,10 +104,10 @@ struct sluice_poller {
 int sluice_poller_create_with(sluice_poller **poller, const char *backend,
                               const struct sluice_allocator *allocator);
 
-/* What the backend's functions of these names do; SLUICE_ENOTSUP for a backend_fd where there is
- * none. After a fork the poller also has a wake descriptor of its own. */
-int sluice_poller_backend_fd(const sluice_poller *poller);
-int sluice_poller_after_fork(sluice_poller *poller);
+/* Of a descriptor that was just made for the poller itself: the same file under a number that the
+ * caller has not registered, or an error. A number that was closed unremoved is still registered,
+ * and the kernel gives it away like any other. */
+int sluice_poller_own(const sluice_poller *poller, int fd);
 
 /* The backend at `index`, best first, NULL past the last: those of the core, and behind them those
  * that were registered. */

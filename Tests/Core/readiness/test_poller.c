@@ -282,30 +282,6 @@ static void refused_for_want_of_descriptors(void) {
     assert_int_equal(second_code, is_enough ? 0 : -EMFILE);
 }
 
-/* A wait that is to begin epoll anew and cannot says so, and the next one tries again. Others need
- * no descriptor. */
-static void nothing_lost_for_want_of_descriptors(void) {
-    sluice_poller *poller = make_poller();
-    struct pair stale = unix_pair();
-    (void)duplicate(stale.near, 0);
-    assert_int_equal(sluice_poller_add(poller, stale.near, SLUICE_READ, 1), 0);
-    assert_int_equal(sluice_poller_add(poller, readable(), SLUICE_READ, 2), 0);
-    put_byte(stale.far);
-    drop(stale.near);
-    assert_int_equal(sluice_poller_remove(poller, stale.near), 0);
-    sluice_ready events[2];
-    assert_int_equal(sluice_poller_wait(poller, events, COUNT_OF(events), 0), 1);
-    struct rlimit limit;
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    struct rlimit none = {.rlim_cur = (rlim_t)closed_number(), .rlim_max = limit.rlim_max};
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-    int code = sluice_poller_wait(poller, events, COUNT_OF(events), 0);
-    setrlimit(RLIMIT_NOFILE, &limit);
-    assert_int_equal(code, strcmp(test_backend(), "epoll") == 0 ? -EMFILE : 1);
-    assert_int_equal(sluice_poller_wait(poller, events, COUNT_OF(events), 0), 1);
-    assert_int_equal(events[0].user, 2);
-}
-
 /* ---- Order and batches -------------------------------------------------------------------------
  */
 
@@ -509,7 +485,6 @@ int main(void) {
         {"its own descriptors are not the caller's", own_descriptors, NULL},
         {"one descriptor in two pollers", two_pollers_one_descriptor, NULL},
         {"no descriptors left", refused_for_want_of_descriptors, NULL},
-        {"nothing is lost where none is left", nothing_lost_for_want_of_descriptors, NULL},
         {"poll, select: events in ascending order", events_in_ascending_order, NULL},
         {"poll, select: order after a single event", order_after_a_single_event, NULL},
         {"poll, select: order where not all fit", order_where_not_all_fit, NULL},
