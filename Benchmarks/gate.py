@@ -118,7 +118,7 @@ INSTRUCTIONS = [
 ]
 OTHERS = [
     ("C system calls an echo", 2.05, lambda: calls(C_ECHO, "echo", "total")),
-    ("C epoll_ctl calls a connection", 1, lambda: calls(C_ECHO, "churn", "epoll_ctl")),
+    ("C epoll_ctl calls a connection", 2, lambda: calls(C_ECHO, "churn", "epoll_ctl")),
     ("Swift system calls an echo", 2.05, lambda: calls(SWIFT_ECHO, "echo", "total")),
     ("C bytes for an idle connection", 128, lambda: idle(C_ECHO)),
     ("Swift bytes for an idle connection", 256, lambda: idle(SWIFT_ECHO)),

@@ -389,6 +389,14 @@ static int make_watch(sluice_poller *poller, int fd) {
     return 0;
 }
 
+/* Whether the number can be waited on at all, where epoll is not there to refuse it. */
+static int check_number(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0)
+        return -errno;
+    return flags & O_PATH ? SLUICE_EBADF : 0;
+}
+
 /* Whether epoll takes the file: asked of one of its own, since libevent prints what it is refused,
  * and libevent's cannot be had. */
 static int ask_epoll(int fd, const struct stat *file) {
@@ -433,21 +441,20 @@ static int arm(sluice_poller *poller, int fd, uint32_t interest, bool always) {
 
 static int set(sluice_poller *poller, int fd, uint32_t interest) {
     struct libevent_state *state = state_of(poller);
-    struct stat file;
-    if (fstat(fd, &file) < 0)
+    struct stat file = {0};
+    bool over_epoll = poller->backend == &libevent_epoll;
+    if (over_epoll && fstat(fd, &file) < 0)
         return -errno;
+    int code =
+        over_epoll && (interest & SLUICE_DIRECTIONS) ? ask_epoll(fd, &file) : check_number(fd);
+    bool always = code == -EPERM;
+    if (code < 0 && !always)
+        return code;
     if (poller->backend == &libevent_select && fd >= FD_SETSIZE)
         return SLUICE_ENOTSUP;
-    int code = make_watch(poller, fd);
+    code = make_watch(poller, fd);
     if (code < 0)
         return code;
-    bool always = false;
-    if (poller->backend == &libevent_epoll && (interest & SLUICE_DIRECTIONS)) {
-        code = ask_epoll(fd, &file);
-        always = code == -EPERM;
-        if (code < 0 && !always)
-            return code;
-    }
     compare_file(poller, fd, &file);
     struct watch *watch = state->watches[fd];
     bool was_armed = watch->state == ARMED;
@@ -466,11 +473,10 @@ static int set(sluice_poller *poller, int fd, uint32_t interest) {
     return 0;
 }
 
-static void remove_fd(sluice_poller *poller, int fd, bool closes) {
+static void remove_fd(sluice_poller *poller, int fd) {
     struct stat file;
     struct watch *watch = state_of(poller)->watches[fd];
-    /* Who closes it next has not lost it before. */
-    if (!closes && poller->backend == &libevent_epoll && watch->state == ARMED)
+    if (poller->backend == &libevent_epoll && watch->state == ARMED)
         compare_file(poller, fd, fstat(fd, &file) < 0 ? NULL : &file);
     silence(poller, fd);
     watch->pending = 0;
@@ -516,47 +522,52 @@ static bool silence_closed(sluice_poller *poller) {
     return found;
 }
 
-/* Moves the living registrations to a new base, and with the old one epoll's stale entries end.
- * That there are some is a suspicion: where there is no new base to be had, the old one does
- * meanwhile. A registration that cannot be moved is tried again by the next wait. */
-static int rebuild(sluice_poller *poller) {
+/* Moves the armed registrations to a new base, and with the old one epoll's stale entries end. That
+ * there are some is a suspicion: where there is no new base to be had, the old one does meanwhile.
+ * A registration that cannot be moved is tried again by the next wait. Numbers that were closed are
+ * silenced before the new base can be given one of them. */
+static void move_to_new_base(sluice_poller *poller) {
     struct libevent_state *state = state_of(poller);
     struct event_base *base;
+    (void)silence_closed(poller);
     if (make_base(poller->backend, &base) < 0)
-        return 0;
-    int code = assign_timer(state->timer, base);
+        return;
+    bool moved = assign_timer(state->timer, base) == 0;
     for (int fd = 0; fd < state->limit; fd++) {
         struct watch *watch = state->watches[fd];
         if (!watch || watch->state != ARMED)
             continue;
         event_del(watch->event);
         int told = tell_libevent(poller, base, fd, watch->interest);
-        if (told == SLUICE_EBADF || told == -EPERM)
-            watch->state = SILENT; /* closed without a remove */
+        if (told == SLUICE_ENOMEM || told == -ENOSPC)
+            moved = false;
         else if (told < 0)
-            code = told;
+            watch->state = SILENT; /* it names another file by now */
     }
     event_base_free(state->base);
     state->base = base;
-    state->stale = code < 0;
-    return code;
+    state->stale = !moved;
 }
 
 static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64_t timeout_ns) {
     struct libevent_state *state = state_of(poller);
-    int code = state->stale ? rebuild(poller) : 0;
-    if (code < 0)
-        return code;
+    if (state->stale)
+        move_to_new_base(poller);
+    /* While it waits, libevent would go round for what is nobody's; the poller sleeps instead. */
+    if (state->stale)
+        timeout_ns = 0;
     state->at = events;
     state->end = events + capacity;
     if (keep_edges(poller) || state->always_count > 0)
         timeout_ns = 0;
     gather_always(poller);
+    int code;
     do
         code = run(state, timeout_ns);
     while (code == SLUICE_EBADF && silence_closed(poller));
     report_queue(poller);
     int count = (int)(state->at - events);
+    poller->noisy = state->stale && count == 0;
     return count > 0 ? count : code;
 }
 

@@ -20,7 +20,10 @@ int64_t sluice_clock_ns(void) {
 }
 
 int sluice_fd_check(int fd) {
-    return fcntl(fd, F_GETFD) < 0 ? -errno : 0;
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0)
+        return -errno;
+    return flags & O_PATH ? -EBADF : 0;
 }
 
 int sluice_wake_open(void) {

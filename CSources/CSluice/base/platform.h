@@ -35,7 +35,8 @@ static inline uintptr_t sluice_thread(void) {
 /* CLOCK_MONOTONIC in nanoseconds. */
 int64_t sluice_clock_ns(void);
 
-/* 0 where `fd` is an open descriptor, -EBADF where not. */
+/* 0 where `fd` is an open descriptor that can be waited on, -EBADF where not: one opened with
+ * O_PATH names a place in the file system, and no call but epoll_ctl(2) refuses it. */
 int sluice_fd_check(int fd);
 
 /* A descriptor that becomes readable by sluice_wake_signal and stays so until

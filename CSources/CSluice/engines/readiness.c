@@ -212,7 +212,7 @@ static int attach(struct sluice_engine *base, int fd, sluice_id id, enum sluice_
     struct source *source = &engine->sources[fd];
     uint32_t state = ATTACHED | WANTED(wanted);
     if (role == SLUICE_ROLE_WATCH)
-        state |= WANTED(detail & SLUICE_DIRECTIONS);
+        state |= WANTED(detail & SLUICE_WAITED_FOR);
     /* To send is tried at once: a connected socket has room. */
     if (role >= SLUICE_ROLE_SOCKET)
         state |= CAN_SEND;
@@ -232,10 +232,7 @@ static int attach(struct sluice_engine *base, int fd, sluice_id id, enum sluice_
 
 static void detach(struct sluice_engine *base, int fd) {
     struct readiness_engine *engine = ours(base);
-    if (engine->sources[fd].role == SLUICE_ROLE_WATCH)
-        sluice_poller_remove(engine->poller, fd);
-    else
-        sluice_poller_remove_closing(engine->poller, fd);
+    sluice_poller_remove(engine->poller, fd);
     engine->sources[fd].state &= QUEUED;
     engine->detached = true;
     engine->attached--;
@@ -245,7 +242,7 @@ static int rewatch(struct sluice_engine *base, int fd, uint32_t interest) {
     struct readiness_engine *engine = ours(base);
     int code = sluice_poller_modify(engine->poller, fd, interest, 0);
     if (code == 0)
-        set_state(&engine->sources[fd], ALL_WANTED, WANTED(interest & SLUICE_DIRECTIONS));
+        set_state(&engine->sources[fd], ALL_WANTED, WANTED(interest & SLUICE_WAITED_FOR));
     return code;
 }
 

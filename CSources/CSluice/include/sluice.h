@@ -6,7 +6,8 @@
  *
  * Every call returns 0 or a count, or a negative code from `enum sluice_error`. A code that the
  * kernel gave is its errno, negated. Nothing is printed, nothing aborts, SIGPIPE is never raised,
- * EINTR never reaches the caller, and every descriptor that a call makes is close-on-exec.
+ * EINTR reaches nobody who has not asked for it, and every descriptor that a call makes is
+ * close-on-exec.
  *
  * No macro is needed: those that stand for a value say which, and no function is inline.
  *
@@ -39,6 +40,7 @@ enum sluice_error {
     SLUICE_EEXIST = -EEXIST,   /* registered already: modify it, or remove it first */
     SLUICE_ENOENT = -ENOENT,   /* not registered: add it first */
     SLUICE_EAGAIN = -EAGAIN,   /* would block: wait until it is ready */
+    SLUICE_EINTR = -EINTR,     /* a signal ended the wait, as SLUICE_INTERRUPTIBLE asks */
     SLUICE_ENOTSUP = -10001,   /* this backend cannot do that; see sluice_poller_features */
     SLUICE_EBACKEND = -10002,  /* no backend of that name */
     SLUICE_EINTEREST = -10003, /* an interest with bits that cannot be asked for */
@@ -370,7 +372,10 @@ SLUICE_API int sluice_forward(sluice_loop *loop, sluice_id from, sluice_id to);
  * not reach, in another language, it is 9,223,372,036,854,775,807. */
 #define SLUICE_FOREVER INT64_MAX
 
-/* Interest: what to wait for. SLUICE_NONE keeps a registration and silences it. */
+/* Interest: what to wait for. SLUICE_NONE keeps a registration and silences it. SLUICE_HANGUP,
+ * which is also a condition, can be asked for too: an error or a hang-up of both directions, and
+ * nothing else. It stands alone, as for a stream that is not read from at the moment, or beside
+ * others. */
 enum sluice_interest {
     SLUICE_NONE = 0,
     SLUICE_READ = 1,        /* a read would not block: bytes, end of file, an error, a caller */
@@ -380,12 +385,18 @@ enum sluice_interest {
     SLUICE_ONE_SHOT = 0x200 /* silence the registration after one event; modify arms it again */
 };
 
-/* What an event may say besides READ, PRIORITY and WRITE, and whether asked for or not. select(2)
- * cannot tell these and reports only the three above, which are the same on every backend. */
+/* What an event may say besides READ, PRIORITY and WRITE. ERROR and HANGUP come whatever was asked
+ * for, READ_CLOSED with READ. select(2) cannot tell them and reports only the three above, which
+ * are the same on every backend. */
 enum sluice_condition {
     SLUICE_ERROR = 8,           /* an error is pending (SO_ERROR), or a pipe's reader is gone */
     SLUICE_HANGUP = 16,         /* both directions are shut */
     SLUICE_READ_CLOSED = 0x2000 /* the peer will send no more (half-close) */
+};
+
+/* How a poller waits: see sluice_poller_set_flags. */
+enum sluice_poller_flag {
+    SLUICE_INTERRUPTIBLE = 1 /* a signal that a handler took ends the wait with SLUICE_EINTR */
 };
 
 /* One descriptor that is ready. */
@@ -407,8 +418,10 @@ typedef struct sluice_poller sluice_poller;
 enum sluice_feature {
     SLUICE_FEATURE_ONE_SHOT = 1,   /* SLUICE_ONE_SHOT: every backend has it */
     SLUICE_FEATURE_EDGE = 2,       /* SLUICE_EDGE: epoll has it */
-    SLUICE_FEATURE_CONDITIONS = 4, /* ERROR, HANGUP and READ_CLOSED are told apart: not by select */
-    SLUICE_FEATURE_PRIORITY = 8    /* SLUICE_PRIORITY: all but libevent have it */
+    SLUICE_FEATURE_CONDITIONS = 4, /* ERROR, HANGUP and READ_CLOSED are told apart, and HANGUP can
+                                    * be asked for: epoll and poll have it */
+    SLUICE_FEATURE_PRIORITY = 8,   /* SLUICE_PRIORITY: all but libevent have it */
+    SLUICE_FEATURE_INTERRUPTIBLE = 16 /* SLUICE_INTERRUPTIBLE: all but libevent have it */
 };
 
 /* The name of the backend at `index`, from 0, best first; NULL past the last. A static string. */
@@ -447,11 +460,20 @@ SLUICE_API int sluice_poller_remove(sluice_poller *poller, int fd);
  * and none is starved. One system call (and one more after a wake on a level-triggered backend),
  * no allocation. A signal neither ends the wait nor prolongs it.
  * O(events) on epoll, O(n) on poll, O(highest fd) on select.
- * Errors: SLUICE_ECAPACITY (under 1), SLUICE_ETIMEOUT (negative), SLUICE_ENULL; on epoll, where a
- * number was closed unremoved, also -EMFILE, -ENFILE, SLUICE_ENOMEM and -ENOSPC: nothing is lost,
- * and a later wait tries again. */
+ * Errors: SLUICE_ECAPACITY (under 1), SLUICE_ETIMEOUT (negative), SLUICE_EINTR (only where
+ * sluice_poller_set_flags asks for it), SLUICE_ENULL. */
 SLUICE_API int sluice_poller_wait(sluice_poller *poller, sluice_ready *events, int capacity,
                                   int64_t timeout_ns);
+
+/* Replaces the poller's flags: a set of enum sluice_poller_flag, none at first.
+ *
+ * With SLUICE_INTERRUPTIBLE, a signal whose handler ran during a wait ends it with SLUICE_EINTR,
+ * where it has brought no event: for a program that looks after each wait at what its handlers have
+ * noted. A signal that comes before the wait has begun does not end it; a handler that calls
+ * sluice_poller_wake ends it in any case. Without the flag a signal neither ends nor prolongs a
+ * wait. O(1). Errors: SLUICE_EOPTION (unknown flags), SLUICE_ENOTSUP (the backend cannot: see enum
+ * sluice_feature), SLUICE_ENULL; and the flags are as before. */
+SLUICE_API int sluice_poller_set_flags(sluice_poller *poller, uint32_t flags);
 
 /* 1 while the registration that `event` speaks of stands, 0 when it was removed since, also when
  * its number has been registered anew. For a batch in which one event's handling may end another's
@@ -462,6 +484,26 @@ SLUICE_API int sluice_poller_is_current(const sluice_poller *poller, const sluic
  * returns count as one. What the caller wrote before is visible to the thread that waited.
  * Any thread, and safe in a signal handler (errno is left alone), while the poller lives. */
 SLUICE_API int sluice_poller_wake(sluice_poller *poller);
+
+/* For a wait on the poller in a loop of another kind: a descriptor that poll(2) or an epoll instance
+ * finds readable while a wait here, with a timeout of 0, would bring an event or end by a wake.
+ * After a wait that has left nothing over it is quiet until there is something new. It may be
+ * readable once for nothing.
+ * It is made by the first call, with two descriptors, and stays the same as long as the poller. It
+ * is the poller's: take it out of the other loop before sluice_poller_destroy, and do not read it.
+ * The poller's thread. O(1).
+ * Errors: SLUICE_ENOTSUP (only epoll has one), SLUICE_ENULL, SLUICE_ENOMEM, -EMFILE, -ENFILE,
+ * -ENOSPC (fs.epoll.max_user_watches). */
+SLUICE_API int sluice_poller_backend_fd(sluice_poller *poller);
+
+/* To be called in the child after fork(2), before anything else on the poller but
+ * sluice_poller_destroy. The child's poller then has the registrations, and shares nothing with the
+ * parent's; both can be used, and what one does the other does not see. (The descriptors registered
+ * are shared, as fork leaves them.) Wakes that have not been waited for are the parent's. A backend
+ * descriptor is the parent's, too: the child asks for its own. A number that was closed unremoved
+ * stays registered, and is silent. O(n).
+ * Errors: SLUICE_ENULL, SLUICE_ENOMEM, -EMFILE, -ENFILE, -ENOSPC; the call can be tried again. */
+SLUICE_API int sluice_poller_after_fork(sluice_poller *poller);
 
 /* A set of enum sluice_feature; 0 for NULL. */
 SLUICE_API uint32_t sluice_poller_features(const sluice_poller *poller);
@@ -482,9 +524,10 @@ typedef struct sluice_fd_list {
 
 /* select(2) itself, with no limit on descriptor numbers. Any list may be NULL. Returns how many
  * entries are ready in all three together, 0 when the time is up. On an error no list is touched.
- * Any thread. O(count + highest fd); numbers above 1,023 cost an allocation.
- * Errors: SLUICE_EBADF, SLUICE_ETIMEOUT, SLUICE_ENULL (a list without its arrays), SLUICE_ENOMEM.
- * Source: select(2). */
+ * Any thread. O(count + highest fd). One system call, and one more where a number is above 63;
+ * numbers above 1,023 cost an allocation.
+ * Errors: SLUICE_EBADF (not open, or opened with O_PATH), SLUICE_ETIMEOUT (negative), SLUICE_ENULL
+ * (a list without its arrays), SLUICE_ENOMEM. Source: select(2). */
 SLUICE_API int sluice_select(sluice_fd_list *reading, sluice_fd_list *writing,
                              sluice_fd_list *excepting, int64_t timeout_ns);
 

@@ -10,13 +10,18 @@
 #include "readiness/poller.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/deadline.h"
 
-#define INTEREST_BITS (SLUICE_DIRECTIONS | (uint32_t)(SLUICE_EDGE | SLUICE_ONE_SHOT))
+/* How late an event may be seen while a backend is noisy. */
+#define LONGEST_PAUSE_NS (10 * NS_PER_MILLISECOND)
+
+#define INTEREST_BITS (SLUICE_WAITED_FOR | (uint32_t)(SLUICE_EDGE | SLUICE_ONE_SHOT))
 
 /* A name is that of one backend, or what several have before a colon, of which it takes the best.
  */
@@ -73,6 +78,8 @@ static int check_interest(const sluice_poller *poller, uint32_t interest) {
         return SLUICE_ENOTSUP;
     if ((interest & SLUICE_PRIORITY) && !(features & SLUICE_FEATURE_PRIORITY))
         return SLUICE_ENOTSUP;
+    if ((interest & SLUICE_HANGUP) && !(features & SLUICE_FEATURE_CONDITIONS))
+        return SLUICE_ENOTSUP;
     return 0;
 }
 
@@ -99,12 +106,25 @@ static int add(sluice_poller *poller, int fd, uint32_t interest, uint64_t user) 
     return 0;
 }
 
+int sluice_poller_own(const sluice_poller *poller, int fd) {
+    while (find_registration(poller, fd)) {
+        int other = fcntl(fd, F_DUPFD_CLOEXEC, fd + 1);
+        int code = other < 0 ? -errno : other;
+        close(fd);
+        if (code < 0)
+            return code;
+        fd = other;
+    }
+    return fd;
+}
+
 /* An edge needs no reading to fall silent; a level does (see absorb_wake). */
 static int watch_wake(sluice_poller *poller) {
     uint32_t interest = SLUICE_READ | SLUICE_WAKE;
     if (poller->backend->features & SLUICE_FEATURE_EDGE)
         interest |= SLUICE_EDGE;
     int fd = sluice_wake_open();
+    fd = fd < 0 ? fd : sluice_poller_own(poller, fd);
     if (fd < 0)
         return fd;
     int code = add(poller, fd, interest, 0);
@@ -188,23 +208,17 @@ int sluice_poller_modify(sluice_poller *poller, int fd, uint32_t interest, uint6
     return 0;
 }
 
-static int remove_fd(sluice_poller *poller, int fd, bool closes) {
+int sluice_poller_remove(sluice_poller *poller, int fd) {
+    if (!poller)
+        return SLUICE_ENULL;
     struct sluice_registration *registration = find_registration(poller, fd);
     if (!registration)
         return SLUICE_ENOENT;
-    poller->backend->remove(poller, fd, closes);
+    poller->backend->remove(poller, fd);
     registration->generation++;
     registration->registered = false;
     registration->interest = SLUICE_NONE;
     return 0;
-}
-
-int sluice_poller_remove(sluice_poller *poller, int fd) {
-    return poller ? remove_fd(poller, fd, false) : SLUICE_ENULL;
-}
-
-void sluice_poller_remove_closing(sluice_poller *poller, int fd) {
-    (void)remove_fd(poller, fd, true);
 }
 
 /* Takes the wake that the wait has seen, and says whether there was one: wake_fd also shows a wake
@@ -216,6 +230,22 @@ static bool absorb_wake(sluice_poller *poller) {
     if (!(poller->backend->features & SLUICE_FEATURE_EDGE))
         sluice_wake_drain(poller->wake_fd);
     return atomic_exchange(&poller->wake_posted, false);
+}
+
+/* Where the next wait would end at once, and for nothing: sleeps for `timeout_ns` at most, but no
+ * longer than another look may be late. Returns 1 on a wake, 0, or -errno.
+ *
+ * poll(2) asks whether wake_fd can be read, which an edge leaves it. So it is drained first; a wake
+ * whose word may thereby be lost is seen by wake_posted, which is set before the word is written.
+ */
+static int pause_between_waits(sluice_poller *poller, int64_t timeout_ns) {
+    sluice_wake_drain(poller->wake_fd);
+    if (atomic_exchange(&poller->wake_posted, false))
+        return 1;
+    struct pollfd entry = {.fd = poller->wake_fd, .events = POLLIN};
+    struct timespec storage;
+    int64_t pause_ns = timeout_ns < LONGEST_PAUSE_NS ? timeout_ns : LONGEST_PAUSE_NS;
+    return ppoll(&entry, 1, timespec_of(pause_ns, &storage), NULL) < 0 ? -errno : 0;
 }
 
 int sluice_poller_wait(sluice_poller *poller, sluice_ready *events, int capacity,
@@ -232,12 +262,33 @@ int sluice_poller_wait(sluice_poller *poller, sluice_ready *events, int capacity
         int count = poller->backend->wait(poller, events, capacity, remaining);
         if (poller->woken && absorb_wake(poller))
             return count;
-        if (count > 0 || (count < 0 && count != -EINTR))
+        if (count > 0 || (count < 0 && (count != SLUICE_EINTR || poller->interruptible)))
             return count;
+        bool noisy = poller->noisy;
+        poller->noisy = false;
         remaining = deadline_remaining(deadline);
         if (remaining == 0 && count == 0)
             return 0;
+        if (!noisy)
+            continue;
+        int code = pause_between_waits(poller, remaining);
+        if (code == 1)
+            return 0;
+        if (code < 0 && (code != SLUICE_EINTR || poller->interruptible))
+            return code;
+        remaining = deadline_remaining(deadline);
     }
+}
+
+int sluice_poller_set_flags(sluice_poller *poller, uint32_t flags) {
+    if (!poller)
+        return SLUICE_ENULL;
+    if (flags & ~(uint32_t)SLUICE_INTERRUPTIBLE)
+        return SLUICE_EOPTION;
+    if (flags && !(poller->backend->features & SLUICE_FEATURE_INTERRUPTIBLE))
+        return SLUICE_ENOTSUP;
+    poller->interruptible = flags & SLUICE_INTERRUPTIBLE;
+    return 0;
 }
 
 int sluice_poller_is_current(const sluice_poller *poller, const sluice_ready *event) {
@@ -263,27 +314,28 @@ const char *sluice_poller_backend_name(const sluice_poller *poller) {
     return poller ? poller->backend->name : NULL;
 }
 
-int sluice_poller_backend_fd(const sluice_poller *poller) {
+int sluice_poller_backend_fd(sluice_poller *poller) {
+    if (!poller)
+        return SLUICE_ENULL;
     return poller->backend->backend_fd ? poller->backend->backend_fd(poller) : SLUICE_ENOTSUP;
 }
 
+/* The parent's wake descriptor is closed before there is one of the child's own, whose number may
+ * be the only one that is free. */
 int sluice_poller_after_fork(sluice_poller *poller) {
-    if (poller->backend->after_fork) {
-        int code = poller->backend->after_fork(poller);
-        if (code < 0)
-            return code;
-    }
-    int shared = poller->wake_fd;
-    poller->wake_fd = -1;
-    int code = watch_wake(poller);
-    if (code < 0) {
-        poller->wake_fd = shared;
+    if (!poller)
+        return SLUICE_ENULL;
+    int code = poller->backend->after_fork ? poller->backend->after_fork(poller) : 0;
+    if (code < 0)
         return code;
+    int shared = poller->wake_fd;
+    if (shared >= 0) {
+        poller->wake_fd = -1;
+        (void)sluice_poller_remove(poller, shared);
+        close(shared);
     }
     atomic_store(&poller->wake_posted, false);
-    sluice_poller_remove(poller, shared);
-    close(shared);
-    return 0;
+    return watch_wake(poller);
 }
 
 const char *sluice_backend_name(size_t index) {

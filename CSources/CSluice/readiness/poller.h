@@ -8,7 +8,7 @@
  *
  * What a backend may take for granted:
  * - set, remove: `fd` lies within poller->registrations, and the registration holds the interest
- *   that was asked for, EDGE and PRIORITY only where the backend's features have them;
+ *   that was asked for, and of it only what the backend's features have;
  * - wait: `capacity` is at least 1 and `timeout_ns` is 0 or more, SLUICE_FOREVER included;
  * - one thread at a time.
  * What it must keep is said with each function below.
@@ -27,8 +27,10 @@
 
 #pragma GCC visibility push(hidden)
 
-/* What can be waited for, without the two bits that say how. */
+/* What can be waited for, without the two bits that say how: what concerns a direction, and all. A
+ * registration with none of these is silent. */
 #define SLUICE_DIRECTIONS ((uint32_t)(SLUICE_READ | SLUICE_WRITE | SLUICE_PRIORITY))
+#define SLUICE_WAITED_FOR (SLUICE_DIRECTIONS | (uint32_t)SLUICE_HANGUP)
 
 /* In a registration's interest beside those that can be asked for: it is the poller's own, for
  * wakes. One with a bit of SLUICE_APART has more done about its events than to be reported. */
@@ -57,27 +59,30 @@ struct sluice_poller_backend {
     int (*init)(sluice_poller *poller);
     void (*deinit)(sluice_poller *poller);
 
-    /* Makes the kernel look at `fd` for `interest`, whatever it looked for before, armed. With no
-     * direction in `interest` nothing is reported for `fd`, not even a hang-up. -EBADF where `fd`
-     * is not open, on every backend. On failure nothing has changed. */
+    /* Makes the kernel look at `fd` for `interest`, whatever it looked for before, armed. With
+     * nothing of SLUICE_WAITED_FOR in `interest` nothing is reported for `fd`, not even a hang-up.
+     * -EBADF where `fd` is not open, on every backend. On failure nothing has changed. */
     int (*set)(sluice_poller *poller, int fd, uint32_t interest);
 
-    /* Forgets `fd`, which may be closed. Cannot fail. Where the caller `closes` it next, what goes
-     * with it need not be taken back before. */
-    void (*remove)(sluice_poller *poller, int fd, bool closes);
+    /* Forgets `fd`, which may be closed. Cannot fail. */
+    void (*remove)(sluice_poller *poller, int fd);
 
     /* Waits once, by one system call and no allocation, and passes each ready descriptor to
      * sluice_poller_report, at most `capacity` of them, starting behind those it reported last
      * where it has to choose. Returns how many events were written; 0 when the time is up, and
      * whenever there is nothing to report after all; or -errno with nothing consumed, -EINTR
-     * included. After an event of a one-shot registration it is silent until the next set. */
+     * included. After an event of a one-shot registration it is silent until the next set. Where
+     * something that is nobody's has ended it, and will end the next one as well, it returns 0 and
+     * sets poller->noisy. */
     int (*wait)(sluice_poller *poller, sluice_ready *events, int capacity, int64_t timeout_ns);
 
-    /* The descriptor that is readable while something is ready; NULL where the backend has none. */
-    int (*backend_fd)(const sluice_poller *poller);
+    /* A descriptor that is readable while something is ready, the same each time; or an error. NULL
+     * where the backend has none. */
+    int (*backend_fd)(sluice_poller *poller);
 
-    /* In the child of a fork: stops sharing with the parent what the kernel keeps for the backend.
-     * NULL where it keeps nothing. */
+    /* In the child of a fork: stops sharing with the parent what the kernel keeps for the backend,
+     * and leaves the parent's as it is. After a failure, deinit and another try are what may be
+     * called. NULL where it keeps nothing. */
     int (*after_fork)(sluice_poller *poller);
 };
 
@@ -87,7 +92,9 @@ struct sluice_poller {
     struct sluice_registration *registrations;
     int limit;    /* how many registrations there are: the highest number ever added, and one */
     int capacity; /* how many there is room for */
-    int wake_fd;
+    int wake_fd;  /* -1 in a child whose sluice_poller_after_fork has failed */
+    bool interruptible;      /* a signal ends a wait */
+    bool noisy;              /* a wait was ended by what is nobody's; see `pause_between_waits` */
     bool woken;              /* the wait under way has seen wake_fd ready */
     atomic_bool wake_posted; /* wake_fd has been written to and no wait has seen it yet */
     alignas(max_align_t) unsigned char state[];
@@ -97,13 +104,10 @@ struct sluice_poller {
 int sluice_poller_create_with(sluice_poller **poller, const char *backend,
                               const struct sluice_allocator *allocator);
 
-/* sluice_poller_remove, of a number that the caller closes next: saves epoll a system call. */
-void sluice_poller_remove_closing(sluice_poller *poller, int fd);
-
-/* What the backend's functions of these names do; SLUICE_ENOTSUP for a backend_fd where there is
- * none. After a fork the poller also has a wake descriptor of its own. */
-int sluice_poller_backend_fd(const sluice_poller *poller);
-int sluice_poller_after_fork(sluice_poller *poller);
+/* Of a descriptor that was just made for the poller itself: the same file under a number that the
+ * caller has not registered, or an error. A number that was closed unremoved is still registered,
+ * and the kernel gives it away like any other. */
+int sluice_poller_own(const sluice_poller *poller, int fd);
 
 /* The backend at `index`, best first, NULL past the last: those of the core, and behind them those
  * that were registered. */

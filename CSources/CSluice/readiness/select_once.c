@@ -1,6 +1,17 @@
 /* select_once.c - select(2) in one call: sets built from lists, waited on, read back into lists.
  *
  * The sets of an ordinary program stand on the stack; only numbers above FD_SETSIZE ask for memory.
+ *
+ * select(2) does not refuse everything that cannot be waited on:
+ * - It looks at no number above the process's table of descriptors, and leaves the bits there as
+ *   they were. The table has an open number in it, so the highest is checked first, unless it is
+ *   one that every table has.
+ * - It reports a descriptor opened with O_PATH as ready for all that was asked. So each number also
+ *   stands in the third set, where else only urgent data shows: what does show there is checked. A
+ *   number whose urgent data nobody asked about is then left out of the third set, and does not end
+ *   the wait.
+ *
+ * Decided against: to check each number before the wait, which costs a system call for each.
  */
 #include "base/platform.h"
 
@@ -10,32 +21,48 @@
 #include "readiness/fdset.h"
 #include "sluice.h"
 
-enum { LIST_COUNT = 3, STACK_WORDS = FD_SETSIZE / (sizeof(fdset_word) * CHAR_BIT) };
+enum { LIST_COUNT = 3, SET_COUNT, STACK_WORDS = FD_SETSIZE / (sizeof(fdset_word) * CHAR_BIT) };
 
-/* How many numbers the sets must hold for `list`, or an error. */
-static int fd_count_of(const sluice_fd_list *list) {
+/* Raises *highest to the highest number in `list`; or an error. */
+static int find_highest(const sluice_fd_list *list, int *highest) {
     if (!list || list->count == 0)
         return 0;
     if (!list->fds || !list->ready)
         return SLUICE_ENULL;
-    int highest = -1;
     for (size_t i = 0; i < list->count; i++) {
         if (list->fds[i] < 0)
             return SLUICE_EBADF;
-        if (list->fds[i] > highest)
-            highest = list->fds[i];
+        if (list->fds[i] > *highest)
+            *highest = list->fds[i];
     }
-    if (highest < FD_SETSIZE)
-        return highest + 1;
-    /* A wild number must not ask for memory. One that asks for none select(2) itself refuses. */
-    int code = sluice_fd_check(highest);
-    return code < 0 ? code : highest + 1;
+    return 0;
+}
+
+static void insert_all(fdset_word *set, const sluice_fd_list *list) {
+    for (size_t i = 0; list && i < list->count; i++)
+        fdset_insert(set, list->fds[i]);
 }
 
 static void fill(fdset_word *set, size_t words, const sluice_fd_list *list) {
     memset(set, 0, words * sizeof *set);
-    for (size_t i = 0; list && i < list->count; i++)
-        fdset_insert(set, list->fds[i]);
+    insert_all(set, list);
+}
+
+/* Checks the numbers of `list` that show in the third set, and takes them out of `watched`. How
+ * many those are, or SLUICE_EBADF. */
+static int check_shown(const fdset_word *third, fdset_word *watched, const sluice_fd_list *list) {
+    int count = 0;
+    for (size_t i = 0; list && i < list->count; i++) {
+        int fd = list->fds[i];
+        if (!fdset_contains(third, fd) || !fdset_contains(watched, fd))
+            continue;
+        int code = sluice_fd_check(fd);
+        if (code < 0)
+            return code;
+        fdset_erase(watched, fd);
+        count++;
+    }
+    return count;
 }
 
 static int collect(const fdset_word *set, sluice_fd_list *list) {
@@ -48,19 +75,43 @@ static int collect(const fdset_word *set, sluice_fd_list *list) {
     return (int)list->ready_count;
 }
 
-/* `sets` has room for three sets of `words` words. */
+/* After a wait: how many numbers show in the third set and were not asked about there, or an error.
+ * Those are out of `watched` from now on. */
+static int leave_out_unasked(const fdset_word *third, fdset_word *watched,
+                             sluice_fd_list *const lists[LIST_COUNT]) {
+    int unasked = 0;
+    int asked = check_shown(third, watched, lists[2]);
+    for (size_t i = 0; i < 2 && asked >= 0 && unasked >= 0; i++) {
+        int count = check_shown(third, watched, lists[i]);
+        unasked = count < 0 ? count : unasked + count;
+    }
+    insert_all(watched, lists[2]);
+    return asked < 0 ? asked : unasked;
+}
+
+/* `sets` has room for four sets of `words` words. */
 static int select_over(fdset_word *sets, size_t words, int fd_count,
                        sluice_fd_list *const lists[LIST_COUNT], int64_t timeout_ns) {
+    fdset_word *third = sets + 2 * words;
+    fdset_word *watched = sets + 3 * words; /* what the third set is filled with */
     int64_t deadline = deadline_after(timeout_ns);
-    int code;
+    int ready;
+    int unasked = 0;
+    fill(watched, words, lists[0]);
+    insert_all(watched, lists[1]);
+    insert_all(watched, lists[2]);
     do {
-        for (size_t i = 0; i < LIST_COUNT; i++)
-            fill(sets + i * words, words, lists[i]);
-        code = fdset_select(fd_count, sets, sets + words, sets + 2 * words,
-                            deadline_remaining(deadline));
-    } while (code == -EINTR);
-    if (code < 0)
-        return code;
+        fill(sets, words, lists[0]);
+        fill(sets + words, words, lists[1]);
+        memcpy(third, watched, words * sizeof *third);
+        ready = fdset_select(fd_count, sets, sets + words, third, deadline_remaining(deadline));
+        if (ready > 0)
+            unasked = leave_out_unasked(third, watched, lists);
+        if (unasked < 0)
+            return unasked;
+    } while (ready == -EINTR || (ready > 0 && ready == unasked));
+    if (ready < 0)
+        return ready;
     int total = 0;
     for (size_t i = 0; i < LIST_COUNT; i++)
         total += collect(sets + i * words, lists[i]);
@@ -72,20 +123,23 @@ int sluice_select(sluice_fd_list *reading, sluice_fd_list *writing, sluice_fd_li
     if (timeout_ns < 0)
         return SLUICE_ETIMEOUT;
     sluice_fd_list *const lists[LIST_COUNT] = {reading, writing, excepting};
-    int fd_count = 0;
+    int highest = -1;
     for (size_t i = 0; i < LIST_COUNT; i++) {
-        int needed = fd_count_of(lists[i]);
-        if (needed < 0)
-            return needed;
-        if (needed > fd_count)
-            fd_count = needed;
+        int code = find_highest(lists[i], &highest);
+        if (code < 0)
+            return code;
     }
+    /* Nor must a wild number ask for memory. */
+    int code = highest < FDSET_WORD_BITS ? 0 : sluice_fd_check(highest);
+    if (code < 0)
+        return code;
+    int fd_count = highest + 1;
     size_t words = fdset_words(fd_count);
     if (words <= STACK_WORDS) {
-        fdset_word sets[LIST_COUNT * STACK_WORDS];
+        fdset_word sets[SET_COUNT * STACK_WORDS];
         return select_over(sets, words, fd_count, lists, timeout_ns);
     }
-    fdset_word *sets = malloc(LIST_COUNT * words * sizeof *sets);
+    fdset_word *sets = malloc(SET_COUNT * words * sizeof *sets);
     if (!sets)
         return SLUICE_ENOMEM;
     int total = select_over(sets, words, fd_count, lists, timeout_ns);

@@ -170,7 +170,7 @@ static void parent_and_child_have_a_loop_each(void) {
 /* ---- Costs ---------------------------------------------------------------------------------- */
 
 /* A stream's whole life, with data both ways, output that has to wait, and both ends. */
-static void one_epoll_ctl_for_a_stream_s_life(void) {
+static void two_epoll_ctls_for_a_stream_s_life(void) {
     if (strcmp(test_backend(), "epoll") != 0)
         return;
     sluice_loop *loop = make_loop();
@@ -201,8 +201,24 @@ static void one_epoll_ctl_for_a_stream_s_life(void) {
     drop(line.peer);
     expect_event_of(loop, SLUICE_EOF, line.id);
     expect_closed(loop, line.id, 0, 0);
-    /* Deleting it would be a second; to close the descriptor is enough. */
-    assert_int_equal(epoll_ctl_count() - before, 1);
+    assert_int_equal(epoll_ctl_count() - before, 2);
+}
+
+/* As a duplicate, or a child, keeps it open. What is not deleted before its number is closed never
+ * can be, and is found only when it speaks. */
+static void what_ends_leaves_no_entry_behind(void) {
+    if (strcmp(test_backend(), "epoll") != 0)
+        return;
+    sluice_loop *loop = make_loop();
+    struct line stream = unix_line(loop);
+    (void)duplicate(sluice_fd(loop, stream.id), 0);
+    assert_int_equal(sluice_abort(loop, stream.id), 0);
+    expect_closed(loop, stream.id, -ECONNABORTED, 0);
+    put_text(stream.peer, "x");
+    long before = system_call_count();
+    sluice_event event;
+    assert_int_equal(sluice_next(loop, &event, 0), 0);
+    assert_int_equal(system_call_count() - before, 1);
 }
 
 static void echo_costs_two_calls(void) {
@@ -239,7 +255,8 @@ int main(void) {
         {"until_next", until_next, NULL},
         {"in a foreign loop all arrives", foreign_loop, NULL},
         {"fork: parent and child have a loop each", parent_and_child_have_a_loop_each, NULL},
-        {"epoll: one epoll_ctl for a stream's life", one_epoll_ctl_for_a_stream_s_life, NULL},
+        {"epoll: two epoll_ctls for a stream's life", two_epoll_ctls_for_a_stream_s_life, NULL},
+        {"epoll: what ends leaves no entry behind", what_ends_leaves_no_entry_behind, NULL},
         {"epoll: an echo costs 2.05 calls at most, and no allocation", echo_costs_two_calls, NULL},
     };
     return run_over_backends(tests, COUNT_OF(tests));

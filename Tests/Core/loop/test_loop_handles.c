@@ -284,6 +284,24 @@ static void watch_reports_what_is_ready(void) {
     assert_int_equal(stats_of(loop).handles[SLUICE_KIND_WATCH], 1);
 }
 
+static void watch_for_a_hang_up_alone(void) {
+    sluice_loop *loop = make_loop();
+    struct pair pair = unix_pair();
+    sluice_id id;
+    put_byte(pair.far);
+    int code = sluice_watch(loop, &id, pair.near, SLUICE_HANGUP, 0);
+    if (code == SLUICE_ENOTSUP)
+        return; /* test_poller says where */
+    assert_int_equal(code, 0);
+    expect_no_event(loop);
+    drop(pair.far);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(expect_event_of(loop, SLUICE_READY, id).value, SLUICE_HANGUP);
+    assert_int_equal(sluice_rewatch(loop, id, SLUICE_HANGUP | SLUICE_ONE_SHOT), 0);
+    assert_int_equal(expect_event_of(loop, SLUICE_READY, id).value, SLUICE_HANGUP);
+    expect_no_event(loop);
+}
+
 static void closed_watch_gives_no_event_gathered_already(void) {
     sluice_loop *loop = make_loop();
     sluice_id ids[6];
@@ -312,6 +330,7 @@ int main(void) {
         {"an id need not be asked for", an_id_need_not_be_asked_for, NULL},
         {"a failure leaves the id alone", a_failure_leaves_the_id_alone, NULL},
         {"a watch reports what is ready", watch_reports_what_is_ready, NULL},
+        {"a watch for a hang-up alone", watch_for_a_hang_up_alone, NULL},
         {"a closed watch: no event gathered already", closed_watch_gives_no_event_gathered_already,
          NULL},
     };

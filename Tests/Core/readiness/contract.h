@@ -61,6 +61,10 @@ extern const struct contract_section contract_waits;
 /* For the rows that ask for edges, and for out-of-band data. */
 #define EDGE_IS_EPOLLS "only epoll knows edges: ask sluice_poller_features"
 #define NO_EDGE .on_select = "SLUICE_ENOTSUP", .on_poll = "SLUICE_ENOTSUP", .why = EDGE_IS_EPOLLS
+#define NO_HANGUP                                                                                  \
+    .on_select = "SLUICE_ENOTSUP", .why = "select tells no hang-up: ask sluice_poller_features",   \
+    .on_libevent = "SLUICE_ENOTSUP",                                                               \
+    .why_libevent = "libevent tells no hang-up: ask sluice_poller_features"
 #define NO_PRIORITY                                                                                \
     .on_libevent = "SLUICE_ENOTSUP",                                                               \
     .why_libevent = "libevent has no event for it: ask sluice_poller_features"

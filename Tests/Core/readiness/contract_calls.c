@@ -3,7 +3,10 @@
 #include "contract.h"
 
 #include <limits.h>
+#include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static void note_add(struct stage *stage, int fd) {
     note_code(stage, sluice_poller_add(stage->poller, fd, stage->interest, UNNAMED));
@@ -22,6 +25,27 @@ static void add_above_limit(struct stage *stage) {
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
     note_add(stage, (int)limit.rlim_cur);
     note_add(stage, INT_MAX);
+}
+
+/* Opened with O_PATH: it names a place in the file system and cannot be read or written. */
+static void add_path(struct stage *stage) {
+    note_add(stage, path_descriptor("/tmp"));
+    char fifo[] = "/tmp/sluice-test-XXXXXX";
+    assert_non_null(mkdtemp(fifo));
+    assert_int_equal(rmdir(fifo), 0);
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    int fd = path_descriptor(fifo);
+    assert_int_equal(unlink(fifo), 0);
+    note_add(stage, fd);
+}
+
+static void modify_path(struct stage *stage) {
+    int fd = unix_pair().near;
+    add(stage, fd, UNNAMED);
+    drop(fd);
+    move_fd(path_descriptor("/tmp"), fd);
+    note_code(stage, sluice_poller_modify(stage->poller, fd, stage->interest, UNNAMED));
+    note_code(stage, sluice_poller_modify(stage->poller, fd, SLUICE_NONE, UNNAMED));
 }
 
 static void add_twice(struct stage *stage) {
@@ -49,7 +73,7 @@ static void remove_absent(struct stage *stage) {
 
 static void unknown_bits(struct stage *stage) {
     int fd = unix_pair().near;
-    const uint32_t unknown[] = {SLUICE_ERROR, SLUICE_HANGUP, SLUICE_READ_CLOSED, 0x400, 1U << 31};
+    const uint32_t unknown[] = {SLUICE_ERROR, 32, SLUICE_READ_CLOSED, 0x400, 1U << 31};
     int refused = 0;
     for (size_t i = 0; i < COUNT_OF(unknown); i++)
         refused += sluice_poller_add(stage->poller, fd, stage->interest | unknown[i], UNNAMED) ==
@@ -110,6 +134,12 @@ static const struct contract_row rows[] = {
     {"add a closed number", SLUICE_READ, add_closed, .expected = "SLUICE_EBADF"},
     {"add a closed number, silent", SLUICE_NONE, none_of_closed, .expected = "SLUICE_EBADF"},
     {"add numbers above the limit", SLUICE_READ, add_above_limit,
+     .expected = "SLUICE_EBADF, then SLUICE_EBADF"},
+    {"add an O_PATH descriptor, of a directory and of a FIFO", SLUICE_READ | SLUICE_WRITE, add_path,
+     .expected = "SLUICE_EBADF, then SLUICE_EBADF"},
+    {"add an O_PATH descriptor, silent", SLUICE_NONE, add_path,
+     .expected = "SLUICE_EBADF, then SLUICE_EBADF"},
+    {"number reused by an O_PATH descriptor, then modified", SLUICE_READ, modify_path,
      .expected = "SLUICE_EBADF, then SLUICE_EBADF"},
     {"add twice", SLUICE_READ, add_twice, .expected = "OK, then SLUICE_EEXIST"},
     {"add twice, silent, then remove", SLUICE_NONE, none_twice,

@@ -2,17 +2,8 @@
 #include "contract.h"
 
 #include <pthread.h>
-
-static int wait_for(struct stage *stage, int64_t timeout_ns) {
-    sluice_ready event;
-    return sluice_poller_wait(stage->poller, &event, 1, timeout_ns);
-}
-
-static int readable(void) {
-    struct pair pair = unix_pair();
-    put_byte(pair.far);
-    return pair.near;
-}
+#include <signal.h>
+#include <sys/time.h>
 
 static void removal_in_batch(struct stage *stage) {
     const int fds[] = {readable(), readable(), readable()};
@@ -103,12 +94,12 @@ static void once_in_batch(struct stage *stage) {
 static void regular_does_not_sleep(struct stage *stage) {
     add(stage, unix_pair().near, FIRST);
     add(stage, regular_file(), SECOND);
-    note(stage, "%d event", wait_for(stage, SLUICE_FOREVER));
+    note(stage, "%d event", wait_one(stage->poller, SLUICE_FOREVER));
 }
 
 /* A wait for ever that nothing but a wake can end. */
 static void note_wake(struct stage *stage) {
-    note(stage, "%s", wait_for(stage, SLUICE_FOREVER) == 0 ? "woken" : "not woken");
+    note(stage, "%s", wait_one(stage->poller, SLUICE_FOREVER) == 0 ? "woken" : "not woken");
 }
 
 static void wake_before_wait(struct stage *stage) {
@@ -132,7 +123,7 @@ static void wake_from_thread(struct stage *stage) {
 
 static void note_time_up(struct stage *stage, int64_t timeout_ns) {
     int64_t began = monotonic_ns();
-    int count = wait_for(stage, timeout_ns);
+    int count = wait_one(stage->poller, timeout_ns);
     bool in_time = monotonic_ns() - began >= timeout_ns;
     note(stage, "%s", count != 0 ? "an event" : in_time ? "time up" : "too early");
 }
@@ -162,6 +153,47 @@ static void no_registration(struct stage *stage) {
     note_time_up(stage, NS_PER_MS);
 }
 
+static void on_alarm(int number) {
+    (void)number;
+}
+
+/* A wait amid signals that a handler takes. */
+static void note_wait_amid_signals(struct stage *stage, int64_t timeout_ns) {
+    const struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
+    const struct itimerval every = {{.tv_usec = 2000}, {.tv_usec = 2000}};
+    const struct itimerval never = {{0}, {0}};
+    struct sigaction before;
+    assert_int_equal(sigaction(SIGALRM, &action, &before), 0);
+    setitimer(ITIMER_REAL, &every, NULL);
+    int64_t began = monotonic_ns();
+    int count = wait_one(stage->poller, timeout_ns);
+    bool is_early = monotonic_ns() - began < timeout_ns;
+    setitimer(ITIMER_REAL, &never, NULL);
+    sigaction(SIGALRM, &before, NULL);
+    note(stage, "%s",
+         count < 0   ? sluice_error_name(count)
+         : count > 0 ? "an event"
+         : is_early  ? "too early"
+                     : "time up");
+}
+
+static void uninterrupted(struct stage *stage) {
+    add(stage, unix_pair().near, UNNAMED);
+    note_wait_amid_signals(stage, 10 * NS_PER_MS);
+}
+
+static void interrupted(struct stage *stage) {
+    add(stage, unix_pair().near, UNNAMED);
+    int code = sluice_poller_set_flags(stage->poller, SLUICE_INTERRUPTIBLE);
+    note_code(stage, code);
+    if (code != 0)
+        return;
+    note_wait_amid_signals(stage, SLUICE_FOREVER);
+    note_wait_amid_signals(stage, PATIENCE_NS);
+    note_code(stage, sluice_poller_set_flags(stage->poller, 0));
+    note_wait_amid_signals(stage, 10 * NS_PER_MS);
+}
+
 static const struct contract_row rows[] = {
     {"removal while a batch is read: is it current?", SLUICE_READ, removal_in_batch,
      .expected = "untouched 1; removed 0; added anew 0"},
@@ -189,6 +221,11 @@ static const struct contract_row rows[] = {
     {"wake beside an event", SLUICE_READ, wake_beside_event, .expected = "READ, then READ"},
     {"timeouts of 0, 1 ns and 1.5 ms", SLUICE_READ, time_up,
      .expected = "time up, then time up, then time up"},
+    {"signals during a wait", SLUICE_READ, uninterrupted, .expected = "time up"},
+    {"signals during waits, SLUICE_INTERRUPTIBLE, then not", SLUICE_READ, interrupted,
+     .expected = "OK, then SLUICE_EINTR, then SLUICE_EINTR, then OK, then time up",
+     .on_libevent = "SLUICE_ENOTSUP",
+     .why_libevent = "libevent waits on after a signal: ask sluice_poller_features"},
     {"a poller without registrations", SLUICE_READ, no_registration, .expected = "time up"},
 };
 

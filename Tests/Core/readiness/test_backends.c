@@ -122,11 +122,6 @@ static void adding(void) {
 /* ---- epoll without epoll_pwait2 ----------------------------------------------------------------
  */
 
-static int wait_one(sluice_poller *poller, int64_t timeout_ns) {
-    sluice_ready event;
-    return sluice_poller_wait(poller, &event, 1, timeout_ns);
-}
-
 /* As on kernels before 5.11 (ENOSYS), and under seccomp filters that do not know the call (EPERM).
  */
 static void without_pwait2(int error) {

@@ -22,17 +22,6 @@
 #include "faults.h"
 #include "sluice_libevent.h"
 
-static int wait_one(sluice_poller *poller, int64_t timeout_ns) {
-    sluice_ready event;
-    return sluice_poller_wait(poller, &event, 1, timeout_ns);
-}
-
-static int readable(void) {
-    struct pair pair = unix_pair();
-    put_byte(pair.far);
-    return pair.near;
-}
-
 static size_t backend_count(void) {
     size_t count = 0;
     while (sluice_backend_name(count))

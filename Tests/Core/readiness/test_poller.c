@@ -13,15 +13,26 @@
 
 #include "faults.h"
 
-static int wait_one(sluice_poller *poller, int64_t timeout_ns) {
-    sluice_ready event;
-    return sluice_poller_wait(poller, &event, 1, timeout_ns);
+static volatile sig_atomic_t alarms;
+static sluice_poller *poller_to_wake;
+
+static void on_alarm(int number) {
+    (void)number;
+    alarms = alarms + 1;
+    if (alarms >= 3 && poller_to_wake)
+        sluice_poller_wake(poller_to_wake);
 }
 
-static int readable(void) {
-    struct pair pair = unix_pair();
-    put_byte(pair.far);
-    return pair.near;
+static void ring_every_ms(bool on) {
+    struct sigaction action = {.sa_handler = on ? on_alarm : SIG_IGN};
+    struct itimerval every = {{.tv_usec = on ? 1000 : 0}, {.tv_usec = on ? 1000 : 0}};
+    if (on) {
+        alarms = 0;
+        sigaction(SIGALRM, &action, NULL);
+    }
+    setitimer(ITIMER_REAL, &every, NULL);
+    if (!on)
+        sigaction(SIGALRM, &action, NULL);
 }
 
 /* ---- Numbers that come again ------------------------------------------------------------------
@@ -149,6 +160,32 @@ static void null_arguments(void) {
     sluice_poller_destroy(NULL);
 }
 
+static void flags_of_a_poller(void) {
+    sluice_poller *poller = make_poller();
+    assert_int_equal(sluice_poller_set_flags(NULL, 0), SLUICE_ENULL);
+    assert_int_equal(sluice_poller_set_flags(poller, 2), SLUICE_EOPTION);
+    assert_int_equal(sluice_poller_set_flags(poller, UINT32_MAX), SLUICE_EOPTION);
+    assert_int_equal(sluice_poller_set_flags(poller, 0), 0);
+    assert_int_equal(sluice_poller_set_flags(poller, SLUICE_INTERRUPTIBLE),
+                     poller_has(poller, SLUICE_FEATURE_INTERRUPTIBLE) ? 0 : SLUICE_ENOTSUP);
+    assert_string_equal(sluice_error_name(-EINTR), "SLUICE_EINTR");
+    assert_int_equal(SLUICE_EINTR, -EINTR);
+}
+
+/* A signal ends a wait only where there is nothing else to return. */
+static void events_before_signals(void) {
+    sluice_poller *poller = make_poller();
+    if (!poller_has(poller, SLUICE_FEATURE_INTERRUPTIBLE))
+        return;
+    assert_int_equal(sluice_poller_set_flags(poller, SLUICE_INTERRUPTIBLE), 0);
+    assert_int_equal(sluice_poller_add(poller, readable(), SLUICE_READ, 0), 0);
+    assert_int_equal(sluice_poller_add(poller, regular_file(), SLUICE_READ, 0), 0);
+    ring_every_ms(true);
+    while (alarms < 3)
+        assert_int_equal(wait_one(poller, SLUICE_FOREVER), 1);
+    ring_every_ms(false);
+}
+
 static void made_up_event(void) {
     sluice_poller *poller = make_poller();
     const int numbers[] = {-1, INT_MIN, INT_MAX, 0};
@@ -170,6 +207,7 @@ static void says_its_name(void) {
     assert_int_equal(poller_has(poller, SLUICE_FEATURE_CONDITIONS),
                      !backend_is("select") && !over_libevent());
     assert_int_equal(poller_has(poller, SLUICE_FEATURE_PRIORITY), !over_libevent());
+    assert_int_equal(poller_has(poller, SLUICE_FEATURE_INTERRUPTIBLE), !over_libevent());
 }
 
 static void destroy_leaves_descriptors(void) {
@@ -244,28 +282,126 @@ static void refused_for_want_of_descriptors(void) {
     assert_int_equal(second_code, is_enough ? 0 : -EMFILE);
 }
 
-/* A wait that is to begin epoll anew and cannot says so, and the next one tries again. Others need
- * no descriptor. */
-static void nothing_lost_for_want_of_descriptors(void) {
+/* ---- Order and batches -------------------------------------------------------------------------
+ */
+
+/* epoll has a queue of what became ready, and libevent begins where it likes. */
+static bool reports_in_order(void) {
+    return backend_is("poll") || backend_is("select");
+}
+
+/* That the `count` next events are those of fds[first] and on, of `total`, and then from fds[0]. */
+static void expect_in_order(sluice_poller *poller, int capacity, const int *fds, int total,
+                            int first, int count) {
+    sluice_ready events[64];
+    assert_true(capacity <= (int)COUNT_OF(events));
+    assert_int_equal(sluice_poller_wait(poller, events, capacity, 0), count);
+    for (int i = 0; i < count; i++)
+        assert_int_equal(events[i].fd, fds[(first + i) % total]);
+}
+
+/* Sockets with ascending numbers, added in a muddle; then some are removed, and some of those
+ * added again. */
+static sluice_poller *make_muddled_poller(int *fds, int count) {
     sluice_poller *poller = make_poller();
-    struct pair stale = unix_pair();
-    (void)duplicate(stale.near, 0);
-    assert_int_equal(sluice_poller_add(poller, stale.near, SLUICE_READ, 1), 0);
-    assert_int_equal(sluice_poller_add(poller, readable(), SLUICE_READ, 2), 0);
-    put_byte(stale.far);
-    drop(stale.near);
-    assert_int_equal(sluice_poller_remove(poller, stale.near), 0);
-    sluice_ready events[2];
-    assert_int_equal(sluice_poller_wait(poller, events, COUNT_OF(events), 0), 1);
-    struct rlimit limit;
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    struct rlimit none = {.rlim_cur = (rlim_t)closed_number(), .rlim_max = limit.rlim_max};
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-    int code = sluice_poller_wait(poller, events, COUNT_OF(events), 0);
-    setrlimit(RLIMIT_NOFILE, &limit);
-    assert_int_equal(code, strcmp(test_backend(), "epoll") == 0 ? -EMFILE : 1);
-    assert_int_equal(sluice_poller_wait(poller, events, COUNT_OF(events), 0), 1);
-    assert_int_equal(events[0].user, 2);
+    fds[0] = readable();
+    for (int i = 1; i < count; i++) {
+        fds[i] = readable();
+        assert_true(fds[i] > fds[i - 1]);
+    }
+    for (int i = 0; i < count; i++)
+        assert_int_equal(sluice_poller_add(poller, fds[i * 7 % count], SLUICE_READ, 0), 0);
+    for (int i = 0; i < count; i += 3)
+        assert_int_equal(sluice_poller_remove(poller, fds[i]), 0);
+    for (int i = count / 3 * 3; i >= 0; i -= 3)
+        if (i < count)
+            assert_int_equal(sluice_poller_add(poller, fds[i], SLUICE_READ, 0), 0);
+    assert_int_equal(sluice_poller_modify(poller, fds[count / 2], SLUICE_NONE, 0), 0);
+    assert_int_equal(sluice_poller_modify(poller, fds[count / 2], SLUICE_READ, 0), 0);
+    return poller;
+}
+
+static void events_in_ascending_order(void) {
+    int fds[20];
+    if (!reports_in_order())
+        return;
+    sluice_poller *poller = make_muddled_poller(fds, COUNT_OF(fds));
+    for (int i = 0; i < 3; i++)
+        expect_in_order(poller, 64, fds, 20, 0, 20);
+    expect_in_order(poller, 20, fds, 20, 0, 20);
+    expect_in_order(poller, 20, fds, 20, 0, 20);
+}
+
+/* What came before says nothing of where the next wait begins, where nothing was left over. */
+static void order_after_a_single_event(void) {
+    sluice_poller *poller = make_poller();
+    struct pair pairs[3];
+    for (size_t i = 0; i < COUNT_OF(pairs); i++) {
+        pairs[i] = unix_pair();
+        assert_int_equal(sluice_poller_add(poller, pairs[i].near, SLUICE_READ, 0), 0);
+    }
+    if (!reports_in_order())
+        return;
+    put_byte(pairs[0].far);
+    const int fds[] = {pairs[0].near, pairs[1].near, pairs[2].near};
+    expect_in_order(poller, 8, fds, 3, 0, 1);
+    for (size_t i = 1; i < COUNT_OF(pairs); i++)
+        put_byte(pairs[i].far);
+    expect_in_order(poller, 8, fds, 3, 0, 3);
+    expect_in_order(poller, 3, fds, 3, 0, 3);
+    expect_in_order(poller, 3, fds, 3, 0, 3);
+}
+
+static void order_where_not_all_fit(void) {
+    int fds[20];
+    if (!reports_in_order())
+        return;
+    sluice_poller *poller = make_muddled_poller(fds, COUNT_OF(fds));
+    expect_in_order(poller, 7, fds, 20, 0, 7);
+    expect_in_order(poller, 7, fds, 20, 7, 7);
+    expect_in_order(poller, 7, fds, 20, 14, 7);
+    /* The last left something over, and so this begins behind it. Then nothing is left over. */
+    expect_in_order(poller, 20, fds, 20, 1, 20);
+    expect_in_order(poller, 20, fds, 20, 0, 20);
+    /* What the walk is to begin with may be gone. */
+    expect_in_order(poller, 19, fds, 20, 0, 19);
+    assert_int_equal(sluice_poller_remove(poller, fds[19]), 0);
+    expect_in_order(poller, 20, fds, 19, 0, 19);
+}
+
+/* As many as there are, each once, whatever the backend handles at a time. */
+static void all_that_fit_in_one_batch(void) {
+    enum { MANY = 1500 };
+    static sluice_ready events[2 * MANY];
+    static bool seen[MANY];
+    if (backend_is("libevent:select"))
+        return; /* below FD_SETSIZE there are not as many */
+    sluice_poller *poller = make_poller();
+    int fd = unix_pair().near;
+    int fds[MANY];
+    for (uint64_t i = 0; i < MANY; i++) {
+        fds[i] = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        assert_true(fds[i] >= 0);
+        assert_int_equal(sluice_poller_add(poller, fds[i], SLUICE_WRITE, i), 0);
+        seen[i] = false;
+    }
+    /* libevent's epoll is told of more in each wait than in the one before. */
+    for (int i = 0; i < 8 && over_libevent(); i++)
+        sluice_poller_wait(poller, events, COUNT_OF(events), 0);
+    const int capacities[] = {COUNT_OF(events), MANY, MANY + 1};
+    int counts[COUNT_OF(capacities)];
+    for (size_t i = 0; i < COUNT_OF(capacities); i++)
+        counts[i] = sluice_poller_wait(poller, events, capacities[i], 0);
+    int twice = 0;
+    for (int i = 0; i < MANY; i++) {
+        twice += seen[events[i].user];
+        seen[events[i].user] = true;
+    }
+    for (int i = 0; i < MANY; i++)
+        close(fds[i]);
+    for (size_t i = 0; i < COUNT_OF(capacities); i++)
+        assert_int_equal(counts[i], MANY);
+    assert_int_equal(twice, 0);
 }
 
 /* ---- Timeouts ----------------------------------------------------------------------------------
@@ -301,30 +437,8 @@ static void huge_timeout_with_wake(void) {
     }
 }
 
-/* ---- Signals -----------------------------------------------------------------------------------
+/* ---- Signals ------------------------------------------------------------------------------------
  */
-
-static volatile sig_atomic_t alarms;
-static sluice_poller *poller_to_wake;
-
-static void on_alarm(int number) {
-    (void)number;
-    alarms = alarms + 1;
-    if (alarms >= 3 && poller_to_wake)
-        sluice_poller_wake(poller_to_wake);
-}
-
-static void ring_every_ms(bool on) {
-    struct sigaction action = {.sa_handler = on ? on_alarm : SIG_IGN};
-    struct itimerval every = {{.tv_usec = on ? 1000 : 0}, {.tv_usec = on ? 1000 : 0}};
-    if (on) {
-        alarms = 0;
-        sigaction(SIGALRM, &action, NULL);
-    }
-    setitimer(ITIMER_REAL, &every, NULL);
-    if (!on)
-        sigaction(SIGALRM, &action, NULL);
-}
 
 static void signals_do_not_shorten(void) {
     sluice_poller *poller = make_poller();
@@ -363,13 +477,18 @@ int main(void) {
         {"capacity under 1", capacity_too_small, NULL},
         {"negative timeout", negative_timeout, NULL},
         {"NULL for each pointer", null_arguments, NULL},
+        {"flags", flags_of_a_poller, NULL},
+        {"interruptible: events come before signals", events_before_signals, NULL},
         {"a made-up event is not current", made_up_event, NULL},
         {"name and features", says_its_name, NULL},
         {"destroy leaves descriptors open", destroy_leaves_descriptors, NULL},
         {"its own descriptors are not the caller's", own_descriptors, NULL},
         {"one descriptor in two pollers", two_pollers_one_descriptor, NULL},
         {"no descriptors left", refused_for_want_of_descriptors, NULL},
-        {"nothing is lost where none is left", nothing_lost_for_want_of_descriptors, NULL},
+        {"poll, select: events in ascending order", events_in_ascending_order, NULL},
+        {"poll, select: order after a single event", order_after_a_single_event, NULL},
+        {"poll, select: order where not all fit", order_where_not_all_fit, NULL},
+        {"all that are ready and fit come in one batch", all_that_fit_in_one_batch, NULL},
         {"a wait is never early", never_early, NULL},
         {"huge timeouts and an event", huge_timeout_with_event, NULL},
         {"huge timeouts and a wake", huge_timeout_with_wake, NULL},

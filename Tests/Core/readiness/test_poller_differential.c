@@ -87,6 +87,7 @@ static void check_code(const struct backend *backend, int code, int expected, co
 static bool refuses(const struct backend *backend, uint32_t interest) {
     uint32_t features = sluice_poller_features(backend->poller);
     return ((interest & SLUICE_EDGE) && !(features & SLUICE_FEATURE_EDGE)) ||
+           ((interest & SLUICE_HANGUP) && !(features & SLUICE_FEATURE_CONDITIONS)) ||
            (interest & SLUICE_PRIORITY & ~backend->flags);
 }
 
@@ -120,6 +121,8 @@ static uint32_t any_interest(struct choices *choices) {
         interest |= SLUICE_ONE_SHOT;
     if (choose_below(choices, 8) == 0)
         interest |= SLUICE_EDGE;
+    if (choose_below(choices, 8) == 0)
+        interest |= SLUICE_HANGUP;
     return interest;
 }
 
@@ -249,7 +252,7 @@ static uint32_t libevents_flags(const struct backend *backend, short state, uint
 static uint32_t modelled_flags(const struct backend *backend, size_t place, uint32_t interest) {
     short state = place_state(place);
     uint32_t flags = 0;
-    if (!(interest & (SLUICE_READ | SLUICE_WRITE | SLUICE_PRIORITY)))
+    if (!(interest & (SLUICE_READ | SLUICE_WRITE | SLUICE_PRIORITY | SLUICE_HANGUP)))
         return 0;
     if (state & (POLLIN | POLLHUP | POLLERR))
         flags |= interest & SLUICE_READ;

@@ -5,8 +5,11 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { ROOM = 8, UNTOUCHED = 99 };
 
@@ -33,12 +36,6 @@ static void expect_untouched(const struct list *list) {
     assert_int_equal(list->list.ready_count, UNTOUCHED);
     for (size_t i = 0; i < ROOM; i++)
         assert_int_equal(list->ready[i], UNTOUCHED);
-}
-
-static int readable(void) {
-    struct pair pair = unix_pair();
-    put_byte(pair.far);
-    return pair.near;
 }
 
 static void three_lists(void) {
@@ -217,6 +214,67 @@ static void closed_below_open(void) {
     expect_untouched(&list);
 }
 
+/* The kernel's table of descriptors reaches to 63 at first, and grows with the numbers in use. */
+static void closed_above_the_table(void) {
+    const int numbers[] = {63, 64, 200, 255, 256, 777, 1023, 1024, 5000};
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(PATIENCE_MS / 1000);
+        /* A child's table is as small as its descriptors allow. */
+        int fds[] = {readable(), 0};
+        struct list list;
+        int code = 0;
+        for (size_t i = 0; i < COUNT_OF(numbers); i++) {
+            fds[1] = numbers[i];
+            make_list(&list, fds, 2);
+            code |= sluice_select(&list.list, NULL, NULL, 0) != SLUICE_EBADF;
+            code |= list.list.ready_count != UNTOUCHED;
+            code |= sluice_select(NULL, &list.list, NULL, SLUICE_FOREVER) != SLUICE_EBADF;
+            fds[0] = unix_pair().near; /* nothing to read */
+            code |= sluice_select(&list.list, NULL, NULL, SLUICE_FOREVER) != SLUICE_EBADF;
+        }
+        _exit(code);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void path_descriptors(void) {
+    int good = readable();
+    expect_refused(good, path_descriptor("/tmp"));
+    expect_refused(good, duplicate(path_descriptor("/tmp"), 3000));
+    struct list alone;
+    int fd = path_descriptor("/");
+    make_list(&alone, &fd, 1);
+    assert_int_equal(sluice_select(&alone.list, NULL, NULL, SLUICE_FOREVER), SLUICE_EBADF);
+    expect_untouched(&alone);
+}
+
+/* How an O_PATH descriptor is found must not end a wait for somebody else's urgent byte. */
+static void urgent_byte_not_asked_about(void) {
+    struct pair urgent = tcp_pair();
+    assert_int_equal(send(urgent.far, "!", 1, MSG_OOB), 1);
+    await(urgent.near, POLLPRI);
+    struct list reading, excepting;
+    int64_t began = monotonic_ns();
+    int64_t used = cpu_ns();
+    assert_int_equal(
+        sluice_select(make_list(&reading, &urgent.near, 1), NULL, NULL, 30 * NS_PER_MS), 0);
+    assert_true(monotonic_ns() - began >= 30 * NS_PER_MS);
+    assert_true(cpu_ns() - used < 20 * NS_PER_MS);
+    expect_ready(&reading.list, NULL, 0);
+    const int fds[] = {urgent.near, readable()};
+    assert_int_equal(sluice_select(make_list(&reading, fds, 2), NULL, NULL, SLUICE_FOREVER), 1);
+    expect_ready(&reading.list, &fds[1], 1);
+    assert_int_equal(sluice_select(make_list(&reading, fds, 1), NULL, make_list(&excepting, fds, 1),
+                                   SLUICE_FOREVER),
+                     1);
+    expect_ready(&reading.list, NULL, 0);
+    expect_ready(&excepting.list, fds, 1);
+}
+
 static void bad_timeout(void) {
     int fd = readable();
     struct list list;
@@ -253,6 +311,9 @@ int main(void) {
         {"signals do not shorten it", signals, NULL},
         {"numbers that are not open", bad_numbers, NULL},
         {"a closed number below an open one", closed_below_open, NULL},
+        {"closed numbers above the table of descriptors", closed_above_the_table, NULL},
+        {"O_PATH descriptors", path_descriptors, NULL},
+        {"an urgent byte that was not asked about", urgent_byte_not_asked_about, NULL},
         {"negative timeout", bad_timeout, NULL},
         {"lists without their arrays", missing_arrays, NULL},
     };

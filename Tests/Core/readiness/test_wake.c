@@ -10,11 +10,6 @@
 
 enum { WAKERS = 4, WAKES = 2000 };
 
-static int wait_one(sluice_poller *poller, int64_t timeout_ns) {
-    sluice_ready event;
-    return sluice_poller_wait(poller, &event, 1, timeout_ns);
-}
-
 struct waker {
     sluice_poller *poller;
     atomic_int written; /* relaxed: it orders nothing, the wake has to */

@@ -80,6 +80,12 @@ int __real_getaddrinfo(const char *host, const char *service, const struct addri
                        struct addrinfo **list);
 void __wrap_freeaddrinfo(struct addrinfo *list);
 void __real_freeaddrinfo(struct addrinfo *list);
+int __wrap_epoll_create1(int flags);
+int __real_epoll_create1(int flags);
+int __wrap_epoll_create(int size);
+int __real_epoll_create(int size);
+int __wrap_eventfd(unsigned count, int flags);
+int __real_eventfd(unsigned count, int flags);
 
 int __wrap_unlinkat(int folder, const char *path, int flags);
 int __real_unlinkat(int folder, const char *path, int flags);
@@ -96,6 +102,10 @@ static atomic_long system_calls;
 static atomic_long sends;
 static atomic_long epoll_ctls;
 static atomic_int pwait2_error;
+static atomic_int create_error;
+static atomic_int eventfd_error;
+static atomic_int add_error;
+static atomic_int good_adds; /* that still succeed before those that fail */
 static atomic_int accept_error;
 static atomic_int failing_accepts;
 static void (*_Atomic unlink_call)(void);
@@ -136,6 +146,19 @@ long epoll_ctl_count(void) {
 
 void fail_epoll_pwait2(int error) {
     pwait2_error = error;
+}
+
+void fail_epoll_create(int error) {
+    create_error = error;
+}
+
+void fail_eventfd(int error) {
+    eventfd_error = error;
+}
+
+void fail_epoll_adds(int error, int after) {
+    good_adds = after;
+    add_error = error;
 }
 
 void fail_accepts(int error, int count) {
@@ -407,5 +430,28 @@ int __wrap_epoll_wait(int epoll_fd, struct epoll_event *events, int capacity, in
 int __wrap_epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event) {
     atomic_fetch_add(&system_calls, 1);
     atomic_fetch_add(&epoll_ctls, 1);
+    if (operation == EPOLL_CTL_ADD && add_error != 0 && atomic_fetch_sub(&good_adds, 1) <= 0) {
+        good_adds = 0;
+        errno = add_error;
+        return -1;
+    }
     return __real_epoll_ctl(epoll_fd, operation, fd, event);
+}
+
+static bool fails(int error) {
+    if (error != 0)
+        errno = error;
+    return error != 0;
+}
+
+int __wrap_epoll_create1(int flags) {
+    return fails(create_error) ? -1 : __real_epoll_create1(flags);
+}
+
+int __wrap_epoll_create(int size) {
+    return fails(create_error) ? -1 : __real_epoll_create(size);
+}
+
+int __wrap_eventfd(unsigned count, int flags) {
+    return fails(eventfd_error) ? -1 : __real_eventfd(count, flags);
 }

@@ -28,6 +28,12 @@ long epoll_ctl_count(void);
 /* epoll_pwait2 fails with this errno from now on; 0 passes it through. */
 void fail_epoll_pwait2(int error);
 
+/* epoll_create1 and epoll_create fail with this errno from now on, or eventfd does, or every
+ * EPOLL_CTL_ADD but the next `after`; 0 passes them through. */
+void fail_epoll_create(int error);
+void fail_eventfd(int error);
+void fail_epoll_adds(int error, int after);
+
 /* The next `count` calls of accept4 fail with this errno. */
 void fail_accepts(int error, int count);
 

@@ -44,6 +44,12 @@ struct pair unix_pair(void) {
     return keep_pair(fds[0], fds[1]);
 }
 
+int readable(void) {
+    struct pair pair = unix_pair();
+    put_byte(pair.far);
+    return pair.near;
+}
+
 struct pair pipe_pair(void) {
     int fds[2];
     assert_int_equal(pipe2(fds, O_NONBLOCK | O_CLOEXEC), 0);
@@ -65,6 +71,10 @@ struct pair pty_pair(void) {
 
 int regular_file(void) {
     return keep(open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+}
+
+int path_descriptor(const char *path) {
+    return keep(open(path, O_PATH | O_CLOEXEC));
 }
 
 int tcp_bound(void) {
@@ -126,4 +136,9 @@ void await(int fd, short events) {
     int ready = poll(&entry, 1, PATIENCE_MS);
     if (ready != 1 || !(entry.revents & events))
         fail_msg("awaited %#x of descriptor %d in vain", (unsigned)events, fd);
+}
+
+int wait_one(sluice_poller *poller, int64_t timeout_ns) {
+    sluice_ready event;
+    return sluice_poller_wait(poller, &event, 1, timeout_ns);
 }

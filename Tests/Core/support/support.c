@@ -71,6 +71,9 @@ void begin_test(const char *backend) {
 void end_test(void) {
     fail_allocation(0);
     fail_epoll_pwait2(0);
+    fail_epoll_create(0);
+    fail_eventfd(0);
+    fail_epoll_adds(0, 0);
     fail_accepts(0, 0);
     before_unlink(NULL);
     before_flock(NULL);

@@ -89,6 +89,10 @@ struct pair pipe_pair(void);
 struct pair tcp_pair(void);
 struct pair pty_pair(void);
 int regular_file(void);
+/* Opened with O_PATH. */
+int path_descriptor(const char *path);
+/* A socket with a byte to read. */
+int readable(void);
 
 /* TCP over the loopback: a socket that has a port and refuses, one that listens, and a connection
  * on its way to one of them. */
@@ -103,6 +107,9 @@ void fill(int fd);
 
 /* Waits, by poll(2), until `fd` shows one of `events`. */
 void await(int fd, short events);
+
+/* A wait for one event: what sluice_poller_wait returns. */
+int wait_one(sluice_poller *poller, int64_t timeout_ns);
 
 int64_t monotonic_ns(void);
 int64_t cpu_ns(void);

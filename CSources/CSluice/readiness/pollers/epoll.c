@@ -1,54 +1,43 @@
-/* epoll.c - the epoll(7) backend.
+/* epoll.c - the epoll(7) backend: registering and waiting. The kernel's objects behind it are in
+ * epoll_instance.c.
  *
  * How it works: the kernel keeps the registrations and hands back a token with each event. The
  * token is the number and the generation of the registration it was made for.
  *
  * Two things in epoll need care:
- * - It watches open files, not numbers. When a number is closed while a duplicate of it lives on,
- *   its entry stays in the kernel, reports for ever, and cannot be deleted, since there is no
- *   number left to name it by. An event whose token is not that of the registration standing now
- *   is such an entry's: it is dropped, and the next wait moves all living registrations
- *   into a new epoll instance, so that it cannot spin.
+ * - It watches open files, not numbers. When a number is closed unremoved while a duplicate of it
+ *   lives on, its entry stays in the kernel, reports for ever, and cannot be deleted, since there
+ * is no number left to name it by. An event whose token is not that of the registration standing
+ * now is such an entry's. It is dropped, and the registrations move to a new epoll instance. Where
+ *   that cannot be had, the old one does meanwhile: such an entry then ends each wait at once, and
+ *   the poller sleeps a little before it looks again, so that nothing spins. The move is tried
+ * again from time to time.
  * - It refuses files that are always ready (regular files, directories, /dev/null) with EPERM.
  *   Those are kept in a list here and reported by every wait, which then does not block.
  *
  * Decided against: keeping a silent registration in the kernel, which reports ERROR and HANGUP
  * whether asked for or not, and would spin.
  */
-#include "readiness/poller.h"
+#include "base/platform.h"
+
+#include "readiness/pollers/epoll.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <sys/epoll.h>
-#include <unistd.h>
+#include <limits.h>
+#include <string.h>
 
-/* The most events of one wait: what stays within the first-level cache. */
-#define BATCH 1024
+#include "base/deadline.h"
+
+/* How many events epoll_wait(2) can be asked for. */
+#define MOST_AT_ONCE (INT_MAX / (int)sizeof(struct epoll_event))
 #define FIRST_CAPACITY 4
 
-/* A registration's slot is its place in `always`, or one of: */
-enum {
-    SLOT_NONE = SLUICE_SLOT_NONE, /* silent, and unknown to the kernel */
-    SLOT_KERNEL = -2,             /* in the kernel, armed */
-    SLOT_DISARMED = -3            /* in the kernel, silent since its one-shot event */
-};
+/* How long to wait after a move that has failed, before the next. */
+#define MOVE_EVERY_NS (10 * NS_PER_MILLISECOND)
 
 /* What a file that epoll refuses is always ready for. It has no out-of-band data. */
 #define ALWAYS_READY ((uint32_t)(SLUICE_READ | SLUICE_WRITE))
-
-/* Invariants: always[i] is a number whose slot is i, for i below always_count; the interest of each
- * has a bit of ALWAYS_READY. */
-struct epoll_state {
-    int epoll_fd;
-    bool coarse;       /* see sluice_epoll_wait_ns */
-    bool stale;        /* the kernel holds an entry that nobody can delete */
-    bool always_first; /* whose turn it is to fill the events first */
-    int *always;       /* armed registrations of always-ready files */
-    int always_count;
-    int always_capacity;
-    int always_next; /* where the next report begins */
-    struct epoll_event events[BATCH];
-};
 
 static_assert((int)EPOLLIN == SLUICE_READ && (int)EPOLLPRI == SLUICE_PRIORITY &&
                   (int)EPOLLOUT == SLUICE_WRITE && (int)EPOLLERR == SLUICE_ERROR &&
@@ -77,22 +66,21 @@ static uint32_t flags_of(uint32_t events, uint32_t interest) {
     return flags;
 }
 
-static int control(const sluice_poller *poller, int epoll_fd, int operation, int fd,
-                   uint32_t interest) {
+int sluice_epoll_control(const sluice_poller *poller, int epoll_fd, int operation, int fd,
+                         uint32_t interest) {
     struct epoll_event event = {.events = epoll_events(interest)};
     event.data.u64 = (uint64_t)poller->registrations[fd].generation << 32 | (uint32_t)fd;
     return epoll_ctl(epoll_fd, operation, fd, &event) < 0 ? -errno : 0;
 }
 
-static int init(sluice_poller *poller) {
-    struct epoll_state *state = sluice_poller_state(poller);
-    state->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    return state->epoll_fd < 0 ? -errno : 0;
+static int control(sluice_poller *poller, int operation, int fd, uint32_t interest) {
+    const struct epoll_state *state = sluice_poller_state(poller);
+    return sluice_epoll_control(poller, state->epoll_fd, operation, fd, interest);
 }
 
 static void deinit(sluice_poller *poller) {
     struct epoll_state *state = sluice_poller_state(poller);
-    close(state->epoll_fd);
+    sluice_epoll_close(poller);
     sluice_free(&poller->allocator, state->always);
 }
 
@@ -107,6 +95,9 @@ static int always_insert(sluice_poller *poller, int fd) {
         state->always = grown;
         state->always_capacity = capacity;
     }
+    int code = state->always_count == 0 ? sluice_epoll_front_ready(poller) : 0;
+    if (code < 0)
+        return code;
     poller->registrations[fd].slot = state->always_count;
     state->always[state->always_count++] = fd;
     return 0;
@@ -122,6 +113,8 @@ static void always_erase(sluice_poller *poller, int fd) {
     state->always[slot] = last;
     poller->registrations[last].slot = slot;
     poller->registrations[fd].slot = SLOT_NONE;
+    if (state->always_count == 0)
+        sluice_epoll_front_quiet(poller);
 }
 
 static bool in_kernel(const struct sluice_registration *registration) {
@@ -141,10 +134,9 @@ static void disown(struct sluice_registration *registration) {
 }
 
 static int silence(sluice_poller *poller, int fd) {
-    struct epoll_state *state = sluice_poller_state(poller);
     struct sluice_registration *registration = &poller->registrations[fd];
-    int code = in_kernel(registration) ? control(poller, state->epoll_fd, EPOLL_CTL_DEL, fd, 0)
-                                       : sluice_fd_check(fd);
+    int code =
+        in_kernel(registration) ? control(poller, EPOLL_CTL_DEL, fd, 0) : sluice_fd_check(fd);
     if (was_replaced(code))
         disown(registration);
     else if (code < 0)
@@ -157,22 +149,21 @@ static int silence(sluice_poller *poller, int fd) {
 /* Tells the kernel, whichever of add and modify it wants to hear: a number that was closed and
  * opened again behind our back is new to it, one duplicated back onto itself is not. */
 static int tell_kernel(sluice_poller *poller, int fd, uint32_t interest) {
-    int epoll_fd = ((struct epoll_state *)sluice_poller_state(poller))->epoll_fd;
     struct sluice_registration *registration = &poller->registrations[fd];
     if (!in_kernel(registration)) {
-        int code = control(poller, epoll_fd, EPOLL_CTL_ADD, fd, interest);
-        return code == -EEXIST ? control(poller, epoll_fd, EPOLL_CTL_MOD, fd, interest) : code;
+        int code = control(poller, EPOLL_CTL_ADD, fd, interest);
+        return code == -EEXIST ? control(poller, EPOLL_CTL_MOD, fd, interest) : code;
     }
-    int code = control(poller, epoll_fd, EPOLL_CTL_MOD, fd, interest);
+    int code = control(poller, EPOLL_CTL_MOD, fd, interest);
     if (!was_replaced(code))
         return code;
     disown(registration);
-    return control(poller, epoll_fd, EPOLL_CTL_ADD, fd, interest);
+    return control(poller, EPOLL_CTL_ADD, fd, interest);
 }
 
 static int set(sluice_poller *poller, int fd, uint32_t interest) {
     struct sluice_registration *registration = &poller->registrations[fd];
-    if (!(interest & SLUICE_DIRECTIONS))
+    if (!(interest & SLUICE_WAITED_FOR))
         return silence(poller, fd);
     int code = tell_kernel(poller, fd, interest);
     if (code == 0) {
@@ -189,41 +180,14 @@ static int set(sluice_poller *poller, int fd, uint32_t interest) {
     return registration->slot >= 0 ? 0 : always_insert(poller, fd);
 }
 
-/* An entry goes with the last descriptor of its file. Where a duplicate keeps it, it is stale. */
-static void remove_fd(sluice_poller *poller, int fd, bool closes) {
-    struct epoll_state *state = sluice_poller_state(poller);
+/* The entry is deleted, and not left to go with its file: a duplicate, or a child after a fork, may
+ * keep the file open. The call fails where the number was closed before. */
+static void remove_fd(sluice_poller *poller, int fd) {
     struct sluice_registration *registration = &poller->registrations[fd];
-    if (in_kernel(registration) && !closes)
-        (void)control(poller, state->epoll_fd, EPOLL_CTL_DEL, fd, 0);
+    if (in_kernel(registration))
+        (void)control(poller, EPOLL_CTL_DEL, fd, 0);
     always_erase(poller, fd);
     registration->slot = SLOT_NONE;
-}
-
-/* Moves the living registrations to a new epoll instance, and with the old one its stale entries
- * end. On failure the old one stays in use. */
-static int rebuild(sluice_poller *poller) {
-    struct epoll_state *state = sluice_poller_state(poller);
-    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (epoll_fd < 0)
-        return -errno;
-    for (int fd = 0; fd < poller->limit; fd++) {
-        struct sluice_registration *registration = &poller->registrations[fd];
-        if (registration->slot == SLOT_DISARMED)
-            registration->slot = SLOT_NONE;
-        if (registration->slot != SLOT_KERNEL)
-            continue;
-        int code = control(poller, epoll_fd, EPOLL_CTL_ADD, fd, registration->interest);
-        if (code == SLUICE_EBADF || code == -EPERM) {
-            registration->slot = SLOT_NONE; /* closed without a remove: silent */
-        } else if (code < 0) {
-            close(epoll_fd);
-            return code;
-        }
-    }
-    close(state->epoll_fd);
-    state->epoll_fd = epoll_fd;
-    state->stale = false;
-    return 0;
 }
 
 /* A file that is always ready becomes so once: for EDGE and ONE_SHOT, until the next set. Those are
@@ -244,50 +208,89 @@ static void report_always(sluice_poller *poller, sluice_ready **next, const slui
 
 /* An event that is not merely of bytes or of room, or whose registration is not an ordinary one. */
 static SLUICE_NOINLINE sluice_ready *report_one(sluice_poller *poller, sluice_ready *next,
-                                                const struct epoll_event *event) {
+                                                uint64_t token, uint32_t flags) {
     struct epoll_state *state = sluice_poller_state(poller);
-    int fd = (int)(uint32_t)event->data.u64;
+    int fd = (int)(uint32_t)token;
     struct sluice_registration *registration = &poller->registrations[fd];
-    if (registration->generation != event->data.u64 >> 32) {
+    if (registration->generation != token >> 32) {
         state->stale = true;
         return next;
     }
     if (registration->interest & SLUICE_ONE_SHOT)
         registration->slot = SLOT_DISARMED;
-    sluice_poller_report(poller, &next, fd, flags_of(event->events, registration->interest));
+    sluice_poller_report(poller, &next, fd, flags_of(flags, registration->interest));
     return next;
 }
 
-static sluice_ready *report_kernel(sluice_poller *poller, sluice_ready *next, int ready) {
-    const struct epoll_state *state = sluice_poller_state(poller);
+/* The kernel writes its events into the end of the caller's array, and they are turned there, from
+ * the first on, into those that are reported from `next` on. No event that is still to be read is
+ * overwritten. With e bytes for an event of the kernel's and r for one of ours, e <= r, the array's
+ * first free place k and its end c, there are at most c - k events, so that the kernel's n-th, from
+ * 0, begins at byte r*c - e*(c - k) + e*n or later. When it has been read, at most k + n + 1 of
+ * ours are written, up to byte r*(k + n + 1). The next one to read begins no earlier than that: r*c
+ * - e*(c - k) + e*(n + 1) - r*(k + n + 1) = (r - e)*(c - (k + n + 1)) >= 0, since k + n + 1 <= c.
+ */
+static_assert(sizeof(struct epoll_event) <= sizeof(sluice_ready) &&
+                  sizeof(sluice_ready) % alignof(struct epoll_event) == 0 &&
+                  alignof(sluice_ready) % alignof(struct epoll_event) == 0,
+              "the kernel's events lie aligned in the caller's array, and end where it ends");
+
+/* Waits, and reports from `next` on. Returns behind the last event, or NULL with *code negative. */
+static sluice_ready *report_kernel(sluice_poller *poller, sluice_ready *next,
+                                   const sluice_ready *limit, int64_t timeout_ns, int *code) {
+    struct epoll_state *state = sluice_poller_state(poller);
     const struct sluice_registration *registrations = poller->registrations;
-    const struct epoll_event *end = state->events + ready;
-    for (const struct epoll_event *event = state->events; event < end; event++) {
-        uint64_t token = event->data.u64;
-        uint32_t events = event->events;
+    int room = limit - next < MOST_AT_ONCE ? (int)(limit - next) : MOST_AT_ONCE;
+    unsigned char *at =
+        (unsigned char *)(next + (limit - next)) - (size_t)room * sizeof(struct epoll_event);
+    int ready = sluice_epoll_wait_ns(state->epoll_fd, (struct epoll_event *)(void *)at, room,
+                                     timeout_ns, &state->coarse);
+    *code = ready;
+    for (; ready > 0; ready--, at += sizeof(struct epoll_event)) {
+        uint64_t token;
+        uint32_t flags;
+        memcpy(&token, at + offsetof(struct epoll_event, data), sizeof token);
+        memcpy(&flags, at + offsetof(struct epoll_event, events), sizeof flags);
         const struct sluice_registration *registration = &registrations[(uint32_t)token];
         if (sluice_unlikely(registration->generation != token >> 32 ||
                             (registration->interest & SLUICE_APART) ||
-                            (events & (EPOLLERR | EPOLLHUP)))) {
-            next = report_one(poller, next, event);
+                            (flags & (EPOLLERR | EPOLLHUP)))) {
+            next = report_one(poller, next, token, flags);
             continue;
         }
         next->user = registration->user;
         next->fd = (int)(uint32_t)token;
         next->generation = (uint32_t)(token >> 32);
-        next->flags = events;
+        next->flags = flags;
         next++;
     }
     return next;
 }
 
+static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64_t timeout_ns);
+
+/* At the end of a wait that has met a stale entry, with `count` events. */
+static SLUICE_NOINLINE int wait_without_stale(sluice_poller *poller, sluice_ready *events,
+                                              int capacity, int count) {
+    struct epoll_state *state = sluice_poller_state(poller);
+    bool moved = false;
+    int64_t now = sluice_clock_ns();
+    if (now >= state->next_move_ns) {
+        moved = sluice_epoll_move(poller) == 0;
+        state->next_move_ns = moved ? 0 : now + MOVE_EVERY_NS;
+    }
+    state->stale = false;
+    if (count > 0 || poller->woken)
+        return count;
+    /* Nothing but stale entries, which may have kept others out. */
+    if (moved)
+        return wait(poller, events, capacity, 0);
+    poller->noisy = true;
+    return 0;
+}
+
 static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64_t timeout_ns) {
     struct epoll_state *state = sluice_poller_state(poller);
-    if (state->stale) {
-        int code = rebuild(poller);
-        if (code < 0)
-            return code;
-    }
     sluice_ready *next = events;
     const sluice_ready *limit = events + capacity;
     bool always = state->always_count > 0;
@@ -299,34 +302,27 @@ static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64
         if (next == limit)
             return capacity;
     }
-    int room = limit - next < BATCH ? (int)(limit - next) : BATCH;
-    int ready =
-        sluice_epoll_wait_ns(state->epoll_fd, state->events, room, timeout_ns, &state->coarse);
-    if (ready < 0)
-        return next > events ? (int)(next - events) : ready;
-    next = report_kernel(poller, next, ready);
+    int code;
+    next = report_kernel(poller, next, limit, timeout_ns, &code);
+    if (code < 0)
+        return next > events ? (int)(next - events) : code;
     if (always && !state->always_first)
         report_always(poller, &next, limit);
-    /* Nothing but stale entries, which may have kept others out: look again without them. */
-    if (next == events && state->stale)
-        return wait(poller, events, capacity, 0);
-    return (int)(next - events);
-}
-
-static int backend_fd(const sluice_poller *poller) {
-    return ((const struct epoll_state *)(const void *)poller->state)->epoll_fd;
+    int count = (int)(next - events);
+    return sluice_unlikely(state->stale) ? wait_without_stale(poller, events, capacity, count)
+                                         : count;
 }
 
 const struct sluice_poller_backend sluice_epoll_backend = {
     .name = "epoll",
     .features = SLUICE_FEATURE_ONE_SHOT | SLUICE_FEATURE_EDGE | SLUICE_FEATURE_CONDITIONS |
-                SLUICE_FEATURE_PRIORITY,
+                SLUICE_FEATURE_PRIORITY | SLUICE_FEATURE_INTERRUPTIBLE,
     .state_size = sizeof(struct epoll_state),
-    .init = init,
+    .init = sluice_epoll_open,
     .deinit = deinit,
     .set = set,
     .remove = remove_fd,
     .wait = wait,
-    .backend_fd = backend_fd,
-    .after_fork = rebuild,
+    .backend_fd = sluice_epoll_backend_fd,
+    .after_fork = sluice_epoll_after_fork,
 };

@@ -8,6 +8,9 @@
  * for each number up to the highest, registered or not: that, and not a limit on numbers, is what
  * is wrong with select. It also cannot tell an error or a hang-up from data: all make a read return
  * at once, and that is all it says.
+ *
+ * The walk begins at the lowest number or, where the last one left something over for want of room,
+ * behind what that one reported, and goes round: so a small capacity starves nobody.
  */
 #include "readiness/poller.h"
 
@@ -24,7 +27,7 @@ struct select_state {
     fdset_word *ready[SET_COUNT];
     size_t words;
     int fd_count; /* one more than the highest number wanted */
-    int next;     /* where the next walk begins */
+    int next;     /* the number at which the next walk begins */
 };
 
 static int init(sluice_poller *poller) {
@@ -94,8 +97,7 @@ static int set(sluice_poller *poller, int fd, uint32_t interest) {
     return 0;
 }
 
-static void remove_fd(sluice_poller *poller, int fd, bool closes) {
-    (void)closes;
+static void remove_fd(sluice_poller *poller, int fd) {
     silence(sluice_poller_state(poller), fd);
 }
 
@@ -119,6 +121,22 @@ static int select_once(struct select_state *state, int64_t timeout_ns) {
                         state->ready[EXCEPTING], timeout_ns);
 }
 
+/* select(2) looks at no number above the process's table of descriptors, and leaves the bits there
+ * as they were. A number that was open once lies within the table; one that was closed since may
+ * not, in the child of a fork, whose table is only as large as what is open. Then more bits stand
+ * than the `ready` that the kernel counts, and those of the highest number are among them. */
+static bool has_bits_left(const struct select_state *state, int ready) {
+    int highest = state->fd_count - 1;
+    for (int i = 0; i < SET_COUNT; i++)
+        if (fdset_contains(state->wanted[i], highest) && !fdset_contains(state->ready[i], highest))
+            return false;
+    int standing = 0;
+    for (int i = 0; i < SET_COUNT; i++)
+        for (size_t word = 0; word < fdset_words(state->fd_count); word++)
+            standing += __builtin_popcountl(state->ready[i][word]);
+    return standing > ready;
+}
+
 static uint32_t flags_of(const struct select_state *state, int fd) {
     uint32_t flags = 0;
     if (fdset_contains(state->ready[READING], fd))
@@ -130,27 +148,33 @@ static uint32_t flags_of(const struct select_state *state, int fd) {
     return flags;
 }
 
-/* Reports the ready numbers of [first, end) in order, as far as there is room up to `limit`. */
-static void report_range(sluice_poller *poller, sluice_ready **next, const sluice_ready *limit,
-                         int first, int end) {
-    struct select_state *state = sluice_poller_state(poller);
-    for (int fd = first; fd < end && *next < limit; fd++) {
+/* The lowest ready number of [first, end), or `end`. */
+static inline int next_ready(const struct select_state *state, int first, int end) {
+    for (int fd = first; fd < end; fd += FDSET_WORD_BITS - fd % FDSET_WORD_BITS) {
         size_t word = (size_t)(fd / FDSET_WORD_BITS);
         fdset_word any = state->ready[READING][word] | state->ready[WRITING][word] |
                          state->ready[EXCEPTING][word];
         any >>= fd % FDSET_WORD_BITS;
-        if (!any) {
-            fd += FDSET_WORD_BITS - 1 - fd % FDSET_WORD_BITS;
-            continue;
+        if (any) {
+            fd += __builtin_ctzl(any);
+            return fd < end ? fd : end;
         }
-        fd += __builtin_ctzl(any);
-        if (fd >= end)
-            break;
-        state->next = fd + 1;
+    }
+    return end;
+}
+
+/* Reports the ready numbers of [first, end) in order, as far as there is room up to `limit`.
+ * Returns the first that is left over, or `end`. */
+static int report_range(sluice_poller *poller, sluice_ready **next, const sluice_ready *limit,
+                        int first, int end) {
+    struct select_state *state = sluice_poller_state(poller);
+    int fd = next_ready(state, first, end);
+    for (; fd < end && *next < limit; fd = next_ready(state, fd + 1, end)) {
         if (poller->registrations[fd].interest & SLUICE_ONE_SHOT)
             silence(state, fd);
         sluice_poller_report(poller, next, fd, flags_of(state, fd));
     }
+    return fd;
 }
 
 static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64_t timeout_ns) {
@@ -158,21 +182,23 @@ static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64
     int ready;
     do
         ready = select_once(state, timeout_ns);
-    while (ready == SLUICE_EBADF && silence_closed(state));
+    while ((ready == SLUICE_EBADF || (ready > 0 && has_bits_left(state, ready))) &&
+           silence_closed(state));
     if (ready <= 0)
         return ready;
     /* Silencing one-shot numbers below may lower fd_count; the sets were filled up to here. */
     int fd_count = state->fd_count;
     int first = state->next < fd_count ? state->next : 0;
     sluice_ready *next = events;
-    report_range(poller, &next, events + capacity, first, fd_count);
-    report_range(poller, &next, events + capacity, 0, first);
+    bool left_over = report_range(poller, &next, events + capacity, first, fd_count) < fd_count;
+    left_over |= report_range(poller, &next, events + capacity, 0, first) < first;
+    state->next = left_over ? next[-1].fd + 1 : 0;
     return (int)(next - events);
 }
 
 const struct sluice_poller_backend sluice_select_backend = {
     .name = "select",
-    .features = SLUICE_FEATURE_ONE_SHOT | SLUICE_FEATURE_PRIORITY,
+    .features = SLUICE_FEATURE_ONE_SHOT | SLUICE_FEATURE_PRIORITY | SLUICE_FEATURE_INTERRUPTIBLE,
     .state_size = sizeof(struct select_state),
     .init = init,
     .deinit = deinit,

@@ -1,0 +1,59 @@
+/* epoll.h - what the two files of the epoll backend share: epoll.c, which registers and waits, and
+ * epoll_instance.c, which has the kernel's objects and replaces them.
+ */
+#ifndef SLUICE_EPOLL_H
+#define SLUICE_EPOLL_H
+
+#include "readiness/poller.h"
+
+#include <sys/epoll.h>
+
+#pragma GCC visibility push(hidden)
+
+/* A registration's slot is its place in `always`, or one of: */
+enum {
+    SLOT_NONE = SLUICE_SLOT_NONE, /* silent, and unknown to the kernel */
+    SLOT_KERNEL = -2,             /* in the kernel, armed */
+    SLOT_DISARMED = -3,           /* in the kernel, silent since its one-shot event */
+    SLOT_REFUSED = -4             /* during a move: armed, and the new instance does not take it */
+};
+
+/* Invariants: always[i] is a number whose slot is i, for i below always_count; the interest of each
+ * has a bit of ALWAYS_READY. Where there is a front, it holds epoll_fd, and ready_fd while
+ * always_count is not 0. */
+struct epoll_state {
+    int epoll_fd;      /* -1 in a child whose sluice_poller_after_fork has failed */
+    bool coarse;       /* see sluice_epoll_wait_ns */
+    bool stale;        /* the wait under way has met an entry that nobody can delete */
+    bool always_first; /* whose turn it is to fill the events first */
+    int *always;       /* armed registrations of always-ready files */
+    int always_count;
+    int always_capacity;
+    int always_next; /* where the next report begins */
+    int front_fd;    /* the backend descriptor, or -1; and what is always readable, with it */
+    int ready_fd;
+    int64_t next_move_ns; /* after a move that has failed: when to try again */
+};
+
+/* Has the kernel do `operation` on a registration, in that instance. 0 or -errno. */
+int sluice_epoll_control(const sluice_poller *poller, int epoll_fd, int operation, int fd,
+                         uint32_t interest);
+
+int sluice_epoll_open(sluice_poller *poller);
+void sluice_epoll_close(sluice_poller *poller);
+
+/* Moves the armed registrations to a new instance; with the old one its stale entries end. On
+ * failure the old one stays in use and nothing has changed. */
+int sluice_epoll_move(sluice_poller *poller);
+
+/* Before `always` gets its first number, and after it has lost its last. */
+int sluice_epoll_front_ready(sluice_poller *poller);
+void sluice_epoll_front_quiet(sluice_poller *poller);
+
+/* The backend's functions of these names. */
+int sluice_epoll_backend_fd(sluice_poller *poller);
+int sluice_epoll_after_fork(sluice_poller *poller);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,180 @@
+/* epoll_instance.c - the kernel's objects behind the epoll backend: the instance that waits, and
+ * the front that others wait on.
+ *
+ * Moving. An entry that nobody can delete ends with its instance only, so the registrations move to
+ * a new one. That needs a descriptor and memory of the kernel's, of which there may be none. So the
+ * new instance is made and filled beside the old one, which is closed when the new one has all: at
+ * every point of a failure the old one has all, and is as good as it was. What it cannot do is to
+ * wait in peace (see epoll.c).
+ *
+ * The front. Who waits in a loop of their own hands the backend descriptor to poll(2), or to an
+ * epoll instance, which knows files and not numbers: so the instance that waits, which may be
+ * replaced, is not shown. In front of it stands one that never changes and holds the other. A file
+ * that epoll refuses, since it is always ready, cannot be held; for as long as there are such files
+ * the front holds an eventfd that is readable for ever. The front is made when it is asked for.
+ *
+ * Decided against: closing the old instance before the new one is made, so that its number is free.
+ * Another thread may take that number first, and then there is no instance at all. And dup2(2), by
+ * which the number would stay: the file is still another.
+ */
+#include "base/platform.h"
+
+#include "readiness/pollers/epoll.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+static void close_one(int *fd) {
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+static int new_instance(const sluice_poller *poller) {
+    int fd = epoll_create1(EPOLL_CLOEXEC);
+    return fd < 0 ? -errno : sluice_poller_own(poller, fd);
+}
+
+int sluice_epoll_open(sluice_poller *poller) {
+    struct epoll_state *state = sluice_poller_state(poller);
+    state->front_fd = state->ready_fd = -1;
+    state->epoll_fd = new_instance(poller);
+    return state->epoll_fd < 0 ? state->epoll_fd : 0;
+}
+
+void sluice_epoll_close(sluice_poller *poller) {
+    struct epoll_state *state = sluice_poller_state(poller);
+    close_one(&state->front_fd);
+    close_one(&state->ready_fd);
+    close_one(&state->epoll_fd);
+}
+
+/* ---- The front --------------------------------------------------------------------------------
+ */
+
+/* Has the front be readable while `fd` is. */
+static int hold(int front_fd, int fd) {
+    struct epoll_event event = {.events = EPOLLIN};
+    return epoll_ctl(front_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+static void let_go(int front_fd, int fd) {
+    struct epoll_event event = {.events = 0};
+    (void)epoll_ctl(front_fd, EPOLL_CTL_DEL, fd, &event);
+}
+
+/* A descriptor that is readable, and stays so. */
+static int new_ready_fd(const sluice_poller *poller) {
+    int fd = sluice_wake_open();
+    fd = fd < 0 ? fd : sluice_poller_own(poller, fd);
+    if (fd >= 0)
+        sluice_wake_signal(fd);
+    return fd;
+}
+
+static int open_front(sluice_poller *poller) {
+    struct epoll_state *state = sluice_poller_state(poller);
+    state->front_fd = new_instance(poller);
+    if (state->front_fd < 0)
+        return state->front_fd;
+    state->ready_fd = new_ready_fd(poller);
+    if (state->ready_fd < 0)
+        return state->ready_fd;
+    int code = hold(state->front_fd, state->epoll_fd);
+    return code == 0 && state->always_count > 0 ? hold(state->front_fd, state->ready_fd) : code;
+}
+
+int sluice_epoll_backend_fd(sluice_poller *poller) {
+    struct epoll_state *state = sluice_poller_state(poller);
+    if (state->front_fd >= 0)
+        return state->front_fd;
+    int code = open_front(poller);
+    if (code < 0) {
+        close_one(&state->front_fd);
+        close_one(&state->ready_fd);
+        return code;
+    }
+    return state->front_fd;
+}
+
+int sluice_epoll_front_ready(sluice_poller *poller) {
+    const struct epoll_state *state = sluice_poller_state(poller);
+    return state->front_fd < 0 ? 0 : hold(state->front_fd, state->ready_fd);
+}
+
+void sluice_epoll_front_quiet(sluice_poller *poller) {
+    const struct epoll_state *state = sluice_poller_state(poller);
+    if (state->front_fd >= 0)
+        let_go(state->front_fd, state->ready_fd);
+}
+
+/* ---- Moving -----------------------------------------------------------------------------------
+ */
+
+/* Adds all that is armed to `epoll_fd`. What it refuses, for another reason than a shortage, was
+ * closed without a remove, or names another file by now. */
+static int fill(sluice_poller *poller, int epoll_fd) {
+    for (int fd = 0; fd < poller->limit; fd++) {
+        struct sluice_registration *registration = &poller->registrations[fd];
+        if (registration->slot != SLOT_KERNEL)
+            continue;
+        int code =
+            sluice_epoll_control(poller, epoll_fd, EPOLL_CTL_ADD, fd, registration->interest);
+        if (code == SLUICE_ENOMEM || code == -ENOSPC)
+            return code;
+        if (code < 0)
+            registration->slot = SLOT_REFUSED;
+    }
+    return 0;
+}
+
+/* After `fill`: what was refused is silent in the new instance, and so is what had been disarmed.
+ * In the old one all is as it was. */
+static void settle(sluice_poller *poller, bool moved) {
+    for (int fd = 0; fd < poller->limit; fd++) {
+        int *slot = &poller->registrations[fd].slot;
+        if (*slot == SLOT_REFUSED)
+            *slot = moved ? SLOT_NONE : SLOT_KERNEL;
+        else if (*slot == SLOT_DISARMED && moved)
+            *slot = SLOT_NONE;
+    }
+}
+
+int sluice_epoll_move(sluice_poller *poller) {
+    struct epoll_state *state = sluice_poller_state(poller);
+    int epoll_fd = new_instance(poller);
+    if (epoll_fd < 0)
+        return epoll_fd;
+    int code = fill(poller, epoll_fd);
+    if (code == 0 && state->front_fd >= 0)
+        code = hold(state->front_fd, epoll_fd);
+    settle(poller, code == 0);
+    if (code < 0) {
+        close(epoll_fd);
+        return code;
+    }
+    /* A child that has forked off may keep the old one open. */
+    if (state->front_fd >= 0)
+        let_go(state->front_fd, state->epoll_fd);
+    close(state->epoll_fd);
+    state->epoll_fd = epoll_fd;
+    return 0;
+}
+
+/* The child shares the parent's objects: to close its descriptors of them changes nothing in them,
+ * and any other call would. So they are closed first, by which their numbers are free, too. */
+int sluice_epoll_after_fork(sluice_poller *poller) {
+    struct epoll_state *state = sluice_poller_state(poller);
+    sluice_epoll_close(poller);
+    int epoll_fd = new_instance(poller);
+    if (epoll_fd < 0)
+        return epoll_fd;
+    int code = fill(poller, epoll_fd);
+    settle(poller, code == 0);
+    if (code < 0) {
+        close(epoll_fd);
+        return code;
+    }
+    state->epoll_fd = epoll_fd;
+    return 0;
+}
