@@ -180,6 +180,7 @@ static void events_before_signals(void) {
     assert_int_equal(sluice_poller_set_flags(poller, SLUICE_INTERRUPTIBLE), 0);
     assert_int_equal(sluice_poller_add(poller, readable(), SLUICE_READ, 0), 0);
     assert_int_equal(sluice_poller_add(poller, regular_file(), SLUICE_READ, 0), 0);
+    poller_to_wake = NULL;
     ring_every_ms(true);
     while (alarms < 3)
         assert_int_equal(wait_one(poller, SLUICE_FOREVER), 1);
