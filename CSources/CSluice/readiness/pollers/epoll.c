@@ -231,8 +231,7 @@ static SLUICE_NOINLINE sluice_ready *report_one(sluice_poller *poller, sluice_re
  * - e*(c - k) + e*(n + 1) - r*(k + n + 1) = (r - e)*(c - (k + n + 1)) >= 0, since k + n + 1 <= c.
  */
 static_assert(sizeof(struct epoll_event) <= sizeof(sluice_ready) &&
-                  sizeof(sluice_ready) % alignof(struct epoll_event) == 0 &&
-                  alignof(sluice_ready) % alignof(struct epoll_event) == 0,
+                  alignof(struct epoll_event) <= alignof(sluice_ready),
               "the kernel's events lie aligned in the caller's array, and end where it ends");
 
 /* Waits, and reports from `next` on. Returns behind the last event, or NULL with *code negative. */
