@@ -45,9 +45,12 @@ struct BackendTests {
 
     @Test("select alone cannot tell conditions apart, epoll alone has edges, libevent no priority")
     func features() throws {
-        #expect(try Poller(.select).features == [.oneShot, .priority])
-        #expect(try Poller(.poll).features == [.oneShot, .priority, .conditions])
-        #expect(try Poller(.epoll).features == [.oneShot, .priority, .conditions, .edge])
+        #expect(try Poller(.select).features == [.oneShot, .priority, .interruptible])
+        #expect(
+            try Poller(.poll).features == [.oneShot, .priority, .conditions, .interruptible])
+        #expect(
+            try Poller(.epoll).features
+                == [.oneShot, .priority, .conditions, .edge, .interruptible])
         for backend in Backend.all.dropFirst(3) {
             let edge: Features = backend.name.hasSuffix(":epoll") ? .edge : []
             #expect(try Poller(backend).features == [.oneShot, edge])

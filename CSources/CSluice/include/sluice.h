@@ -438,10 +438,12 @@ SLUICE_API int sluice_poller_create(sluice_poller **poller, const char *backend)
 SLUICE_API void sluice_poller_destroy(sluice_poller *poller);
 
 /* Registers `fd`. `interest` is of enum sluice_interest; `user` comes back with each event.
- * One number can be registered once. O(1), and no allocation but when `fd` is the highest yet or,
- * over libevent, is used for the first time.
- * Errors: SLUICE_EBADF, SLUICE_EEXIST, SLUICE_EINTEREST, SLUICE_ENOTSUP (what the backend lacks:
- * see enum sluice_feature), SLUICE_ENULL, SLUICE_ENOMEM, -ENOSPC (fs.epoll.max_user_watches). */
+ * One number can be registered once. O(1); on poll the array is kept in order, which moves 8 bytes
+ * for each higher number. No allocation, unless `fd` is the highest yet or, over libevent, is used
+ * for the first time.
+ * Errors: SLUICE_EBADF (not open, or opened with O_PATH), SLUICE_EEXIST, SLUICE_EINTEREST,
+ * SLUICE_ENOTSUP (what the backend lacks: see enum sluice_feature), SLUICE_ENULL, SLUICE_ENOMEM,
+ * -ENOSPC (fs.epoll.max_user_watches). */
 SLUICE_API int sluice_poller_add(sluice_poller *poller, int fd, uint32_t interest, uint64_t user);
 
 /* Replaces the interest and the user word of a registration, and arms it again after a one-shot
@@ -450,18 +452,22 @@ SLUICE_API int sluice_poller_add(sluice_poller *poller, int fd, uint32_t interes
 SLUICE_API int sluice_poller_modify(sluice_poller *poller, int fd, uint32_t interest,
                                     uint64_t user);
 
-/* Ends a registration, whether its descriptor is still open or not: no later wait reports it.
- * O(1). Errors: SLUICE_ENOENT, SLUICE_ENULL. */
+/* Ends a registration, whether its descriptor is still open or not: no later wait reports it. Call
+ * it before the descriptor is closed: a duplicate, or a child after a fork, may keep the file open.
+ * O(1), but as sluice_poller_add says on poll. Errors: SLUICE_ENOENT, SLUICE_ENULL. */
 SLUICE_API int sluice_poller_remove(sluice_poller *poller, int fd);
 
-/* Waits until a registration is ready, sluice_poller_wake is called or `timeout_ns` has passed,
- * and writes up to `capacity` events; a registration has at most one in a batch. Returns how many:
- * 0 when the time is up or on a wake. Where more are ready than fit, later waits bring the rest,
- * and none is starved. One system call (and one more after a wake on a level-triggered backend),
- * no allocation. A signal neither ends the wait nor prolongs it.
+/* Waits until a registration is ready, sluice_poller_wake is called or `timeout_ns` has passed.
+ * Writes up to `capacity` events: as many as are ready and fit, a registration at most once. What
+ * lies behind them in the array may be overwritten. Returns how many there are: 0 when the time is
+ * up or on a wake. Where more are ready than fit, the next waits bring the rest first. poll and
+ * select report in ascending order of `fd`; after a wait that did not have room for all they begin
+ * behind the last that was reported.
+ * One system call (and one more after a wake on a level-triggered backend), no allocation. A signal
+ * neither ends the wait nor prolongs it, unless sluice_poller_set_flags asks for that.
  * O(events) on epoll, O(n) on poll, O(highest fd) on select.
- * Errors: SLUICE_ECAPACITY (under 1), SLUICE_ETIMEOUT (negative), SLUICE_EINTR (only where
- * sluice_poller_set_flags asks for it), SLUICE_ENULL. */
+ * Errors: SLUICE_ECAPACITY (under 1), SLUICE_ETIMEOUT (negative), SLUICE_EINTR (only where it was
+ * asked for), SLUICE_ENULL. */
 SLUICE_API int sluice_poller_wait(sluice_poller *poller, sluice_ready *events, int capacity,
                                   int64_t timeout_ns);
 
@@ -485,9 +491,9 @@ SLUICE_API int sluice_poller_is_current(const sluice_poller *poller, const sluic
  * Any thread, and safe in a signal handler (errno is left alone), while the poller lives. */
 SLUICE_API int sluice_poller_wake(sluice_poller *poller);
 
-/* For a wait on the poller in a loop of another kind: a descriptor that poll(2) or an epoll instance
- * finds readable while a wait here, with a timeout of 0, would bring an event or end by a wake.
- * After a wait that has left nothing over it is quiet until there is something new. It may be
+/* For a wait on the poller in a loop of another kind: a descriptor that poll(2) or an epoll
+ * instance finds readable while a wait here, with a timeout of 0, would bring an event or end by a
+ * wake. After a wait that has left nothing over it is quiet until there is something new. It may be
  * readable once for nothing.
  * It is made by the first call, with two descriptors, and stays the same as long as the poller. It
  * is the poller's: take it out of the other loop before sluice_poller_destroy, and do not read it.

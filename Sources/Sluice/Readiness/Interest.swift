@@ -98,4 +98,6 @@ public struct Features: OptionSet, Hashable, Sendable {
     public static let conditions = Features(SLUICE_FEATURE_CONDITIONS)
     /// ``Interest/priority``: every backend has it but libevent.
     public static let priority = Features(SLUICE_FEATURE_PRIORITY)
+    /// A signal can be asked to end a wait: every backend has it but libevent.
+    public static let interruptible = Features(SLUICE_FEATURE_INTERRUPTIBLE)
 }

@@ -273,7 +273,7 @@ static void above_5000(struct stage *stage) {
 }
 
 #define FILES_NOT_NUMBERS "select and poll look at the number, epoll at the file it named"
-#define POLL_TELLS_CLOSED "libevent's poll tells of a closed number as ready, once and again"
+#define POLL_TELLS_CLOSED "libevent's poll reports a closed number as ready, again and again"
 #define BELOW_1024 "libevent's select ends the process at numbers from FD_SETSIZE on"
 
 static const struct contract_row rows[] = {
@@ -320,7 +320,7 @@ static const struct contract_row rows[] = {
      .expected = "nothing, then 50 ms later"},
     {"duplicate open: an eventfd, by another unremoved", SLUICE_READ, stale_eventfd_and_reused,
      .expected = "nothing, then 50 ms later", .on_libevent_epoll = "an event, then early",
-     .why_libevent = "libevent knows numbers, and Sluice only inodes, which eventfds share"},
+     .why_libevent = "libevent knows numbers only, and Sluice inodes, which eventfds share"},
     {"duplicate open: reused and modified unremoved", SLUICE_READ, stale_and_modified,
      .expected = "nothing, then 50 ms later"},
     {"duplicate open: reused, paused and resumed unremoved", SLUICE_READ, stale_and_paused,

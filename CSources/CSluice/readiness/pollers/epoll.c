@@ -222,20 +222,21 @@ static SLUICE_NOINLINE sluice_ready *report_one(sluice_poller *poller, sluice_re
     return next;
 }
 
-/* The kernel writes its events into the end of the caller's array, and they are turned there, from
- * the first on, into those that are reported from `next` on. No event that is still to be read is
- * overwritten. With e bytes for an event of the kernel's and r for one of ours, e <= r, the array's
- * first free place k and its end c, there are at most c - k events, so that the kernel's n-th, from
- * 0, begins at byte r*c - e*(c - k) + e*n or later. When it has been read, at most k + n + 1 of
- * ours are written, up to byte r*(k + n + 1). The next one to read begins no earlier than that: r*c
- * - e*(c - k) + e*(n + 1) - r*(k + n + 1) = (r - e)*(c - (k + n + 1)) >= 0, since k + n + 1 <= c.
- */
+/* The kernel writes its events into the end of the caller's array. There they are turned into ours,
+ * from the first on, which are written from `next` on. No event is overwritten before it is read:
+ *
+ * Let an event of the kernel's have e bytes and one of ours r, with e <= r. Let the array have c
+ * places, of which the first k are taken. The kernel is asked for c - k events at most, so its
+ * event number n, counted from 0, begins at byte r*c - e*(c - k) + e*n or behind that. Once it is
+ * read, at most k + n + 1 of ours are written, which end at byte r*(k + n + 1). Between that and
+ * where event n + 1 begins there are at least (r - e)*(c - (k + n + 1)) bytes. That is not
+ * negative, since k + n + 1 <= c. */
 static_assert(sizeof(struct epoll_event) <= sizeof(sluice_ready) &&
-                  sizeof(sluice_ready) % alignof(struct epoll_event) == 0 &&
-                  alignof(sluice_ready) % alignof(struct epoll_event) == 0,
+                  alignof(struct epoll_event) <= alignof(sluice_ready),
               "the kernel's events lie aligned in the caller's array, and end where it ends");
 
-/* Waits, and reports from `next` on. Returns behind the last event, or NULL with *code negative. */
+/* Waits, and reports from `next` on. *code is what the kernel's call returned. Returns the place
+ * behind the last event. */
 static sluice_ready *report_kernel(sluice_poller *poller, sluice_ready *next,
                                    const sluice_ready *limit, int64_t timeout_ns, int *code) {
     struct epoll_state *state = sluice_poller_state(poller);
