@@ -43,7 +43,13 @@ enum class errc {
     wrong_kind = SLUICE_EKIND,
     wrong_thread = SLUICE_ETHREAD,
     bad_state = SLUICE_ESTATE,
-    bad_option = SLUICE_EOPTION
+    bad_option = SLUICE_EOPTION,
+    unknown_name = SLUICE_ENAME,
+    listening_socket = SLUICE_ELISTENS,
+    bad_port = SLUICE_EPORT,
+    bad_path = SLUICE_EPATH,
+    bad_scope = SLUICE_ESCOPE,
+    not_numeric = SLUICE_ENUMERIC
 };
 
 inline const std::error_category &category() {
@@ -78,6 +84,13 @@ inline int check(int result, const char *call) {
     return result;
 }
 
+/* What became of a write. */
+enum class written {
+    queued,
+    over_high_mark, /* queued too; wait for DRAINED before writing more */
+    broken          /* not taken: the connection is broken, or was shut down; CLOSED says more */
+};
+
 struct Event : sluice_event {
     std::string_view bytes() const {
         return {static_cast<const char *>(data), length};
@@ -88,13 +101,18 @@ struct Event : sluice_event {
     }
 };
 
-/* Reaches a loop from any thread, for as long as one likes: once the loop has ended, posting throws
+/* Reaches a loop from any thread, for as long as one likes: once the loop has ended, calls throw
  * errc::closed. */
 class Poster {
   public:
     void post(std::uint64_t value) const {
         std::lock_guard<std::mutex> lock(target_->mutex);
         check(sluice_post(target_->loop, value), "post");
+    }
+    /* Ends the pull that is under way, or else the next. */
+    void wake() const {
+        std::lock_guard<std::mutex> lock(target_->mutex);
+        check(sluice_wake(target_->loop), "wake");
     }
 
   private:
@@ -138,7 +156,7 @@ class Loop {
 
     /* ---- Pulling ---- */
 
-    /* False when `timeout` has passed without an event. */
+    /* False when `timeout` has passed without an event, or after a wake. */
     bool next(Event &event, nanoseconds timeout = nanoseconds::max()) {
         return check(sluice_next(loop_, &event, timeout.count()), "next") > 0;
     }
@@ -166,7 +184,8 @@ class Loop {
         Event event_{};
     };
 
-    /* All events to come. There is no end to them: leave by break or return. */
+    /* All events to come, and after a wake one of kind 0. There is no end to them: leave by break
+     * or return. */
     Iterator begin() {
         return Iterator(*this);
     }
@@ -178,6 +197,17 @@ class Loop {
         if (!target_)
             throw std::system_error(make_error_code(errc::closed), "poster");
         return Poster(target_);
+    }
+
+    /* CLOCK_MONOTONIC, read anew: timers count from it. */
+    nanoseconds update_now() {
+        std::int64_t now = sluice_update_now(loop_);
+        check(now < 0 ? static_cast<int>(now) : 0, "update_now");
+        return nanoseconds(now);
+    }
+    /* Makes the calling thread the loop's. The one that had it makes no call of it any more. */
+    void take_over() {
+        check(sluice_take_over(loop_), "take_over");
     }
 
     /* ---- Handles ---- */
@@ -259,11 +289,15 @@ class Loop {
 
     /* ---- Streams ---- */
 
-    void write(sluice_id id, std::string_view bytes) {
-        check(sluice_write(loop_, id, bytes.data(), bytes.size()), "write");
+    /* A broken connection is no error of the call. */
+    written write(sluice_id id, std::string_view bytes) {
+        int result = sluice_write(loop_, id, bytes.data(), bytes.size());
+        return is_broken(result) ? written::broken : static_cast<written>(check(result, "write"));
     }
-    void write(sluice_id id, std::string_view bytes, std::error_code &error) noexcept {
-        error = error_code(sluice_write(loop_, id, bytes.data(), bytes.size()));
+    written write(sluice_id id, std::string_view bytes, std::error_code &error) noexcept {
+        int result = sluice_write(loop_, id, bytes.data(), bytes.size());
+        error = is_broken(result) ? std::error_code() : error_code(result);
+        return result < 0 ? written::broken : static_cast<written>(result);
     }
     void flush(sluice_id id) {
         check(sluice_flush(loop_, id), "flush");
@@ -290,6 +324,10 @@ class Loop {
     }
 
   private:
+    /* The kernel says so, or would; no memory is no such thing. */
+    static bool is_broken(int result) noexcept {
+        return result < 0 && result > -10000 && result != SLUICE_ENOMEM;
+    }
     void destroy() noexcept {
         if (!loop_)
             return;

@@ -12,7 +12,7 @@
 //	}
 //
 // A loop belongs to the thread that opened it, so Open locks the goroutine to its thread, until
-// Destroy. From any other goroutine only Post may be called; all else gives ErrWrongThread.
+// Destroy. From any other goroutine only Post and Wake may be called; all else gives ErrWrongThread.
 //
 // Errors are a syscall.Errno where the kernel gave one, so that errors.Is(err, os.ErrNotExist) holds
 // where it should, and a Code of this package otherwise.
@@ -59,6 +59,15 @@ const (
 	Overloaded Kind = C.SLUICE_OVERLOADED // a listener had to stop accepting: Err says why
 )
 
+// Written says what became of a write.
+type Written int
+
+const (
+	Queued       Written = iota
+	OverHighMark         // queued too; wait for Drained before writing more
+	Broken               // not taken: the connection is broken, or was shut down; Closed says more
+)
+
 // What a watch waits for, and what Ready reports.
 const (
 	Read       = C.SLUICE_READ
@@ -96,6 +105,11 @@ const (
 	ErrWrongKind    Code = C.SLUICE_EKIND
 	ErrWrongThread  Code = C.SLUICE_ETHREAD
 	ErrState        Code = C.SLUICE_ESTATE
+	ErrName         Code = C.SLUICE_ENAME
+	ErrPort         Code = C.SLUICE_EPORT
+	ErrPath         Code = C.SLUICE_EPATH
+	ErrScope        Code = C.SLUICE_ESCOPE
+	ErrNumeric      Code = C.SLUICE_ENUMERIC
 )
 
 func (code Code) Error() string {
@@ -122,7 +136,7 @@ type Loop struct {
 	raw     *C.sluice_loop // nil once it is destroyed
 	event   C.sluice_event
 	data    []byte
-	posting sync.RWMutex // for what Post and Destroy do with raw
+	posting sync.RWMutex // for what Post, Wake and Destroy do with raw
 }
 
 // Open opens a loop of this goroutine's, which is locked to its thread until Destroy.
@@ -151,7 +165,7 @@ func (loop *Loop) Destroy() error {
 	return nil
 }
 
-// Next waits for the next event and pulls it.
+// Next waits for the next event and pulls it. After a Wake there is an Event of no Kind.
 func (loop *Loop) Next() (Event, error) {
 	return loop.next(math.MaxInt64)
 }
@@ -188,6 +202,22 @@ func (loop *Loop) Post(value uint64) error {
 	return errorOf(C.sluice_post(loop.raw, C.uint64_t(value)))
 }
 
+// Wake ends the pull that is under way, or else the next. From any goroutine.
+func (loop *Loop) Wake() error {
+	loop.posting.RLock()
+	defer loop.posting.RUnlock()
+	return errorOf(C.sluice_wake(loop.raw))
+}
+
+// UpdateNow reads the clock, CLOCK_MONOTONIC, from which timers count; else it is read at each wait.
+func (loop *Loop) UpdateNow() (time.Duration, error) {
+	now := C.sluice_update_now(loop.raw)
+	if now < 0 {
+		return 0, errorOf(C.int(now))
+	}
+	return time.Duration(now), nil
+}
+
 // Close ends a handle; a stream after what is queued has been sent, and Closed tells when.
 func (loop *Loop) Close(id ID) error {
 	return errorOf(C.sluice_close(loop.raw, C.sluice_id(id)))
@@ -207,7 +237,7 @@ func (loop *Loop) Fd(id ID) (int, error) {
 // Watch reports Ready for a descriptor.
 func (loop *Loop) Watch(fd int, interest uint32) (ID, error) {
 	var id C.sluice_id
-	err := errorOf(C.sluice_watch(loop.raw, &id, C.int(fd), C.uint32_t(interest)))
+	err := errorOf(C.sluice_watch(loop.raw, &id, C.int(fd), C.uint32_t(interest), 0))
 	return ID(id), err
 }
 
@@ -219,7 +249,7 @@ func (loop *Loop) Rewatch(id ID, interest uint32) error {
 // Timer reports Timer after first and, unless repeat is 0, every repeat after that.
 func (loop *Loop) Timer(first, repeat time.Duration) (ID, error) {
 	var id C.sluice_id
-	err := errorOf(C.sluice_timer(loop.raw, &id, C.int64_t(first), C.int64_t(repeat)))
+	err := errorOf(C.sluice_timer(loop.raw, &id, C.int64_t(first), C.int64_t(repeat), 0))
 	return ID(id), err
 }
 
@@ -260,13 +290,22 @@ func (loop *Loop) PeerAddress(id ID) (string, error) {
 	return C.GoString(&text[0]), errorOf(length)
 }
 
-// Write queues bytes, whole or not at all, to be sent with all others at the next pull.
-func (loop *Loop) Write(id ID, bytes []byte) error {
+// Write queues bytes, whole or not at all, to be sent with all others at the next pull. A broken
+// connection is no error of the call.
+func (loop *Loop) Write(id ID, bytes []byte) (Written, error) {
 	var first unsafe.Pointer
 	if len(bytes) > 0 {
 		first = unsafe.Pointer(&bytes[0])
 	}
-	return errorOf(C.sluice_write(loop.raw, C.sluice_id(id), first, C.size_t(len(bytes))))
+	result := C.sluice_write(loop.raw, C.sluice_id(id), first, C.size_t(len(bytes)))
+	switch {
+	case result >= 0:
+		return Written(result), nil
+	case result > -10000 && result != C.SLUICE_ENOMEM:
+		return Broken, nil
+	default:
+		return Broken, errorOf(result)
+	}
 }
 
 // Flush sends what is queued now.

@@ -12,13 +12,14 @@ A DATA event's bytes are a read-only memoryview of the loop's own buffer, which 
 anew. So it is released then, and using it raises ValueError. A slice of it cannot be released from
 here: while one is kept, pulling raises BufferError. Copy what is to be kept, with bytes().
 
-A loop belongs to the thread that opened it; only `post` may be called from another. Calls raise
-OSError with an errno where the kernel gave one (so FileNotFoundError and the like), and `Error`,
-which is an OSError without one, where Sluice has the word. Times are seconds. While a pull waits,
-Python handles no signal: ask for those that matter, Ctrl-C among them, with `signal`.
+A loop belongs to the thread that opened it; only `post` and `wake` may be called from another. Calls
+raise OSError with an errno where the kernel gave one (so FileNotFoundError and the like), and `Error`, which is an
+OSError without one, where Sluice has the word. Times are seconds. While a pull waits, Python handles
+no signal: ask for those that matter, Ctrl-C among them, with `signal`.
 """
 
 import ctypes
+import errno
 import struct
 import threading
 import typing
@@ -31,6 +32,10 @@ DATA, EOF, DRAINED, CLOSED, OVERLOADED = range(7, 12)
 # What a watch waits for and READY reports, from enum sluice_interest and enum sluice_condition.
 READ, PRIORITY, WRITE, ERROR, HANGUP, READ_CLOSED = 1, 2, 4, 8, 16, 0x2000
 EDGE, ONE_SHOT = 0x100, 0x200
+
+# What became of a write: the last is of a stream that takes no more, since its connection is broken or
+# it was shut down. Its CLOSED says how it ended.
+QUEUED, OVER_HIGH_MARK, BROKEN = range(3)
 
 FOREVER = 2**63 - 1
 ADDRESS_MAX = 160
@@ -115,13 +120,14 @@ def load(loader):
     new = ctypes.POINTER(handle)
     declare(library, text, "error_message", number)
     declare(library, number, "open", ctypes.POINTER(loop), pointer)
-    declare(library, number, "destroy", loop)
+    declare(library, number, "destroy wake take_over", loop)
+    declare(library, nanoseconds, "update_now", loop)
     declare(library, number, "next_many", loop, pointer, number, nanoseconds)
     declare(library, number, "post", loop, ctypes.c_uint64)
     declare(library, number, "close abort fd flush shutdown pause resume", loop, handle)
-    declare(library, number, "watch", loop, new, number, ctypes.c_uint32)
+    declare(library, number, "watch", loop, new, number, ctypes.c_uint32, ctypes.c_uint64)
     declare(library, number, "rewatch", loop, handle, ctypes.c_uint32)
-    declare(library, number, "timer", loop, new, nanoseconds, nanoseconds)
+    declare(library, number, "timer", loop, new, nanoseconds, nanoseconds, ctypes.c_uint64)
     declare(library, number, "timer_reset", loop, handle, nanoseconds)
     declare(library, number, "signal", loop, new, number)
     declare(library, number, "listen connect", loop, new, text, pointer)
@@ -177,7 +183,8 @@ class Loop:
                     yield event
 
     def pull(self, timeout=None):
-        """A list of the events there are, after waiting for the first; empty when the time is up.
+        """A list of the events there are, after waiting for the first; empty when the time is up, or
+        after a wake.
 
         They have been gathered already: a handle may end before its event is looked at.
         """
@@ -212,6 +219,19 @@ class Loop:
         with self._posting:
             check(library.sluice_post(self._loop, value))
 
+    def wake(self):
+        """Ends the pull that is under way, or else the next. From any thread."""
+        with self._posting:
+            check(library.sluice_wake(self._loop))
+
+    def update_now(self):
+        """Reads the clock, time.monotonic(), from which timers count; else it is read at each wait."""
+        return check(library.sluice_update_now(self._loop)) / 1e9
+
+    def take_over(self):
+        """Makes the calling thread the loop's. The one that had it makes no call of it any more."""
+        check(library.sluice_take_over(self._loop))
+
     # Handles.
 
     def close(self, handle):
@@ -230,14 +250,14 @@ class Loop:
 
     def watch(self, fd, interest):
         """Reports READY for a descriptor, which stays the caller's."""
-        return self._made(library.sluice_watch, fd, interest)
+        return self._made(library.sluice_watch, fd, interest, 0)
 
     def rewatch(self, watch, interest):
         check(library.sluice_rewatch(self._loop, watch, interest))
 
     def timer(self, first, repeat=0):
         """Reports TIMER after `first` seconds, and every `repeat` after that, unless that is 0."""
-        return self._made(library.sluice_timer, nanoseconds(first), nanoseconds(repeat))
+        return self._made(library.sluice_timer, nanoseconds(first), nanoseconds(repeat), 0)
 
     def timer_reset(self, timer, first):
         check(library.sluice_timer_reset(self._loop, timer, nanoseconds(first)))
@@ -247,7 +267,7 @@ class Loop:
         return self._made(library.sluice_signal, number)
 
     def listen(self, address):
-        """Accepts connections at an address: 127.0.0.1:9999, [::1]:0, unix:/run/echo.sock."""
+        """Accepts connections at an address: 127.0.0.1:9999, [::1]:0, *:9999, unix:/run/echo.sock."""
         return self._made(library.sluice_listen, address.encode(), None)
 
     def connect(self, address):
@@ -277,11 +297,15 @@ class Loop:
     # Streams.
 
     def write(self, stream, data):
-        """Queues bytes, whole or not at all, to be sent with all others at the next pull."""
+        """Queues bytes, whole or not at all, to be sent with all others at the next pull: QUEUED, or
+        OVER_HIGH_MARK (wait for DRAINED), or BROKEN."""
         data = bytes_of(data)
         code = library.sluice_write(self._loop, stream, data, len(data))
-        if code < 0:
-            raise error_of(code)
+        if code >= 0:
+            return code
+        if -10000 < code != -errno.ENOMEM:
+            return BROKEN
+        raise error_of(code)
 
     def flush(self, stream):
         check(library.sluice_flush(self._loop, stream))

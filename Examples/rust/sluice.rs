@@ -72,8 +72,18 @@ pub enum Event<'a> {
         listener: Id,
         reason: Error,
     },
-    /// There is none: nothing was pulled yet, or the time was up.
+    /// There is none: nothing was pulled yet, the time was up, or the loop was woken.
     Nothing,
+}
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    Queued,
+    /// Queued too; wait for `Drained` before writing more.
+    OverHighMark,
+    /// Not taken: the connection is broken, or was shut down. `Closed` says how it ended.
+    Broken,
 }
 
 pub const READ: u32 = SLUICE_READ;
@@ -97,7 +107,7 @@ impl Loop {
         })
     }
 
-    /// Waits for the next event.
+    /// Waits for the next event, or a wake.
     pub fn pull(&mut self) -> Result<(), Error> {
         self.pull_ns(SLUICE_FOREVER).map(|_| ())
     }
@@ -151,6 +161,16 @@ impl Loop {
         }
     }
 
+    /// Reads the clock, CLOCK_MONOTONIC, from which timers count; else it is read at each wait.
+    pub fn update_now(&self) -> Result<Duration, Error> {
+        let now = unsafe { sluice_update_now(self.raw) };
+        if now < 0 {
+            Err(Error(now as c_int))
+        } else {
+            Ok(Duration::from_nanos(now as u64))
+        }
+    }
+
     /// Reaches the loop from any thread.
     pub fn poster(&self) -> Poster {
         Poster(Arc::clone(&self.shared))
@@ -169,7 +189,7 @@ impl Loop {
     }
 
     pub fn watch(&self, fd: c_int, interest: u32) -> Result<Id, Error> {
-        made(|id| unsafe { sluice_watch(self.raw, id, fd, interest) })
+        made(|id| unsafe { sluice_watch(self.raw, id, fd, interest, 0) })
     }
 
     pub fn rewatch(&self, watch: Id, interest: u32) -> Result<(), Error> {
@@ -179,7 +199,7 @@ impl Loop {
     /// A timer of one shot for a `repeat` of zero.
     pub fn timer(&self, first: Duration, repeat: Duration) -> Result<Id, Error> {
         let (first, repeat) = (nanoseconds(first), nanoseconds(repeat));
-        made(|id| unsafe { sluice_timer(self.raw, id, first, repeat) })
+        made(|id| unsafe { sluice_timer(self.raw, id, first, repeat, 0) })
     }
 
     pub fn timer_reset(&self, timer: Id, first: Duration) -> Result<(), Error> {
@@ -208,8 +228,14 @@ impl Loop {
         address(|text, room| unsafe { sluice_peer_address(self.raw, id, text, room) })
     }
 
-    pub fn write(&self, stream: Id, bytes: &[u8]) -> Result<(), Error> {
-        done(unsafe { sluice_write(self.raw, stream, bytes.as_ptr().cast(), bytes.len()) })
+    pub fn write(&self, stream: Id, bytes: &[u8]) -> Result<Written, Error> {
+        let first = bytes.as_ptr().cast();
+        match unsafe { sluice_write(self.raw, stream, first, bytes.len()) } {
+            0 => Ok(Written::Queued),
+            code if code > 0 => Ok(Written::OverHighMark),
+            code if code > -10000 && code != SLUICE_ENOMEM => Ok(Written::Broken),
+            code => Err(Error(code)),
+        }
     }
 
     pub fn flush(&self, stream: Id) -> Result<(), Error> {
@@ -262,7 +288,8 @@ pub struct Poster(Arc<Shared>);
 /// The loop, or null once it is gone.
 struct Shared(Mutex<*mut RawLoop>);
 
-// The pointer is used under the lock alone, and for sluice_post alone, which any thread may call.
+// The pointer is used under the lock alone, and for sluice_post and sluice_wake alone, which any
+// thread may call.
 unsafe impl Send for Shared {}
 unsafe impl Sync for Shared {}
 
@@ -271,6 +298,12 @@ impl Poster {
     pub fn post(&self, value: u64) -> Result<(), Error> {
         let reached = self.0 .0.lock().unwrap_or_else(PoisonError::into_inner);
         done(unsafe { sluice_post(*reached, value) })
+    }
+
+    /// Ends the pull that is under way, or else the next. `Error::CLOSED` where the loop is gone.
+    pub fn wake(&self) -> Result<(), Error> {
+        let reached = self.0 .0.lock().unwrap_or_else(PoisonError::into_inner);
+        done(unsafe { sluice_wake(*reached) })
     }
 }
 
@@ -288,6 +321,11 @@ impl Error {
     pub const STALE: Error = Error(SLUICE_ESTALE);
     pub const WRONG_KIND: Error = Error(SLUICE_EKIND);
     pub const STATE: Error = Error(SLUICE_ESTATE);
+    pub const NAME: Error = Error(SLUICE_ENAME);
+    pub const PORT: Error = Error(SLUICE_EPORT);
+    pub const PATH: Error = Error(SLUICE_EPATH);
+    pub const SCOPE: Error = Error(SLUICE_ESCOPE);
+    pub const NUMERIC: Error = Error(SLUICE_ENUMERIC);
 
     /// The errno, where the kernel gave one.
     pub fn raw_os_error(self) -> Option<i32> {
@@ -412,6 +450,7 @@ const SLUICE_EDGE: u32 = 256;
 const SLUICE_ONE_SHOT: u32 = 512;
 const SLUICE_READ_CLOSED: u32 = 8192;
 
+const SLUICE_ENOMEM: c_int = -12;
 const SLUICE_ENOTSUP: c_int = -10001;
 const SLUICE_EINTEREST: c_int = -10003;
 const SLUICE_ECAPACITY: c_int = -10005;
@@ -421,6 +460,11 @@ const SLUICE_EFULL: c_int = -10008;
 const SLUICE_ESTALE: c_int = -10009;
 const SLUICE_EKIND: c_int = -10010;
 const SLUICE_ESTATE: c_int = -10012;
+const SLUICE_ENAME: c_int = -10014;
+const SLUICE_EPORT: c_int = -10020;
+const SLUICE_EPATH: c_int = -10021;
+const SLUICE_ESCOPE: c_int = -10022;
+const SLUICE_ENUMERIC: c_int = -10023;
 
 #[link(name = "sluice")]
 extern "C" {
@@ -430,12 +474,20 @@ extern "C" {
     fn sluice_destroy(raw: *mut RawLoop) -> c_int;
     fn sluice_next(raw: *mut RawLoop, event: *mut RawEvent, timeout_ns: i64) -> c_int;
     fn sluice_post(raw: *mut RawLoop, value: u64) -> c_int;
+    fn sluice_wake(raw: *mut RawLoop) -> c_int;
+    fn sluice_update_now(raw: *mut RawLoop) -> i64;
     fn sluice_close(raw: *mut RawLoop, id: Id) -> c_int;
     fn sluice_abort(raw: *mut RawLoop, id: Id) -> c_int;
     fn sluice_fd(raw: *const RawLoop, id: Id) -> c_int;
-    fn sluice_watch(raw: *mut RawLoop, id: *mut Id, fd: c_int, interest: u32) -> c_int;
+    fn sluice_watch(raw: *mut RawLoop, id: *mut Id, fd: c_int, interest: u32, user: u64) -> c_int;
     fn sluice_rewatch(raw: *mut RawLoop, id: Id, interest: u32) -> c_int;
-    fn sluice_timer(raw: *mut RawLoop, id: *mut Id, first_ns: i64, repeat_ns: i64) -> c_int;
+    fn sluice_timer(
+        raw: *mut RawLoop,
+        id: *mut Id,
+        first_ns: i64,
+        repeat_ns: i64,
+        user: u64,
+    ) -> c_int;
     fn sluice_timer_reset(raw: *mut RawLoop, id: Id, first_ns: i64) -> c_int;
     fn sluice_signal(raw: *mut RawLoop, id: *mut Id, signo: c_int) -> c_int;
     fn sluice_listen(

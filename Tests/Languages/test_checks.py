@@ -6,7 +6,8 @@ import unittest
 from languages import for_each_language, run
 
 # By every language; some have more to show.
-REPORTED = {"stale id", "wrong kind", "wrong thread", "use after close", "errors"}
+REPORTED = {"stale id", "wrong kind", "wrong thread", "use after close", "errors", "wake",
+            "what became of a write"}
 
 
 @for_each_language

@@ -97,6 +97,60 @@ struct EventLoopTests {
         #expect(try !loop.next())
     }
 
+    @Test("a wake from another thread ends a pull and a run", arguments: Backend.all)
+    func wake(backend: Backend) throws {
+        let poster: EventLoop.Poster
+        do {
+            var loop = try EventLoop(backend)
+            poster = loop.poster
+            let waking = TestThread { [poster] in poster.wake() }
+            #expect(try !loop.next())
+            waking.join()
+            let wakingAgain = TestThread { [poster] in poster.wake() }
+            try loop.run { _, _ in Issue.record("an event that nobody made") }
+            wakingAgain.join()
+            // Events that are there come first, and wakes count as one.
+            try poster.post(1)
+            poster.wake()
+            poster.wake()
+            #expect(try loop.next())
+            #expect(try !loop.next())
+            try loop.expectQuiet()
+        }
+        // The loop is gone; there is nothing to wake.
+        poster.wake()
+    }
+
+    @Test("a timer counts from a clock that was read anew")
+    func updateNow() throws {
+        let loop = try EventLoop()
+        let before = loop.now
+        let began = ContinuousClock.now
+        while ContinuousClock.now - began < .milliseconds(2) {}
+        #expect(loop.now == before)
+        let updated = try loop.updateNow()
+        #expect(updated - before >= .milliseconds(2))
+        #expect(loop.now == updated)
+    }
+
+    @Test("a signal that a handler took ends a wait, where that was asked for")
+    func interruption() throws {
+        let signals = StormOfSignals()
+        defer { signals.end() }
+        for backend in [Backend.select, .poll, .epoll] {
+            var loop = try EventLoop(backend, options: .init(isInterruptible: true))
+            #expect(
+                code { () throws(SluiceError) in _ = try loop.next(timeout: .seconds(20)) }
+                    == .interrupted)
+        }
+        #if Libevent
+            #expect(
+                code { () throws(SluiceError) in
+                    _ = try EventLoop(.libevent, options: .init(isInterruptible: true))
+                } == .notSupported)
+        #endif
+    }
+
     @Test("a handler's error ends the run, and comes out as it is")
     func handlerThrows() throws {
         struct Mine: Error {}
@@ -154,6 +208,18 @@ struct EventLoopTests {
             ]
         }.join()
         #expect(liar.codes == Array(repeating: .wrongThread, count: 4))
+        #expect(try !liar.loop.next(timeout: .zero))
+        TestThread {
+            liar.loop.takeOver()
+            liar.codes = [
+                code { () throws(SluiceError) in _ = try liar.loop.next(timeout: .zero) },
+                code { () throws(SluiceError) in try liar.loop.close(timer) },
+                code { () throws(SluiceError) in _ = try liar.loop.updateNow() },
+            ]
+        }.join()
+        #expect(liar.codes == [nil, nil, nil])
+        #expect(code { () throws(SluiceError) in _ = try liar.loop.updateNow() } == .wrongThread)
+        liar.loop.takeOver()
         #expect(try !liar.loop.next(timeout: .zero))
     }
 

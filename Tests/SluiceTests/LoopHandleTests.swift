@@ -48,6 +48,15 @@ struct LoopHandleTests {
             }
             return words[.closed]?.count == 2
         }
+        try loop.addTimer(after: .zero, userWord: 10)
+        let pair = try Pair()
+        try loop.watch(pair.near, for: .write, userWord: 11)
+        try loop.pull { event, loop in
+            words[event.kind] = [loop.userWord]
+            return words[.timer] != nil && words[.ready] != nil
+        }
+        #expect(words[.timer] == [10])
+        #expect(words[.ready] == [11])
         #expect(words[.accepted] == [7])
         #expect(words[.data] == [9])
         #expect(words[.closed]?.sorted() == [8, 9])

@@ -1,5 +1,6 @@
 import Glibc
 import Sluice
+import Synchronization
 import SystemPackage
 import Testing
 
@@ -88,5 +89,39 @@ final class TestThread {
 
     func join() {
         _ = pthread_join(thread, nil)
+    }
+}
+
+/// Has a handler take signals in the thread that makes this, one after the other until `end`: one
+/// that comes before a wait has begun does not end it.
+final class StormOfSignals {
+    private final class State: Sendable {
+        let isOver = Atomic(false)
+    }
+
+    private let state = State()
+    private let thread: TestThread
+    private var mask = sigset_t()
+
+    init() {
+        // The handler stays, since storms of several suites may come at once. Threads that run tests
+        // block all signals.
+        signal(SIGUSR2) { _ in }
+        var taken = sigset_t()
+        unsafe sigaddset(&taken, SIGUSR2)
+        unsafe pthread_sigmask(SIG_UNBLOCK, &taken, &mask)
+        let target = pthread_self()
+        thread = TestThread { [state] in
+            while !state.isOver.load(ordering: .relaxed) {
+                pthread_kill(target, SIGUSR2)
+                usleep(200)
+            }
+        }
+    }
+
+    func end() {
+        state.isOver.store(true, ordering: .relaxed)
+        thread.join()
+        unsafe pthread_sigmask(SIG_SETMASK, &mask, nil)
     }
 }

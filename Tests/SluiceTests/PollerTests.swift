@@ -165,6 +165,74 @@ struct PollerTests {
             try poller.wait(timeout: Duration(secondsComponent: 0, attosecondsComponent: 1)) == 1)
     }
 
+    @Test("a hang-up can be asked for alone, where conditions are told", arguments: Backend.all)
+    func hangup(backend: Backend) throws {
+        let pair = try Pair()
+        var poller = try Poller(backend)
+        guard poller.features.contains(.conditions) else {
+            #expect(
+                code { () throws(SluiceError) in try poller.add(pair.near, interest: .hangup) }
+                    == .notSupported)
+            return
+        }
+        try poller.add(pair.near, interest: .hangup)
+        _ = try pair.far.send(bytes("hello"))
+        try pair.far.finishSending()
+        _ = try select(reading: [pair.near])
+        #expect(try poller.wait(timeout: .zero) == 0)
+        try pair.near.finishSending()
+        #expect(try poller.wait() == 1)
+        #expect(try nextEvent(of: &poller).readiness.contains(.hangup))
+    }
+
+    @Test("a signal that a handler took ends a wait, where that was asked for")
+    func interruption() throws {
+        let signals = StormOfSignals()
+        defer { signals.end() }
+        for backend in [Backend.select, .poll, .epoll] {
+            var poller = try Poller(backend)
+            try poller.setInterruptible(true)
+            #expect(code { () throws(SluiceError) in try poller.wait() } == .interrupted)
+            try poller.setInterruptible(false)
+            #expect(try poller.wait(timeout: .milliseconds(5)) == 0)
+        }
+        #if Libevent
+            var poller = try Poller(.libevent)
+            #expect(
+                code { () throws(SluiceError) in try poller.setInterruptible(true) }
+                    == .notSupported)
+        #endif
+    }
+
+    @Test("can be waited for by another loop, over epoll", arguments: Backend.all)
+    func embedding(backend: Backend) throws {
+        let pair = try Pair()
+        var poller = try Poller(backend)
+        try poller.add(pair.near, interest: .read)
+        guard backend == .epoll else {
+            #expect(
+                code { () throws(SluiceError) in _ = try poller.backendDescriptor() }
+                    == .notSupported)
+            return
+        }
+        let descriptor = try poller.backendDescriptor()
+        #expect(try poller.wait(timeout: .zero) == 0)
+        #expect(try select(reading: [descriptor], timeout: .zero).readable.isEmpty)
+        _ = try pair.far.send(bytes("hello"))
+        #expect(try select(reading: [descriptor]).readable == [descriptor])
+        #expect(try poller.wait(timeout: .zero) == 1)
+    }
+
+    @Test("goes on after it is made anew, as in a child", arguments: Backend.all)
+    func afterFork(backend: Backend) throws {
+        let pair = try Pair()
+        var poller = try Poller(backend)
+        try poller.add(pair.near, interest: .write, user: 3)
+        try poller.afterFork()
+        #expect(try poller.wait() == 1)
+        #expect(try nextEvent(of: &poller).user == 3)
+    }
+
     @Test("a wake from another thread ends a wait", arguments: Backend.all)
     func wake(backend: Backend) async throws {
         let waker: Poller.Waker

@@ -123,6 +123,112 @@ struct StreamTests {
         #expect(try loop.receive(2000, from: far) == [UInt8](repeating: 1, count: 2000))
     }
 
+    @Test("a write says when its stream is over the high mark", arguments: Backend.all)
+    func highMark(backend: Backend) throws {
+        var loop = try EventLoop(backend)
+        let (_, near, far) = try loop.connectedPair(.init(), .init(highMark: 1000, lowMark: 100))
+        let part = [UInt8](repeating: 1, count: 600)
+        #expect(try loop.write(part, to: near) == .queued)
+        #expect(try loop.write(part.span, to: near) == .overHighMark)
+        #expect(
+            try loop.write(unsafe part.span.bytes, then: unsafe part.span.bytes, to: near)
+                == .overHighMark)
+        var queue = try ByteQueue()
+        try queue.append("more")
+        #expect(try loop.write(queue, to: near) == .overHighMark)
+        try loop.pull { event, _ in
+            if case .drained(near) = event { true } else { false }
+        }
+        #expect(try loop.write("less", to: near) == .queued)
+        _ = try loop.receive(2408, from: far)
+    }
+
+    @Test("marks of a stream that are out of their range are named")
+    func badMarks() throws {
+        let loop = try EventLoop()
+        #expect(
+            code { () throws(SluiceError) in
+                try loop.connect(to: "127.0.0.1:1", options: .init(highMark: 10, lowMark: 20))
+            } == .badOption)
+        do {
+            try loop.listen(on: "127.0.0.1:0", options: .init(streams: .init(highMark: 0)))
+            Issue.record("a high mark of nothing")
+        } catch {
+            #expect(error.code == .badOption)
+            #expect("\(error)".contains("highMark: 0"))
+        }
+    }
+
+    @Test("over its high mark an accepted stream is not read from", arguments: Backend.all)
+    func throttling(backend: Backend) throws {
+        // More than the kernel takes for a peer that does not read.
+        let big = [UInt8](repeating: 1, count: 20_000_000)
+        for (isThrottled, isHeard) in [(nil, false), (true, false), (false, true)] {
+            var loop = try EventLoop(backend)
+            let options = Stream.Options(isThrottled: isThrottled)
+            let listener = try loop.listen(on: "127.0.0.1:0", options: .init(streams: options))
+            let peer = try FileDescriptor.connect(to: loop.localAddress(of: listener).text)
+            defer { try? peer.close() }
+            var accepted: Stream?
+            try loop.pull { event, loop in
+                guard case .accepted(let stream, _) = event else { return false }
+                let result = try loop.write(big, to: stream)
+                #expect(result == .overHighMark)
+                accepted = stream
+                return true
+            }
+            _ = try peer.send(bytes("hello"))
+            _ = try select(reading: [loop.descriptor(of: try #require(accepted))])
+            if isHeard {
+                #expect(try loop.receive(5, from: try #require(accepted)) == bytes("hello"))
+            } else {
+                try loop.expectQuiet()
+            }
+        }
+    }
+
+    @Test("over its high mark an adopted stream is read from", arguments: Backend.all)
+    func adoptedIsNotThrottled(backend: Backend) throws {
+        let big = [UInt8](repeating: 1, count: 20_000_000)
+        for (isThrottled, isHeard) in [(nil, true), (true, false), (false, true)] {
+            let pair = try Pair()
+            var loop = try EventLoop(backend)
+            let stream = try loop.adopt(
+                try pair.near.duplicate(), options: .init(isThrottled: isThrottled))
+            #expect(try loop.write(big, to: stream) == .overHighMark)
+            _ = try pair.far.send(bytes("hello"))
+            _ = try select(reading: [pair.near])
+            if isHeard {
+                #expect(try loop.receive(5, from: stream) == bytes("hello"))
+            } else {
+                try loop.expectQuiet()
+            }
+        }
+    }
+
+    @Test("a peer that is gone costs a write and no error", arguments: Backend.all)
+    func brokenConnection(backend: Backend) throws {
+        var loop = try EventLoop(backend)
+        let listener = try FileDescriptor.listen(on: "unix:@sluice-stream-tests")
+        let near = try FileDescriptor.connect(to: try listener.localAddress())
+        try #require(try listener.accept()).close()
+        try listener.close()
+        let stream = try loop.adopt(near)
+        let big = [UInt8](repeating: 1, count: 100_000)
+        guard case .broken(let reason) = try loop.write(big, to: stream) else {
+            Issue.record("there was somebody to write to")
+            return
+        }
+        #expect(reason.errno == .brokenPipe)
+        #expect(try loop.write("x", to: stream) == .broken(reason))
+        try loop.pull { event, _ in
+            guard case .closed(stream, let ending) = event else { return false }
+            #expect(ending.error?.errno == .brokenPipe)
+            return true
+        }
+        #expect(code { () throws(SluiceError) in try loop.write("x", to: stream) } == .stale)
+    }
+
     @Test("an abort says what was not sent, and the peer sees the end", arguments: Backend.all)
     func abort(backend: Backend) throws {
         var loop = try EventLoop(backend)
@@ -176,7 +282,7 @@ struct StreamTests {
             .init(streams: .init(staysHalfOpen: true)))
         try loop.finishSending(on: near)
         #expect(
-            code { () throws(SluiceError) in try loop.write("x", to: near) }?.errno == .brokenPipe)
+            try loop.write("x", to: near) == .broken(.init(rawValue: -Errno.brokenPipe.rawValue)))
         try loop.pull { event, _ in
             if case .endOfStream(far) = event { true } else { false }
         }
@@ -228,8 +334,9 @@ struct StreamTests {
         try loop.pull { event, _ in
             if case .closed(stream, _) = event { true } else { false }
         }
-        #expect(
-            code { () throws(SluiceError) in _ = try loop.adopt(copy) } == .badDescriptor)
+        // No number that was in use before: other tests, at the same time, may have it by now.
+        let bad = FileDescriptor(rawValue: 1_000_000_000)
+        #expect(code { () throws(SluiceError) in try loop.adopt(bad) } == .badDescriptor)
     }
 
     @Test("addresses are texts with parts")
@@ -245,6 +352,7 @@ struct StreamTests {
         let loop = try EventLoop()
         let listener = try loop.listen(on: "127.0.0.1:0")
         #expect(try #require(try loop.localAddress(of: listener).port) != 0)
+        try loop.listen(on: "localhost:0")
         do {
             try loop.listen(on: "no address")
             Issue.record("what is no address was taken")
@@ -252,5 +360,35 @@ struct StreamTests {
             #expect(error.code == .badAddress)
             #expect("\(error)".hasPrefix("listen on \"no address\": "))
         }
+    }
+
+    @Test("what is wrong with an address has a code and a sentence")
+    func badAddresses() throws {
+        let loop = try EventLoop()
+        let cases: [(Address, SluiceError.Code)] = [
+            ("127.0.0.1:99999", .badPort), ("unix:", .badPath), ("[fe80::1%nowhere]:80", .badScope),
+            ("*", .badPort),
+        ]
+        for (address, expected) in cases {
+            #expect(
+                code { () throws(SluiceError) in try loop.listen(on: address) } == expected,
+                "\(address)")
+            #expect(address.problem != nil, "\(address)")
+        }
+        #expect(
+            code { () throws(SluiceError) in try loop.connect(to: "localhost:80") } == .notNumeric)
+        #expect(("127.0.0.1:80" as Address).problem == nil)
+        #expect(
+            ("127.0.0.1:99999" as Address).problem
+                == "the port 99999 is out of range: 65535 is the highest")
+    }
+
+    @Test("no stream is made of a socket that listens")
+    func listeningSocket() throws {
+        let listener = try FileDescriptor.listen(on: "127.0.0.1:0")
+        defer { try? listener.close() }
+        let loop = try EventLoop()
+        #expect(
+            code { () throws(SluiceError) in try loop.adopt(listener) } == .listeningSocket)
     }
 }

@@ -18,6 +18,9 @@
 #define sluice_unlikely(condition) __builtin_expect(!!(condition), 0)
 #define SLUICE_NOINLINE __attribute__((noinline))
 
+/* A call whose result must be looked at: the compiler refuses to have it ignored. */
+#define SLUICE_CHECKED __attribute__((warn_unused_result))
+
 /* Internal names keep out of the way of whatever the core is linked with. */
 #pragma GCC visibility push(hidden)
 

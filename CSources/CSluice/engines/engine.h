@@ -23,7 +23,7 @@
 #pragma GCC visibility push(hidden)
 
 /* What can be wanted on a descriptor, and what a completion is of. A completion is told in the
- * event that the loop may make of it: `id` as attached, and the members named here; where `error`
+ * event that the loop may make of it: `id` as attached, and the members named here. Where `error`
  * is named, it is 0 or a negative code. */
 enum sluice_operation {
     SLUICE_OP_WATCH = 1,    /* value: the flags that are ready */
@@ -31,7 +31,8 @@ enum sluice_operation {
     SLUICE_OP_RECEIVE = 4,  /* data, length: what came; error and value are 0 */
     SLUICE_OP_SEND = 8,     /* error, or length: bytes that have gone since; the rest may go on */
     SLUICE_OP_CONNECT = 16, /* error */
-    SLUICE_OP_END = 32      /* of what is received: error, or 0 where the peer has ended */
+    SLUICE_OP_HANGUP = 32,  /* error: the connection is broken, and nothing is left to receive */
+    SLUICE_OP_END = 64      /* of what is received: error, or 0 where the peer has ended */
 };
 
 /* What a descriptor is to the engine. */
@@ -41,35 +42,48 @@ enum sluice_role {
     SLUICE_ROLE_CONNECTING, /* a socket under way to be a stream */
     SLUICE_ROLE_SOCKET,     /* a connected one, over TCP */
     SLUICE_ROLE_LOCAL,      /* a connected unix socket, where descriptors can be passed */
-    SLUICE_ROLE_PIPE,       /* a pipe, or what else is not one of these */
-    SLUICE_ROLE_TERMINAL    /* what may give less than it has */
+    SLUICE_ROLE_PACKETS,    /* a connected socket that gives a packet at a time */
+    SLUICE_ROLE_PIPE,
+    SLUICE_ROLE_OTHER /* a terminal, a file, and what else there is */
 };
 
 struct sluice_engine {
     const struct sluice_engine_operations *operations;
 };
 
+struct sluice_engine_options {
+    const char *backend; /* as sluice_poller_create takes it */
+    const struct sluice_allocator *allocator;
+    size_t receive_size; /* the most that `next` is ever given room for */
+    bool interruptible;  /* a signal ends a wait with SLUICE_EINTR */
+};
+
 struct sluice_engine_operations {
-    int (*create)(struct sluice_engine **engine, const char *backend,
-                  const struct sluice_allocator *allocator);
+    int (*create)(struct sluice_engine **engine, const struct sluice_engine_options *options);
     void (*destroy)(struct sluice_engine *engine);
 
     /* Begins to look after `fd`; completions carry `id`. For a watch `detail` is the interest, for
      * a listener how many accepts one turn may have at most, with none wanted yet, and for a stream
-     * what is wanted, as of `want`. On failure nothing has changed. */
+     * what is wanted, as of `want`. A stream that is attached with HANGUP wanted and not RECEIVE
+     * has no input at all. On failure nothing has changed: SLUICE_EEXIST where the number is
+     * attached already. */
     int (*attach)(struct sluice_engine *engine, int fd, sluice_id id, enum sluice_role role,
                   uint32_t detail);
 
-    /* Ends that: no completion for `fd` comes any more, also none that was gathered. What is not a
-     * watch's the loop closes next. */
+    /* Ends that: no completion for `fd` comes any more, also none that was gathered. */
     void (*detach)(struct sluice_engine *engine, int fd);
+
+    /* Where `fd` is attached although a new file has that number by now: it was closed behind our
+     * back. Detaches it, and returns the id that it was attached with, or 0. */
+    sluice_id (*evict)(struct sluice_engine *engine, int fd);
 
     /* A watch's new interest; and from then on it is armed again. */
     int (*rewatch)(struct sluice_engine *engine, int fd, uint32_t interest);
 
-    /* Of accept, receive and connect, those that are wanted from now on, until they are not. A
-     * connect is wanted once, and no receive any more after an END. On failure what was wanted
-     * still is. */
+    /* Of accept, receive, connect and hang-up, those that are wanted from now on, until they are
+     * not. A connect is wanted once, a hang-up is told once, and nothing is received any more after
+     * an END. A receive tells of a hang-up too, as an END. Not every engine can tell of a hang-up
+     * by itself. On failure what was wanted still is. */
     int (*want)(struct sluice_engine *engine, int fd, uint32_t operations);
 
     /* Tries once to send: how many bytes went, or an error, of which SLUICE_EAGAIN says that none
@@ -81,12 +95,13 @@ struct sluice_engine_operations {
     int (*await_room)(struct sluice_engine *engine, int fd);
 
     /* Begins a turn: waits until there are completions, `wake` is called, or the time is up.
-     * Does not wait while there are some left over. 0 or an error, with nothing lost. */
+     * Does not wait while there are some left over. 0 or an error, with nothing lost; the turn then
+     * has no completions. */
     int (*wait)(struct sluice_engine *engine, int64_t timeout_ns);
 
     /* The turn's next completion, of the operation returned; 0 at the end of the turn. What was
-     * received lies at bytes[0, size) or elsewhere, until the next call. At most one receive for
-     * each descriptor in a turn. */
+     * received lies at the beginning of bytes[0, size), or elsewhere and then stays valid until the
+     * next wait. At most one receive for each descriptor in a turn. */
     enum sluice_operation (*next)(struct sluice_engine *engine, sluice_event *event,
                                   unsigned char *bytes, size_t size);
 
@@ -97,7 +112,7 @@ struct sluice_engine_operations {
     int (*wake)(struct sluice_engine *engine);
 
     /* What sluice_backend_fd returns. */
-    int (*backend_fd)(const struct sluice_engine *engine);
+    int (*backend_fd)(struct sluice_engine *engine);
 
     /* In the child of a fork: leaves alone what is shared with the parent. */
     int (*after_fork)(struct sluice_engine *engine);

@@ -6,21 +6,24 @@
  *
  * Where the poller has edges, a stream is registered once, for both directions, and the kernel is
  * not spoken to again: it tells of changes, and what it told is remembered here until an operation
- * finds it no longer true. A receive that brings less than was asked for has drained a socket or
- * pipe, so that the one that would find nothing is saved; not so on a terminal, which gives a line
- * at a time, and not after a hang-up, when the end or the error is still to be fetched, or after
- * urgent bytes or, on a unix socket, passed descriptors, which a receive stops short of.
- * What is known to be possible and had to wait its turn (a receive filled the buffer, a stream was
- * resumed) is kept in a list, and the next turn begins with it.
+ * finds it no longer true. A receive that brings less than was asked for has drained a TCP or a
+ * unix socket, so that the one that would find nothing is saved. Nothing else is drained by a short
+ * read (receive.h), and neither is a socket after a hang-up, when the end or the error is still to
+ * be fetched, or after urgent bytes or passed descriptors, which a receive stops short of. What is
+ * known to be possible and had to wait its turn (a receive filled the buffer, a stream was resumed)
+ * is kept in a list, and the next turn begins with it.
  *
  * Where the poller has none, or cannot tell a hang-up, the interest follows what is wanted, and
  * nothing is remembered: what is still possible is told again.
  *
  * Listeners and watches are level-triggered on every poller.
+ *
+ * This is one long file, since the short way of a receive runs through all of it.
  */
 #include "base/platform.h"
 
 #include "engines/engine.h"
+#include "engines/receive.h"
 
 #include "network/socket.h"
 #include "readiness/poller.h"
@@ -33,22 +36,24 @@
 enum {
     CAN_RECEIVE = SLUICE_READ, /* these two as the poller says them */
     CAN_SEND = SLUICE_WRITE,
-    HUNG_UP = 8,
+    BROKEN = 2,      /* an error or a hang-up of both directions has been told */
+    STOPS_SHORT = 8, /* a short receive does not say that there is no more */
     QUEUED = 16,
     ATTACHED = 32,
     IS_SOCKET = 64,
-    IS_LOCAL = 128, /* a unix socket, which is one too */
+    BY_ROLE = 128, /* is received from as its role wants: anything but a TCP socket */
     WANTED_SHIFT = 8
 };
 #define WANTED(operations) ((uint32_t)(operations) << WANTED_SHIFT)
-#define ALL_WANTED WANTED(0x1f)
+#define ALL_WANTED WANTED(0x3f)
+#define RECEIVE_OR_HANGUP (SLUICE_OP_RECEIVE | SLUICE_OP_HANGUP)
 
 /* Of a stream whose next receive is like most: one that is in no list, and has nothing else due nor
  * anything to learn from an event but that bytes have come. */
 #define LIKE_MOST (WANTED(SLUICE_OP_RECEIVE) | IS_SOCKET | CAN_SEND)
 #define TELLS_FROM_MOST                                                                            \
-    (LIKE_MOST | WANTED(SLUICE_OP_SEND | SLUICE_OP_CONNECT) | CAN_RECEIVE | HUNG_UP | QUEUED |     \
-     IS_LOCAL)
+    (LIKE_MOST | WANTED(SLUICE_OP_SEND | SLUICE_OP_CONNECT) | CAN_RECEIVE | STOPS_SHORT | QUEUED | \
+     BY_ROLE)
 
 /* Invariants: a number is in one of the engine's lists while it is QUEUED, and only then does
  * `next` mean something. One that is detached keeps its place, which is passed over, or is that of
@@ -57,7 +62,8 @@ struct source {
     sluice_id id;
     int next;
     uint16_t state;
-    uint8_t role; /* enum sluice_role */
+    uint8_t role : 7; /* enum sluice_role */
+    uint8_t has_input : 1;
     /* Of a listener, as powers of two: how many accepts this turn may have, and any turn. */
     uint8_t burst : 4;
     uint8_t most : 4;
@@ -83,6 +89,7 @@ struct readiness_engine {
     int accepting;     /* the listener that `accepts_left` is of */
     int accepts_left;
     struct sluice_allocator allocator;
+    size_t receive_size;
     sluice_ready *events;
     int batch; /* how many there is room for */
     int attached;
@@ -123,20 +130,31 @@ static int pop(struct readiness_engine *engine, struct list *list) {
     return fd;
 }
 
-static int create(struct sluice_engine **result, const char *backend,
-                  const struct sluice_allocator *allocator) {
+static int make_poller(struct readiness_engine *engine,
+                       const struct sluice_engine_options *options) {
+    int code = sluice_poller_create_with(&engine->poller, options->backend, options->allocator);
+    if (code < 0 || !options->interruptible)
+        return code;
+    code = sluice_poller_set_flags(engine->poller, SLUICE_INTERRUPTIBLE);
+    if (code < 0)
+        sluice_poller_destroy(engine->poller);
+    return code;
+}
+
+static int create(struct sluice_engine **result, const struct sluice_engine_options *options) {
+    const struct sluice_allocator *allocator = options->allocator;
     struct readiness_engine *engine = sluice_resize(allocator, NULL, 1, sizeof *engine);
     if (!engine)
         return SLUICE_ENOMEM;
     *engine = (struct readiness_engine){.engine.operations = &sluice_readiness_engine,
                                         .allocator = *allocator,
+                                        .receive_size = options->receive_size,
                                         .batch = FIRST_BATCH,
                                         .now = {NO_FD, NO_FD},
                                         .later = {NO_FD, NO_FD},
                                         .accepting = NO_FD};
     engine->events = sluice_resize(allocator, NULL, FIRST_BATCH, sizeof *engine->events);
-    int code = engine->events ? sluice_poller_create_with(&engine->poller, backend, allocator)
-                              : SLUICE_ENOMEM;
+    int code = engine->events ? make_poller(engine, options) : SLUICE_ENOMEM;
     if (code < 0) {
         sluice_free(allocator, engine->events);
         sluice_free(allocator, engine);
@@ -175,13 +193,24 @@ static int make_room(struct readiness_engine *engine, int fd) {
     return 0;
 }
 
+/* What tells of a hang-up alone: nothing does, where the poller has no conditions; but that the
+ * writing end of a pipe can be read from says that its reader has gone, since no bytes come. */
+static uint32_t hangup_interest(const struct readiness_engine *engine,
+                                const struct source *source) {
+    if (sluice_poller_features(engine->poller) & SLUICE_FEATURE_CONDITIONS)
+        return SLUICE_HANGUP;
+    return source->role == SLUICE_ROLE_PIPE && !source->has_input ? SLUICE_READ : SLUICE_NONE;
+}
+
 /* What the poller is to look for, by role and by what is wanted. */
-static uint32_t interest_of(const struct readiness_engine *engine, enum sluice_role role,
+static uint32_t interest_of(const struct readiness_engine *engine, const struct source *source,
                             uint32_t wanted) {
-    if (engine->edges && role != SLUICE_ROLE_LISTENER)
+    if (engine->edges && source->role != SLUICE_ROLE_LISTENER)
         /* And for urgent bytes, which a receive stops short of: see `learn`. */
         return SLUICE_READ | SLUICE_WRITE | SLUICE_PRIORITY | SLUICE_EDGE;
     uint32_t interest = SLUICE_NONE;
+    if (wanted & SLUICE_OP_HANGUP)
+        interest |= hangup_interest(engine, source);
     if (wanted & (SLUICE_OP_RECEIVE | SLUICE_OP_ACCEPT))
         interest |= SLUICE_READ;
     if (wanted & (SLUICE_OP_SEND | SLUICE_OP_CONNECT))
@@ -196,11 +225,33 @@ static unsigned log2_of(uint32_t count) {
     return log2;
 }
 
+static uint32_t first_state(enum sluice_role role, uint32_t detail) {
+    if (role == SLUICE_ROLE_WATCH)
+        return ATTACHED | WANTED(detail & SLUICE_WAITED_FOR);
+    if (role == SLUICE_ROLE_LISTENER)
+        return ATTACHED;
+    uint32_t state = ATTACHED | WANTED(detail);
+    /* To send is tried at once: a connected socket has room. */
+    if (role != SLUICE_ROLE_CONNECTING)
+        state |= CAN_SEND;
+    if (role == SLUICE_ROLE_SOCKET || role == SLUICE_ROLE_LOCAL || role == SLUICE_ROLE_PACKETS)
+        state |= IS_SOCKET;
+    if (role != SLUICE_ROLE_SOCKET)
+        state |= BY_ROLE;
+    return state;
+}
+
 static int attach(struct sluice_engine *base, int fd, sluice_id id, enum sluice_role role,
                   uint32_t detail) {
     struct readiness_engine *engine = ours(base);
-    uint32_t wanted = role > SLUICE_ROLE_LISTENER ? detail : 0;
-    uint32_t interest = role == SLUICE_ROLE_WATCH ? detail : interest_of(engine, role, wanted);
+    struct source source = {.id = id,
+                            .state = (uint16_t)first_state(role, detail),
+                            .role = (uint32_t)role & 127,
+                            .has_input =
+                                role >= SLUICE_ROLE_CONNECTING && !(detail & SLUICE_OP_HANGUP),
+                            .most = log2_of(role == SLUICE_ROLE_LISTENER ? detail : 1) & 15};
+    uint32_t interest =
+        role == SLUICE_ROLE_WATCH ? detail : interest_of(engine, &source, wanted_of(&source));
     int code = sluice_poller_add(engine->poller, fd, interest, 0);
     if (code < 0)
         return code;
@@ -209,23 +260,10 @@ static int attach(struct sluice_engine *base, int fd, sluice_id id, enum sluice_
         sluice_poller_remove(engine->poller, fd);
         return code;
     }
-    struct source *source = &engine->sources[fd];
-    uint32_t state = ATTACHED | WANTED(wanted);
-    if (role == SLUICE_ROLE_WATCH)
-        state |= WANTED(detail & SLUICE_WAITED_FOR);
-    /* To send is tried at once: a connected socket has room. */
-    if (role >= SLUICE_ROLE_SOCKET)
-        state |= CAN_SEND;
-    if (role == SLUICE_ROLE_SOCKET || role == SLUICE_ROLE_LOCAL)
-        state |= IS_SOCKET;
-    if (role == SLUICE_ROLE_LOCAL)
-        state |= IS_LOCAL;
     /* A predecessor of this number may still be in a list, and its place there is then ours. */
-    *source = (struct source){.id = id,
-                              .next = source->next,
-                              .state = (uint16_t)((source->state & QUEUED) | state),
-                              .role = (uint8_t)role,
-                              .most = log2_of(role == SLUICE_ROLE_LISTENER ? detail : 1) & 15};
+    source.next = engine->sources[fd].next;
+    source.state |= engine->sources[fd].state & QUEUED;
+    engine->sources[fd] = source;
     engine->attached++;
     return 0;
 }
@@ -236,6 +274,15 @@ static void detach(struct sluice_engine *base, int fd) {
     engine->sources[fd].state &= QUEUED;
     engine->detached = true;
     engine->attached--;
+}
+
+static sluice_id evict(struct sluice_engine *base, int fd) {
+    const struct readiness_engine *engine = ours(base);
+    if (fd >= engine->limit || !(engine->sources[fd].state & ATTACHED))
+        return 0;
+    sluice_id id = engine->sources[fd].id;
+    detach(base, fd);
+    return id;
 }
 
 static int rewatch(struct sluice_engine *base, int fd, uint32_t interest) {
@@ -249,10 +296,10 @@ static int rewatch(struct sluice_engine *base, int fd, uint32_t interest) {
 /* Has the poller look for what is wanted, where it does not look for all there is. */
 static int set_wanted(struct readiness_engine *engine, int fd, uint32_t wanted) {
     struct source *source = &engine->sources[fd];
-    uint32_t before = interest_of(engine, source->role, wanted_of(source));
-    uint32_t after = interest_of(engine, source->role, wanted);
-    if (before != after) {
-        int code = sluice_poller_modify(engine->poller, fd, after, 0);
+    if (!engine->edges || source->role == SLUICE_ROLE_LISTENER) {
+        uint32_t before = interest_of(engine, source, wanted_of(source));
+        uint32_t after = interest_of(engine, source, wanted);
+        int code = before == after ? 0 : sluice_poller_modify(engine->poller, fd, after, 0);
         if (code < 0)
             return code;
     }
@@ -264,7 +311,9 @@ static int want(struct sluice_engine *base, int fd, uint32_t operations) {
     struct readiness_engine *engine = ours(base);
     struct source *source = &engine->sources[fd];
     int code = set_wanted(engine, fd, operations | (wanted_of(source) & SLUICE_OP_SEND));
-    if (code == 0 && (operations & SLUICE_OP_RECEIVE) && (source->state & CAN_RECEIVE))
+    bool waits = ((operations & SLUICE_OP_RECEIVE) && (source->state & CAN_RECEIVE)) ||
+                 ((operations & SLUICE_OP_HANGUP) && (source->state & BROKEN));
+    if (code == 0 && waits)
         push(engine, &engine->later, fd);
     return code;
 }
@@ -363,36 +412,6 @@ static enum sluice_operation accept_one(struct readiness_engine *engine, int fd,
     return complete(source, SLUICE_OP_ACCEPT, 0, (uint64_t)result, event);
 }
 
-/* Whether the receive has taken all that there was, as far as can be told. */
-static bool is_drained(const struct source *source, size_t received, size_t size) {
-    return received < size && !(source->state & HUNG_UP) && source->role != SLUICE_ROLE_TERMINAL;
-}
-
-/* What a receive of up to `size` bytes comes to. */
-static enum sluice_operation received(struct readiness_engine *engine, int fd, ptrdiff_t result,
-                                      size_t size, sluice_event *event) {
-    struct source *source = &engine->sources[fd];
-    if (result == SLUICE_EAGAIN) {
-        set_state(source, CAN_RECEIVE, 0);
-        return 0;
-    }
-    /* A pipe's writing end is ready to be read from only once its reader has gone. */
-    if (result == SLUICE_EBADF && source->role == SLUICE_ROLE_PIPE)
-        result = -EPIPE;
-    if (!engine->edges || result <= 0 || is_drained(source, (size_t)result, size)) {
-        set_state(source, CAN_RECEIVE, 0);
-    } else {
-        set_state(source, 0, CAN_RECEIVE);
-        push(engine, &engine->later, fd);
-    }
-    if (result <= 0) {
-        int code = set_wanted(engine, fd, wanted_of(source) & ~(uint32_t)SLUICE_OP_RECEIVE);
-        return complete(source, SLUICE_OP_END, code < 0 ? code : (int)result, 0, event);
-    }
-    event->length = (size_t)result;
-    return SLUICE_OP_RECEIVE;
-}
-
 static inline void begin_receive(const struct source *source, const unsigned char *bytes,
                                  sluice_event *event) {
     event->error = 0;
@@ -401,21 +420,58 @@ static inline void begin_receive(const struct source *source, const unsigned cha
     event->value = 0;
 }
 
-static ptrdiff_t receive_some(struct source *source, int fd, unsigned char *bytes, size_t size) {
-    if (!(source->state & IS_LOCAL))
-        return sluice_receive_some(fd, bytes, size);
-    bool stopped;
-    ptrdiff_t result = sluice_local_receive_some(fd, bytes, size, &stopped);
-    if (stopped)
-        set_state(source, 0, HUNG_UP);
-    return result;
+/* The end of what is received, or an error. */
+static enum sluice_operation end_of_input(struct readiness_engine *engine, int fd, ptrdiff_t error,
+                                          sluice_event *event) {
+    struct source *source = &engine->sources[fd];
+    set_state(source, CAN_RECEIVE, 0);
+    int code = set_wanted(engine, fd, wanted_of(source) & ~(uint32_t)SLUICE_OP_RECEIVE);
+    return complete(source, SLUICE_OP_END, code < 0 ? code : (int)error, 0, event);
+}
+
+/* What a receive of up to `size` bytes comes to. */
+static enum sluice_operation received(struct readiness_engine *engine, int fd,
+                                      struct sluice_received received, size_t size,
+                                      sluice_event *event) {
+    struct source *source = &engine->sources[fd];
+    bool over = received.count == SLUICE_EAGAIN;
+    if (received.count <= 0 && !over)
+        return end_of_input(engine, fd, received.count, event);
+    bool drained =
+        !over && (size_t)received.count < size && !received.more && !(source->state & STOPS_SHORT);
+    /* Where there are no edges, what is left is told again. */
+    if (!engine->edges || drained || (over && !received.again)) {
+        set_state(source, CAN_RECEIVE, 0);
+    } else {
+        set_state(source, 0, CAN_RECEIVE);
+        push(engine, &engine->later, fd);
+    }
+    if (over)
+        return 0;
+    event->length = (size_t)received.count;
+    return SLUICE_OP_RECEIVE;
 }
 
 static enum sluice_operation receive(struct readiness_engine *engine, int fd, sluice_event *event,
                                      unsigned char *bytes, size_t size) {
-    struct source *source = &engine->sources[fd];
+    const struct source *source = &engine->sources[fd];
     begin_receive(source, bytes, event);
-    return received(engine, fd, receive_some(source, fd, bytes, size), size, event);
+    return received(engine, fd, sluice_receive(fd, source->role, bytes, size, engine->receive_size),
+                    size, event);
+}
+
+/* Something has been told of a descriptor that nothing is received from: whether that has broken
+ * the connection. Where it has not, bytes wait, or a hang-up that is none of the peer's doing, and
+ * it is not asked again: a receive will tell. */
+static enum sluice_operation look_for_hangup(struct readiness_engine *engine, int fd,
+                                             sluice_event *event) {
+    struct source *source = &engine->sources[fd];
+    int error = sluice_hangup_error(fd, source->role, source->has_input);
+    set_state(source, BROKEN, 0);
+    int code = set_wanted(engine, fd, wanted_of(source) & ~(uint32_t)SLUICE_OP_HANGUP);
+    if (code < 0)
+        error = code;
+    return error < 0 ? complete(source, SLUICE_OP_HANGUP, error, 0, event) : 0;
 }
 
 /* A connect is done, or the output may go on. */
@@ -426,9 +482,9 @@ static enum sluice_operation complete_output(struct readiness_engine *engine, in
     bool connects = (wanted & SLUICE_OP_CONNECT) != 0;
     int error = connects ? sluice_socket_error(fd) : 0;
     if (connects) {
-        bool is_local = !sluice_socket_is_tcp(fd);
-        source->role = is_local ? SLUICE_ROLE_LOCAL : SLUICE_ROLE_SOCKET;
-        set_state(source, 0, is_local ? IS_SOCKET | IS_LOCAL : IS_SOCKET);
+        bool is_tcp = sluice_socket_is_tcp(fd);
+        source->role = (is_tcp ? SLUICE_ROLE_SOCKET : SLUICE_ROLE_LOCAL) & 127U;
+        set_state(source, is_tcp ? BY_ROLE : 0, IS_SOCKET);
     }
     int code = set_wanted(engine, fd, wanted & ~(uint32_t)(SLUICE_OP_SEND | SLUICE_OP_CONNECT));
     if (source->state & CAN_RECEIVE)
@@ -446,6 +502,8 @@ static enum sluice_operation serve(struct readiness_engine *engine, int fd, slui
         return complete_output(engine, fd, event);
     if ((wanted & SLUICE_OP_RECEIVE) && (source->state & CAN_RECEIVE))
         return receive(engine, fd, event, bytes, size);
+    if ((wanted & SLUICE_OP_HANGUP) && (source->state & BROKEN))
+        return look_for_hangup(engine, fd, event);
     return 0;
 }
 
@@ -477,9 +535,17 @@ static enum sluice_operation complete_other(struct readiness_engine *engine,
 /* Remembers what an event says of a stream. After a hang-up, or urgent bytes, no receive that is
  * short says that there is no more. */
 static void learn(struct source *source, uint32_t flags) {
-    set_state(source, 0, flags & (CAN_RECEIVE | CAN_SEND));
+    uint32_t news = flags & (CAN_RECEIVE | CAN_SEND);
     if (flags & ~(uint32_t)(CAN_RECEIVE | CAN_SEND))
-        set_state(source, 0, flags & SLUICE_ERROR ? HUNG_UP | CAN_SEND : HUNG_UP);
+        news |= STOPS_SHORT;
+    if (flags & (SLUICE_ERROR | SLUICE_HANGUP))
+        news |= BROKEN;
+    if (flags & SLUICE_ERROR)
+        news |= CAN_SEND;
+    /* Of the writing end of a pipe nothing else can come: see hangup_interest. */
+    if (source->role == SLUICE_ROLE_PIPE && !source->has_input && (flags & SLUICE_READ))
+        news |= BROKEN;
+    set_state(source, 0, news);
 }
 
 static enum sluice_operation see_to(struct readiness_engine *engine, const sluice_ready *ready,
@@ -512,10 +578,10 @@ static SLUICE_NOINLINE enum sluice_operation next_after_receive(struct readiness
                                                                 ptrdiff_t result, size_t size) {
     int fd = engine->ready[-1].fd;
     unsigned char *bytes = (unsigned char *)(uintptr_t)event->data;
-    if (result < 0)
-        result = -errno;
-    enum sluice_operation operation = result == -EINTR ? receive(engine, fd, event, bytes, size)
-                                                       : received(engine, fd, result, size, event);
+    struct sluice_received answer = {.count = result < 0 ? -errno : result};
+    enum sluice_operation operation = answer.count == -EINTR
+                                          ? receive(engine, fd, event, bytes, size)
+                                          : received(engine, fd, answer, size, event);
     return operation ? operation : next_of_any(engine, event, bytes, size);
 }
 
@@ -550,9 +616,8 @@ static int wake(struct sluice_engine *engine) {
     return sluice_poller_wake(ours(engine)->poller);
 }
 
-static int backend_fd(const struct sluice_engine *engine) {
-    return sluice_poller_backend_fd(
-        ((const struct readiness_engine *)(const void *)engine)->poller);
+static int backend_fd(struct sluice_engine *engine) {
+    return sluice_poller_backend_fd(ours(engine)->poller);
 }
 
 static int after_fork(struct sluice_engine *engine) {
@@ -564,6 +629,7 @@ const struct sluice_engine_operations sluice_readiness_engine = {
     .destroy = destroy,
     .attach = attach,
     .detach = detach,
+    .evict = evict,
     .rewatch = rewatch,
     .want = want,
     .send = send_bytes,

@@ -55,6 +55,7 @@ enum sluice_error {
     SLUICE_ESTATE = -10012,    /* not now: see the call */
     SLUICE_EOPTION = -10013,   /* an option out of its range */
     SLUICE_ENAME = -10014,     /* a host name could not be looked up */
+    SLUICE_ELISTENS = -10015,  /* a listening socket, of which no stream can be made */
     SLUICE_EPORT = -10020,     /* an address without a port, or with one that is none */
     SLUICE_EPATH = -10021,     /* a unix path that is empty or too long */
     SLUICE_ESCOPE = -10022,    /* an IPv6 address with an interface that there is not */
@@ -114,9 +115,8 @@ enum sluice_event_kind {
     SLUICE_CONNECTED,  /* a connect is done; one that failed is a CLOSED instead */
     SLUICE_DATA,       /* data, length: what the stream received */
     SLUICE_EOF,        /* the peer will send no more */
-    SLUICE_DRAINED,    /* a stream over its high mark has fallen to its low mark */
-    SLUICE_CLOSED,     /* a stream's last: error says why (SLUICE_ENOMEM where bytes that were held
-                        * or answered with could not be kept), length how much was not sent */
+    SLUICE_DRAINED,    /* a stream's queue was over its high mark, and has fallen to its low mark */
+    SLUICE_CLOSED,     /* a stream's last: error says why, length how much was not sent */
     SLUICE_OVERLOADED, /* a listener had to stop accepting; it resumes by itself; error says why */
     SLUICE_EVENT_KINDS /* one more than the last */
 };
@@ -138,22 +138,23 @@ typedef struct sluice_options {
     const char *backend;           /* as sluice_poller_create takes it */
     sluice_reallocate *reallocate; /* where memory comes from; libc */
     void *allocation_context;
-    size_t receive_size;   /* bytes that one receive brings at most; 256 KiB */
-    size_t high_mark;      /* queued bytes over which a stream is not read from; 1 MiB */
-    size_t low_mark;       /* queued bytes at which it is again; a quarter of the high mark */
+    size_t receive_size;   /* bytes that one receive brings at most; 64 KiB */
+    size_t high_mark;      /* queued bytes over which a stream is to wait for DRAINED; 1 MiB */
+    size_t low_mark;       /* queued bytes at which DRAINED comes; a quarter of the high mark */
     size_t hard_limit;     /* queued bytes that a write may not go over; 64 MiB */
     size_t memory_limit;   /* bytes of all queues and held data together; none */
     size_t post_limit;     /* posts that wait to be pulled; 1,048,576 */
     uint32_t handle_limit; /* handles of each kind; 16,777,216 */
-    uint32_t reserved;
+    uint32_t flags;        /* enum sluice_poller_flag: SLUICE_INTERRUPTIBLE */
 } sluice_options;
 
 /* Opens a loop; *loop is the caller's, to end with sluice_destroy, or NULL on failure.
  * Errors: SLUICE_EBACKEND, SLUICE_EOPTION (the marks are not in order), SLUICE_ENOMEM, -EMFILE. */
 SLUICE_API int sluice_open(sluice_loop **loop, const sluice_options *options);
 
-/* Ends all handles without an event and frees the loop. Descriptors of streams and listeners are
- * closed, those of watches are the caller's. NULL is let pass. SLUICE_ETHREAD leaves all as is. */
+/* Ends all handles without an event and frees the loop. What streams have queued is offered to the
+ * kernel once more, without waiting. Descriptors of streams and listeners are closed, those of
+ * watches are the caller's. NULL is let pass. SLUICE_ETHREAD leaves all as is. */
 SLUICE_API int sluice_destroy(sluice_loop *loop);
 
 /* Pulls the next event: 1, or 0 when `timeout_ns` has passed without one or sluice_wake was called
@@ -187,10 +188,20 @@ SLUICE_API int sluice_wake(sluice_loop *loop);
  */
 SLUICE_API int64_t sluice_now(const sluice_loop *loop);
 
+/* Reads the clock anew and returns it, for a timer that is to count from this moment and not from
+ * the last wait. One system call at most. Errors: SLUICE_ENULL, SLUICE_ETHREAD. */
+SLUICE_API int64_t sluice_update_now(sluice_loop *loop);
+
+/* Makes the calling thread the loop's. The one that it belonged to has ended, or lets go of it and
+ * makes no call of it any more. The caller sees to it that this is known here, as by a join or a
+ * lock. Bytes of an event stay valid. Signals that are handles are blocked in this thread, and stay
+ * blocked in the one before. */
+SLUICE_API int sluice_take_over(sluice_loop *loop);
+
 /* To embed the loop in another: a descriptor that is readable when there are events to be pulled
  * with a timeout of 0; after sluice_until_next nanoseconds there may be one too. The loop's still.
  * Errors: SLUICE_ENOTSUP (only epoll has one). */
-SLUICE_API int sluice_backend_fd(const sluice_loop *loop);
+SLUICE_API int sluice_backend_fd(sluice_loop *loop);
 SLUICE_API int64_t sluice_until_next(sluice_loop *loop);
 
 /* To be called in the child after fork(2), before anything else on the loop, by the thread that
@@ -222,8 +233,8 @@ SLUICE_API int sluice_stats(const sluice_loop *loop, sluice_statistics *stats);
  * the caller's. Errors: SLUICE_ENOMEM, with nothing changed. */
 SLUICE_API int sluice_close(sluice_loop *loop, sluice_id id);
 
-/* A stream: ends at once; CLOSED, with the error -ECONNABORTED, says how much was not sent. Any
- * other handle: as sluice_close. */
+/* A stream: ends at once; CLOSED, with the error -ECONNABORTED, says how much was not sent, and
+ * comes in the next turn. Any other handle: as sluice_close. */
 SLUICE_API int sluice_abort(sluice_loop *loop, sluice_id id);
 
 /* The user word comes with each event. At first it is what the handle was made with, its listener's
@@ -277,9 +288,12 @@ SLUICE_API int sluice_signal(sluice_loop *loop, sluice_id *id, int signo);
 /* ---- Network -------------------------------------------------------------------------------- */
 
 enum sluice_stream_flag {
-    SLUICE_HALF_OPEN = 1, /* do not close by itself when the peer has ended */
-    SLUICE_DELAY = 2,     /* leave Nagle's algorithm on: TCP_NODELAY is set otherwise */
-    SLUICE_KEEPALIVE = 4  /* SO_KEEPALIVE */
+    SLUICE_HALF_OPEN = 1,   /* do not close by itself when the peer has ended */
+    SLUICE_DELAY = 2,       /* leave Nagle's algorithm on: TCP_NODELAY is set otherwise */
+    SLUICE_KEEPALIVE = 4,   /* SO_KEEPALIVE */
+    SLUICE_THROTTLED = 8,   /* do not read while over the high mark: so accepted streams are */
+    SLUICE_UNTHROTTLED = 16 /* read all the same: so connected and adopted streams are, since two
+                             * ends that both wait for room would wait for ever */
 };
 
 /* How streams behave. Begin with zeros and `size = sizeof(sluice_stream_options)`. */
@@ -287,9 +301,12 @@ typedef struct sluice_stream_options {
     size_t size;
     uint32_t flags;             /* enum sluice_stream_flag */
     uint32_t keepalive_seconds; /* idle seconds before the first probe; the system's */
-    int64_t idle_timeout_ns;    /* neither a byte in nor out: ends with -ETIMEDOUT; never */
-    int64_t linger_ns;          /* how long a close may take; 10 s */
+    int64_t idle_timeout_ns;    /* neither a byte in nor out, while the loop reads: ends with
+                                 * -ETIMEDOUT; never */
+    int64_t linger_ns;          /* how long a close may take after the last byte went; 10 s */
     int64_t connect_timeout_ns; /* sluice_connect only; ends with -ETIMEDOUT; never */
+    size_t high_mark;           /* as in sluice_options, for these streams; the loop's */
+    size_t low_mark;            /* a quarter of this high mark; the loop's where that is 0 */
 } sluice_stream_options;
 
 enum sluice_listen_flag { SLUICE_REUSE_PORT = 1 /* several loops accept at one address */ };
@@ -299,7 +316,8 @@ typedef struct sluice_listen_options {
     size_t size;
     uint32_t flags;                       /* enum sluice_listen_flag */
     uint32_t backlog;                     /* 1,024 */
-    uint32_t accept_batch;                /* connections accepted in one turn; 64 */
+    uint32_t accept_batch;                /* connections accepted in one turn, rounded down to a
+                                           * power of two, 32,768 at most; 64 */
     uint32_t connection_limit;            /* open at once, over which accepting stops; none */
     const sluice_stream_options *streams; /* copied */
 } sluice_listen_options;
@@ -315,8 +333,15 @@ SLUICE_API int sluice_listen(sluice_loop *loop, sluice_id *id, const char *addre
 SLUICE_API int sluice_connect(sluice_loop *loop, sluice_id *id, const char *address,
                               const sluice_stream_options *options);
 
-/* Makes a stream of a connected descriptor (a socket, pipe or terminal), which is the loop's from
- * then on, made non-blocking. On failure it stays the caller's. */
+/* Makes a stream of a descriptor: a connected socket, a pipe, a terminal, a file, or what else can
+ * be read from or written to. It is the loop's from then on, and is made non-blocking; that is
+ * undone when the stream ends, since other processes may share it. On failure it stays the
+ * caller's, as it was. Every byte arrives, then the end; the boundaries of packets are lost: watch
+ * a descriptor whose boundaries matter. A regular file is always ready. One that is write-only has
+ * no input, and one that is read-only refuses writes with -EPIPE.
+ * Errors: SLUICE_ELISTENS (a listening socket), -ENOTCONN (a socket without a connection), -EISDIR,
+ * SLUICE_EBADF (also O_PATH), SLUICE_EEXIST (watched, or adopted already), SLUICE_EOPTION,
+ * SLUICE_EFULL (handle_limit), SLUICE_ENOMEM. */
 SLUICE_API int sluice_adopt(sluice_loop *loop, sluice_id *id, int fd,
                             const sluice_stream_options *options);
 
@@ -328,10 +353,15 @@ SLUICE_API int sluice_peer_address(const sluice_loop *loop, sluice_id id, char *
 
 /* ---- Streams -------------------------------------------------------------------------------- */
 
+/* A stream has two directions, and they fail apart. Where a send fails, what the peer had sent
+ * before still comes as DATA, and then CLOSED says the error of the send. No call below ends a
+ * stream: one that finds it broken says so by its code, and CLOSED comes with a later pull. */
+
 /* Queues the bytes, whole or not at all, to be sent with all others of this event when the next one
- * is pulled. Large ones are offered to the kernel at once and only the rest is copied.
- * Errors: SLUICE_EFULL (over hard_limit or memory_limit), -EPIPE (after a shutdown or close),
- * SLUICE_ENOMEM. */
+ * is pulled. 8 KiB and more are offered to the kernel at once, and only the rest is copied. Returns
+ * 0, or 1 where the stream is over its high mark now: wait for DRAINED before writing more.
+ * O(length). Errors, with nothing taken: SLUICE_EFULL (over hard_limit or memory_limit), -EPIPE
+ * (after a shutdown, a close or a failed send), SLUICE_ENOMEM, those of send(2). */
 SLUICE_API int sluice_write(sluice_loop *loop, sluice_id id, const void *bytes, size_t length);
 
 /* The same for several pieces, together whole or not at all. */
@@ -340,30 +370,36 @@ SLUICE_API int sluice_writev(sluice_loop *loop, sluice_id id, const sluice_slice
                              int count);
 
 /* Sends what is queued as far as the kernel takes it, now. Errors: SLUICE_EFULL (memory_limit) and
- * SLUICE_ENOMEM, with nothing changed; one that has ended the stream, whose CLOSED says it again.
- */
+ * SLUICE_ENOMEM, with nothing changed; -EPIPE and others of send(2), which CLOSED says again. */
 SLUICE_API int sluice_flush(sluice_loop *loop, sluice_id id);
 
-/* Half-close: sends what is queued, then tells the peer that no more comes. Receiving goes on.
- * Errors: SLUICE_EFULL (memory_limit) and SLUICE_ENOMEM, with nothing changed. */
+/* Half-close: sends what is queued, then tells the peer that no more comes. Receiving goes on. A
+ * second one does nothing. Errors: SLUICE_EFULL (memory_limit) and SLUICE_ENOMEM, with nothing
+ * changed; -EPIPE (a send has failed). Source: shutdown(2). */
 SLUICE_API int sluice_shutdown(sluice_loop *loop, sluice_id id);
 
-/* Stops and resumes DATA and EOF. They do not nest. */
+/* Stops and resumes DATA and EOF. They do not nest. A reset reaches a paused stream all the same,
+ * as CLOSED, on epoll and poll; where bytes wait unread, those come first, after the resume. An
+ * idle limit does not run meanwhile. */
 SLUICE_API int sluice_pause(sluice_loop *loop, sluice_id id);
 SLUICE_API int sluice_resume(sluice_loop *loop, sluice_id id);
 
 /* Framing without a buffer of one's own: the last `length` bytes of this stream's DATA event, which
  * must be the event pulled last, come again, joined with what follows. At the end of the stream
- * they come once more, as DATA before EOF. Errors: SLUICE_ECAPACITY (more than the event had),
- * SLUICE_EFULL (over high_mark, or memory_limit), SLUICE_ENOMEM, SLUICE_ESTATE (no such event). */
+ * they come once more, as DATA before EOF. O(length). Errors: SLUICE_ECAPACITY (more than the event
+ * had), SLUICE_EFULL (over hard_limit, or memory_limit), SLUICE_ENOMEM, SLUICE_ESTATE (no such
+ * event). */
 SLUICE_API int sluice_hold(sluice_loop *loop, sluice_id id, size_t length);
 
 /* How many bytes are queued to be sent. */
 SLUICE_API int64_t sluice_pending(const sluice_loop *loop, sluice_id id);
 
 /* A proxy: what `from` receives is written to `to`, without an event, and `from`'s end is passed on
- * as a shutdown. `from` is not read from while `to` is over its high mark. 0 for `to` ends it. When
- * `to` ends, `from` gives DATA again. */
+ * as a shutdown, also where it came before. What `from` holds is passed on first. `from` is not
+ * read from while `to` is over its high mark. 0 for `to` ends it. When `to` takes no more, `from`
+ * gives DATA again, and EOF where its end had gone to `to`. A stream may be forwarded to itself: an
+ * echo. O(1), and the bytes that are held. Errors: -EPIPE (`to` takes no more), SLUICE_ENOMEM, and
+ * those of a write of what is held. */
 SLUICE_API int sluice_forward(sluice_loop *loop, sluice_id from, sluice_id to);
 
 /* ---- Readiness ------------------------------------------------------------------------------ */
@@ -394,7 +430,7 @@ enum sluice_condition {
     SLUICE_READ_CLOSED = 0x2000 /* the peer will send no more (half-close) */
 };
 
-/* How a poller waits: see sluice_poller_set_flags. */
+/* How a poller waits, or a loop: see sluice_poller_set_flags. */
 enum sluice_poller_flag {
     SLUICE_INTERRUPTIBLE = 1 /* a signal that a handler took ends the wait with SLUICE_EINTR */
 };

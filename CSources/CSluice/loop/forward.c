@@ -4,6 +4,8 @@
  * nothing queued, and into its queue where it has: nothing is copied while the receiver keeps up.
  * A stream that is forwarded stands in a list of the one that it is forwarded to, so that neither
  * outlives the other's end unawares.
+ *
+ * What the other takes no more is the caller's: bytes come as DATA, and the end as EOF.
  */
 #include "base/platform.h"
 
@@ -17,32 +19,36 @@ static struct sluice_stream *target_of(const sluice_loop *loop, const struct slu
     return sluice_find_stream(loop, from->extras->forward_to);
 }
 
+static bool takes_more(const struct sluice_stream *to) {
+    return to && !(to->state & TAKES_NO_WRITE);
+}
+
 bool sluice_forward_pass(sluice_loop *loop, struct sluice_stream *from, const unsigned char *bytes,
                          size_t length) {
     struct sluice_stream *to = target_of(loop, from);
-    if (!to || (to->state & (STREAM_SHUTTING | STREAM_CLOSING)))
+    if (!takes_more(to))
         return false;
     int code = sluice_output_write(loop, to, bytes, length);
-    if (code < 0)
-        sluice_stream_end(loop, from, code);
+    if (code >= 0)
+        return true;
+    /* A send that fails is the other's failure, and the bytes are the caller's. */
+    if (to->state & OUTPUT_FAILED)
+        return false;
+    sluice_input_fail(loop, from, code);
     return true;
 }
 
 bool sluice_forward_end_of_input(sluice_loop *loop, struct sluice_stream *from) {
     struct sluice_stream *to = target_of(loop, from);
-    /* The caller's, as the bytes are, where the other takes no more. */
-    if (!to || (to->state & (STREAM_SHUTTING | STREAM_CLOSING)))
+    if (!takes_more(to))
         return false;
-    from->state |= STREAM_OWES_EOF;
-    to->state |= STREAM_SHUTTING;
-    sluice_output_queue_flush(loop, to);
-    /* What is forwarded here may go on, and so may what the caller writes where that is half-open;
-     * else, or where all of that has gone, there is no more to do. */
-    bool goes_on = from->extras->forward_from != SLUICE_NO_SLOT || (from->state & STREAM_HALF_OPEN);
-    if (!goes_on || (from->state & STREAM_SHUT)) {
+    to->state |= OUTPUT_FINISHING;
+    sluice_stream_on_agenda(loop, to);
+    /* What is forwarded here may go on, and so may what the caller writes where that is half-open.
+     * Otherwise there is no more to do. */
+    if (from->extras->forward_from == SLUICE_NO_SLOT && !(from->state & STREAM_HALF_OPEN))
         from->state |= STREAM_CLOSE_NEXT;
-        sluice_output_queue_flush(loop, from);
-    }
+    sluice_stream_on_agenda(loop, from);
     return true;
 }
 
@@ -51,24 +57,23 @@ static void hold_back(sluice_loop *loop, struct sluice_stream *from, bool back) 
         from->state |= STREAM_HELD_BACK;
     else
         from->state &= ~(uint32_t)STREAM_HELD_BACK;
-    sluice_stream_want(loop, from);
+    sluice_stream_on_agenda(loop, from);
 }
 
-void sluice_forward_room(sluice_loop *loop, struct sluice_stream *to, bool is_over) {
+void sluice_forward_hold_back(sluice_loop *loop, struct sluice_stream *to, bool back) {
     uint32_t index = to->extras ? to->extras->forward_from : SLUICE_NO_SLOT;
     while (index != SLUICE_NO_SLOT) {
         struct sluice_stream *from = sluice_stream_at(loop, index);
-        index = from->extras->forward_next; /* before the call, which may end `from` */
-        hold_back(loop, from, is_over);
+        hold_back(loop, from, back);
+        index = from->extras->forward_next;
     }
 }
 
 /* Takes `from` out of the list of the one that it is forwarded to. */
 static void unlink_from(sluice_loop *loop, struct sluice_stream *from) {
-    uint32_t self = sluice_id_index(sluice_stream_id(loop, from));
-    struct sluice_stream *to = target_of(loop, from);
+    uint32_t self = sluice_stream_index(loop, from);
+    const struct sluice_stream *to = target_of(loop, from);
     from->extras->forward_to = 0;
-    from->state &= ~(uint32_t)STREAM_HELD_BACK;
     if (!to)
         return;
     uint32_t *link = &to->extras->forward_from;
@@ -77,13 +82,14 @@ static void unlink_from(sluice_loop *loop, struct sluice_stream *from) {
     *link = from->extras->forward_next;
 }
 
-/* `from` is the caller's again: its data, or the end that the caller has not been told of. */
+/* `from` is the caller's again: its data, or the end that the caller has not been told of. Where
+ * the output ends too, CLOSED tells of both. */
 static void give_back(sluice_loop *loop, struct sluice_stream *from) {
     hold_back(loop, from, false);
-    if ((from->state & (STREAM_OWES_EOF | STREAM_CLOSING | STREAM_ENDED)) == STREAM_OWES_EOF) {
-        from->state &= ~(uint32_t)STREAM_OWES_EOF;
-        sluice_stream_notify(loop, from, NOTICE_EOF);
-    }
+    bool owed = (from->state & STREAM_OWES_EOF) != 0;
+    from->state &= ~(uint32_t)STREAM_OWES_EOF;
+    if (owed && !(from->state & (OUTPUT_OVER | STREAM_CLOSING | STREAM_ENDED)))
+        sluice_stream_notify(loop, from, NOTICE_EOF, false);
 }
 
 void sluice_forward_end(sluice_loop *loop, struct sluice_stream *stream) {
@@ -97,51 +103,62 @@ void sluice_forward_end(sluice_loop *loop, struct sluice_stream *stream) {
     }
 }
 
-/* What is held comes again to the other stream. */
+/* What is held comes again to the other stream, and its memory goes. */
 static int pass_held(sluice_loop *loop, struct sluice_stream *from, struct sluice_stream *to) {
     const unsigned char *held = sluice_held_again(loop, from);
-    if (!held)
-        return 0;
-    int code = sluice_output_write(loop, to, held, from->extras->held);
-    if (code < 0)
-        return code;
-    from->state &= ~(uint32_t)STREAM_REHELD;
-    from->extras->held = 0;
+    if (held) {
+        int code = sluice_output_write(loop, to, held, from->extras->held);
+        if (code < 0)
+            return code;
+    }
+    sluice_held_release(loop, from);
     return 0;
 }
 
+static void forward_to_nobody(sluice_loop *loop, struct sluice_stream *from) {
+    if (!from->extras || !from->extras->forward_to)
+        return;
+    unlink_from(loop, from);
+    give_back(loop, from);
+}
+
+static void link_to(sluice_loop *loop, struct sluice_stream *from, struct sluice_stream *to) {
+    if (from->extras->forward_to)
+        unlink_from(loop, from);
+    from->extras->forward_to = sluice_stream_id(loop, to);
+    from->extras->forward_next = to->extras->forward_from;
+    to->extras->forward_from = sluice_stream_index(loop, from);
+    hold_back(loop, from, (to->state & STREAM_OVER_MARK) != 0);
+    /* An end that has come before is passed on now, whether the caller knows of it or not. */
+    if (!(from->state & INPUT_ENDED))
+        return;
+    if (from->state & NOTICE_EOF)
+        from->state |= STREAM_OWES_EOF;
+    from->state &= ~(uint32_t)NOTICES_OF_INPUT;
+    (void)sluice_forward_end_of_input(loop, from);
+}
+
 int sluice_forward(sluice_loop *loop, sluice_id from_id, sluice_id to_id) {
-    int code = sluice_loop_check(loop);
-    if (code < 0)
-        return code;
-    struct sluice_stream *from = sluice_find_stream(loop, from_id);
+    int code;
+    struct sluice_stream *from = sluice_called_stream(loop, from_id, &code);
     if (!from)
-        return sluice_id_refusal(loop, from_id);
-    struct sluice_stream *to = to_id ? sluice_find_stream(loop, to_id) : NULL;
-    if (to_id && !to)
-        return sluice_id_refusal(loop, to_id);
-    if (to && (to->state & (STREAM_SHUTTING | STREAM_CLOSING)))
-        return -EPIPE;
-    if (!to) {
-        if (from->extras && from->extras->forward_to) {
-            unlink_from(loop, from);
-            give_back(loop, from);
-        }
+        return code;
+    if (!to_id) {
+        forward_to_nobody(loop, from);
         return 0;
     }
+    struct sluice_stream *to = sluice_called_stream(loop, to_id, &code);
+    if (!to)
+        return code;
+    if (!takes_more(to))
+        return -EPIPE;
     code = sluice_output_settle(loop, to);
     if (code < 0)
         return code;
     if (!sluice_stream_extras(loop, from) || !sluice_stream_extras(loop, to))
         return SLUICE_ENOMEM;
     code = pass_held(loop, from, to);
-    if (code < 0 || (to->state & STREAM_ENDED))
-        return code; /* what has ended gives its CLOSED, and `from` its DATA */
-    if (from->extras->forward_to)
-        unlink_from(loop, from);
-    from->extras->forward_to = to_id;
-    from->extras->forward_next = to->extras->forward_from;
-    to->extras->forward_from = sluice_id_index(from_id);
-    hold_back(loop, from, (to->state & STREAM_THROTTLED) != 0);
-    return 0;
+    if (code == 0)
+        link_to(loop, from, to);
+    return code;
 }

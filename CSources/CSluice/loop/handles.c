@@ -1,4 +1,8 @@
-/* handles.c - what can be done with a handle whatever its kind. */
+/* handles.c - what can be done with a handle whatever its kind.
+ *
+ * A descriptor may be closed behind the loop's back, and its number come again with a new file. The
+ * handle that had it has lost it then: it keeps its id, and -1 for a number.
+ */
 #include "base/platform.h"
 
 #include "loop/loop.h"
@@ -32,13 +36,18 @@ static struct sluice_slot *find_slot(const sluice_loop *loop, sluice_id id) {
     return slots ? sluice_slots_find(slots, sluice_id_index(id), sluice_id_generation(id)) : NULL;
 }
 
-int sluice_handle_kind(const sluice_loop *loop, sluice_id id) {
+/* The kind of a living handle, or SLUICE_ESTALE. */
+static int kind_of(const sluice_loop *loop, sluice_id id) {
     return is_timer(loop, id) || find_slot(loop, id) ? (int)sluice_id_kind(id) : SLUICE_ESTALE;
+}
+
+int sluice_id_refusal(const sluice_loop *loop, sluice_id id) {
+    return kind_of(loop, id) < 0 ? SLUICE_ESTALE : SLUICE_EKIND;
 }
 
 int sluice_kind_of(const sluice_loop *loop, sluice_id id) {
     int code = sluice_loop_check(loop);
-    return code < 0 ? code : sluice_handle_kind(loop, id);
+    return code < 0 ? code : kind_of(loop, id);
 }
 
 int sluice_user(const sluice_loop *loop, sluice_id id, uint64_t *user) {
@@ -73,22 +82,46 @@ int sluice_set_user(sluice_loop *loop, sluice_id id, uint64_t user) {
     return 0;
 }
 
-/* A slot is the first member of each kind's record. */
+/* Where a handle's record keeps its descriptor, or NULL where its kind has none. A slot is the
+ * first member of each kind's record. */
+static int *fd_of(void *record, int kind) {
+    switch (kind) {
+    case SLUICE_KIND_WATCH:
+        return &((struct sluice_watch *)record)->fd;
+    case SLUICE_KIND_LISTENER:
+        return &((struct sluice_listener *)record)->fd;
+    case SLUICE_KIND_STREAM:
+        return &((struct sluice_stream *)record)->fd;
+    default:
+        return NULL;
+    }
+}
+
 int sluice_fd(const sluice_loop *loop, sluice_id id) {
     int kind = sluice_kind_of(loop, id);
     if (kind < 0)
         return kind;
-    void *record = find_slot(loop, id);
-    switch (kind) {
-    case SLUICE_KIND_WATCH:
-        return ((struct sluice_watch *)record)->fd;
-    case SLUICE_KIND_LISTENER:
-        return ((struct sluice_listener *)record)->fd;
-    case SLUICE_KIND_STREAM:
-        return ((struct sluice_stream *)record)->fd;
-    default:
+    const int *fd = fd_of(find_slot(loop, id), kind);
+    if (!fd)
         return SLUICE_EKIND;
-    }
+    return *fd < 0 ? SLUICE_EBADF : *fd;
+}
+
+static void lose_descriptor(sluice_loop *loop, sluice_id id) {
+    struct sluice_slot *slot = find_slot(loop, id);
+    if (!slot)
+        return;
+    if (sluice_id_kind(id) == SLUICE_KIND_STREAM)
+        sluice_stream_lose_descriptor(loop, (struct sluice_stream *)(void *)slot);
+    else
+        *fd_of(slot, (int)sluice_id_kind(id)) = -1;
+}
+
+int sluice_attach_anew(sluice_loop *loop, int fd, sluice_id id, enum sluice_role role,
+                       uint32_t detail) {
+    const struct sluice_engine_operations *engine = loop->engine->operations;
+    lose_descriptor(loop, engine->evict(loop->engine, fd));
+    return engine->attach(loop->engine, fd, id, role, detail);
 }
 
 /* Ends a handle that is no stream, without an event. */
@@ -123,9 +156,7 @@ int sluice_close(sluice_loop *loop, sluice_id id) {
     }
     struct sluice_stream *stream = sluice_find_stream(loop, id);
     int code = sluice_output_settle(loop, stream);
-    if (code == 0)
-        sluice_stream_close(loop, stream);
-    return code;
+    return code < 0 ? code : sluice_stream_close(loop, stream);
 }
 
 int sluice_abort(sluice_loop *loop, sluice_id id) {
@@ -135,7 +166,7 @@ int sluice_abort(sluice_loop *loop, sluice_id id) {
     if (kind != SLUICE_KIND_STREAM)
         end(loop, kind, id);
     else
-        sluice_stream_end(loop, sluice_find_stream(loop, id), -ECONNABORTED);
+        sluice_stream_abort(loop, sluice_find_stream(loop, id));
     return 0;
 }
 
@@ -157,21 +188,28 @@ int sluice_peer_address(const sluice_loop *loop, sluice_id id, char *text, size_
     return address(loop, id, text, capacity, sluice_socket_peer_address);
 }
 
-int sluice_deadline_set(sluice_loop *loop, uint32_t *place, sluice_id id, int64_t after_ns) {
-    if (after_ns == INT64_MAX) {
-        if (*place)
-            sluice_timers_cancel(&loop->deadlines, *place - 1);
-        *place = 0;
-        return 0;
-    }
-    int64_t deadline = sluice_moment(loop, after_ns);
-    if (*place) {
-        sluice_timers_reset(&loop->deadlines, *place - 1, deadline);
+int sluice_deadline_set(sluice_loop *loop, struct sluice_stream *stream, int64_t after_ns) {
+    if (stream->deadline) {
+        sluice_deadline_move(loop, stream, after_ns);
         return 0;
     }
     uint32_t index;
-    int code = sluice_timers_add(&loop->deadlines, deadline, 0, id, &index);
+    int code = sluice_timers_add(&loop->deadlines, sluice_after(sluice_clock_ns(), after_ns), 0,
+                                 sluice_stream_id(loop, stream), &index);
     if (code == 0)
-        *place = index + 1;
+        stream->deadline = index + 1;
     return code;
+}
+
+void sluice_deadline_move(sluice_loop *loop, struct sluice_stream *stream, int64_t after_ns) {
+    if (!stream->deadline)
+        return;
+    sluice_timers_reset(&loop->deadlines, stream->deadline - 1,
+                        sluice_after(sluice_clock_ns(), after_ns));
+}
+
+void sluice_deadline_cancel(sluice_loop *loop, struct sluice_stream *stream) {
+    if (stream->deadline)
+        sluice_timers_cancel(&loop->deadlines, stream->deadline - 1);
+    stream->deadline = 0;
 }

@@ -23,7 +23,8 @@ void sluice_lend(sluice_loop *loop, struct sluice_stream *stream, const unsigned
     event->kind = SLUICE_DATA;
     event->data = bytes;
     event->length = length;
-    loop->lent_of_held |= stream->extras != NULL;
+    event->user = stream->slot.user;
+    loop->lent_of_held = true;
     note_lent(loop, stream, event->id, bytes, length);
 }
 
@@ -31,8 +32,20 @@ void sluice_lend_answerable(sluice_loop *loop) {
     if (!loop->answerable)
         return;
     struct sluice_stream *stream = sluice_stream_at(loop, sluice_id_index(loop->answerable));
-    note_lent(loop, stream, loop->answerable, loop->receive_bytes, loop->receive_used);
-    loop->answerable = 0;
+    note_lent(loop, stream, loop->answerable, loop->answerable_bytes, loop->answerable_length);
+    sluice_nothing_answerable(loop);
+}
+
+/* What the caller does not hold again goes; what it does comes to the front of its block. */
+static void take_back(sluice_loop *loop, struct sluice_stream *stream,
+                      const struct sluice_lent *lent) {
+    struct sluice_extras *extras = stream->extras;
+    if (!(stream->state & STREAM_REHELD))
+        sluice_held_release(loop, stream);
+    else if (lent->bytes == extras->held_bytes)
+        memmove(extras->held_bytes, extras->held_bytes + (lent->length - extras->held),
+                extras->held);
+    stream->state &= ~(uint32_t)STREAM_REHELD;
 }
 
 void sluice_lent_take_back(sluice_loop *loop) {
@@ -47,25 +60,9 @@ void sluice_lent_take_back(sluice_loop *loop) {
             continue;
         }
         struct sluice_stream *stream = sluice_find_stream(loop, loop->lent[i].id);
-        if (!stream || !stream->extras)
-            continue;
-        struct sluice_extras *extras = stream->extras;
-        if (!(stream->state & STREAM_REHELD))
-            sluice_held_release(loop, stream);
-        else if (loop->lent[i].bytes == extras->held_bytes)
-            memmove(extras->held_bytes, extras->held_bytes + (loop->lent[i].length - extras->held),
-                    extras->held);
-        stream->state &= ~(uint32_t)STREAM_REHELD;
+        if (stream && stream->extras)
+            take_back(loop, stream, &loop->lent[i]);
     }
-}
-
-void sluice_held_release(sluice_loop *loop, struct sluice_stream *stream) {
-    struct sluice_extras *extras = stream->extras;
-    loop->held_memory -= extras->held_capacity;
-    sluice_free(&loop->allocator, extras->held_bytes);
-    extras->held_bytes = NULL;
-    extras->held_capacity = 0;
-    extras->held = 0;
 }
 
 /* The bytes of the stream's event, where that is still valid; or NULL. */
@@ -76,15 +73,18 @@ static struct sluice_lent *lent_by(const sluice_loop *loop, const struct sluice_
     return lent->id == sluice_stream_id(loop, stream) ? lent : NULL;
 }
 
-void sluice_held_end(sluice_loop *loop, struct sluice_stream *stream) {
+void sluice_held_release(sluice_loop *loop, struct sluice_stream *stream) {
     struct sluice_extras *extras = stream->extras;
     struct sluice_lent *lent = lent_by(loop, stream);
-    if (lent && extras->held_bytes && lent->bytes == extras->held_bytes) {
-        lent->id = 0;
-        loop->held_memory -= extras->held_capacity;
-        return;
-    }
-    sluice_held_release(loop, stream);
+    loop->held_memory -= extras->held_capacity;
+    if (lent && extras->held_bytes && lent->bytes == extras->held_bytes)
+        lent->id = 0; /* freed when it is taken back */
+    else
+        sluice_free(&loop->allocator, extras->held_bytes);
+    extras->held_bytes = NULL;
+    extras->held_capacity = 0;
+    extras->held = 0;
+    stream->state &= ~(uint32_t)STREAM_REHELD;
 }
 
 const unsigned char *sluice_held_again(const sluice_loop *loop,
@@ -130,35 +130,31 @@ int sluice_held_append(sluice_loop *loop, struct sluice_stream *stream, const un
 }
 
 int sluice_hold(sluice_loop *loop, sluice_id id, size_t length) {
-    int code = sluice_loop_check(loop);
-    if (code < 0)
-        return code;
-    struct sluice_stream *stream = sluice_find_stream(loop, id);
+    int code;
+    struct sluice_stream *stream = sluice_called_stream(loop, id, &code);
     if (!stream)
-        return sluice_id_refusal(loop, id);
+        return code;
     sluice_lend_answerable(loop);
-    if (stream->slot.own >= loop->lent_count || loop->lent[stream->slot.own].id != id)
+    const struct sluice_lent *lent = lent_by(loop, stream);
+    if (!lent)
         return SLUICE_ESTATE;
-    const struct sluice_lent *lent = &loop->lent[stream->slot.own];
     if (length > lent->length)
         return SLUICE_ECAPACITY;
-    if (length > loop->high_mark)
+    if (length > loop->hard_limit)
         return SLUICE_EFULL;
     struct sluice_extras *extras = sluice_stream_extras(loop, stream);
     if (!extras)
         return SLUICE_ENOMEM;
-    const unsigned char *kept = lent->bytes + (lent->length - length);
-    if (lent->bytes == extras->held_bytes && extras->held_bytes) {
-        /* Moved to the front at the next pull: until then they are the event's data too. */
-        extras->held = length;
-    } else {
+    /* Bytes that are held already go to the front at the next pull: until then they are the event's
+     * data too. */
+    if (!extras->held_bytes || lent->bytes != extras->held_bytes) {
         code = make_room(loop, extras, length);
         if (code < 0)
             return code;
         if (length > 0)
-            memcpy(extras->held_bytes, kept, length);
-        extras->held = length;
+            memcpy(extras->held_bytes, lent->bytes + (lent->length - length), length);
     }
+    extras->held = length;
     loop->lent_of_held = true;
     if (length > 0)
         stream->state |= STREAM_REHELD;

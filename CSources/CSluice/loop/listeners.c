@@ -2,9 +2,10 @@
  *
  * Out of descriptors, accept fails, the caller stays in the queue and the listener stays ready: to
  * ask again would be to spin, and not to would leave the caller waiting without a word. The loop
- * keeps one descriptor in reserve: it is given up, the caller accepted with it and turned away, and
- * taken back. Then accepting stops, OVERLOADED says so, and it begins again when a stream of the
- * loop has ended, or after a tenth of a second, since others may have given some back.
+ * keeps one descriptor in reserve. It is given up, the caller is accepted with it and turned away,
+ * and it is taken back. Then accepting stops, and OVERLOADED says so. Listeners that have stopped
+ * so stand in a list: the first of it goes on when a stream of the loop has ended, since that gave
+ * one descriptor back, and all of them after a tenth of a second, since others may have.
  *
  * Over the limit of connections accepting stops as well, and callers wait in the kernel's queue.
  */
@@ -14,65 +15,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/deadline.h"
-#include "network/address.h"
 #include "network/socket.h"
 
 #define DEFAULT_BACKLOG 1024
 #define DEFAULT_ACCEPT_BATCH 64
-#define DEFAULT_LINGER_NS (10 * NS_PER_SECOND)
 #define RETRY_NS (100 * NS_PER_MILLISECOND)
 
-/* ---- Options -------------------------------------------------------------------------------- */
-
-/* Milliseconds, rounded up; 49 days at most, which will do for never. */
-static uint32_t to_ms(int64_t ns) {
-    int64_t ms = ns / NS_PER_MILLISECOND + (ns % NS_PER_MILLISECOND != 0);
-    return ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
+static struct sluice_listener *listener_at(const sluice_loop *loop, uint32_t index) {
+    return sluice_slots_at(&loop->listeners, index);
 }
-
-int sluice_stream_options_check(const sluice_stream_options *given,
-                                struct sluice_stream_start *start, uint32_t *keepalive_seconds) {
-    sluice_stream_options options = {.size = sizeof options};
-    const uint32_t known = SLUICE_HALF_OPEN | SLUICE_DELAY | SLUICE_KEEPALIVE;
-    if (given) {
-        if (given->size < sizeof given->size || given->size > sizeof options)
-            return SLUICE_EOPTION;
-        memcpy(&options, given, given->size);
-    }
-    if ((options.flags & ~known) || options.idle_timeout_ns < 0 || options.linger_ns < 0 ||
-        options.connect_timeout_ns < 0 || options.keepalive_seconds > INT16_MAX)
-        return SLUICE_EOPTION;
-    *start = (struct sluice_stream_start){
-        .flags = options.flags,
-        .idle_ms = to_ms(options.idle_timeout_ns),
-        .linger_ms = to_ms(options.linger_ns ? options.linger_ns : DEFAULT_LINGER_NS),
-        .connect_timeout_ns = options.connect_timeout_ns ? options.connect_timeout_ns : INT64_MAX,
-    };
-    *keepalive_seconds = options.keepalive_seconds;
-    return 0;
-}
-
-int sluice_stream_configure(int fd, uint32_t flags, uint32_t keepalive_seconds) {
-    if (!sluice_socket_is_tcp(fd))
-        return 0;
-    const int at_once = !(flags & SLUICE_DELAY);
-    const int keep = (flags & SLUICE_KEEPALIVE) != 0;
-    const int idle = (int)keepalive_seconds;
-    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof at_once) < 0 ||
-        (keep && setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &keep, sizeof keep) < 0) ||
-        (keep && idle && setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle) < 0))
-        return -errno;
-    return 0;
-}
-
-/* ---- Listening ------------------------------------------------------------------------------ */
 
 static int complete_options(const sluice_listen_options *given, sluice_listen_options *options) {
     *options = (sluice_listen_options){.size = sizeof *options};
@@ -90,15 +45,65 @@ static int complete_options(const sluice_listen_options *given, sluice_listen_op
     return 0;
 }
 
+/* ---- Those that wait ------------------------------------------------------------------------- */
+
+/* Puts a listener into the list of those that stopped for an error. */
+static void wait_in_line(sluice_loop *loop, struct sluice_listener *listener) {
+    uint32_t index = sluice_slots_index(&loop->listeners, listener);
+    listener->waits = true;
+    listener->next_waiting = SLUICE_NO_SLOT;
+    listener->previous_waiting = loop->last_waiting;
+    if (loop->last_waiting == SLUICE_NO_SLOT)
+        loop->first_waiting = index;
+    else
+        listener_at(loop, loop->last_waiting)->next_waiting = index;
+    loop->last_waiting = index;
+}
+
+static void stop_waiting(sluice_loop *loop, struct sluice_listener *listener) {
+    uint32_t next = listener->next_waiting;
+    uint32_t previous = listener->previous_waiting;
+    listener->waits = false;
+    if (previous == SLUICE_NO_SLOT)
+        loop->first_waiting = next;
+    else
+        listener_at(loop, previous)->next_waiting = next;
+    if (next == SLUICE_NO_SLOT)
+        loop->last_waiting = previous;
+    else
+        listener_at(loop, next)->previous_waiting = previous;
+}
+
+/* ---- Listening ------------------------------------------------------------------------------ */
+
 static int want_accepts(sluice_loop *loop, const struct sluice_listener *listener, bool wanted) {
     return loop->engine->operations->want(loop->engine, listener->fd,
                                           wanted ? SLUICE_OP_ACCEPT : 0);
 }
 
+static uint32_t connections(const sluice_loop *loop, const struct sluice_listener *listener) {
+    return sluice_cohort_at(loop, listener->cohort)->users - 1;
+}
+
+/* Has the engine accept. */
+static int attach(sluice_loop *loop, struct sluice_listener *listener, sluice_id id,
+                  uint32_t accept_batch) {
+    const struct sluice_engine_operations *engine = loop->engine->operations;
+    int code = engine->attach(loop->engine, listener->fd, id, SLUICE_ROLE_LISTENER, accept_batch);
+    if (code == SLUICE_EEXIST)
+        code = sluice_attach_anew(loop, listener->fd, id, SLUICE_ROLE_LISTENER, accept_batch);
+    if (code < 0)
+        return code;
+    code = want_accepts(loop, listener, true);
+    if (code < 0)
+        engine->detach(loop->engine, listener->fd);
+    return code;
+}
+
 /* Makes a handle of a listening socket. */
 static int begin(sluice_loop *loop, sluice_id *id, int fd, const struct sluice_socket_file *file,
-                 const sluice_listen_options *options, const struct sluice_stream_start *streams,
-                 uint32_t keepalive_seconds) {
+                 const sluice_listen_options *options,
+                 const struct sluice_stream_settings *settings) {
     int code;
     uint32_t index = sluice_slots_begin(&loop->listeners, &loop->allocator, &code);
     if (index == SLUICE_NO_SLOT)
@@ -108,17 +113,12 @@ static int begin(sluice_loop *loop, sluice_id *id, int fd, const struct sluice_s
     listener->file = *file;
     listener->is_local = !sluice_socket_is_tcp(fd);
     listener->connection_limit = options->connection_limit;
-    listener->flags = streams->flags;
-    listener->keepalive_seconds = keepalive_seconds;
-    listener->idle_ms = streams->idle_ms;
-    listener->linger_ms = streams->linger_ms;
     *id = sluice_id_of(SLUICE_KIND_LISTENER, index, listener->slot.generation);
-    code = loop->engine->operations->attach(loop->engine, fd, *id, SLUICE_ROLE_LISTENER,
-                                            options->accept_batch);
+    code = sluice_cohort_join(loop, settings, index + 1, &listener->cohort);
     if (code == 0) {
-        code = want_accepts(loop, listener, true);
+        code = attach(loop, listener, *id, options->accept_batch);
         if (code < 0)
-            loop->engine->operations->detach(loop->engine, fd);
+            sluice_cohort_leave(loop, listener->cohort);
     }
     if (code < 0)
         sluice_slots_end(&loop->listeners, index);
@@ -134,11 +134,10 @@ int sluice_listen(sluice_loop *loop, sluice_id *id, const char *address,
     if (code < 0)
         return code;
     sluice_listen_options options;
-    struct sluice_stream_start streams;
-    uint32_t keepalive_seconds;
+    struct sluice_stream_settings settings;
     code = complete_options(given, &options);
     if (code == 0)
-        code = sluice_stream_options_check(options.streams, &streams, &keepalive_seconds);
+        code = sluice_stream_settings_of(loop, options.streams, true, &settings);
     if (code < 0)
         return code;
     struct sluice_socket_file file;
@@ -147,9 +146,9 @@ int sluice_listen(sluice_loop *loop, sluice_id *id, const char *address,
     int fd = sluice_socket_listen_with(address, &socket_options, &file);
     if (fd < 0)
         return fd;
-    code = sluice_stream_configure(fd, streams.flags, keepalive_seconds);
+    code = sluice_stream_configure(fd, &settings);
     if (code == 0)
-        code = begin(loop, id, fd, &file, &options, &streams, keepalive_seconds);
+        code = begin(loop, id, fd, &file, &options, &settings);
     if (code < 0) {
         sluice_socket_file_remove(&file, fd);
         close(fd);
@@ -158,18 +157,16 @@ int sluice_listen(sluice_loop *loop, sluice_id *id, const char *address,
 }
 
 void sluice_listener_end(sluice_loop *loop, struct sluice_listener *listener) {
-    uint32_t index = sluice_slots_index(&loop->listeners, listener);
-    for (uint32_t i = 0; i < loop->streams.used && listener->connections > 0; i++) {
-        struct sluice_stream *stream = sluice_stream_at(loop, i);
-        if (stream->slot.generation % 2 == 1 && stream->listener == index + 1) {
-            stream->listener = 0;
-            listener->connections--;
-        }
+    if (listener->waits)
+        stop_waiting(loop, listener);
+    sluice_cohort_at(loop, listener->cohort)->listener = 0;
+    sluice_cohort_leave(loop, listener->cohort);
+    if (listener->fd >= 0) {
+        loop->engine->operations->detach(loop->engine, listener->fd);
+        sluice_socket_file_remove(&listener->file, listener->fd);
+        close(listener->fd);
     }
-    loop->engine->operations->detach(loop->engine, listener->fd);
-    sluice_socket_file_remove(&listener->file, listener->fd);
-    close(listener->fd);
-    sluice_slots_end(&loop->listeners, index);
+    sluice_slots_end(&loop->listeners, sluice_slots_index(&loop->listeners, listener));
 }
 
 /* The files stay the parent's, which still listens there. */
@@ -189,9 +186,9 @@ static bool stop(sluice_loop *loop, struct sluice_listener *listener, sluice_id 
         return false;
     listener->stopped = true;
     (void)want_accepts(loop, listener, false);
+    wait_in_line(loop, listener);
     /* Not a deadline of its own, for which there may be no memory. */
-    if (error < 0)
-        loop->accept_again = sluice_moment(loop, RETRY_NS);
+    loop->accept_again = sluice_moment(loop, RETRY_NS);
     *event = (sluice_event){
         .kind = SLUICE_OVERLOADED, .error = error, .id = id, .user = listener->slot.user};
     return true;
@@ -210,18 +207,22 @@ static bool turn_away(sluice_loop *loop, const struct sluice_listener *listener)
     return connection != SLUICE_EAGAIN;
 }
 
-static int begin_connection(sluice_loop *loop, const struct sluice_listener *listener,
-                            sluice_id listener_id, int fd, sluice_id *id) {
-    struct sluice_stream_start start = {.fd = fd,
-                                        .role = listener->is_local ? SLUICE_ROLE_LOCAL
-                                                                   : SLUICE_ROLE_SOCKET,
-                                        .flags = listener->flags,
-                                        .idle_ms = listener->idle_ms,
-                                        .linger_ms = listener->linger_ms,
-                                        .connect_timeout_ns = INT64_MAX,
-                                        .listener = 1 + sluice_id_index(listener_id),
-                                        .user = listener->slot.user};
-    return sluice_stream_begin(loop, &start, id);
+static int begin_connection(sluice_loop *loop, const struct sluice_listener *listener, int fd,
+                            sluice_id *id) {
+    const struct sluice_stream_start start = {.fd = fd,
+                                              .role = listener->is_local ? SLUICE_ROLE_LOCAL
+                                                                         : SLUICE_ROLE_SOCKET,
+                                              .cohort = listener->cohort,
+                                              .connect_timeout_ns = INT64_MAX,
+                                              .user = listener->slot.user};
+    int code = sluice_stream_begin(loop, &start, id);
+    if (code == 0)
+        sluice_cohort_at(loop, listener->cohort)->users++;
+    return code;
+}
+
+static bool is_full(const sluice_loop *loop, const struct sluice_listener *listener) {
+    return listener->connection_limit && connections(loop, listener) >= listener->connection_limit;
 }
 
 bool sluice_listener_complete(sluice_loop *loop, struct sluice_listener *listener,
@@ -236,13 +237,12 @@ bool sluice_listener_complete(sluice_loop *loop, struct sluice_listener *listene
     }
     int connection = (int)event->value;
     sluice_id stream_id;
-    int code = begin_connection(loop, listener, id, connection, &stream_id);
+    int code = begin_connection(loop, listener, connection, &stream_id);
     if (code < 0) {
         close(connection);
         return stop(loop, listener, id, code, event);
     }
-    listener->connections++;
-    if (listener->connection_limit && listener->connections >= listener->connection_limit) {
+    if (is_full(loop, listener)) {
         listener->stopped = true;
         (void)want_accepts(loop, listener, false);
         loop->overloaded = id;
@@ -266,26 +266,40 @@ bool sluice_listener_notice(sluice_loop *loop, sluice_event *event) {
     return true;
 }
 
-void sluice_listener_resume(sluice_loop *loop, struct sluice_listener *listener) {
-    if (!listener->stopped ||
-        (listener->connection_limit && listener->connections >= listener->connection_limit))
+/* Begins to accept again, where that may be. */
+static void resume(sluice_loop *loop, struct sluice_listener *listener) {
+    if (!listener->stopped || is_full(loop, listener))
         return;
-    if (loop->reserve_fd < 0)
-        loop->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (want_accepts(loop, listener, true) == 0)
-        listener->stopped = false;
-    else
+    if (want_accepts(loop, listener, true) < 0) {
         loop->accept_again = sluice_moment(loop, RETRY_NS);
+        return;
+    }
+    listener->stopped = false;
+    if (listener->waits)
+        stop_waiting(loop, listener);
 }
 
-void sluice_listeners_heed_end(sluice_loop *loop, uint32_t place) {
-    if (place) {
-        struct sluice_listener *listener = sluice_slots_at(&loop->listeners, place - 1);
-        listener->connections--;
-    }
-    for (uint32_t i = 0; i < loop->listeners.used; i++) {
-        struct sluice_listener *listener = sluice_slots_at(&loop->listeners, i);
-        if (listener->slot.generation % 2 == 1)
-            sluice_listener_resume(loop, listener);
+static void take_reserve(sluice_loop *loop) {
+    if (loop->reserve_fd < 0)
+        loop->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+void sluice_listeners_heed_end(sluice_loop *loop, uint32_t cohort) {
+    uint32_t place = sluice_cohort_at(loop, cohort)->listener;
+    sluice_cohort_leave(loop, cohort);
+    take_reserve(loop);
+    if (place)
+        resume(loop, listener_at(loop, place - 1));
+    if (loop->first_waiting != SLUICE_NO_SLOT)
+        resume(loop, listener_at(loop, loop->first_waiting));
+}
+
+void sluice_listeners_try_again(sluice_loop *loop) {
+    take_reserve(loop);
+    uint32_t index = loop->first_waiting;
+    while (index != SLUICE_NO_SLOT) {
+        struct sluice_listener *listener = listener_at(loop, index);
+        index = listener->next_waiting;
+        resume(loop, listener);
     }
 }

@@ -33,11 +33,14 @@ int sluice_rewatch(sluice_loop *loop, sluice_id id, uint32_t interest) {
     const struct sluice_watch *watch = sluice_find(&loop->watches, SLUICE_KIND_WATCH, id);
     if (!watch)
         return sluice_id_refusal(loop, id);
+    if (watch->fd < 0)
+        return SLUICE_EBADF;
     return loop->engine->operations->rewatch(loop->engine, watch->fd, interest);
 }
 
 void sluice_watch_end(sluice_loop *loop, struct sluice_watch *watch) {
-    loop->engine->operations->detach(loop->engine, watch->fd);
+    if (watch->fd >= 0)
+        loop->engine->operations->detach(loop->engine, watch->fd);
     sluice_slots_end(&loop->watches, sluice_slots_index(&loop->watches, watch));
 }
 

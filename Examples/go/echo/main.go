@@ -31,7 +31,7 @@ func serve(loop *sluice.Loop, address string) error {
 		case sluice.Accepted:
 			streams[event.ID] = true
 		case sluice.Data:
-			if err := loop.Write(event.ID, event.Data); err != nil {
+			if _, err := loop.Write(event.ID, event.Data); err != nil {
 				return err
 			}
 		case sluice.Closed:

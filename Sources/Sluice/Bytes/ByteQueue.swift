@@ -190,11 +190,14 @@ extension EventLoop {
     ///
     /// - Complexity: O(bytes).
     /// - Throws: as ``write(_:to:)``.
-    public func write(_ queue: borrowing ByteQueue, to stream: Stream) throws(SluiceError) {
+    @discardableResult
+    public func write(
+        _ queue: borrowing ByteQueue, to stream: Stream
+    ) throws(SluiceError) -> WriteResult {
         let code = unsafe queue.withSlices {
             unsafe sluice_writev(handle, stream.rawValue, $0.baseAddress, CInt($0.count))
         }
-        try check(code, "write to", stream)
+        return code == 0 ? .queued : try notJustQueued(code, stream)
     }
 }
 

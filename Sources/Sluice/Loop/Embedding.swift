@@ -24,8 +24,9 @@ extension EventLoop {
     }
 
     /// Makes the loop usable in a process that was just forked; to be called there before anything
-    /// else, by the thread that forked. Parent and child then have a loop each, and share the
-    /// descriptors.
+    /// else, by the thread that forked. Parent and child then have a loop each. They share the
+    /// descriptors of streams, listeners and watches, and each hears its own signals. Where this
+    /// throws it can be called again.
     ///
     /// - Throws: ``SluiceError/Code/outOfMemory`` or an errno.
     public mutating func afterFork() throws(SluiceError) {

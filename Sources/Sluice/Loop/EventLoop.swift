@@ -35,9 +35,9 @@ public import CSluice
 /// anything in the same value.
 ///
 /// A loop belongs to the thread that opened it, and everything but a ``Poster`` is refused on
-/// another with ``SluiceError/Code/wrongThread``. It ends with its variable: handles end without an
-/// event, and descriptors are closed, but those of watches. One that is taken to another thread and
-/// ends there is not freed.
+/// another with ``SluiceError/Code/wrongThread``, until that thread calls ``takeOver()``. It ends
+/// with its variable: handles end without an event, and descriptors are closed, but those of
+/// watches. One that ends on a thread that has not taken it over is not freed.
 ///
 /// An event of a stream that exists allocates nothing and counts no references.
 @safe
@@ -47,7 +47,7 @@ public struct EventLoop: ~Copyable {
     @usableFromInline
     let pulled: UnsafeMutablePointer<Pulled>
 
-    /// Posts words to this loop from any thread.
+    /// Posts words to this loop from any thread, and wakes it.
     public let poster: Poster
 
     /// What the last pull left.
@@ -94,9 +94,11 @@ public struct EventLoop: ~Copyable {
     ///
     /// A `timeout` of `nil` waits for ever; one of zero or less looks and does not wait.
     ///
-    /// - Returns: whether there is one: not when the time is up, or after ``stop()``.
+    /// - Returns: whether there is one: not when the time is up, and not after ``stop()`` or
+    ///   ``Poster/wake()``.
     /// - Complexity: O(1) for each event, beside what the backend's wait costs. No allocation.
-    /// - Throws: ``SluiceError/Code/outOfMemory`` or what a wait gives; the loop goes on.
+    /// - Throws: ``SluiceError/Code/outOfMemory``, ``SluiceError/Code/interrupted`` where
+    ///   ``Options/isInterruptible`` asks for it, or what a wait gives; the loop goes on.
     @inlinable
     public mutating func next(timeout: Duration? = nil) throws(SluiceError) -> Bool {
         guard let timeout else { return try pull(.max) }
@@ -116,8 +118,8 @@ public struct EventLoop: ~Copyable {
         }
     }
 
-    /// Pulls events for ever, or until ``stop()``, and hands each to `handler`, with the loop as it
-    /// may be used meanwhile: everything but pulling.
+    /// Pulls events until ``stop()`` or ``Poster/wake()``, and hands each to `handler`, with the loop
+    /// as it may be used meanwhile: everything but pulling.
     ///
     /// ```swift
     /// try loop.run { event, loop in
@@ -133,7 +135,7 @@ public struct EventLoop: ~Copyable {
         while try next() { try handler(event, self) }
     }
 
-    /// Pulls events for ever, or until ``stop()``, and hands each to a handler that may throw
+    /// Pulls events until ``stop()`` or ``Poster/wake()``, and hands each to a handler that may throw
     /// errors of its own.
     ///
     /// - Throws: what ``next(timeout:)`` throws, and what the handler does.
@@ -165,6 +167,28 @@ public struct EventLoop: ~Copyable {
     /// - Complexity: O(1).
     public var now: Duration {
         .nanoseconds(unsafe sluice_now(handle))
+    }
+
+    /// Reads the clock and makes this moment ``now``, for a timer that is to count from it and not
+    /// from the last wait.
+    ///
+    /// - Complexity: O(1). One system call at most.
+    /// - Throws: ``SluiceError/Code/wrongThread``.
+    @discardableResult
+    public func updateNow() throws(SluiceError) -> Duration {
+        let nanoseconds = unsafe sluice_update_now(handle)
+        guard nanoseconds >= 0 else { throw SluiceError(CInt(nanoseconds), "read the clock") }
+        return .nanoseconds(nanoseconds)
+    }
+
+    /// Makes the calling thread the loop's. The thread that it belonged to has ended or makes no call
+    /// of it any more, and that is known to this thread, as by a join or a lock. Signals that are
+    /// handles are blocked in this thread from now on, and stay blocked in the other.
+    ///
+    /// - Complexity: O(1).
+    public mutating func takeOver() {
+        // It refuses nothing but NULL.
+        _ = unsafe sluice_take_over(handle)
     }
 
     @inlinable

@@ -62,8 +62,8 @@ extension EventLoop {
         isLive(handle.rawValue, Named.kind)
     }
 
-    /// The word that comes with each of the handle's events, as ``userWord``. It is 0 at first; a
-    /// new connection has its listener's.
+    /// The word that comes with each of the handle's events, as ``userWord``. At first it is the one
+    /// that the handle was made with, its listener's for a new connection, or 0.
     ///
     /// - Complexity: O(1).
     /// - Throws: ``SluiceError/Code/stale``.

@@ -5,9 +5,11 @@ extension EventLoop {
     public struct Options: Hashable, Sendable {
         /// What one receive brings at most: the size of the loop's one receive buffer.
         public var receiveSize: Int
-        /// Over so many queued bytes a stream is not read from, until its peer has taken enough.
+        /// Over so many queued bytes a stream is to wait for ``Event/drained(_:)``, and is not read
+        /// from where ``Stream/Options/isThrottled`` says so.
         public var highMark: Int
-        /// At so many queued bytes it is read from again; a quarter of the high mark for `nil`.
+        /// At so many queued bytes ``Event/drained(_:)`` comes; a quarter of the high mark for
+        /// `nil`.
         public var lowMark: Int?
         /// Over so many queued bytes of one stream a write is refused.
         public var hardLimit: Int
@@ -17,16 +19,20 @@ extension EventLoop {
         public var postLimit: Int
         /// How many handles of each kind there may be.
         public var handleLimit: Int
+        /// Whether a signal that a handler took ends a wait, with ``SluiceError/Code/interrupted``.
+        /// Only where the backend has ``Features/interruptible``.
+        public var isInterruptible: Bool
 
         /// The defaults, but where told.
         public init(
-            receiveSize: Int = 256 << 10,
+            receiveSize: Int = 64 << 10,
             highMark: Int = 1 << 20,
             lowMark: Int? = nil,
             hardLimit: Int = 64 << 20,
             memoryLimit: Int? = nil,
             postLimit: Int = 1 << 20,
-            handleLimit: Int = 1 << 24
+            handleLimit: Int = 1 << 24,
+            isInterruptible: Bool = false
         ) {
             self.receiveSize = receiveSize
             self.highMark = highMark
@@ -35,6 +41,7 @@ extension EventLoop {
             self.memoryLimit = memoryLimit
             self.postLimit = postLimit
             self.handleLimit = handleLimit
+            self.isInterruptible = isInterruptible
         }
     }
 }
@@ -53,6 +60,7 @@ extension EventLoop.Options {
         unsafe options.memory_limit = try positive(memoryLimit, "memoryLimit")
         unsafe options.post_limit = try positive(postLimit, "postLimit")
         unsafe options.handle_limit = try positive(handleLimit, "handleLimit")
+        unsafe options.flags = isInterruptible ? SLUICE_INTERRUPTIBLE.rawValue : 0
         guard let backend else { return unsafe body(&options) }
         return unsafe backend.name.withCString {
             unsafe options.backend = $0

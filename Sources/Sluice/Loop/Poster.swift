@@ -2,7 +2,7 @@ internal import CSluice
 private import Synchronization
 
 extension EventLoop {
-    /// Posts words to a loop, from any thread. It may outlive the loop.
+    /// Posts words to a loop and wakes it, from any thread. It may outlive the loop.
     ///
     /// ```swift
     /// let poster = loop.poster
@@ -11,9 +11,9 @@ extension EventLoop {
     public final class Poster: Sendable {
         private let handle: Mutex<Handle>
 
-        // Sendable, because all that is done with the pointer is sluice_post, which any thread may
-        // call while the loop lives; and the loop takes the pointer away, under the same lock,
-        // before it goes.
+        // Sendable, because all that is done with the pointer is sluice_post and sluice_wake, which
+        // any thread may call while the loop lives; and the loop takes the pointer
+        // away, under the same lock, before it goes.
         @safe
         private struct Handle: ~Copyable, @unchecked Sendable {
             var loop: OpaquePointer?
@@ -36,6 +36,18 @@ extension EventLoop {
                 return unsafe sluice_post(loop, word)
             }
             guard code >= 0 else { throw SluiceError(code, "post to loop") }
+        }
+
+        /// Ends the pull that is under way, or else the next: ``EventLoop/next(timeout:)`` gives
+        /// false, and ``EventLoop/run(_:)`` returns. Events that are there are pulled before that.
+        /// Calls made before that pull returns count as one. It does nothing where the loop is gone.
+        /// What was written before is visible to the loop's thread then.
+        ///
+        /// - Complexity: O(1). Any thread, but not in a signal handler, since it takes a lock.
+        public func wake() {
+            handle.withLock { handle in
+                if let loop = unsafe handle.loop { _ = unsafe sluice_wake(loop) }
+            }
         }
 
         /// Called by the loop as it ends.

@@ -18,20 +18,21 @@ public struct Timer: Handle {
 extension EventLoop {
     /// Adds a timer that gives ``Event/timer(_:)`` when `delay` is over and, where it repeats, each
     /// `interval` after that; intervals that were missed are left out. Never early, in order of
-    /// deadline. Both count from ``now``. One that does not repeat ends with its event.
+    /// deadline. Both count from ``now``; see ``updateNow()``. One that does not repeat ends with its event.
     ///
     /// A delay of zero or less is over at once; an interval of less than a nanosecond is one.
     ///
+    /// - Parameter userWord: comes with each of its events, as ``EventLoop/userWord``.
     /// - Complexity: O(1).
     /// - Throws: ``SluiceError/Code/outOfMemory``, ``SluiceError/Code/full``.
     @discardableResult
     public func addTimer(
-        after delay: Duration, every interval: Duration? = nil
+        after delay: Duration, every interval: Duration? = nil, userWord: UInt64 = 0
     ) throws(SluiceError) -> Timer {
         var id: UInt64 = 0
         let code = unsafe sluice_timer(
             handle, &id, Self.nanoseconds(delay),
-            interval.map { max(1, Self.nanoseconds($0)) } ?? 0)
+            interval.map { max(1, Self.nanoseconds($0)) } ?? 0, userWord)
         guard code >= 0 else { throw SluiceError(code, "add timer") }
         return Timer(rawValue: id)
     }

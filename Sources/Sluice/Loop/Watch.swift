@@ -20,14 +20,16 @@ extension EventLoop {
     /// Gives ``Event/ready(_:_:)`` when the descriptor is ready, as a ``Poller`` would. The
     /// descriptor stays its owner's; close the watch before it.
     ///
+    /// - Parameter userWord: comes with each of its events, as ``EventLoop/userWord``.
     /// - Complexity: O(1).
     /// - Throws: what ``Poller/add(_:interest:user:)`` throws.
     @discardableResult
     public func watch(
-        _ descriptor: FileDescriptor, for interest: Interest
+        _ descriptor: FileDescriptor, for interest: Interest, userWord: UInt64 = 0
     ) throws(SluiceError) -> Watch {
         var id: UInt64 = 0
-        let code = unsafe sluice_watch(handle, &id, descriptor.rawValue, interest.rawValue)
+        let code = unsafe sluice_watch(
+            handle, &id, descriptor.rawValue, interest.rawValue, userWord)
         guard code >= 0 else { throw SluiceError(code, "watch", descriptor) }
         return Watch(rawValue: id)
     }

@@ -1,9 +1,17 @@
-/// Where to listen, or whom to connect to. Nothing is resolved: hosts are numeric.
+internal import CSluice
+
+/// Where to listen, or whom to connect to.
 ///
-/// A text is an address as it is: `"127.0.0.1:9999"`, `"[::1]:9999"`, `"[fe80::1%eth0]:9999"`,
-/// `"unix:/run/echo.sock"`, `"unix:@abstract"`. Whether it is a good one shows in its use, with
-/// ``SluiceError/Code/badAddress``. With port 0 the kernel chooses one; ask
-/// ``EventLoop/localAddress(of:)``.
+/// A text is an address as it is:
+///
+/// - `"127.0.0.1:9999"`, `"[::1]:9999"`, `"[fe80::1%eth0]:9999"`: numeric. With port 0 the kernel
+///   chooses one; ask ``EventLoop/localAddress(of:)``.
+/// - `"unix:/run/echo.sock"`, `"unix:@abstract"`: a unix socket.
+/// - `"localhost:9999"`, `"*:9999"`: a name, and every address there is. Only to listen at; looking
+///   a name up may block for seconds.
+///
+/// Whether it is a good one shows in its use, with ``SluiceError/Code/badAddress`` or one of its
+/// like, and in ``problem``.
 public struct Address: Hashable, Sendable {
     /// The address as text.
     public let text: String
@@ -24,6 +32,21 @@ public struct Address: Hashable, Sendable {
 
     /// A unix socket in Linux's abstract name space.
     public static func abstract(_ name: String) -> Self { Self("unix:@\(name)") }
+
+    /// What is wrong with it, for the person who wrote it: one sentence with the value that is wrong,
+    /// such as "the port 99999 is out of range: 65535 is the highest". `nil` where there is nothing
+    /// to say. Names are not looked up, and nobody is called.
+    ///
+    /// - Complexity: O(length of the text).
+    public var problem: String? {
+        var sentence = [CChar](repeating: 0, count: Int(SLUICE_PROBLEM_MAX))
+        let length = unsafe sentence.withUnsafeMutableBufferPointer {
+            unsafe sluice_address_problem(text, $0.baseAddress, $0.count)
+        }
+        guard length > 0 else { return nil }
+        return String(
+            decoding: sentence[..<Int(length)].map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
 
     /// The port, where the address has one.
     public var port: UInt16? {

@@ -49,14 +49,14 @@ extension EventLoop {
     /// Listens at an address. The file of a unix socket that nobody listens at is replaced, and
     /// goes when the listener does.
     ///
-    /// - Throws: ``SluiceError/Code/badAddress``, ``SluiceError/Code/badOption``, or an errno such
-    ///   as `addressInUse`.
+    /// - Throws: ``SluiceError/Code/badAddress`` and its like, ``SluiceError/Code/unknownName``,
+    ///   ``SluiceError/Code/badOption``, or an errno such as `addressInUse`.
     @discardableResult
     public func listen(
         on address: Address, options: Listener.Options = Listener.Options()
     ) throws(SluiceError) -> Listener {
         var id: UInt64 = 0
-        var streams = options.streams.c
+        var streams = try options.streams.c
         var listening = unsafe sluice_listen_options()
         unsafe listening.size = MemoryLayout<sluice_listen_options>.size
         unsafe listening.flags = options.reusesPort ? SLUICE_REUSE_PORT.rawValue : 0

@@ -1,13 +1,14 @@
 internal import CSluice
 public import SystemPackage
 
-/// Non-blocking stream sockets, by textual address: `127.0.0.1:9999`, `[::1]:9999`,
-/// `unix:/run/echo.sock`, `unix:@abstract`. Names are not resolved; port 0 lets the kernel choose.
-/// SIGPIPE is never raised.
+/// Non-blocking stream sockets, by textual address, whose forms ``Address`` lists. SIGPIPE is never
+/// raised.
 extension FileDescriptor {
-    /// A listening socket. The caller owns it.
+    /// A listening socket. The caller owns it, and removes the file of a unix socket before closing
+    /// it. Looking a name up may block for seconds.
     ///
-    /// - Throws: ``SluiceError/Code/badAddress``, or an errno such as `addressInUse`.
+    /// - Throws: ``SluiceError/Code/badAddress`` and its like, ``SluiceError/Code/unknownName``, or
+    ///   an errno such as `addressInUse`.
     public static func listen(on address: String, backlog: Int = 128) throws(SluiceError) -> Self {
         let fd = unsafe address.withCString {
             unsafe sluice_socket_listen($0, CInt(clamping: backlog))
@@ -17,9 +18,10 @@ extension FileDescriptor {
     }
 
     /// A socket that is connecting or connected. Wait for ``Interest/write``, then call
-    /// ``finishConnecting()``. The caller owns it.
+    /// ``finishConnecting()``. The caller owns it. The address is numeric or a unix socket's.
     ///
-    /// - Throws: ``SluiceError/Code/badAddress``, or an errno that shows at once.
+    /// - Throws: ``SluiceError/Code/badAddress`` and its like, ``SluiceError/Code/notNumeric``, or an
+    ///   errno that shows at once.
     public static func connect(to address: String) throws(SluiceError) -> Self {
         let fd = unsafe address.withCString { unsafe sluice_socket_connect($0) }
         guard fd >= 0 else { throw SluiceError(fd, "connect to", address) }
@@ -34,7 +36,8 @@ extension FileDescriptor {
         guard code >= 0 else { throw SluiceError(code, "connect", self) }
     }
 
-    /// The next pending connection, or `nil` where none is. The caller owns it.
+    /// The next pending connection, or `nil` where none is. The caller owns it. A caller whose
+    /// connection has failed is passed over.
     ///
     /// - Throws: an errno such as `tooManyOpenFiles`; the connection then stays pending.
     public func accept() throws(SluiceError) -> FileDescriptor? {

@@ -49,6 +49,15 @@ public struct Stream: Handle {
         public var lingerTime: Duration
         /// Not connected after so long it ends, with the errno `timedOut`; never for `nil`.
         public var connectTimeout: Duration?
+        /// Whether it is not read from while it is over its high mark, so that a peer that does not
+        /// read is not read from. For `nil` accepted streams are so; connected and adopted ones are
+        /// not, since two ends that both wait for room would wait for ever.
+        public var isThrottled: Bool?
+        /// As ``EventLoop/Options/highMark``, for this stream; the loop's for `nil`.
+        public var highMark: Int?
+        /// As ``EventLoop/Options/lowMark``, for this stream; for `nil` a quarter of its high mark,
+        /// or the loop's where that is `nil` too.
+        public var lowMark: Int?
 
         /// The defaults, but where told.
         public init(
@@ -58,7 +67,10 @@ public struct Stream: Handle {
             keepaliveDelay: Duration? = nil,
             idleTimeout: Duration? = nil,
             lingerTime: Duration = .seconds(10),
-            connectTimeout: Duration? = nil
+            connectTimeout: Duration? = nil,
+            isThrottled: Bool? = nil,
+            highMark: Int? = nil,
+            lowMark: Int? = nil
         ) {
             self.staysHalfOpen = staysHalfOpen
             self.delaysSmallWrites = delaysSmallWrites
@@ -67,6 +79,9 @@ public struct Stream: Handle {
             self.idleTimeout = idleTimeout
             self.lingerTime = lingerTime
             self.connectTimeout = connectTimeout
+            self.isThrottled = isThrottled
+            self.highMark = highMark
+            self.lowMark = lowMark
         }
     }
 }
@@ -86,22 +101,34 @@ extension Int {
 extension Stream.Options {
     /// The options as C takes them, where 0 is a default and thus nothing that can be asked for.
     var c: sluice_stream_options {
-        func time(_ duration: Duration?) -> Int64 {
-            duration.map { max(1, EventLoop.nanoseconds($0)) } ?? 0
+        get throws(SluiceError) {
+            func time(_ duration: Duration?) -> Int64 {
+                duration.map { max(1, EventLoop.nanoseconds($0)) } ?? 0
+            }
+            let second: Int64 = 1_000_000_000
+            let keepalive = time(keepaliveDelay)
+            return sluice_stream_options(
+                size: MemoryLayout<sluice_stream_options>.size,
+                flags: flags,
+                keepalive_seconds: UInt32(
+                    clamping: keepalive / second + (keepalive % second).signum()),
+                idle_timeout_ns: time(idleTimeout),
+                linger_ns: time(lingerTime),
+                connect_timeout_ns: time(connectTimeout),
+                high_mark: try positive(highMark, "highMark"),
+                low_mark: try positive(lowMark, "lowMark"))
         }
+    }
+
+    private var flags: UInt32 {
         var flags: UInt32 = 0
         if staysHalfOpen { flags |= SLUICE_HALF_OPEN.rawValue }
         if delaysSmallWrites { flags |= SLUICE_DELAY.rawValue }
         if keepsAlive { flags |= SLUICE_KEEPALIVE.rawValue }
-        let second: Int64 = 1_000_000_000
-        let keepalive = time(keepaliveDelay)
-        return sluice_stream_options(
-            size: MemoryLayout<sluice_stream_options>.size,
-            flags: flags,
-            keepalive_seconds: UInt32(clamping: keepalive / second + (keepalive % second).signum()),
-            idle_timeout_ns: time(idleTimeout),
-            linger_ns: time(lingerTime),
-            connect_timeout_ns: time(connectTimeout))
+        if let isThrottled {
+            flags |= isThrottled ? SLUICE_THROTTLED.rawValue : SLUICE_UNTHROTTLED.rawValue
+        }
+        return flags
     }
 }
 
@@ -109,13 +136,14 @@ extension EventLoop {
     /// Connects to an address. ``Event/connected(_:)`` or ``Event/closed(_:_:)`` tells how it went;
     /// what is written before that is queued.
     ///
-    /// - Throws: ``SluiceError/Code/badAddress``, or an errno that shows at once.
+    /// - Throws: ``SluiceError/Code/badAddress`` and its like, ``SluiceError/Code/badOption``, or an
+    ///   errno that shows at once.
     @discardableResult
     public func connect(
         to address: Address, options: Stream.Options = Stream.Options()
     ) throws(SluiceError) -> Stream {
         var id: UInt64 = 0
-        var options = options.c
+        var options = try options.c
         let code = unsafe sluice_connect(handle, &id, address.text, &options)
         guard code >= 0 else { throw SluiceError(code, "connect to", address.text) }
         return Stream(rawValue: id)
@@ -124,13 +152,14 @@ extension EventLoop {
     /// Makes a stream of a connected descriptor (a socket, pipe or terminal), which is the loop's
     /// to close from then on, and made non-blocking. Where this throws it stays the caller's.
     ///
-    /// - Throws: ``SluiceError/Code/badDescriptor``, ``SluiceError/Code/outOfMemory``, …
+    /// - Throws: ``SluiceError/Code/badDescriptor``, ``SluiceError/Code/listeningSocket``,
+    ///   ``SluiceError/Code/badOption``, ``SluiceError/Code/outOfMemory``, …
     @discardableResult
     public func adopt(
         _ descriptor: FileDescriptor, options: Stream.Options = Stream.Options()
     ) throws(SluiceError) -> Stream {
         var id: UInt64 = 0
-        var options = options.c
+        var options = try options.c
         let code = unsafe sluice_adopt(handle, &id, descriptor.rawValue, &options)
         guard code >= 0 else { throw SluiceError(code, "adopt", descriptor) }
         return Stream(rawValue: id)

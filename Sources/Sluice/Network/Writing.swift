@@ -1,36 +1,54 @@
 public import CSluice
 
+/// What became of bytes that were written to a stream.
+public enum WriteResult: Hashable, Sendable {
+    /// They are queued, or sent already.
+    case queued
+    /// They are queued, and the stream is over its high mark now: wait for ``Event/drained(_:)``
+    /// before writing more.
+    case overHighMark
+    /// They were not taken, because nothing more can be sent: the connection is broken, or
+    /// ``EventLoop/finishSending(on:)`` or ``EventLoop/close(_:)`` was called before.
+    /// ``Event/closed(_:_:)`` tells how the stream ended.
+    case broken(SluiceError.Code)
+}
+
 /// What goes out. All writes made while one event is handled are sent together when the next is
 /// pulled.
 extension EventLoop {
     /// Queues the bytes to be sent, whole or not at all. Large ones are offered to the kernel at
     /// once, and only the rest is copied.
     ///
+    /// - Returns: what became of them. Where the connection is broken that is said here and by
+    ///   ``Event/closed(_:_:)``, and not thrown, so that one connection's end is not the program's.
     /// - Complexity: O(bytes).
     /// - Throws: ``SluiceError/Code/full`` over ``Options/hardLimit`` or ``Options/memoryLimit``,
-    ///   the errno `brokenPipe` after ``finishSending(on:)`` or ``close(_:)``,
     ///   ``SluiceError/Code/stale``, ``SluiceError/Code/outOfMemory``.
     @inlinable
-    public func write(_ bytes: RawSpan, to stream: Stream) throws(SluiceError) {
+    @discardableResult
+    public func write(_ bytes: RawSpan, to stream: Stream) throws(SluiceError) -> WriteResult {
         let code = unsafe bytes.withUnsafeBytes {
             unsafe sluice_write(handle, stream.rawValue, $0.baseAddress, $0.count)
         }
-        try check(code, "write to", stream)
+        return code == 0 ? .queued : try notJustQueued(code, stream)
     }
 
     /// Queues the bytes to be sent, whole or not at all.
-    public func write(_ bytes: Span<UInt8>, to stream: Stream) throws(SluiceError) {
+    @discardableResult
+    public func write(_ bytes: Span<UInt8>, to stream: Stream) throws(SluiceError) -> WriteResult {
         // Bytes of UInt8 have no padding, so that each of them is initialized.
         try write(unsafe bytes.bytes, to: stream)
     }
 
     /// Queues the bytes to be sent, whole or not at all.
-    public func write(_ bytes: [UInt8], to stream: Stream) throws(SluiceError) {
+    @discardableResult
+    public func write(_ bytes: [UInt8], to stream: Stream) throws(SluiceError) -> WriteResult {
         try write(bytes.span, to: stream)
     }
 
     /// Queues the text to be sent as UTF-8, whole or not at all.
-    public func write(_ text: String, to stream: Stream) throws(SluiceError) {
+    @discardableResult
+    public func write(_ text: String, to stream: Stream) throws(SluiceError) -> WriteResult {
         try write(text.utf8Span.span, to: stream)
     }
 
@@ -38,9 +56,10 @@ extension EventLoop {
     ///
     /// - Complexity: O(bytes).
     /// - Throws: as ``write(_:to:)``.
+    @discardableResult
     public func write(
         _ head: RawSpan, then body: RawSpan, to stream: Stream
-    ) throws(SluiceError) {
+    ) throws(SluiceError) -> WriteResult {
         let code = unsafe head.withUnsafeBytes { head in
             unsafe body.withUnsafeBytes { body in
                 let slices: InlineArray<2, sluice_slice> = unsafe [
@@ -52,7 +71,19 @@ extension EventLoop {
                 }
             }
         }
-        try check(code, "write to", stream)
+        return code == 0 ? .queued : try notJustQueued(code, stream)
+    }
+
+    /// Out of line, so that a write that is queued pays a comparison and no more.
+    @usableFromInline
+    @inline(never)
+    func notJustQueued(_ code: CInt, _ stream: Stream) throws(SluiceError) -> WriteResult {
+        if code > 0 { return .overHighMark }
+        let reason = SluiceError.Code(rawValue: code)
+        guard reason.errno != nil, reason != .outOfMemory else {
+            throw SluiceError(code, "write to", Stream.kind, stream.rawValue)
+        }
+        return .broken(reason)
     }
 
     /// Sends what is queued, as far as the kernel takes it, now and not at the next pull.

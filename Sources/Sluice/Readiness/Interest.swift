@@ -16,12 +16,20 @@ public struct Interest: OptionSet, Hashable, Sendable {
         self.init(rawValue: flag.rawValue)
     }
 
+    private init(_ flag: sluice_condition) {
+        self.init(rawValue: flag.rawValue)
+    }
+
     /// A read would not block: there are bytes, the end, an error, or a caller to accept.
     public static let read = Interest(SLUICE_READ)
     /// A write would not block: there is room, or an error.
     public static let write = Interest(SLUICE_WRITE)
     /// Out-of-band data is there: what select(2) calls exceptional.
     public static let priority = Interest(SLUICE_PRIORITY)
+    /// Both directions are shut, or there is an error; nothing else. It stands alone, as for a stream
+    /// that is not read from at the moment, or beside others. Only where ``Poller/features`` has
+    /// ``Features/conditions``.
+    public static let hangup = Interest(SLUICE_HANGUP)
     /// Report changes of readiness and not the state (edge-triggered). Only where
     /// ``Poller/features`` has ``Features/edge``.
     public static let edge = Interest(SLUICE_EDGE)
@@ -93,11 +101,12 @@ public struct Features: OptionSet, Hashable, Sendable {
     public static let oneShot = Features(SLUICE_FEATURE_ONE_SHOT)
     /// ``Interest/edge``: epoll has it, and libevent over it.
     public static let edge = Features(SLUICE_FEATURE_EDGE)
-    /// ``Readiness/error``, ``Readiness/hangup`` and ``Readiness/readClosed`` are told apart: not
-    /// by select.
+    /// ``Readiness/error``, ``Readiness/hangup`` and ``Readiness/readClosed`` are told apart, and
+    /// ``Interest/hangup`` can be asked for: epoll and poll have it.
     public static let conditions = Features(SLUICE_FEATURE_CONDITIONS)
     /// ``Interest/priority``: every backend has it but libevent.
     public static let priority = Features(SLUICE_FEATURE_PRIORITY)
-    /// A signal can be asked to end a wait: every backend has it but libevent.
+    /// ``Poller/setInterruptible(_:)`` and ``EventLoop/Options/isInterruptible``: every backend has
+    /// it but libevent.
     public static let interruptible = Features(SLUICE_FEATURE_INTERRUPTIBLE)
 }

@@ -125,11 +125,12 @@ public struct Poller: ~Copyable {
     /// level-triggered one comes again.
     ///
     /// A `timeout` of `nil` waits for ever; one of zero or less looks and does not wait. A signal
-    /// neither ends the wait nor prolongs it.
+    /// neither ends the wait nor prolongs it, unless ``setInterruptible(_:)`` asks for that.
     ///
     /// - Returns: how many events were gathered; 0 when the time is up, or after a wake.
     /// - Complexity: O(events) with epoll, O(registrations) with poll, O(highest number) with
     ///   select. One system call, no allocation.
+    /// - Throws: ``SluiceError/Code/interrupted``, only where it was asked for.
     @discardableResult
     public mutating func wait(timeout: Duration? = nil) throws(SluiceError) -> Int {
         position = 0
@@ -139,6 +140,40 @@ public struct Poller: ~Copyable {
         guard result >= 0 else { throw SluiceError(result, "wait") }
         count = Int(result)
         return count
+    }
+
+    /// Says whether a signal whose handler ran during a wait ends it, with
+    /// ``SluiceError/Code/interrupted``. One that comes before the wait has begun does not; a wake
+    /// does in any case.
+    ///
+    /// - Complexity: O(1).
+    /// - Throws: ``SluiceError/Code/notSupported`` where the backend has no
+    ///   ``Features/interruptible``.
+    public mutating func setInterruptible(_ isInterruptible: Bool) throws(SluiceError) {
+        let code = unsafe sluice_poller_set_flags(
+            handle, isInterruptible ? SLUICE_INTERRUPTIBLE.rawValue : 0)
+        guard code >= 0 else { throw SluiceError(code, "have signals interrupt") }
+    }
+
+    /// A descriptor that is readable while a wait that does not wait would bring an event or end by
+    /// a wake: for a wait in a loop of another kind. It stays the poller's; do not read it.
+    ///
+    /// - Complexity: O(1).
+    /// - Throws: ``SluiceError/Code/notSupported`` but on epoll.
+    public mutating func backendDescriptor() throws(SluiceError) -> FileDescriptor {
+        let fd = unsafe sluice_poller_backend_fd(handle)
+        guard fd >= 0 else { throw SluiceError(fd, "find the backend's descriptor") }
+        return FileDescriptor(rawValue: fd)
+    }
+
+    /// Makes the poller usable in a process that was just forked; to be called there before anything
+    /// else. Parent and child then have the same registrations, and share none.
+    ///
+    /// - Complexity: O(registrations).
+    /// - Throws: ``SluiceError/Code/outOfMemory`` or an errno. It can be called again then.
+    public mutating func afterFork() throws(SluiceError) {
+        let code = unsafe sluice_poller_after_fork(handle)
+        guard code >= 0 else { throw SluiceError(code, "go on after fork") }
     }
 
     /// The next event of the last wait, or `nil` when there is none left. Events of a registration

@@ -51,8 +51,20 @@ extension SluiceError.Code {
     public static var unknownInterest: Self { Self(SLUICE_EINTEREST) }
     /// A capacity or a count is too small.
     public static var noCapacity: Self { Self(SLUICE_ECAPACITY) }
-    /// The text is no numeric address.
+    /// The text is no address.
     public static var badAddress: Self { Self(SLUICE_EADDRESS) }
+    /// An address without a port, or with one that is none.
+    public static var badPort: Self { Self(SLUICE_EPORT) }
+    /// The path of a unix socket that is empty or too long.
+    public static var badPath: Self { Self(SLUICE_EPATH) }
+    /// An IPv6 address with a network interface that there is not.
+    public static var badScope: Self { Self(SLUICE_ESCOPE) }
+    /// A host name, or `*`, where only a numeric address or a unix socket's will do.
+    public static var notNumeric: Self { Self(SLUICE_ENUMERIC) }
+    /// The host name could not be looked up.
+    public static var unknownName: Self { Self(SLUICE_ENAME) }
+    /// The socket listens, and so no stream can be made of it.
+    public static var listeningSocket: Self { Self(SLUICE_ELISTENS) }
     /// A limit is reached; nothing was taken.
     public static var full: Self { Self(SLUICE_EFULL) }
     /// The handle has ended, or never was.
@@ -63,6 +75,8 @@ extension SluiceError.Code {
     public static var wrongThread: Self { Self(SLUICE_ETHREAD) }
     /// It cannot be done now.
     public static var wrongState: Self { Self(SLUICE_ESTATE) }
+    /// A signal ended the wait, as was asked for.
+    public static var interrupted: Self { Self(SLUICE_EINTR) }
     /// An option is out of its range.
     public static var badOption: Self { Self(SLUICE_EOPTION) }
 

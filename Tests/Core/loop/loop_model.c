@@ -68,6 +68,20 @@ struct stream *stream_of(sluice_id id) {
     return NULL;
 }
 
+void note_options(struct stream *stream, const sluice_stream_options *options, bool accepted) {
+    stream->half_open = (options->flags & SLUICE_HALF_OPEN) != 0;
+    stream->throttles =
+        (options->flags & SLUICE_THROTTLED) || (accepted && !(options->flags & SLUICE_UNTHROTTLED));
+    stream->high_mark = options->high_mark ? options->high_mark : model.high_mark;
+    stream->low_mark = options->low_mark    ? options->low_mark
+                       : options->high_mark ? options->high_mark / 4
+                                            : model.low_mark;
+}
+
+bool may_fail_to_send(const struct stream *stream) {
+    return stream->gone || stream->deaf || stream->robbed;
+}
+
 int place_of(const struct stream *stream) {
     return (int)(stream - model.streams);
 }
@@ -130,6 +144,8 @@ void peer_close(struct stream *stream) {
     if (stream->peer >= 0)
         close(stream->peer);
     stream->peer = -1;
+    if (!stream->deaf)
+        stream->due = stream->sent;
     stream->gone = stream->finished = true;
 }
 
@@ -170,9 +186,14 @@ static void check_data(const sluice_event *event, struct stream *stream, struct 
     check(!stream->ended && !stream->eof && !stream->closing && !stream->connecting,
           "DATA out of its time");
     check(!stream->paused, "DATA of a paused stream");
-    check(!stream->may_drain, "DATA of a stream over its high mark");
+    /* This pull may have sent what was queued, and tell of that by and by; and a queue that cannot
+     * be sent is no reason to wait. */
+    check(!stream->throttles || !stream->may_drain || may_fail_to_send(stream) ||
+              sluice_pending(model.loop, stream->id) <= (int64_t)stream->low_mark,
+          "DATA of a stream over its high mark");
     const struct stream *to = stream->forward_to;
-    check(!to || to->shut || to->closing || to->ended, "DATA of a forwarded stream");
+    check(!to || to->shut || to->closing || to->ended || may_fail_to_send(to),
+          "DATA of a forwarded stream");
     check(event->length > stream->held || (stream->finished && event->length == stream->held),
           "DATA without new bytes");
     check(event->length > 0 && stream->taken + event->length <= stream->sent,
@@ -212,10 +233,20 @@ static void finish_peer(struct stream *stream, bool orderly) {
           "an orderly end lost bytes");
 }
 
+/* What the peer had sent before a send failed has been told by now. Over TCP a reset takes along
+ * what had not arrived. */
+static void check_told(const struct stream *stream) {
+    bool ends_input = stream->closing || stream->aborted || stream->robbed || stream->connecting ||
+                      stream->was_forwarded || stream->means == TCP || stream->means == PIPE_OUT;
+    check(ends_input || stream->taken + stream->held >= stream->due,
+          "CLOSED before what the peer had sent was told");
+}
+
 static void check_closed(const sluice_event *event, struct stream *stream) {
     /* After EOF a stream closes by itself at the next pull, which has been noted as closing. */
     bool by_itself = (stream->was_forwarded && stream->finished) ||
                      (stream->is_target && (stream->eof || stream->means == PIPE_OUT));
+    check_told(stream);
     switch (event->error) {
     case 0:
         check(stream->closing || by_itself, "CLOSED without a reason");
@@ -228,10 +259,15 @@ static void check_closed(const sluice_event *event, struct stream *stream) {
         check(stream->refused, "CLOSED as refused");
         break;
     default:
-        check((event->error == -ECONNRESET || event->error == -EPIPE) && stream->gone,
+        check((event->error == -ECONNRESET || event->error == -EPIPE ||
+               (event->error == -EBADF && stream->robbed)) &&
+                  may_fail_to_send(stream),
               "CLOSED with another error");
     }
-    check(!stream->aborted || event->error == -ECONNABORTED, "an abort ended otherwise");
+    /* The first error is told, where one had come before the abort. */
+    check(!stream->aborted || event->error == -ECONNABORTED || may_fail_to_send(stream),
+          "an abort ended otherwise");
+    check(!stream->aborted || (int64_t)event->length == stream->unsent, "the count of an abort");
     check(stream->uncertain || event->length <= stream->accepted - stream->arrived,
           "more is unsent than was written");
     model.total_unsent += event->length;
@@ -302,13 +338,21 @@ static void check_event(const sluice_event *event, struct piece *bytes) {
 /* Within a pull a queue can go over its mark and back below it: where an answer had been put off,
  * or a fault cuts a send short. */
 static bool may_be_over_mark(const struct stream *stream) {
-    return stream->may_drain || ((stream->put_off || has_interposer()) &&
-                                 sluice_pending(model.loop, stream->id) > (int64_t)model.low_mark);
+    return stream->may_drain ||
+           ((stream->put_off || has_interposer()) &&
+            sluice_pending(model.loop, stream->id) > (int64_t)stream->low_mark);
+}
+
+/* Where the end of file is there for good, neither select nor libevent can be asked for a reset
+ * alone. */
+static bool tells_resets(void) {
+    return strcmp(model.backend, "poll") == 0 || strcmp(model.backend, "epoll") == 0;
 }
 
 static bool is_flowing(const struct stream *stream) {
-    return !stream->paused && !may_be_over_mark(stream) && !stream->closing && !stream->eof &&
-           !stream->connecting && stream->means != PIPE_OUT &&
+    return !stream->paused && !(stream->throttles && may_be_over_mark(stream)) &&
+           !stream->closing && !stream->eof && !stream->robbed && !stream->connecting &&
+           stream->means != PIPE_OUT &&
            (!stream->forward_to || !may_be_over_mark(stream->forward_to));
 }
 
@@ -317,19 +361,29 @@ static void check_stream_idle(struct stream *stream) {
     check(!stream->ended, "CLOSED did not come");
     int64_t pending = pending_of(stream);
     check(pending >= 0, "a stream ended without CLOSED");
-    check(!stream->may_drain || stream->closing || pending > (int64_t)model.low_mark,
+    bool fails = may_fail_to_send(stream);
+    check(!stream->may_drain || stream->closing || pending > (int64_t)stream->low_mark || fails,
           "DRAINED did not come");
+    if (stream->robbed)
+        return;
     struct pollfd look = {.fd = sluice_fd(model.loop, stream->id), .events = POLLOUT};
     check(look.fd >= 0, "fd");
     if (stream->means == TCP || stream->connecting)
         return;
-    check(pending == 0 || poll(&look, 1, 0) == 0, "there is room, and bytes are pending");
+    check(pending == 0 || fails || poll(&look, 1, 0) == 0, "there is room, and bytes are pending");
     int unread = 0;
     check(ioctl(look.fd, FIONREAD, &unread) == 0, "FIONREAD");
+    look.events = 0;
+    /* Where the send was what has found it out, the turn after comes to the rest. And a hang-up
+     * that was told before, without an error, hides one that comes later. */
+    check(!tells_resets() || pending > 0 || stream->deaf || stream->means != SOCKET_PAIR ||
+              unread > 0 || poll(&look, 1, 0) == 0 || !(look.revents & POLLERR),
+          "there was a reset, and no CLOSED");
     check(unread == 0 || !is_flowing(stream), "there are bytes, and no DATA");
     bool over = stream->finished && stream->taken + stream->held == stream->sent;
     check(!over || stream->was_forwarded || !is_flowing(stream), "there was an end, and no EOF");
-    check(!stream->closing || pending > 0 || (stream->means == SOCKET_PAIR && !stream->finished),
+    check(!stream->closing || (pending > 0 && !stream->gone) ||
+              (stream->means == SOCKET_PAIR && !stream->finished),
           "a close did not end");
 }
 
@@ -374,7 +428,8 @@ static void begin_pull(void) {
                   "DATA changed before the next pull");
     for (size_t i = 0; i < STREAMS; i++) {
         struct stream *stream = &model.streams[i];
-        if (stream->eof && (!stream->half_open || stream->shut))
+        /* Of a pipe nothing is left then. */
+        if (stream->eof && (!stream->half_open || stream->shut || stream->means == PIPE_IN))
             stream->closing = true;
     }
     model.pull++;
@@ -425,7 +480,7 @@ void pull(int capacity, int64_t timeout_ns) {
     /* What was put off has gone out or is queued now, and may be over the high mark. */
     for (size_t i = 0; i < STREAMS; i++) {
         struct stream *stream = &model.streams[i];
-        if (stream->known && !stream->ended && pending_of(stream) > (int64_t)model.high_mark)
+        if (stream->known && !stream->ended && pending_of(stream) > (int64_t)stream->high_mark)
             stream->may_drain = true;
     }
     if (model.event_count > 0)

@@ -34,6 +34,9 @@ struct stream {
     enum means means;
     int peer; /* -1 where there is none any more */
     bool half_open;
+    bool throttles; /* over its high mark it is not read from */
+    size_t high_mark;
+    size_t low_mark;
     bool connecting;
     bool refused;
     bool paused;
@@ -64,6 +67,9 @@ struct stream {
     size_t lent_length;
     bool finished; /* the peer has said that it sends no more */
     bool gone;     /* the peer is closed: what is on its way may be lost */
+    bool deaf;     /* the peer reads no more, and may go on sending */
+    bool robbed;   /* its descriptor was closed from outside */
+    size_t due;    /* what must be told at least, where a send fails: sent before that could be */
     bool eof;
 
     struct stream *forward_to;
@@ -109,6 +115,7 @@ struct model {
 
     struct stream streams[STREAMS];
     sluice_id listener; /* 0 for none */
+    sluice_stream_options listener_streams;
     uint64_t listener_user;
     char address[SLUICE_ADDRESS_MAX];
     struct stream *waiting[WAITING]; /* to be accepted, in order */
@@ -142,6 +149,11 @@ struct stream *new_stream(enum means means, int peer);
 struct stream *stream_of(sluice_id id);
 /* Its place, by which it is told of. */
 int place_of(const struct stream *stream);
+
+/* Notes how it is to behave. */
+void note_options(struct stream *stream, const sluice_stream_options *options, bool accepted);
+/* Whether a send to its peer may fail. */
+bool may_fail_to_send(const struct stream *stream);
 
 /* What is queued, or -1 where the stream has ended meanwhile, which is noted. */
 int64_t pending_of(struct stream *stream);
@@ -183,6 +195,8 @@ void end_one(void);
 void peer_writes(void);
 void peer_reads(void);
 void peer_ends(void);
+/* Closes a stream's descriptor behind the loop's back: the stream must come to its end. */
+void rob_one(void);
 
 /* loop_model_others.c */
 uint64_t turn(void);

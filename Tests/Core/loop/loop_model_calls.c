@@ -24,18 +24,26 @@ static size_t any_length(void) {
 static int expected_code(const struct stream *stream, int64_t pending, size_t length) {
     if (pending < 0)
         return SLUICE_ESTALE;
-    if (stream->shut || stream->closing)
+    if (stream->shut || stream->closing || stream->means == PIPE_IN)
         return -EPIPE;
     return length > model.hard_limit || (size_t)pending > model.hard_limit - length ? SLUICE_EFULL
                                                                                     : 0;
 }
 
+/* A send that fails says so, and then takes nothing. */
+static bool is_code_of_send(const struct stream *stream, int code) {
+    return may_fail_to_send(stream) &&
+           (code == -EPIPE || code == -ECONNRESET || (code == -EBADF && stream->robbed));
+}
+
 static void after_write(struct stream *stream, int code, int64_t before, uint64_t salt,
-                        size_t begin, size_t length) {
+                        size_t begin, size_t length, bool may_wait) {
     tell("write %zu bytes to stream %d: %s", length, place_of(stream), sluice_error_name(code));
     /* One that forwards closes by itself when its peer has ended. */
     bool closes = code == -EPIPE && stream->was_forwarded && stream->finished;
-    check(closes || code == expected_code(stream, before, length), "the code of a write");
+    check(closes || is_code_of_send(stream, code) ||
+              (code > 0 ? 0 : code) == expected_code(stream, before, length),
+          "the code of a write");
     if (code < 0)
         return;
     note_written(stream, salt, begin, length);
@@ -43,7 +51,10 @@ static void after_write(struct stream *stream, int code, int64_t before, uint64_
     check(after <= before + (int64_t)length, "a write queued more than it was given");
     if (length < 4096 && after >= 0)
         check(after == before + (int64_t)length, "a small write was not queued");
-    if (after > (int64_t)model.high_mark)
+    bool over = after > (int64_t)stream->high_mark;
+    /* What waits for the pull counts as fitting. */
+    check(length == 0 || code == over || (may_wait && code == 0), "a write that says too much");
+    if (over)
         stream->may_drain = true;
 }
 
@@ -53,6 +64,8 @@ static bool is_writable(const struct stream *stream) {
 
 void write_some(bool in_pieces) {
     struct stream *stream = any_stream();
+    if (stream && stream->means == PIPE_IN && pending_of(stream) >= 0)
+        check(sluice_write(model.loop, stream->id, "x", 1) == -EPIPE, "a write to no output");
     if (!is_writable(stream))
         return;
     size_t length = any_length();
@@ -74,8 +87,8 @@ void write_some(bool in_pieces) {
         code = sluice_writev(model.loop, stream->id, slices, count);
     }
     inject_faults(false);
-    after_write(stream, code, before, stream->salt, stream->written, length);
-    if (code == 0)
+    after_write(stream, code, before, stream->salt, stream->written, length, false);
+    if (code >= 0)
         stream->written += length;
 }
 
@@ -87,9 +100,9 @@ static void answer_with(struct stream *stream, int e, size_t begin) {
     int code =
         sluice_write(model.loop, stream->id, (const unsigned char *)event->data + begin, length);
     after_write(stream, code, before, model.event_bytes[e].salt, model.event_bytes[e].begin + begin,
-                length);
+                length, true);
     /* Whether it was put off, and is over the mark only when it is queued, cannot be seen. */
-    stream->put_off |= code == 0;
+    stream->put_off |= code >= 0;
     if (before == 0)
         stream->may_drain = throttled;
 }
@@ -120,7 +133,9 @@ void flush(void) {
     inject_faults(false);
     tell("flush stream %d: %s", place_of(stream), sluice_error_name(code));
     int64_t after = pending_of(stream);
-    check(before >= 0 ? code == 0 || after < 0 : code == SLUICE_ESTALE, "the code of a flush");
+    check(before >= 0 ? code == 0 || is_code_of_send(stream, code) : code == SLUICE_ESTALE,
+          "the code of a flush");
+    check((before < 0) == (after < 0), "a flush ended the stream beneath its caller");
     check(after <= before, "a flush queued more");
 }
 
@@ -130,7 +145,12 @@ void shut_down(void) {
         return;
     int64_t before = pending_of(stream);
     tell("shut down stream %d", place_of(stream));
-    check(sluice_shutdown(model.loop, stream->id) == (before < 0 ? SLUICE_ESTALE : 0), "shutdown");
+    int code = sluice_shutdown(model.loop, stream->id);
+    check(code == (before < 0 ? SLUICE_ESTALE : 0) ||
+              (before >= 0 && is_code_of_send(stream, code)) ||
+              (stream->means == PIPE_IN && code == -EPIPE),
+          "shutdown");
+    check((before < 0) == (pending_of(stream) < 0), "a shutdown ended the stream");
     stream->shut = true;
     /* A pipe cannot say that no more comes but by ending. */
     if (stream->means == PIPE_OUT)
@@ -147,6 +167,7 @@ void pause_or_resume(void) {
     int code =
         pauses ? sluice_pause(model.loop, stream->id) : sluice_resume(model.loop, stream->id);
     check(code == expected, "pause or resume");
+    check((expected == 0) == (pending_of(stream) >= 0), "a pause or resume ended the stream");
     stream->paused = pauses;
 }
 
@@ -155,10 +176,10 @@ void hold_event(int e, size_t length) {
     struct stream *stream = stream_of(event->id);
     if (stream->forward_to)
         return;
-    int expected = pending_of(stream) < 0     ? SLUICE_ESTALE
-                   : length > event->length   ? SLUICE_ECAPACITY
-                   : length > model.high_mark ? SLUICE_EFULL
-                                              : 0;
+    int expected = pending_of(stream) < 0      ? SLUICE_ESTALE
+                   : length > event->length    ? SLUICE_ECAPACITY
+                   : length > model.hard_limit ? SLUICE_EFULL
+                                               : 0;
     tell("hold %zu bytes of stream %d", length, place_of(stream));
     check(sluice_hold(model.loop, event->id, length) == expected, "hold");
     if (expected == 0) {
@@ -180,8 +201,11 @@ void hold(void) {
 void forward(void) {
     struct stream *from = any_stream();
     struct stream *to = any_stream();
-    if (!from || !to || from == to || from->means != SOCKET_PAIR || from->connecting ||
-        pending_of(from) < 0 || pending_of(to) < 0 || from->closing || from->finished)
+    /* Now and then to itself, which is an echo. */
+    if (one_in(6))
+        to = from;
+    if (!from || !to || from->means != SOCKET_PAIR || from->connecting || pending_of(from) < 0 ||
+        pending_of(to) < 0 || from->closing || from->finished)
         return;
     if (from->forward_to && one_in(2)) {
         to = from->forward_to;
@@ -192,7 +216,7 @@ void forward(void) {
         to->is_target = from->finished;
         return;
     }
-    if (from->forward_to || !is_writable(to) || to->piece_count > PIECES / 2)
+    if (from->forward_to || !is_writable(to) || to->piece_count > PIECES / 2 || to->deaf)
         return;
     /* What two of them pass on at a time comes in the order in which they are ready. */
     for (size_t i = 0; i < STREAMS && model.in_lockstep; i++)
@@ -200,7 +224,9 @@ void forward(void) {
             return;
     int code = sluice_forward(model.loop, from->id, to->id);
     tell("forward stream %d to %d: %s", place_of(from), place_of(to), sluice_error_name(code));
-    check(code == (to->shut || to->closing ? -EPIPE : 0), "forward");
+    check(code == (to->shut || to->closing ? -EPIPE : 0) || is_code_of_send(to, code), "forward");
+    check(sluice_kind_of(model.loop, from->id) >= 0 && sluice_kind_of(model.loop, to->id) >= 0,
+          "a forward ended a stream");
     if (code < 0)
         return;
     model.forwarded = from->was_forwarded = to->is_target = true;
@@ -209,7 +235,7 @@ void forward(void) {
         note_written(to, from->peer_salt, from->taken, from->held);
     from->taken += from->held;
     from->held = 0;
-    if (pending_of(to) > (int64_t)model.high_mark)
+    if (pending_of(to) > (int64_t)to->high_mark)
         to->may_drain = true;
 }
 
@@ -266,7 +292,7 @@ void peer_reads(void) {
     ptrdiff_t count = peer_read(stream, any_length());
     tell("the peer of stream %d reads: %td", place_of(stream), count);
     check(count > 0 || count == -EAGAIN || stream->shut || stream->closing || stream->ended ||
-              stream->is_target,
+              stream->is_target || stream->deaf,
           "the peer saw an end that was none");
 }
 
@@ -275,7 +301,16 @@ void peer_ends(void) {
     if (!stream->used || stream->peer < 0)
         return;
     const struct linger reset = {.l_onoff = 1, .l_linger = 0};
-    uint32_t choice = below(5);
+    uint32_t choice = below(6);
+    /* How much of what is passed on to such a stream is lost cannot be known here. */
+    if (choice == 5 && stream->means == SOCKET_PAIR && !stream->connecting && !stream->deaf &&
+        !stream->is_target) {
+        tell("the peer of stream %d reads no more", place_of(stream));
+        (void)shutdown(stream->peer, SHUT_RD);
+        stream->deaf = true;
+        stream->due = stream->sent;
+        return;
+    }
     if (choice < 3 && stream->means == SOCKET_PAIR + (stream->means == TCP)) {
         tell("the peer of stream %d sends no more", place_of(stream));
         (void)shutdown(stream->peer, SHUT_WR);
@@ -286,6 +321,40 @@ void peer_ends(void) {
         setsockopt(stream->peer, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     else if (choice < 3 && stream->means != PIPE_IN)
         return;
+    /* Only poll and epoll tell of a reset of what is not received from: none, where all are to
+     * tell the same. */
+    while (model.in_lockstep && stream->means == SOCKET_PAIR && peer_read(stream, MOST_BYTES) > 0) {
+    }
     tell("the peer of stream %d closes", place_of(stream));
     peer_close(stream);
+}
+
+/* Nothing may be opened before it has ended, since that would get the number. */
+void rob_one(void) {
+    struct stream *stream = any_stream();
+    if (!stream || model.in_lockstep || stream->connecting || stream->closing || stream->shut ||
+        stream->is_target || stream->forward_to || stream->means == PIPE_IN ||
+        pending_of(stream) != 0)
+        return; /* what waits for room would wait for ever */
+    for (size_t i = 0; i < STREAMS; i++)
+        if (model.streams[i].forward_to == stream)
+            return;
+    tell("the descriptor of stream %d is closed from outside", place_of(stream));
+    check(close(sluice_fd(model.loop, stream->id)) == 0, "close");
+    stream->robbed = true;
+    sluice_id id = stream->id;
+    int code = sluice_write(model.loop, id, "x", 1);
+    check(code == 0 || code == 1 || is_code_of_send(stream, code) || code == SLUICE_EFULL,
+          "a write to a closed descriptor");
+    if (code >= 0) {
+        note_written(stream, stream->salt, stream->written, 1);
+        stream->written++;
+    }
+    code = sluice_flush(model.loop, id);
+    check(code == 0 || is_code_of_send(stream, code), "a flush to a closed descriptor");
+    check(sluice_kind_of(model.loop, id) == SLUICE_KIND_STREAM, "a call ended the stream");
+    for (int pulls = 0; stream->used && stream->id == id; pulls++) {
+        check(pulls < 1000, "a stream without a descriptor does not end");
+        pull(1, 0);
+    }
 }

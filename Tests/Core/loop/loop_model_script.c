@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -32,17 +33,23 @@ static void set_buffers(int fd) {
 }
 
 static sluice_stream_options any_options(void) {
+    static const uint32_t throttling[] = {0, 0, SLUICE_THROTTLED, SLUICE_UNTHROTTLED};
     sluice_stream_options options = {.size = sizeof options};
     options.flags = one_in(2) ? SLUICE_HALF_OPEN : 0;
+    options.flags |= throttling[below(COUNT_OF(throttling))];
     if (one_in(4))
         options.idle_timeout_ns = INT64_C(60000) * NS_PER_MS;
+    if (one_in(3)) {
+        options.high_mark = 1 + below((uint32_t)model.hard_limit);
+        options.low_mark = one_in(2) ? 0 : 1 + below((uint32_t)options.high_mark);
+    }
     return options;
 }
 
 static void know(struct stream *stream, sluice_id id, const sluice_stream_options *options) {
     stream->known = true;
     stream->id = id;
-    stream->half_open = (options->flags & SLUICE_HALF_OPEN) != 0;
+    note_options(stream, options, false);
     stream->user = ++model.last_user;
     check(sluice_set_user(model.loop, id, stream->user) == 0, "set_user");
 }
@@ -128,8 +135,8 @@ static void listen_one(void) {
     snprintf(model.address, sizeof model.address, "unix:@sluice-listen-%d-%s", getpid(),
              model.backend);
     const char *address = one_in(2) && !model.in_lockstep ? "127.0.0.1:0" : model.address;
-    sluice_stream_options streams = {.size = sizeof streams, .flags = SLUICE_HALF_OPEN};
-    sluice_listen_options options = {.size = sizeof options, .streams = &streams};
+    model.listener_streams = any_options();
+    sluice_listen_options options = {.size = sizeof options, .streams = &model.listener_streams};
     tell("listen");
     check(sluice_listen(model.loop, &model.listener, address, &options) == 0, "listen");
     check(sluice_local_address(model.loop, model.listener, model.address, sizeof model.address) > 0,
@@ -150,7 +157,7 @@ static void call_one(void) {
     stream->peer = sluice_socket_connect(model.address);
     check(stream->peer >= 0, "connect");
     await(stream->peer, POLLOUT);
-    stream->half_open = true;
+    note_options(stream, &model.listener_streams, true);
     model.waiting[model.waiting_count++] = stream;
 }
 
@@ -204,6 +211,7 @@ void take_model_step(void) {
         {3, end_one},     {16, peer_writes},    {12, peer_reads},  {4, peer_ends},
         {4, set_timer},   {2, reset_timer},     {1, cancel_timer}, {2, post_some},
         {1, start_watch}, {2, change_watch},    {1, unwatch},      {1, stale_calls},
+        {1, rob_one},
     };
     uint32_t total = 0;
     for (size_t i = 0; i < COUNT_OF(steps); i++)
@@ -213,6 +221,30 @@ void take_model_step(void) {
     for (; choice >= steps[i].weight; i++)
         choice -= steps[i].weight;
     steps[i].step();
+}
+
+/* An allocator that moves every block that it is asked to resize, and leaves no sense in the old
+ * one: who still looks there is found. */
+static void *move_block(void *context, void *block, size_t size) {
+    enum { HEADER = 16, POISON = 0xdb };
+    (void)context;
+    unsigned char *before = block ? (unsigned char *)block - HEADER : NULL;
+    size_t old_size = 0;
+    if (before)
+        memcpy(&old_size, before, sizeof old_size);
+    unsigned char *after = size > 0 ? malloc(size + HEADER) : NULL;
+    if (size > 0 && !after)
+        return NULL;
+    if (after) {
+        memcpy(after, &size, sizeof size);
+        memset(after + HEADER, POISON, size);
+        if (before)
+            memcpy(after + HEADER, before + HEADER, old_size < size ? old_size : size);
+    }
+    if (before)
+        memset(before, POISON, old_size + HEADER);
+    free(before);
+    return after ? after + HEADER : NULL;
 }
 
 void begin_model(struct choices *choices, const char *backend, bool in_lockstep) {
@@ -226,6 +258,7 @@ void begin_model(struct choices *choices, const char *backend, bool in_lockstep)
     model.hard_limit = model.high_mark << below(3);
     const sluice_options options = {.size = sizeof options,
                                     .backend = backend,
+                                    .reallocate = one_in(2) ? move_block : NULL,
                                     .receive_size = (size_t)4096 << below(6),
                                     .high_mark = model.high_mark,
                                     .low_mark = model.low_mark,

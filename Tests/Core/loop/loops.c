@@ -7,7 +7,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MOST_LOOPS 8
@@ -166,7 +168,89 @@ void expect_no_event(sluice_loop *loop) {
             fail_event("no event", &event);
 }
 
+/* ---- Stories -------------------------------------------------------------------------------- */
+
+struct story new_story(void) {
+    return (struct story){.is_pattern = true};
+}
+
+void add_to_story(struct story *story, const sluice_event *event) {
+    assert_int_equal(story->closed, 0);
+    switch (event->kind) {
+    case SLUICE_CONNECTED:
+        story->connected++;
+        break;
+    case SLUICE_DATA:
+        assert_int_equal(story->eof, 0);
+        assert_true(event->length > 0);
+        for (size_t i = 0; i < event->length; i++, story->length++) {
+            unsigned char byte = ((const unsigned char *)event->data)[i];
+            story->is_pattern &= byte == pattern_at(story->length);
+            if (story->length < sizeof story->bytes)
+                story->bytes[story->length] = byte;
+        }
+        story->data++;
+        break;
+    case SLUICE_EOF:
+        story->eof++;
+        break;
+    case SLUICE_DRAINED:
+        story->drained++;
+        break;
+    case SLUICE_CLOSED:
+        story->closed++;
+        story->error = event->error;
+        story->unsent = event->length;
+        break;
+    default:
+        fail_event("an event of a stream", event);
+    }
+    assert_true(story->eof <= 1);
+}
+
+static int add_events(sluice_loop *loop, sluice_id id, struct story *story, int capacity,
+                      int64_t timeout_ns) {
+    sluice_event events[64];
+    assert_in_range(capacity, 1, COUNT_OF(events));
+    int count = capacity == 1 ? sluice_next(loop, events, timeout_ns)
+                              : sluice_next_many(loop, events, capacity, timeout_ns);
+    assert_in_range(count, 0, capacity);
+    for (int i = 0; i < count; i++) {
+        if (events[i].id != id)
+            fail_event("an event of one stream alone", &events[i]);
+        add_to_story(story, &events[i]);
+    }
+    /* What was pulled last can be answered, and held. */
+    if (count > 0 && events[count - 1].kind != SLUICE_CLOSED)
+        assert_int_equal(sluice_kind_of(loop, id), SLUICE_KIND_STREAM);
+    return count;
+}
+
+void hear_now(sluice_loop *loop, sluice_id id, struct story *story, int capacity) {
+    /* A turn without an event may still have moved something. */
+    for (int quiet = 0; quiet < 4;)
+        quiet = add_events(loop, id, story, capacity, 0) ? 0 : quiet + 1;
+}
+
+void hear_out(sluice_loop *loop, sluice_id id, struct story *story, int capacity) {
+    while (story->closed == 0)
+        if (add_events(loop, id, story, capacity, PATIENCE_NS) == 0)
+            fail_msg("CLOSED was expected, and none came");
+    assert_int_equal(sluice_kind_of(loop, id), SLUICE_ESTALE);
+    hear_now(loop, id, story, capacity);
+}
+
+bool story_is(const struct story *story, const char *text) {
+    size_t length = strlen(text);
+    assert_true(length <= sizeof story->bytes);
+    return story->length == length && memcmp(story->bytes, text, length) == 0;
+}
+
 /* ---- Streams -------------------------------------------------------------------------------- */
+
+void write_all(sluice_loop *loop, sluice_id id, const void *bytes, size_t length) {
+    assert_in_range(sluice_write(loop, id, bytes, length), 0, 1);
+}
 
 sluice_stream_options stream_options(uint32_t flags) {
     return (sluice_stream_options){.size = sizeof(sluice_stream_options), .flags = flags};
@@ -239,6 +323,27 @@ void expect_end(int fd) {
     char byte;
     await(fd, POLLIN | POLLHUP);
     assert_int_equal(read(fd, &byte, 1), 0);
+}
+
+void await_bytes(int fd, size_t length) {
+    const struct timespec moment = {.tv_nsec = 100000};
+    int count = 0;
+    /* Counted, since time may be made up. */
+    for (int i = 0; i < PATIENCE_MS * 10; i++) {
+        assert_int_equal(ioctl(fd, FIONREAD, &count), 0);
+        if ((size_t)count >= length)
+            return;
+        nanosleep(&moment, NULL);
+    }
+    fail_msg("%zu bytes were awaited, and %d came", length, count);
+}
+
+void await_end(int fd) {
+    await(fd, POLLRDHUP);
+}
+
+void await_hang_up(int fd) {
+    await(fd, POLLHUP);
 }
 
 void reset_connection(int fd) {

@@ -40,6 +40,29 @@ struct line unix_line(sluice_loop *loop);
 struct line tcp_line(sluice_loop *loop);
 struct line line_of(sluice_loop *loop, struct pair pair, const sluice_stream_options *options);
 
+/* What a stream has told: how much DATA and whether it is the pattern, and the rest of its events.
+ */
+struct story {
+    size_t length;
+    unsigned char bytes[64]; /* the first of them */
+    bool is_pattern;         /* all of them are, from place 0 on */
+    unsigned connected, data, eof, drained, closed;
+    int error; /* CLOSED's */
+    size_t unsent;
+};
+
+struct story new_story(void);
+/* Adds one event, which must not come after CLOSED, nor DATA after EOF. */
+void add_to_story(struct story *story, const sluice_event *event);
+/* Adds what comes without waiting. Every event must be of `id`. Up to `capacity` events a pull. */
+void hear_now(sluice_loop *loop, sluice_id id, struct story *story, int capacity);
+/* The same until CLOSED has come, which it must; the id is stale then, and nothing follows. */
+void hear_out(sluice_loop *loop, sluice_id id, struct story *story, int capacity);
+bool story_is(const struct story *story, const char *text);
+
+/* Writes the bytes, which the stream must take. */
+void write_all(sluice_loop *loop, sluice_id id, const void *bytes, size_t length);
+
 /* Options with their size set. */
 sluice_stream_options stream_options(uint32_t flags);
 sluice_listen_options listen_options(void);
@@ -57,6 +80,11 @@ void take_text(int fd, const char *text);
 void expect_end(int fd);
 /* Reads what is there now, up to `length`: how many. 0 for none, also at the end. */
 size_t take_some(int fd, void *bytes, size_t length);
+/* Waits until the kernel has as many bytes for whoever reads `fd`. */
+void await_bytes(int fd, size_t length);
+/* Waits until the kernel knows of the peer's end, or of both directions' (a reset, or a close). */
+void await_end(int fd);
+void await_hang_up(int fd);
 /* Ends a TCP connection with a reset. */
 void reset_connection(int fd);
 

@@ -44,7 +44,7 @@ static size_t write_until_full(sluice_loop *loop, sluice_id id, size_t written) 
         int code = sluice_write(loop, id, noise + written % NOISE, PIECE);
         if (code == SLUICE_EFULL)
             return written;
-        assert_int_equal(code, 0);
+        assert_true(code >= 0);
         written += PIECE;
     }
 }

@@ -329,6 +329,216 @@ static void target_takes_no_more(void) {
     expect_closed(proxy.loop, proxy.a.id, 0, 0);
 }
 
+/* ---- Memory, and ends that go elsewhere ------------------------------------------------------ */
+
+/* Holds all that the peer says, until it is so much. */
+static void hold_head(sluice_loop *loop, struct line line, size_t length) {
+    static unsigned char bytes[50000];
+    size_t sent = 0;
+    for (size_t held = 0; held < length;) {
+        size_t piece = length - sent < sizeof bytes ? length - sent : sizeof bytes;
+        make_pattern(bytes, sent, piece);
+        ptrdiff_t count = piece > 0 ? sluice_socket_send(line.peer, bytes, piece) : 0;
+        sent += count > 0 ? (size_t)count : 0;
+        sluice_event event = expect_event_of(loop, SLUICE_DATA, line.id);
+        held = event.length;
+        assert_int_equal(sluice_hold(loop, line.id, held), 0);
+    }
+    expect_no_event(loop);
+}
+
+static void take_pattern(sluice_loop *loop, int fd, size_t length) {
+    static unsigned char taken[65536];
+    const int64_t end = monotonic_ns() + PATIENCE_NS;
+    for (size_t at = 0; at < length;) {
+        assert_true(monotonic_ns() < end);
+        sluice_event event;
+        if (pull_now(loop, &event))
+            assert_int_equal(event.kind, SLUICE_DRAINED);
+        size_t count = take_some(fd, taken, sizeof taken);
+        check_pattern(taken, at, count);
+        at += count;
+        assert_true(at <= length);
+    }
+}
+
+/* What was held is the target's from then on, and takes no memory of the source. */
+static void held_bytes_are_released(void) {
+    static const size_t lengths[] = {1, 5000, 200000};
+    sluice_loop *loop = make_loop();
+    for (size_t i = 0; i < COUNT_OF(lengths); i++) {
+        struct line from = unix_line(loop);
+        struct line to = unix_line(loop);
+        hold_head(loop, from, lengths[i]);
+        assert_true(stats_of(loop).queue_memory >= lengths[i]);
+        assert_int_equal(sluice_forward(loop, from.id, to.id), 0);
+        take_pattern(loop, to.peer, lengths[i]);
+        expect_no_event(loop);
+        assert_int_equal(sluice_pending(loop, to.id), 0);
+        assert_int_equal(stats_of(loop).queue_memory, 0);
+        put_text(from.peer, "and more");
+        expect_no_event(loop);
+        take_text(to.peer, "and more");
+        assert_int_equal(stats_of(loop).queue_memory, 0);
+    }
+}
+
+/* So there is room for another's. */
+static void held_bytes_do_not_count_twice(void) {
+    enum { LIMIT = 500000, HEAD = 200000 };
+    sluice_loop *loop = make_loop_with((sluice_options){.memory_limit = LIMIT});
+    struct line from = unix_line(loop);
+    struct line to = unix_line(loop);
+    struct line third = unix_line(loop);
+    static unsigned char bytes[310000];
+    hold_head(loop, from, HEAD);
+    assert_int_equal(sluice_forward(loop, from.id, to.id), 0);
+    take_pattern(loop, to.peer, HEAD);
+    expect_no_event(loop);
+    write_all(loop, third.id, bytes, sizeof bytes);
+}
+
+/* The held bytes of an event that is still lent: they stay valid until the next pull. */
+static void held_bytes_of_an_event_are_valid_until_the_next_pull(void) {
+    sluice_loop *loop = make_loop();
+    struct line from = unix_line(loop);
+    struct line to = unix_line(loop);
+    put_text(from.peer, "first ");
+    expect_event_of(loop, SLUICE_DATA, from.id);
+    assert_int_equal(sluice_hold(loop, from.id, 6), 0);
+    put_text(from.peer, "second");
+    sluice_event event = expect_event_of(loop, SLUICE_DATA, from.id);
+    assert_int_equal(sluice_hold(loop, from.id, 12), 0);
+    assert_int_equal(sluice_forward(loop, from.id, to.id), 0);
+    assert_memory_equal(event.data, "first second", 12);
+    expect_no_event(loop);
+    take_text(to.peer, "first second");
+    assert_int_equal(stats_of(loop).queue_memory, 0);
+}
+
+static struct line half_open_unix_line(sluice_loop *loop) {
+    sluice_stream_options options = stream_options(SLUICE_HALF_OPEN);
+    return line_of(loop, unix_pair(), &options);
+}
+
+static void redirected_after_the_source_s_end(void) {
+    sluice_loop *loop = make_loop();
+    struct line from = half_open_unix_line(loop);
+    struct line first = half_open_unix_line(loop);
+    struct line second = half_open_unix_line(loop);
+    assert_int_equal(sluice_forward(loop, from.id, first.id), 0);
+    put_text(from.peer, "last words");
+    assert_int_equal(shutdown(from.peer, SHUT_WR), 0);
+    expect_no_event(loop);
+    take_text(first.peer, "last words");
+    expect_end(first.peer);
+    assert_int_equal(sluice_forward(loop, from.id, second.id), 0);
+    expect_no_event(loop);
+    expect_end(second.peer);
+    /* The caller is told when the forward is over, once. */
+    assert_int_equal(sluice_forward(loop, from.id, 0), 0);
+    expect_event_of(loop, SLUICE_EOF, from.id);
+    expect_no_event(loop);
+}
+
+/* The end has been received, and waits for its turn or for a resume: the target is told of it. */
+static void begun_after_the_source_s_end(void) {
+    sluice_loop *loop = make_loop();
+    struct line from = half_open_unix_line(loop);
+    struct line to = half_open_unix_line(loop);
+    assert_int_equal(shutdown(from.peer, SHUT_WR), 0);
+    expect_event_of(loop, SLUICE_EOF, from.id);
+    assert_int_equal(sluice_forward(loop, from.id, to.id), 0);
+    expect_no_event(loop);
+    expect_end(to.peer);
+    put_text(to.peer, "still here");
+    expect_text(loop, to.id, "still here");
+}
+
+static void redirected_and_back_amid_the_end(void) {
+    sluice_loop *loop = make_loop();
+    struct line from = half_open_unix_line(loop);
+    struct line first = half_open_unix_line(loop);
+    struct line second = half_open_unix_line(loop);
+    assert_int_equal(sluice_forward(loop, from.id, first.id), 0);
+    put_text(from.peer, "end");
+    assert_int_equal(shutdown(from.peer, SHUT_WR), 0);
+    assert_int_equal(sluice_forward(loop, from.id, second.id), 0);
+    expect_no_event(loop);
+    take_text(second.peer, "end");
+    expect_end(second.peer);
+    put_text(first.peer, "nothing was said to me");
+    expect_text(loop, first.id, "nothing was said to me");
+    assert_int_equal(sluice_write(loop, first.id, "x", 1), 0);
+    expect_no_event(loop);
+    take_text(first.peer, "x");
+}
+
+/* ---- To itself ------------------------------------------------------------------------------- */
+
+static void to_itself_with_what_is_held(void) {
+    static const size_t lengths[] = {1, 20000, 200000};
+    sluice_loop *loop = make_loop();
+    for (size_t i = 0; i < COUNT_OF(lengths); i++) {
+        struct line line = unix_line(loop);
+        hold_head(loop, line, lengths[i]);
+        assert_int_equal(sluice_forward(loop, line.id, line.id), 0);
+        take_pattern(loop, line.peer, lengths[i]);
+        put_text(line.peer, "and this");
+        expect_no_event(loop);
+        take_text(line.peer, "and this");
+        assert_int_equal(shutdown(line.peer, SHUT_WR), 0);
+        expect_closed(loop, line.id, 0, 0);
+        expect_end(line.peer);
+        assert_int_equal(stats_of(loop).queue_memory, 0);
+    }
+}
+
+/* The peer has reset meanwhile: the call says so or does not, and the end comes by itself. */
+static void to_itself_after_a_reset(void) {
+    static const size_t lengths[] = {1, 8191, 20000, 200000};
+    sluice_loop *loop = make_loop();
+    for (size_t i = 0; i < 2 * COUNT_OF(lengths); i++) {
+        bool before = i % 2;
+        struct line line = tcp_line(loop);
+        hold_head(loop, line, lengths[i / 2]);
+        int fd = sluice_fd(loop, line.id);
+        if (before)
+            assert_int_equal(sluice_forward(loop, line.id, line.id), 0);
+        reset_connection(line.peer);
+        await(fd, POLLHUP);
+        if (!before)
+            (void)sluice_forward(loop, line.id, line.id);
+        assert_int_equal(sluice_kind_of(loop, line.id), SLUICE_KIND_STREAM);
+        struct story story = new_story();
+        hear_out(loop, line.id, &story, 1);
+        assert_int_equal(story.eof, 0);
+        assert_true(story.error == -ECONNRESET || story.error == -EPIPE);
+        assert_true(story.is_pattern);
+        assert_true(story.unsent <= lengths[i / 2]);
+        assert_int_equal(stats_of(loop).queue_memory, 0);
+    }
+}
+
+/* Over its mark with every byte, it goes on as the peer reads. */
+static void to_itself_over_its_mark(void) {
+    sluice_loop *loop =
+        make_loop_with((sluice_options){.high_mark = 1, .low_mark = 1, .receive_size = 4096});
+    struct line line = unix_line(loop);
+    assert_int_equal(sluice_forward(loop, line.id, line.id), 0);
+    struct load load = {.from = line.peer, .to = line.peer, .length = MIB};
+    sluice_event event = {0};
+    const int64_t end = monotonic_ns() + PATIENCE_NS;
+    while (!load.ended || event.kind != SLUICE_CLOSED) {
+        assert_true(monotonic_ns() < end);
+        step(&load);
+        if (pull_now(loop, &event) && event.kind != SLUICE_DRAINED)
+            assert_int_equal(event.kind, SLUICE_CLOSED);
+    }
+    assert_int_equal(load.taken, load.length);
+    assert_int_equal(event.error, 0);
+}
+
 int main(void) {
     static const struct test tests[] = {
         {"both ways, 8 MiB, to both ends", both_ways_and_to_both_ends, NULL},
@@ -346,6 +556,20 @@ int main(void) {
         {"the target ends after the source's input", target_ends_after_the_source_s_input, NULL},
         {"the target takes no more: DATA and EOF", target_takes_no_more, NULL},
         {"ended after the source's input: EOF", ended_after_the_source_s_input, NULL},
+        {"held bytes are released when a forward begins", held_bytes_are_released, NULL},
+        {"held bytes that were forwarded do not count any more", held_bytes_do_not_count_twice,
+         NULL},
+        {"held bytes of an event, forwarded, are valid until the next pull",
+         held_bytes_of_an_event_are_valid_until_the_next_pull, NULL},
+        {"redirected after its source has ended: the new target is told",
+         redirected_after_the_source_s_end, NULL},
+        {"begun after its source has ended: the target is told", begun_after_the_source_s_end,
+         NULL},
+        {"redirected before the end is seen: the new target alone is told",
+         redirected_and_back_amid_the_end, NULL},
+        {"to itself, with what is held", to_itself_with_what_is_held, NULL},
+        {"to itself, after a reset: one CLOSED", to_itself_after_a_reset, NULL},
+        {"to itself, over its mark", to_itself_over_its_mark, NULL},
     };
     return run_over_backends(tests, COUNT_OF(tests));
 }

@@ -297,7 +297,7 @@ static void watch_for_a_hang_up_alone(void) {
     drop(pair.far);
     for (int i = 0; i < 2; i++)
         assert_int_equal(expect_event_of(loop, SLUICE_READY, id).value, SLUICE_HANGUP);
-    assert_int_equal(sluice_rewatch(loop, id, SLUICE_HANGUP | SLUICE_ONE_SHOT), 0);
+    assert_int_equal(sluice_rewatch(loop, id, (uint32_t)SLUICE_HANGUP | SLUICE_ONE_SHOT), 0);
     assert_int_equal(expect_event_of(loop, SLUICE_READY, id).value, SLUICE_HANGUP);
     expect_no_event(loop);
 }

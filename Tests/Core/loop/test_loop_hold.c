@@ -128,7 +128,7 @@ static void not_held_is_gone(void) {
 }
 
 static void too_much_and_too_late(void) {
-    sluice_loop *loop = make_loop_with((sluice_options){.high_mark = 4096});
+    sluice_loop *loop = make_loop_with((sluice_options){.high_mark = 1024, .hard_limit = 4096});
     struct line line = unix_line(loop);
     struct line other = unix_line(loop);
     assert_int_equal(sluice_hold(loop, line.id, 0), SLUICE_ESTATE);
@@ -243,6 +243,68 @@ static void memory_of_a_large_frame(void) {
     assert_true(stats_of(loop).queue_memory <= 2 * length);
 }
 
+/* As much as a write may queue may be held: a frame is not bounded by where reading would stop. */
+static void up_to_the_hard_limit(void) {
+    enum { HARD = 100000 };
+    sluice_loop *loop = make_loop_with(
+        (sluice_options){.high_mark = 1000, .hard_limit = HARD, .receive_size = 4096});
+    struct line line = unix_line(loop);
+    static unsigned char bytes[HARD + 1];
+    make_pattern(bytes, 0, sizeof bytes);
+    size_t offered = 0;
+    size_t held = 0;
+    for (size_t received = 0; received < sizeof bytes;) {
+        ptrdiff_t count = offered < sizeof bytes ? sluice_socket_send(line.peer, bytes + offered,
+                                                                      sizeof bytes - offered)
+                                                 : 0;
+        offered += count > 0 ? (size_t)count : 0;
+        sluice_event event = expect_event_of(loop, SLUICE_DATA, line.id);
+        received += event.length - held;
+        check_pattern(event.data, received - event.length, event.length);
+        held = event.length <= HARD ? event.length : HARD;
+        if (held < event.length)
+            assert_int_equal(sluice_hold(loop, line.id, event.length), SLUICE_EFULL);
+        assert_int_equal(sluice_hold(loop, line.id, held), 0);
+    }
+    assert_int_equal(held, HARD);
+    assert_int_equal(shutdown(line.peer, SHUT_WR), 0);
+    sluice_event event = expect_event_of(loop, SLUICE_DATA, line.id);
+    assert_int_equal(event.length, HARD);
+    check_pattern(event.data, sizeof bytes - event.length, event.length);
+    expect_event_of(loop, SLUICE_EOF, line.id);
+    expect_closed(loop, line.id, 0, 0);
+}
+
+/* A stream that holds, and is reset before more has come: one CLOSED, and no memory is left. */
+static void reset_while_held(void) {
+    sluice_loop *loop = make_loop();
+    for (int how = 0; how < 4; how++) {
+        struct line line = tcp_line(loop);
+        put_text(line.peer, "unfinished");
+        expect_event_of(loop, SLUICE_DATA, line.id);
+        assert_int_equal(sluice_hold(loop, line.id, 10), 0);
+        expect_no_event(loop);
+        int fd = sluice_fd(loop, line.id);
+        if (how & 1) {
+            put_text(line.peer, " and more");
+            await_bytes(fd, 9);
+        }
+        if (how & 2)
+            assert_int_equal(sluice_pause(loop, line.id), 0);
+        reset_connection(line.peer);
+        await(fd, POLLHUP);
+        if (how & 2)
+            assert_int_equal(sluice_resume(loop, line.id), 0);
+        struct story story = new_story();
+        hear_out(loop, line.id, &story, 1);
+        if (how & 1)
+            assert_true(story_is(&story, "unfinished and more"));
+        assert_int_equal(story.eof, 0);
+        assert_int_equal(story.error, -ECONNRESET);
+        assert_int_equal(stats_of(loop).queue_memory, 0);
+    }
+}
+
 int main(void) {
     static const struct test tests[] = {
         {"framing by a length before, whatever the splits", framing, NULL},
@@ -255,6 +317,8 @@ int main(void) {
         {"EOF after it waits for a resume", once_more_after_a_pause, NULL},
         {"data outlives its stream until the next pull", data_outlives_the_stream, NULL},
         {"a frame in a thousand pieces", memory_of_a_large_frame, NULL},
+        {"up to the hard limit", up_to_the_hard_limit, NULL},
+        {"reset while bytes are held", reset_while_held, NULL},
     };
     return run_over_backends(tests, COUNT_OF(tests));
 }

@@ -68,7 +68,10 @@ static void stream_and_listen_options_out_of_range(void) {
     const sluice_stream_options bad[] = {
         {.size = 0},
         {.size = sizeof(sluice_stream_options) + 8},
-        {.size = sizeof(sluice_stream_options), .flags = 8},
+        {.size = sizeof(sluice_stream_options), .flags = 32},
+        {.size = sizeof(sluice_stream_options), .flags = SLUICE_THROTTLED | SLUICE_UNTHROTTLED},
+        {.size = sizeof(sluice_stream_options), .high_mark = 10, .low_mark = 11},
+        {.size = sizeof(sluice_stream_options), .high_mark = SIZE_MAX},
         {.size = sizeof(sluice_stream_options), .idle_timeout_ns = -1},
         {.size = sizeof(sluice_stream_options), .linger_ns = -1},
         {.size = sizeof(sluice_stream_options), .connect_timeout_ns = -1},

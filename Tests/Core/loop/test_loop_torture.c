@@ -54,13 +54,13 @@ static void server_echo(struct side *side, struct connection *connection,
     connection->received += event->length;
     int code = sluice_write(side->loop, connection->id, bytes, first);
     side_call(side, connection, code);
-    if (code == 0)
+    if (code >= 0)
         connection->written += first;
     if (code < 0 || rest.length == 0)
         return;
     code = sluice_writev(side->loop, connection->id, &rest, 1);
     side_call(side, connection, code);
-    if (code == 0)
+    if (code >= 0)
         connection->written += rest.length;
 }
 

@@ -105,9 +105,10 @@ void side_close(struct side *side) {
 
 /* What a batch still has of a stream that an event before it has ended goes into the void. */
 void side_call(struct side *side, const struct connection *connection, int code) {
-    EXPECT(side, code == 0 ||
+    EXPECT(side, code >= 0 ||
                      (code == SLUICE_ESTALE && (connection->aborted || connection->wild)) ||
-                     (code == -EPIPE && connection->closing));
+                     (code == -EPIPE && connection->closing) ||
+                     ((code == -EPIPE || code == -ECONNRESET) && connection->wild));
 }
 
 /* Closes, aborts or resets. */

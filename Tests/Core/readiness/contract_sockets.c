@@ -153,7 +153,7 @@ static const struct contract_row rows[] = {
      .expected = "nothing", NO_HANGUP},
     {"data and room, only HANGUP asked", SLUICE_HANGUP, data_there, .expected = "nothing",
      NO_HANGUP},
-    {"data and room, READ and HANGUP asked", SLUICE_READ | SLUICE_HANGUP, data_there,
+    {"data and room, READ and HANGUP asked", (uint32_t)SLUICE_READ | SLUICE_HANGUP, data_there,
      .expected = "READ", NO_HANGUP},
     {"connect refused, only HANGUP asked", SLUICE_HANGUP, connect_refused,
      .expected = "ERROR HANGUP", NO_HANGUP},

@@ -20,6 +20,7 @@
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "hosts.h"
 
@@ -114,6 +115,9 @@ static atomic_int thread_error;
 static atomic_llong simulated_ns; /* 0 where time is real */
 static atomic_bool interrupting;
 static atomic_long interruptible; /* calls that may be interrupted */
+static atomic_int caller_error;
+static atomic_int failing_callers;
+static atomic_int wait_error;
 
 void fail_allocation(long nth) {
     failed = false;
@@ -191,6 +195,22 @@ static bool is_interrupted(void) {
     return true;
 }
 
+void fail_callers(int error, int count) {
+    caller_error = error;
+    failing_callers = count;
+}
+
+void fail_waits(int error) {
+    wait_error = error;
+}
+
+static bool wait_fails(void) {
+    if (wait_error == 0)
+        return false;
+    errno = wait_error;
+    return true;
+}
+
 /* Of Tests/Faults/plan.h: there where the interposer is loaded. */
 extern void faults_inject(int on) __attribute__((weak));
 
@@ -249,6 +269,10 @@ void simulate_time(bool on) {
     simulated_ns = on ? (long long)now.tv_sec * 1000000000 + now.tv_nsec : 0;
 }
 
+void pass_time(int64_t ns) {
+    simulated_ns += ns;
+}
+
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now) {
     bool is_monotonic = clock == CLOCK_MONOTONIC || clock == CLOCK_MONOTONIC_COARSE;
     if (!is_monotonic || simulated_ns == 0)
@@ -281,6 +305,8 @@ long __wrap_syscall(long number, ...) {
         errno = pwait2_error;
         return -1;
     }
+    if (number == SYS_epoll_pwait2 && wait_fails())
+        return -1;
     long words[6];
     va_list list;
     va_start(list, number);
@@ -335,7 +361,13 @@ int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flag
         errno = accept_error;
         return -1;
     }
-    return __real_accept4(fd, address, length, flags);
+    int caller = __real_accept4(fd, address, length, flags);
+    if (failing_callers == 0 || caller < 0)
+        return caller;
+    failing_callers--;
+    close(caller);
+    errno = caller_error;
+    return -1;
 }
 
 int __wrap_unlinkat(int folder, const char *path, int flags) {
@@ -376,6 +408,8 @@ int __wrap_fstat(int fd, struct stat *status) {
 
 int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout) {
     atomic_fetch_add(&system_calls, 1);
+    if (wait_fails())
+        return -1;
     const struct timespec time = timespec_of_ms(timeout);
     bool skips = skips_time(timeout < 0 ? NULL : &time);
     int result = __real_poll(fds, count, skips ? 0 : timeout);
@@ -384,9 +418,15 @@ int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout) {
     return result;
 }
 
+int poll_for_real(struct pollfd *fds, size_t count, int timeout_ms) {
+    return __real_poll(fds, (nfds_t)count, timeout_ms);
+}
+
 int __wrap_select(int count, fd_set *reading, fd_set *writing, fd_set *excepting,
                   struct timeval *timeout) {
     atomic_fetch_add(&system_calls, 1);
+    if (wait_fails())
+        return -1;
     if (!timeout || simulated_ns == 0)
         return __real_select(count, reading, writing, excepting, timeout);
     const struct timespec time = {.tv_sec = timeout->tv_sec, .tv_nsec = timeout->tv_usec * 1000};
@@ -399,6 +439,8 @@ int __wrap_select(int count, fd_set *reading, fd_set *writing, fd_set *excepting
 int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
                  const sigset_t *mask) {
     atomic_fetch_add(&system_calls, 1);
+    if (wait_fails())
+        return -1;
     bool skips = skips_time(timeout);
     int result = __real_ppoll(fds, count, skips ? &no_time : timeout, mask);
     if (skips)
@@ -409,6 +451,8 @@ int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeou
 int __wrap_pselect(int count, fd_set *reading, fd_set *writing, fd_set *excepting,
                    const struct timespec *timeout, const sigset_t *mask) {
     atomic_fetch_add(&system_calls, 1);
+    if (wait_fails())
+        return -1;
     bool skips = skips_time(timeout);
     int result =
         __real_pselect(count, reading, writing, excepting, skips ? &no_time : timeout, mask);
@@ -419,6 +463,8 @@ int __wrap_pselect(int count, fd_set *reading, fd_set *writing, fd_set *exceptin
 
 int __wrap_epoll_wait(int epoll_fd, struct epoll_event *events, int capacity, int timeout) {
     atomic_fetch_add(&system_calls, 1);
+    if (wait_fails())
+        return -1;
     const struct timespec time = timespec_of_ms(timeout);
     bool skips = skips_time(timeout < 0 ? NULL : &time);
     int result = __real_epoll_wait(epoll_fd, events, capacity, skips ? 0 : timeout);

@@ -6,6 +6,8 @@
 #define FAULTS_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 /* The `nth` allocation from now fails, from 1; 0 lets all succeed. */
 void fail_allocation(long nth);
@@ -47,9 +49,23 @@ void fail_threads(int error);
 /* Every other call of read, send and sendmsg fails with EINTR from now on, or none. */
 void interrupt_calls(bool every_other);
 
+/* The next `count` callers that accept4 finds are gone: it takes each out of the queue and fails
+ * with this errno, as the kernel does for an error of the network. */
+void fail_callers(int error, int count);
+
+/* Whatever waits (epoll, poll, select) fails with this errno from now on; 0 passes it through. */
+void fail_waits(int error);
+
 /* Time that is made up: from now on CLOCK_MONOTONIC stands still, but that a wait in which nothing
  * is ready puts it forward by its timeout and returns. One without a timeout waits as ever. */
 void simulate_time(bool on);
+
+/* Time that a program spends on something else: made-up time goes on by so much. */
+void pass_time(int64_t ns);
+
+/* poll(2) as it is, where time is made up and waits fail, too. */
+struct pollfd;
+int poll_for_real(struct pollfd *fds, size_t count, int timeout_ms);
 
 /* Under the interposer of Tests/Faults: whether it is there, and whether its faults happen to this
  * thread. They do not until they are asked for. */

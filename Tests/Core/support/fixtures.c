@@ -13,6 +13,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "faults.h"
+
 static struct pair keep_pair(int near, int far) {
     return (struct pair){.near = keep(near), .far = keep(far)};
 }
@@ -133,7 +135,7 @@ void fill(int fd) {
 
 void await(int fd, short events) {
     struct pollfd entry = {.fd = fd, .events = events};
-    int ready = poll(&entry, 1, PATIENCE_MS);
+    int ready = poll_for_real(&entry, 1, PATIENCE_MS);
     if (ready != 1 || !(entry.revents & events))
         fail_msg("awaited %#x of descriptor %d in vain", (unsigned)events, fd);
 }

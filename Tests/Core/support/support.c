@@ -79,6 +79,8 @@ void end_test(void) {
     before_flock(NULL);
     fail_threads(0);
     interrupt_calls(false);
+    fail_callers(0, 0);
+    fail_waits(0);
     while (current.deferred_count > 0) {
         current.deferred_count--;
         current.deferred[current.deferred_count].call(

@@ -21,7 +21,21 @@ static void *from_another_thread(void *loop) {
     check("timer", sluice_timer(loop, &timer, 1, 0, 0), SLUICE_ETHREAD);
     check("destroy", sluice_destroy(loop), SLUICE_ETHREAD);
     check("post", sluice_post(loop, 1), 0);
+    check("wake", sluice_wake(loop), 0);
     return NULL;
+}
+
+/* The first stream that a listener of its own brings. */
+static sluice_id accepted(sluice_loop *loop) {
+    char address[SLUICE_ADDRESS_MAX];
+    sluice_id listener, client;
+    sluice_event event = {0};
+    check("listen", sluice_listen(loop, &listener, "127.0.0.1:0", NULL), 0);
+    sluice_local_address(loop, listener, address, sizeof address);
+    check("connect", sluice_connect(loop, &client, address, NULL), 0);
+    while (event.kind != SLUICE_ACCEPTED)
+        check("pull", sluice_next(loop, &event, SLUICE_FOREVER), 1);
+    return event.id;
 }
 
 static void passed(const char *what) {
@@ -46,12 +60,24 @@ int main(void) {
     pthread_t thread;
     pthread_create(&thread, NULL, from_another_thread, loop);
     pthread_join(thread, NULL);
-    check("the loop goes on", sluice_next(loop, &event, SLUICE_FOREVER), 1);
+    /* Of the post and the timer, which come before the wake. */
+    for (int i = 0; i < 2; i++)
+        check("the loop goes on", sluice_next(loop, &event, SLUICE_FOREVER), 1);
     passed("wrong thread");
+    check("the wake", sluice_next(loop, &event, SLUICE_FOREVER), 0);
+    passed("wake");
 
     check("an address", sluice_listen(loop, &listener, "no address", NULL), SLUICE_EADDRESS);
     check("a path", sluice_listen(loop, &listener, "unix:/no/such/folder/s", NULL), -ENOENT);
     passed("errors");
+
+    static const char large[20000000];
+    sluice_id stream = accepted(loop);
+    check("write", sluice_write(loop, stream, "x", 1), 0);
+    check("write over the high mark", sluice_write(loop, stream, large, sizeof large), 1);
+    check("shut down", sluice_shutdown(loop, stream), 0);
+    check("write to no one", sluice_write(loop, stream, "x", 1), -EPIPE);
+    passed("what became of a write");
 
     check("destroy", sluice_destroy(loop), 0);
     loop = NULL;

@@ -54,7 +54,38 @@ int main() {
     refused([&] { loop.write(other, "x"); }, errc::wrong_kind, "write to a timer");
     passed("wrong kind");
 
+    sluice_id listener = loop.listen("127.0.0.1:0");
+    loop.connect(loop.local_address(listener));
+    for (const sluice::Event &event : loop) {
+        if (event.kind != SLUICE_ACCEPTED)
+            continue;
+        check(loop.write(event.id, "x") == sluice::written::queued, "a write");
+        check(loop.write(event.id, std::string(20'000'000, 'x')) == sluice::written::over_high_mark,
+              "a large one");
+        loop.shutdown(event.id);
+        check(loop.write(event.id, "x") == sluice::written::broken, "one after the last");
+        check(loop.write(event.id, "x", error) == sluice::written::broken && !error,
+              "one without an exception");
+        loop.abort(event.id);
+        break;
+    }
+    loop = sluice::Loop();
+    passed("what became of a write");
+
     sluice::Poster poster = loop.poster();
+    std::thread([&] { poster.wake(); }).join();
+    sluice::Event woken;
+    check(!loop.next(woken), "a wake");
+    const auto now = loop.update_now();
+    check(loop.update_now() >= now, "the clock");
+    std::thread([&] {
+        loop.take_over();
+        check(!loop.next(woken, std::chrono::nanoseconds(0)), "a loop taken over");
+    }).join();
+    refused([&] { loop.update_now(); }, errc::wrong_thread, "update_now");
+    loop.take_over();
+    passed("wake");
+
     std::thread([&] {
         sluice::Event event;
         refused([&] { loop.next(event, std::chrono::nanoseconds(0)); }, errc::wrong_thread, "next");
@@ -68,6 +99,8 @@ int main() {
     passed("wrong thread");
 
     refused([&] { loop.listen("no address"); }, errc::bad_address, "listen");
+    refused([&] { loop.listen("127.0.0.1:99999"); }, errc::bad_port, "listen at a port");
+    refused([&] { loop.connect("localhost:80"); }, errc::not_numeric, "connect");
     refused([&] { loop.listen("unix:/no/such/folder/s"); },
             std::error_code(ENOENT, std::system_category()), "listen");
     check(std::string(sluice::make_error_code(errc::stale).message()).find("has ended") !=
@@ -84,6 +117,7 @@ int main() {
     poster.post(8);
     moved = sluice::Loop();
     refused([&] { poster.post(9); }, errc::closed, "post to a loop that has ended");
+    refused([&] { poster.wake(); }, errc::closed, "wake it");
     passed("use after close");
     return failures == 0 ? 0 : 1;
 }

@@ -23,6 +23,31 @@ func expect(err, expected error) {
 	}
 }
 
+func expectWrite(loop *sluice.Loop, stream sluice.ID, length int, expected sluice.Written) {
+	written, err := loop.Write(stream, make([]byte, length))
+	must(err)
+	if written != expected {
+		panic(fmt.Sprintf("a write of %d bytes: %v, and not %v", length, written, expected))
+	}
+}
+
+// accepted is a stream whose peer is one of the same loop's.
+func accepted(loop *sluice.Loop) sluice.ID {
+	listener, err := loop.Listen("127.0.0.1:0")
+	must(err)
+	address, err := loop.LocalAddress(listener)
+	must(err)
+	_, err = loop.Connect(address)
+	must(err)
+	for {
+		event, err := loop.Next()
+		must(err)
+		if event.Kind == sluice.Accepted {
+			return event.ID
+		}
+	}
+}
+
 func main() {
 	loop, err := sluice.Open()
 	must(err)
@@ -32,10 +57,12 @@ func main() {
 	other, err := loop.Timer(time.Second, 0)
 	must(err)
 	expect(loop.Close(timer), sluice.ErrStale)
-	expect(loop.Write(timer, []byte("x")), sluice.ErrStale)
+	_, err = loop.Write(timer, []byte("x"))
+	expect(err, sluice.ErrStale)
 	fmt.Println("ok stale id")
 
-	expect(loop.Write(other, nil), sluice.ErrWrongKind)
+	_, err = loop.Write(other, nil)
+	expect(err, sluice.ErrWrongKind)
 	fmt.Println("ok wrong kind")
 
 	_, err = loop.Listen("no address")
@@ -50,7 +77,21 @@ func main() {
 	if event.Kind != 0 {
 		panic("there was an event")
 	}
+	_, err = loop.Listen("127.0.0.1:99999")
+	expect(err, sluice.ErrPort)
+	_, err = loop.Connect("localhost:80")
+	expect(err, sluice.ErrNumeric)
 	fmt.Println("ok errors")
+
+	go func() { must(loop.Wake()) }()
+	event, err = loop.Next()
+	must(err)
+	if event.Kind != 0 {
+		panic("there was an event, and not a wake")
+	}
+	_, err = loop.UpdateNow()
+	must(err)
+	fmt.Println("ok wake")
 
 	done := make(chan bool)
 	go func() {
@@ -70,8 +111,16 @@ func main() {
 	}
 	fmt.Println("ok wrong thread")
 
+	stream := accepted(loop)
+	expectWrite(loop, stream, 1, sluice.Queued)
+	expectWrite(loop, stream, 20_000_000, sluice.OverHighMark)
+	must(loop.Shutdown(stream))
+	expectWrite(loop, stream, 1, sluice.Broken)
+	fmt.Println("ok what became of a write")
+
 	must(loop.Destroy())
 	must(loop.Destroy())
+	expect(loop.Wake(), sluice.ErrDestroyed)
 	expect(loop.Post(8), sluice.ErrDestroyed)
 	_, err = loop.Next()
 	expect(err, sluice.ErrDestroyed)

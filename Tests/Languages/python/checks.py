@@ -6,6 +6,7 @@ import pathlib
 import socket
 import sys
 import threading
+import time
 import unittest
 
 import sluice
@@ -73,7 +74,8 @@ class Checks(unittest.TestCase):
         self.data(client)
         self.loop.destroy()
         self.loop.destroy()
-        for call in (self.loop.pull, lambda: self.loop.post(1), lambda: self.loop.timer(1),
+        for call in (self.loop.pull, lambda: self.loop.post(1), self.loop.wake,
+                     self.loop.update_now, self.loop.take_over, lambda: self.loop.timer(1),
                      lambda: self.loop.write(stream, b"x"), lambda: next(iter(self.loop))):
             self.assertRaises(sluice.ClosedLoop, call)
 
@@ -92,6 +94,38 @@ class Checks(unittest.TestCase):
             port = refusing.getsockname()[1]
         self.loop.connect(f"127.0.0.1:{port}")
         self.assertIsInstance(self.pull(sluice.CLOSED).error, ConnectionRefusedError)
+
+    def test_what_became_of_a_write(self):
+        _client, stream = self.connected()
+        self.assertEqual(self.loop.write(stream, b"x"), sluice.QUEUED)
+        self.assertEqual(self.loop.write(stream, bytes(20_000_000)), sluice.OVER_HIGH_MARK)
+        self.loop.shutdown(stream)
+        self.assertEqual(self.loop.write(stream, b"x"), sluice.BROKEN)
+
+    def test_wake(self):
+        thread = threading.Thread(target=self.loop.wake)
+        thread.start()
+        self.assertEqual(self.loop.pull(), [])
+        thread.join()
+
+    def test_time_and_thread(self):
+        before = time.monotonic()
+        self.assertLessEqual(before, self.loop.update_now())
+        self.assertLessEqual(self.loop.update_now(), time.monotonic())
+
+        def other():
+            self.loop.take_over()
+            pulled.append(self.loop.pull(0))
+
+        pulled = []
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+        self.assertEqual(pulled, [[]])
+        self.assertRaises(sluice.WrongThread, self.loop.pull, 0)
+        self.assertRaises(sluice.WrongThread, self.loop.update_now)
+        self.loop.take_over()
+        self.assertEqual(self.loop.pull(0), [])
 
     def test_data_kept_past_a_pull(self):
         client, _ = self.connected()

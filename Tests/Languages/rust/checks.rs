@@ -3,7 +3,7 @@
 #[path = "../../../Examples/rust/sluice.rs"]
 mod sluice;
 
-use sluice::{Error, Event, Loop};
+use sluice::{Error, Event, Loop, Written};
 use std::io;
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ fn main() -> Result<(), Error> {
 
     assert_eq!(server.listen("no address"), Err(Error::ADDRESS));
     assert_eq!(server.listen("unix:/with\0in"), Err(Error::ADDRESS));
+    assert_eq!(server.listen("127.0.0.1:99999"), Err(Error::PORT));
+    assert_eq!(server.connect("localhost:80"), Err(Error::NUMERIC));
     let refused = server.listen("unix:/no/such/folder/s").unwrap_err();
     assert_eq!(refused.raw_os_error(), Some(2));
     assert_eq!(Error::STALE.raw_os_error(), None);
@@ -35,7 +37,35 @@ fn main() -> Result<(), Error> {
     );
     println!("ok errors");
 
+    let listener = server.listen("127.0.0.1:0")?;
+    let client = server.connect(&server.local_address(listener)?)?;
+    let accepted = loop {
+        server.pull()?;
+        if let Event::Accepted { stream, .. } = server.event() {
+            break stream;
+        }
+    };
+    assert_eq!(server.write(accepted, b"x")?, Written::Queued);
+    let large = vec![0; 20_000_000];
+    assert_eq!(server.write(accepted, &large)?, Written::OverHighMark);
+    server.shutdown(accepted)?;
+    assert_eq!(server.write(accepted, b"x")?, Written::Broken);
+    for stream in [accepted, client] {
+        server.abort(stream)?;
+    }
+    server.close(listener)?;
+    while server.pull_within(Duration::ZERO)? {}
+    println!("ok what became of a write");
+
     let poster = server.poster();
+    let waking = poster.clone();
+    let thread = std::thread::spawn(move || waking.wake());
+    server.pull()?;
+    assert!(matches!(server.event(), Event::Nothing));
+    thread.join().unwrap()?;
+    assert!(server.update_now()? <= server.update_now()?);
+    println!("ok wake");
+
     let from_afar = poster.clone();
     std::thread::spawn(move || from_afar.post(u64::MAX))
         .join()
@@ -48,6 +78,7 @@ fn main() -> Result<(), Error> {
     assert!(matches!(server.event(), Event::Nothing));
     drop(server);
     assert_eq!(poster.post(1), Err(Error::CLOSED));
+    assert_eq!(poster.wake(), Err(Error::CLOSED));
     println!("ok use after close");
     Ok(())
 }

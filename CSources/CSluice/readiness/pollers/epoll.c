@@ -183,10 +183,12 @@ static int set(sluice_poller *poller, int fd, uint32_t interest) {
 /* The entry is deleted, and not left to go with its file: a duplicate, or a child after a fork, may
  * keep the file open. The call fails where the number was closed before. */
 static void remove_fd(sluice_poller *poller, int fd) {
+    const struct epoll_state *state = sluice_poller_state(poller);
     struct sluice_registration *registration = &poller->registrations[fd];
     if (in_kernel(registration))
-        (void)control(poller, EPOLL_CTL_DEL, fd, 0);
-    always_erase(poller, fd);
+        (void)epoll_ctl(state->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+    else
+        always_erase(poller, fd);
     registration->slot = SLOT_NONE;
 }
 

@@ -1,0 +1,141 @@
+/* begin.c - streams of the caller's making: of an address, or of a descriptor that it has.
+ *
+ * What can be adopted is whatever bytes can be read from or written to without waiting: connected
+ * sockets, pipes, terminals, files. What gives packets is taken too, and their boundaries are lost.
+ * A file never has a read or a write wait, as far as the kernel can tell, and so is always ready.
+ */
+#include "base/platform.h"
+
+#include "loop/loop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "network/socket.h"
+
+/* ---- Descriptors ----------------------------------------------------------------------------- */
+
+static int socket_option(int fd, int option) {
+    int value = 0;
+    socklen_t size = sizeof value;
+    return getsockopt(fd, SOL_SOCKET, option, &value, &size) < 0 ? -1 : value;
+}
+
+static int role_of_socket(int fd, enum sluice_role *role) {
+    struct sockaddr_storage peer;
+    socklen_t length = sizeof peer;
+    if (socket_option(fd, SO_ACCEPTCONN) == 1)
+        return SLUICE_ELISTENS;
+    if (getpeername(fd, (struct sockaddr *)&peer, &length) < 0)
+        return -errno;
+    if (socket_option(fd, SO_TYPE) != SOCK_STREAM)
+        *role = SLUICE_ROLE_PACKETS;
+    else
+        *role = sluice_socket_is_tcp(fd) ? SLUICE_ROLE_SOCKET : SLUICE_ROLE_LOCAL;
+    return 0;
+}
+
+/* Whether the calls of a stream can be made on it, and how. `flags` are its open file's. */
+static int role_of(int fd, int flags, enum sluice_role *role) {
+    struct stat status;
+    if (flags & O_PATH)
+        return SLUICE_EBADF;
+    if (fstat(fd, &status) < 0)
+        return -errno;
+    if (S_ISDIR(status.st_mode))
+        return -EISDIR;
+    if (S_ISSOCK(status.st_mode))
+        return role_of_socket(fd, role);
+    *role = S_ISFIFO(status.st_mode) ? SLUICE_ROLE_PIPE : SLUICE_ROLE_OTHER;
+    return 0;
+}
+
+static uint32_t traits_of(int flags) {
+    uint32_t traits = flags & O_NONBLOCK ? 0 : STREAM_UNBLOCKED;
+    if ((flags & O_ACCMODE) == O_WRONLY)
+        traits |= STREAM_NO_INPUT;
+    if ((flags & O_ACCMODE) == O_RDONLY)
+        traits |= OUTPUT_FINISHED;
+    return traits;
+}
+
+/* Of a descriptor that is non-blocking by now. */
+static int begin_adopted(sluice_loop *loop, const struct sluice_stream_settings *settings,
+                         struct sluice_stream_start *start, sluice_id *id) {
+    int code = start->role == SLUICE_ROLE_SOCKET ? sluice_stream_configure(start->fd, settings) : 0;
+    if (code == 0)
+        code = sluice_cohort_join(loop, settings, 0, &start->cohort);
+    if (code < 0)
+        return code;
+    code = sluice_stream_begin(loop, start, id);
+    if (code < 0)
+        sluice_cohort_leave(loop, start->cohort);
+    return code;
+}
+
+int sluice_adopt(sluice_loop *loop, sluice_id *id, int fd, const sluice_stream_options *options) {
+    int code = sluice_loop_check(loop);
+    if (code < 0)
+        return code;
+    if (!id)
+        return SLUICE_ENULL;
+    struct sluice_stream_settings settings;
+    code = sluice_stream_settings_of(loop, options, false, &settings);
+    if (code < 0)
+        return code;
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0)
+        return -errno;
+    struct sluice_stream_start start = {.fd = fd, .is_adopted = true, .traits = traits_of(flags)};
+    code = role_of(fd, flags, &start.role);
+    if (code < 0)
+        return code;
+    if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+        return -errno;
+    code = begin_adopted(loop, &settings, &start, id);
+    if (code < 0)
+        (void)fcntl(fd, F_SETFL, flags);
+    return code;
+}
+
+/* ---- Addresses ------------------------------------------------------------------------------- */
+
+/* Of a socket that is under way. */
+static int begin_connecting(sluice_loop *loop, const struct sluice_stream_settings *settings,
+                            int fd, sluice_id *id) {
+    struct sluice_stream_start start = {.fd = fd,
+                                        .role = SLUICE_ROLE_CONNECTING,
+                                        .connect_timeout_ns = settings->connect_timeout_ns};
+    int code = sluice_stream_configure(fd, settings);
+    if (code == 0)
+        code = sluice_cohort_join(loop, settings, 0, &start.cohort);
+    if (code < 0)
+        return code;
+    code = sluice_stream_begin(loop, &start, id);
+    if (code < 0)
+        sluice_cohort_leave(loop, start.cohort);
+    return code;
+}
+
+int sluice_connect(sluice_loop *loop, sluice_id *id, const char *address,
+                   const sluice_stream_options *options) {
+    int code = sluice_loop_check(loop);
+    if (code < 0)
+        return code;
+    if (!id)
+        return SLUICE_ENULL;
+    struct sluice_stream_settings settings;
+    code = sluice_stream_settings_of(loop, options, false, &settings);
+    if (code < 0)
+        return code;
+    int fd = sluice_socket_connect(address);
+    if (fd < 0)
+        return fd;
+    code = begin_connecting(loop, &settings, fd, id);
+    if (code < 0)
+        close(fd);
+    return code;
+}

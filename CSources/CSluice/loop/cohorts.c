@@ -1,0 +1,128 @@
+/* cohorts.c - how streams behave: their options, kept once for all that have the same.
+ *
+ * A stream names its cohort by four bytes, where it would otherwise need 28. A listener has a
+ * cohort of its own, whose number of users is also how many connections it has open. It outlives
+ * the listener as long as one of them does, so that closing a listener need not look for them.
+ */
+#include "base/platform.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/deadline.h"
+#include "loop/loop.h"
+#include "network/socket.h"
+
+#define DEFAULT_LINGER_NS (10 * NS_PER_SECOND)
+
+/* Milliseconds, rounded up; 49 days at most, which will do for never. */
+static uint32_t to_ms(int64_t ns) {
+    int64_t ms = ns / NS_PER_MILLISECOND + (ns % NS_PER_MILLISECOND != 0);
+    return ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
+}
+
+/* The flags with THROTTLED alone to say whether a stream is. */
+static uint32_t flags_of(uint32_t flags, bool accepted) {
+    if (accepted && !(flags & SLUICE_UNTHROTTLED))
+        flags |= SLUICE_THROTTLED;
+    return flags & ~(uint32_t)SLUICE_UNTHROTTLED;
+}
+
+int sluice_stream_settings_of(const sluice_loop *loop, const sluice_stream_options *given,
+                              bool accepted, struct sluice_stream_settings *settings) {
+    sluice_stream_options options = {.size = sizeof options};
+    const uint32_t either = SLUICE_THROTTLED | SLUICE_UNTHROTTLED;
+    const uint32_t known = SLUICE_HALF_OPEN | SLUICE_DELAY | SLUICE_KEEPALIVE | either;
+    if (given) {
+        if (given->size < sizeof given->size || given->size > sizeof options)
+            return SLUICE_EOPTION;
+        memcpy(&options, given, given->size);
+    }
+    if ((options.flags & ~known) || (options.flags & either) == either ||
+        options.idle_timeout_ns < 0 || options.linger_ns < 0 || options.connect_timeout_ns < 0 ||
+        options.keepalive_seconds > INT16_MAX)
+        return SLUICE_EOPTION;
+    *settings = (struct sluice_stream_settings){
+        .flags = flags_of(options.flags, accepted),
+        .idle_ms = to_ms(options.idle_timeout_ns),
+        .linger_ms = to_ms(options.linger_ns ? options.linger_ns : DEFAULT_LINGER_NS),
+        .keepalive_seconds = options.keepalive_seconds,
+        .connect_timeout_ns = options.connect_timeout_ns ? options.connect_timeout_ns : INT64_MAX,
+        .high_mark = options.high_mark ? options.high_mark : loop->high_mark,
+        .low_mark = options.low_mark};
+    if (!settings->low_mark)
+        settings->low_mark = options.high_mark ? options.high_mark / 4 : loop->low_mark;
+    return settings->low_mark <= settings->high_mark && settings->high_mark <= loop->hard_limit
+               ? 0
+               : SLUICE_EOPTION;
+}
+
+int sluice_stream_configure(int fd, const struct sluice_stream_settings *settings) {
+    if (!sluice_socket_is_tcp(fd))
+        return 0;
+    const int at_once = !(settings->flags & SLUICE_DELAY);
+    const int keep = (settings->flags & SLUICE_KEEPALIVE) != 0;
+    const int idle = (int)settings->keepalive_seconds;
+    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof at_once) < 0 ||
+        (keep && setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &keep, sizeof keep) < 0) ||
+        (keep && idle && setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle) < 0))
+        return -errno;
+    return 0;
+}
+
+static bool has(const struct sluice_cohort *cohort, const struct sluice_stream_settings *settings) {
+    return cohort->listener == 0 && cohort->flags == settings->flags &&
+           cohort->idle_ms == settings->idle_ms && cohort->linger_ms == settings->linger_ms &&
+           cohort->high_mark == settings->high_mark && cohort->low_mark == settings->low_mark;
+}
+
+/* The default cohort or the newest one, where that has these settings; or SLUICE_NO_SLOT. Most
+ * clients connect with the same options again and again. */
+static uint32_t find(const sluice_loop *loop, const struct sluice_stream_settings *settings) {
+    if (loop->cohorts.used > 0 && has(sluice_cohort_at(loop, 0), settings))
+        return 0;
+    uint32_t newest = loop->newest_cohort;
+    return newest != SLUICE_NO_SLOT && has(sluice_cohort_at(loop, newest), settings)
+               ? newest
+               : SLUICE_NO_SLOT;
+}
+
+static uint32_t make(sluice_loop *loop, const struct sluice_stream_settings *settings,
+                     uint32_t listener, int *code) {
+    uint32_t index = sluice_slots_begin(&loop->cohorts, &loop->allocator, code);
+    if (index == SLUICE_NO_SLOT)
+        return index;
+    struct sluice_cohort *cohort = sluice_cohort_at(loop, index);
+    cohort->listener = listener;
+    cohort->flags = settings->flags;
+    cohort->idle_ms = settings->idle_ms;
+    cohort->linger_ms = settings->linger_ms;
+    cohort->high_mark = settings->high_mark;
+    cohort->low_mark = settings->low_mark;
+    if (!listener)
+        loop->newest_cohort = index;
+    return index;
+}
+
+int sluice_cohort_join(sluice_loop *loop, const struct sluice_stream_settings *settings,
+                       uint32_t listener, uint32_t *cohort) {
+    int code = 0;
+    *cohort = listener ? SLUICE_NO_SLOT : find(loop, settings);
+    if (*cohort == SLUICE_NO_SLOT)
+        *cohort = make(loop, settings, listener, &code);
+    if (*cohort == SLUICE_NO_SLOT)
+        return code;
+    sluice_cohort_at(loop, *cohort)->users++;
+    return 0;
+}
+
+void sluice_cohort_leave(sluice_loop *loop, uint32_t index) {
+    if (--sluice_cohort_at(loop, index)->users > 0)
+        return;
+    if (loop->newest_cohort == index)
+        loop->newest_cohort = SLUICE_NO_SLOT;
+    sluice_slots_end(&loop->cohorts, index);
+}

@@ -1,0 +1,90 @@
+/* notices.c - events that do not come straight from a completion: CONNECTED, EOF, DRAINED, CLOSED,
+ * and the DATA of held bytes at the end of the input.
+ *
+ * Each is a bit in its stream's state, and the stream stands in a list, so that an event that must
+ * not be lost needs no memory when it arises. There are two lists. What the kernel has brought is
+ * told in the turn that brought it. What a call of the caller's has brought, such as the DRAINED of
+ * a queue that was written full and flushed, is told in the next turn: so a caller who answers
+ * each DRAINED with more to send cannot keep a turn from ending.
+ */
+#include "base/platform.h"
+
+#include "loop/loop.h"
+
+static void append(sluice_loop *loop, struct sluice_stream_list *list,
+                   struct sluice_stream *stream) {
+    uint32_t index = sluice_stream_index(loop, stream);
+    stream->next_to_notify = SLUICE_NO_SLOT;
+    if (list->first == SLUICE_NO_SLOT)
+        list->first = index;
+    else
+        sluice_stream_at(loop, list->last)->next_to_notify = index;
+    list->last = index;
+}
+
+void sluice_stream_notify(sluice_loop *loop, struct sluice_stream *stream, uint32_t notices,
+                          bool later) {
+    stream->state |= notices;
+    if (stream->state & STREAM_TO_NOTIFY)
+        return;
+    stream->state |= STREAM_TO_NOTIFY;
+    append(loop, later ? &loop->later_notices : &loop->notices, stream);
+    if (!later)
+        loop->todo |= TODO_NOTICES;
+}
+
+static void closed(sluice_loop *loop, const struct sluice_stream *stream, sluice_event *event) {
+    event->kind = SLUICE_CLOSED;
+    event->error = stream->error;
+    event->length = stream->output.length;
+    sluice_slots_end(&loop->streams, sluice_id_index(event->id));
+}
+
+/* Those that may be given now: a paused stream's input, and its end, wait for the resume. */
+static uint32_t due_notices(const struct sluice_stream *stream) {
+    uint32_t notices = stream->state & NOTICES;
+    return stream->state & STREAM_PAUSED ? notices & ~(uint32_t)NOTICES_OF_INPUT : notices;
+}
+
+/* The stream's first notice, as an event. */
+static void give(sluice_loop *loop, struct sluice_stream *stream, uint32_t notice,
+                 sluice_event *event) {
+    stream->state &= ~notice;
+    switch (notice) {
+    case NOTICE_CONNECTED:
+        event->kind = SLUICE_CONNECTED;
+        break;
+    case NOTICE_HELD:
+        sluice_lend(loop, stream, stream->extras->held_bytes, stream->extras->held, event);
+        sluice_stream_on_agenda(loop, stream);
+        break;
+    case NOTICE_EOF:
+        event->kind = SLUICE_EOF;
+        if (!(stream->state & STREAM_HALF_OPEN))
+            stream->state |= STREAM_CLOSE_NEXT;
+        sluice_stream_on_agenda(loop, stream);
+        break;
+    case NOTICE_DRAINED:
+        event->kind = SLUICE_DRAINED;
+        break;
+    default:
+        closed(loop, stream, event);
+    }
+}
+
+bool sluice_stream_notice(sluice_loop *loop, sluice_event *event) {
+    while (loop->notices.first != SLUICE_NO_SLOT) {
+        struct sluice_stream *stream = sluice_stream_at(loop, loop->notices.first);
+        uint32_t notices = due_notices(stream);
+        if ((notices & (notices - 1)) == 0) {
+            stream->state &= ~(uint32_t)STREAM_TO_NOTIFY;
+            loop->notices.first = stream->next_to_notify;
+        }
+        if (notices == 0)
+            continue;
+        *event = (sluice_event){.id = sluice_stream_id(loop, stream), .user = stream->slot.user};
+        give(loop, stream, notices & -notices, event);
+        return true;
+    }
+    return false;
+}

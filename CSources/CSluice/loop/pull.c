@@ -1,0 +1,352 @@
+/* pull.c - pulling: the next event, turn by turn.
+ *
+ * A pull first sends what the caller wrote since the last one. Then it goes on with the turn: due
+ * timers, posts, and the engine's completions, and last the deadlines of streams, so that what came
+ * in time wins. Each gives an event, or changes a stream, which is then on the agenda: the agenda,
+ * and the events that come of it (notices.c), are seen to before anything else. When a turn has no
+ * more to give, the loop waits, and the next turn begins.
+ *
+ * That order is what keeps it fair. A turn has each timer, post and descriptor at most once, and
+ * each notice that had arisen by its beginning or that its own completions bring. What the caller's
+ * calls bring is the next turn's.
+ */
+#include "base/platform.h"
+
+#include "loop/loop.h"
+
+#include <string.h>
+
+#include "base/deadline.h"
+
+/* Less room than this is not worth a receive: the rest waits for the next pull. */
+#define LEAST_RECEIVE ((size_t)4096)
+
+/* ---- Parts of a turn ------------------------------------------------------------------------- */
+
+/* What has been done of what there is to do. */
+enum progress { OVER, AN_EVENT, NO_EVENT };
+
+static enum progress progress_of(bool is_event) {
+    return is_event ? AN_EVENT : NO_EVENT;
+}
+
+static inline void count_received(sluice_loop *loop, const sluice_event *event) {
+    loop->stats.receives++;
+    loop->stats.bytes_received += event->length;
+}
+
+/* The one place where received bytes become an event, wherever the engine has put them. */
+static inline void make_data(sluice_loop *loop, const struct sluice_stream *stream,
+                             sluice_event *event) {
+    event->kind = SLUICE_DATA;
+    event->user = stream->slot.user;
+    loop->answerable = event->id;
+    loop->answerable_stream = stream;
+    loop->answerable_bytes = event->data;
+    loop->answerable_length = event->length;
+}
+
+/* Bytes, where they are an event as they are: whether that is so. */
+static inline bool take_plain_data(sluice_loop *loop, sluice_event *event) {
+    const struct sluice_stream *stream = sluice_stream_at(loop, sluice_id_index(event->id));
+    if (sluice_unlikely(stream->state & STREAM_APART))
+        return false;
+    count_received(loop, event);
+    make_data(loop, stream, event);
+    return true;
+}
+
+/* Bytes of any stream. */
+static enum progress take_data(sluice_loop *loop, struct sluice_stream *stream,
+                               sluice_event *event) {
+    count_received(loop, event);
+    if (stream->state & STREAM_APART) {
+        enum sluice_received_as as = sluice_stream_received(loop, stream, event);
+        if (as != SLUICE_RECEIVED_BYTES)
+            return progress_of(as == SLUICE_RECEIVED_MORE);
+    }
+    loop->receive_used += event->length;
+    make_data(loop, stream, event);
+    return AN_EVENT;
+}
+
+/* What else the engine has completed, told in *event: nothing more for OVER. */
+static SLUICE_NOINLINE enum progress complete(sluice_loop *loop, sluice_event *event,
+                                              enum sluice_operation operation) {
+    if (!operation)
+        return OVER;
+    sluice_id id = event->id;
+    if (sluice_id_kind(id) == SLUICE_KIND_STREAM) {
+        struct sluice_stream *stream = sluice_stream_at(loop, sluice_id_index(id));
+        if (operation == SLUICE_OP_RECEIVE)
+            return take_data(loop, stream, event);
+        sluice_stream_complete(loop, stream, operation, event);
+        return NO_EVENT;
+    }
+    if (sluice_id_kind(id) == SLUICE_KIND_LISTENER) {
+        struct sluice_listener *listener = sluice_slots_at(&loop->listeners, sluice_id_index(id));
+        return progress_of(sluice_listener_complete(loop, listener, event));
+    }
+    if (id == SLUICE_SIGNALS_ID)
+        return progress_of(sluice_signals_complete(loop, event));
+    const struct sluice_watch *watch = sluice_slots_at(&loop->watches, sluice_id_index(id));
+    event->kind = SLUICE_READY;
+    event->user = watch->slot.user;
+    return AN_EVENT;
+}
+
+static enum progress take_completion(sluice_loop *loop, sluice_event *event) {
+    size_t room = loop->receive_size - loop->receive_used;
+    if (room < LEAST_RECEIVE)
+        return OVER;
+    unsigned char *bytes = loop->receive_bytes + loop->receive_used;
+    return complete(loop, event, loop->engine->operations->next(loop->engine, event, bytes, room));
+}
+
+static enum progress take_timer(sluice_loop *loop, sluice_event *event) {
+    uint32_t index;
+    if (!sluice_timers_expire(&loop->timers, loop->now, &index))
+        return OVER;
+    uint32_t generation = sluice_timers_generation(&loop->timers, index);
+    if (!sluice_timers_alive(&loop->timers, index, generation))
+        loop->living_timers--;
+    *event = (sluice_event){.kind = SLUICE_TIMER,
+                            .id = sluice_id_of(SLUICE_KIND_TIMER, index, generation),
+                            .user = sluice_timers_user(&loop->timers, index)};
+    return AN_EVENT;
+}
+
+/* Sees to one deadline that is due. */
+static enum progress take_deadline(sluice_loop *loop) {
+    if (loop->accept_again <= loop->now) {
+        loop->accept_again = INT64_MAX;
+        sluice_listeners_try_again(loop);
+    }
+    uint32_t index;
+    if (!sluice_timers_expire(&loop->deadlines, loop->now, &index))
+        return OVER;
+    sluice_id id = sluice_timers_user(&loop->deadlines, index);
+    struct sluice_stream *stream = sluice_find_stream(loop, id);
+    stream->deadline = 0;
+    sluice_stream_deadline(loop, stream);
+    return NO_EVENT;
+}
+
+static enum progress take_post(sluice_loop *loop, sluice_event *event) {
+    *event = (sluice_event){.kind = SLUICE_POSTED};
+    return sluice_posts_next(&loop->posts, &event->value) ? AN_EVENT : OVER;
+}
+
+/* Does a part of `what`, which is the first of what there is to do. */
+static enum progress take_part(sluice_loop *loop, sluice_event *event, uint32_t what) {
+    switch (what) {
+    case TODO_AGENDA:
+        sluice_streams_follow(loop);
+        return OVER;
+    case TODO_NOTICES:
+        return sluice_stream_notice(loop, event) ? AN_EVENT : OVER;
+    case TODO_OVERLOADED:
+        return sluice_listener_notice(loop, event) ? AN_EVENT : OVER;
+    case TODO_TIMERS:
+        return take_timer(loop, event);
+    case TODO_POSTS:
+        return take_post(loop, event);
+    case TODO_COMPLETIONS:
+        return take_completion(loop, event);
+    default:
+        return take_deadline(loop);
+    }
+}
+
+static uint32_t deadlines_todo(const sluice_loop *loop) {
+    bool any = sluice_timers_used(&loop->deadlines) || loop->accept_again <= loop->now;
+    return any ? TODO_DEADLINES : 0;
+}
+
+/* The next event of what there is to do, or false. */
+static bool take(sluice_loop *loop, sluice_event *event) {
+    while (loop->todo) {
+        uint32_t what = loop->todo & -loop->todo;
+        enum progress progress = take_part(loop, event, what);
+        if (progress == AN_EVENT)
+            return true;
+        /* Where the receive buffer is full, the turn may not be over. */
+        if (progress == OVER && what == TODO_COMPLETIONS && loop->receive_used > 0)
+            return false;
+        if (progress == OVER)
+            loop->todo &= ~what;
+        if (progress == OVER && what == TODO_COMPLETIONS)
+            loop->todo |= deadlines_todo(loop);
+    }
+    return false;
+}
+
+/* ---- Turns ----------------------------------------------------------------------------------- */
+
+int64_t sluice_loop_deadline(sluice_loop *loop) {
+    int64_t timers = sluice_timers_next_deadline(&loop->timers);
+    int64_t deadlines = sluice_timers_next_deadline(&loop->deadlines);
+    int64_t first = timers < deadlines ? timers : deadlines;
+    return first < loop->accept_again ? first : loop->accept_again;
+}
+
+/* What a turn has to see to. Timers also where none is due, so that their wheel goes with the time.
+ * A turn whose wait has failed has no completions. */
+static uint32_t turns_todo(const sluice_loop *loop, bool waited) {
+    uint32_t todo = waited ? TODO_COMPLETIONS : deadlines_todo(loop);
+    if (loop->notices.first != SLUICE_NO_SLOT)
+        todo |= TODO_NOTICES;
+    if (sluice_timers_used(&loop->timers))
+        todo |= TODO_TIMERS;
+    if (sluice_posts_left(&loop->posts))
+        todo |= TODO_POSTS;
+    return todo;
+}
+
+static bool has_more_to_give(sluice_loop *loop) {
+    return sluice_posts_pending(&loop->posts) || loop->later_notices.first != SLUICE_NO_SLOT;
+}
+
+/* Waits for at most `timeout_ns`, and begins a turn: 0, or what the wait failed with. */
+static int begin_turn(sluice_loop *loop, int64_t timeout_ns) {
+    int64_t first = sluice_loop_deadline(loop);
+    int64_t now = sluice_clock_ns();
+    if (loop->stats.turns++ > 0 && now - loop->waited > loop->stats.longest_gap_ns)
+        loop->stats.longest_gap_ns = now - loop->waited;
+    if (first != INT64_MAX) {
+        int64_t until = first > now ? first - now : 0;
+        if (until < timeout_ns)
+            timeout_ns = until;
+    }
+    if (has_more_to_give(loop))
+        timeout_ns = 0;
+    int code = loop->engine->operations->wait(loop->engine, timeout_ns);
+    loop->now = loop->waited = sluice_clock_ns();
+    loop->notices = loop->later_notices;
+    loop->later_notices = SLUICE_EMPTY_LIST;
+    sluice_posts_take(&loop->posts);
+    loop->todo |= turns_todo(loop, code == 0);
+    return code;
+}
+
+/* Turn after turn, until one has an event or the time is up. */
+static int wait_for(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
+    int64_t deadline = deadline_after(timeout_ns);
+    for (int64_t remaining = timeout_ns;; remaining = deadline_remaining(deadline)) {
+        int code = begin_turn(loop, remaining);
+        if (take(loop, event))
+            return 1;
+        if (code < 0)
+            return code;
+        if (loop->later_notices.first != SLUICE_NO_SLOT)
+            continue;
+        if (sluice_posts_take_wake(&loop->posts) || remaining == 0)
+            return 0;
+    }
+}
+
+/* ---- Pulling --------------------------------------------------------------------------------- */
+
+/* Sends what the last event was answered with. */
+static inline void send_put_off(sluice_loop *loop) {
+    ptrdiff_t sent = loop->engine->operations->send(loop->engine, loop->put_off_fd,
+                                                    loop->put_off_bytes, loop->put_off_length);
+    if (sluice_likely((size_t)sent == loop->put_off_length)) {
+        /* It idles from when the bytes came, which was in this same turn. */
+        loop->stats.sends++;
+        loop->stats.bytes_sent += (size_t)sent;
+        loop->put_off_length = 0;
+    } else {
+        sluice_output_send_put_off(loop, sent);
+    }
+}
+
+/* And takes back the bytes that were lent with it. */
+static inline void end_event(sluice_loop *loop) {
+    if (loop->put_off_length > 0)
+        send_put_off(loop);
+    if (loop->lent_count > 0)
+        sluice_lent_take_back(loop);
+}
+
+static inline bool can_pull(const sluice_loop *loop, const sluice_event *events,
+                            int64_t timeout_ns) {
+    return loop && loop->thread == sluice_thread() && events && timeout_ns >= 0;
+}
+
+/* Why not. */
+static SLUICE_NOINLINE int refuse_pull(const sluice_loop *loop, const sluice_event *events) {
+    int code = sluice_loop_check(loop);
+    if (code < 0)
+        return code;
+    return events ? SLUICE_ETIMEOUT : SLUICE_ENULL;
+}
+
+/* 1 with an event, or what a wait gives. `operation` has been completed already, or is 0. */
+static SLUICE_NOINLINE int pull(sluice_loop *loop, sluice_event *event, int64_t timeout_ns,
+                                enum sluice_operation operation) {
+    sluice_nothing_answerable(loop);
+    loop->answerable_length = 0;
+    loop->receive_used = 0;
+    bool is_event = complete(loop, event, operation) == AN_EVENT || take(loop, event);
+    if (!is_event) {
+        int code = wait_for(loop, event, timeout_ns);
+        if (code <= 0) {
+            event->kind = 0; /* whatever was tried to be an event */
+            return code;
+        }
+    }
+    loop->stats.events[event->kind]++;
+    return 1;
+}
+
+int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
+    if (sluice_unlikely(!can_pull(loop, event, timeout_ns)))
+        return refuse_pull(loop, event);
+    end_event(loop);
+    enum sluice_operation operation = 0;
+    /* Nearly all pulls are this, and no more is asked then: bytes, of a stream that has nothing
+     * else due. What a pull keeps of its receive buffer for those that follow is of no use here. */
+    if (sluice_likely(loop->todo == TODO_COMPLETIONS)) {
+        operation = loop->engine->operations->next(loop->engine, event, loop->receive_bytes,
+                                                   loop->receive_size);
+        if (sluice_likely(operation == SLUICE_OP_RECEIVE && take_plain_data(loop, event))) {
+            loop->stats.events[SLUICE_DATA]++;
+            return 1;
+        }
+    }
+    return pull(loop, event, timeout_ns, operation);
+}
+
+static int make_room_to_lend(sluice_loop *loop, int capacity) {
+    if ((uint32_t)capacity <= loop->lent_capacity)
+        return 0;
+    struct sluice_lent *lent =
+        sluice_resize(&loop->allocator, loop->lent, (size_t)capacity, sizeof *lent);
+    if (!lent)
+        return SLUICE_ENOMEM;
+    loop->lent = lent;
+    loop->lent_capacity = (uint32_t)capacity;
+    return 0;
+}
+
+int sluice_next_many(sluice_loop *loop, sluice_event *events, int capacity, int64_t timeout_ns) {
+    if (!can_pull(loop, events, timeout_ns))
+        return refuse_pull(loop, events);
+    if (capacity < 1)
+        return SLUICE_ECAPACITY;
+    end_event(loop);
+    int code = make_room_to_lend(loop, capacity);
+    if (code == 0)
+        code = pull(loop, events, timeout_ns, 0);
+    if (code <= 0)
+        return code;
+    sluice_lend_answerable(loop);
+    int count = 1;
+    /* No further than to an EOF: to go on would be to close that stream before it is answered. */
+    while (count < capacity && events[count - 1].kind != SLUICE_EOF && take(loop, &events[count])) {
+        sluice_lend_answerable(loop);
+        loop->stats.events[events[count++].kind]++;
+    }
+    return count;
+}

@@ -1,0 +1,294 @@
+/* stream.h - what a stream is: two directions, each a small machine of its own, and one place that
+ * says what follows from the two.
+ *
+ * The machine (ARCHITECTURE.md has it as a table):
+ *
+ *     input:   open -> ended     the peer's end has been received
+ *                   -> failed    a receive, a connect or a time limit has failed
+ *     output:  open -> finishing the peer is to be told of our end once all is sent
+ *                   -> finished  it has been told, or there is no output
+ *              any  -> failed    a send has failed: what is queued will not go
+ *
+ * An open input may have obstacles: paused by the caller, its own output over the high mark, or
+ * held back, since the output of the stream that it is forwarded to is.
+ *
+ * No call, and no completion, ends a stream. They change a direction, note the first error, and put
+ * the stream on the agenda. Between two events sluice_stream_follow takes each stream on the agenda
+ * and does what its state asks for: send, tell the peer, receive or not, or end.
+ */
+#ifndef SLUICE_STREAM_H
+#define SLUICE_STREAM_H
+
+#include "base/platform.h"
+
+#include <assert.h>
+
+#include "base/slots.h"
+#include "bytes/queue.h"
+#include "engines/engine.h"
+#include "sluice.h"
+
+#pragma GCC visibility push(hidden)
+
+enum {
+    /* The input; open where neither is set. */
+    INPUT_ENDED = 1 << 0,
+    INPUT_FAILED = 1 << 1,
+    INPUT_OVER = INPUT_ENDED | INPUT_FAILED,
+
+    /* The output; open where none is set, else one of them. */
+    OUTPUT_FINISHING = 1 << 2,
+    OUTPUT_FINISHED = 1 << 3,
+    OUTPUT_FAILED = 1 << 4,
+    OUTPUT_OVER = OUTPUT_FINISHING | OUTPUT_FINISHED | OUTPUT_FAILED,
+
+    /* Obstacles; a stream that is over its mark has one where it THROTTLES. */
+    STREAM_PAUSED = 1 << 5,
+    STREAM_HELD_BACK = 1 << 6,
+    STREAM_OVER_MARK = 1 << 7,
+
+    STREAM_CONNECTING = 1 << 8,
+    STREAM_CLOSING = 1 << 9,     /* nobody wants its input any more */
+    STREAM_CLOSE_NEXT = 1 << 10, /* EOF has been pulled: the loop closes it by itself */
+    STREAM_ENDED = 1 << 11,      /* nothing is left but its CLOSED */
+    STREAM_BLOCKED = 1 << 12,    /* the engine says when to send on */
+    STREAM_REHELD = 1 << 13,     /* the caller holds bytes of the data that was pulled last */
+    STREAM_OWES_EOF = 1 << 14,   /* the end of the input went to another stream */
+
+    STREAM_ON_AGENDA = 1 << 15, /* in the loop's list of those, and so below */
+    STREAM_TO_NOTIFY = 1 << 16,
+    STREAM_RECEIVES = 1 << 29, /* what the engine has been told */
+    STREAM_LINGERS = 1 << 30,  /* the deadline is that of closing */
+
+    /* What it is, for its whole life. */
+    STREAM_SOCKET = 1 << 17, /* can be shut down in one direction */
+    STREAM_HALF_OPEN = 1 << 18,
+    STREAM_THROTTLES = 1 << 19,
+    STREAM_NO_INPUT = 1 << 20,  /* write-only: of it comes nothing but its end */
+    STREAM_TIMED = 1 << 21,     /* has an idle timeout */
+    STREAM_UNBLOCKED = 1 << 22, /* was blocking before it was adopted */
+    STREAM_EXTRAS = 1 << 23,    /* `extras` is not NULL */
+
+    /* Events that wait to be pulled, in this order. */
+    NOTICE_CONNECTED = 1 << 24,
+    NOTICE_HELD = 1 << 25, /* DATA with what was held, at the end of the input */
+    NOTICE_EOF = 1 << 26,
+    NOTICE_DRAINED = 1 << 27,
+    NOTICE_CLOSED = 1 << 28,
+    NOTICES = 0x1f << 24,
+    NOTICES_OF_INPUT = NOTICE_HELD | NOTICE_EOF,
+
+    /* With any of these, no write is taken. */
+    TAKES_NO_WRITE = OUTPUT_OVER | STREAM_CLOSING,
+
+    /* With any of these, what is received is more than an event. */
+    STREAM_APART = STREAM_CLOSING | STREAM_TIMED | STREAM_EXTRAS | OUTPUT_FAILED
+};
+
+/* Streams that behave alike: those of one listener, or those that were made with the same options.
+ * Invariant: `users` is how many streams are of it, and one more where it is a listener's or the
+ * loop's default; it ends with the last of them. */
+struct sluice_cohort {
+    struct sluice_slot slot;
+    uint32_t users;
+    uint32_t listener; /* 1 + its index; 0 where there is none, or none any more */
+    uint32_t flags;    /* enum sluice_stream_flag */
+    uint32_t idle_ms;
+    uint32_t linger_ms;
+    size_t high_mark;
+    size_t low_mark;
+};
+
+/* What few streams have: bytes that are held, and a forward. */
+struct sluice_extras {
+    sluice_id forward_to;  /* 0 for none */
+    uint32_t forward_from; /* the first of those that are forwarded here; or SLUICE_NO_SLOT */
+    uint32_t forward_next; /* of those that are forwarded to the same, the next */
+    size_t held;           /* bytes that come again */
+    size_t held_capacity;
+    unsigned char *held_bytes;
+};
+
+/* Kept small: 10,000 idle ones are what a server has most of. Invariants:
+ * - `fd` is -1 where it is closed, by us or, behind our back, by others; an ENDED stream's is;
+ * - `error` is the first thing that went wrong in either direction, or 0;
+ * - OUTPUT_FAILED or ENDED: `output` has no chunks, and its length is what was not sent;
+ * - `remaining` is how many bytes more may be received once the output has failed;
+ * - ON_AGENDA, TO_NOTIFY: it is in that list of the loop, and only then;
+ * - OVER_MARK: its output was over the high mark and has not fallen to the low one since;
+ * - slot.own is its place among loop->lent, where that names it. */
+struct sluice_stream {
+    struct sluice_slot slot;
+    struct sluice_bytes output;
+    struct sluice_extras *extras; /* NULL while it needs none */
+    int fd;
+    int error;
+    uint32_t state;
+    uint32_t cohort;   /* its index */
+    uint32_t deadline; /* of connecting, idling or lingering: 1 + its index in loop->deadlines */
+    uint32_t remaining;
+    uint32_t next_on_agenda;
+    uint32_t next_to_notify;
+};
+
+static_assert(sizeof(struct sluice_stream) == 80, "an idle connection costs little");
+
+/* A list of streams, linked through one of their members. */
+struct sluice_stream_list {
+    uint32_t first; /* SLUICE_NO_SLOT where it is empty */
+    uint32_t last;
+};
+
+#define SLUICE_EMPTY_LIST ((struct sluice_stream_list){SLUICE_NO_SLOT, SLUICE_NO_SLOT})
+
+/* ---- A stream's life: stream.c --------------------------------------------------------------- */
+
+struct sluice_stream_start {
+    int fd;
+    enum sluice_role role;
+    uint32_t cohort;
+    bool is_adopted; /* the caller's so far; else the kernel has just given it to the loop */
+    uint32_t traits; /* of the state: NO_INPUT, UNBLOCKED, OUTPUT_FINISHED where it is read-only */
+    int64_t connect_timeout_ns; /* INT64_MAX for none */
+    uint64_t user;
+};
+
+/* Makes a stream of start->fd, which stays the caller's on failure. */
+SLUICE_CHECKED int sluice_stream_begin(sluice_loop *loop, const struct sluice_stream_start *start,
+                                       sluice_id *id);
+
+/* Has sluice_stream_follow see to the stream before the next event. */
+void sluice_stream_on_agenda(sluice_loop *loop, struct sluice_stream *stream);
+
+/* Sees to each stream on the agenda, once. */
+void sluice_streams_follow(sluice_loop *loop);
+
+/* Ends a stream: closes its descriptor and has CLOSED given. Only what carries ends out calls it:
+ * sluice_stream_follow, sluice_abort, which is the caller's own end, and sluice_destroy. */
+void sluice_stream_end(sluice_loop *loop, struct sluice_stream *stream, int error);
+void sluice_stream_abort(sluice_loop *loop, struct sluice_stream *stream);
+
+/* Notes that the input, or the output, has failed with `error`. */
+void sluice_input_fail(sluice_loop *loop, struct sluice_stream *stream, int error);
+void sluice_output_fail(sluice_loop *loop, struct sluice_stream *stream, int error);
+
+/* The number was closed behind our back, and has another file by now. */
+void sluice_stream_lose_descriptor(sluice_loop *loop, struct sluice_stream *stream);
+
+/* Begins an orderly close: 0, or SLUICE_ENOMEM with nothing changed. */
+SLUICE_CHECKED int sluice_stream_close(sluice_loop *loop, struct sluice_stream *stream);
+
+/* Its deadline has come, and is none any more. */
+void sluice_stream_deadline(sluice_loop *loop, struct sluice_stream *stream);
+/* Of a stream that is TIMED: a byte has come or gone. */
+void sluice_stream_postpone_idle(sluice_loop *loop, struct sluice_stream *stream);
+
+/* What bytes that the engine has received are to the caller. */
+enum sluice_received_as {
+    SLUICE_RECEIVED_NOTHING, /* they are dropped, or another stream's */
+    SLUICE_RECEIVED_BYTES,   /* an event as they are */
+    SLUICE_RECEIVED_MORE     /* an event together with those held, which has been made of them */
+};
+
+/* Of a stream with a bit of STREAM_APART. */
+enum sluice_received_as sluice_stream_received(sluice_loop *loop, struct sluice_stream *stream,
+                                               sluice_event *event);
+
+/* What else the engine has completed, told in *event. */
+void sluice_stream_complete(sluice_loop *loop, struct sluice_stream *stream,
+                            enum sluice_operation operation, const sluice_event *event);
+
+/* Its extras, made where it has none; NULL where memory ran out. */
+struct sluice_extras *sluice_stream_extras(sluice_loop *loop, struct sluice_stream *stream);
+
+/* ---- What waits to be told: notices.c -------------------------------------------------------- */
+
+/* Has the events of `notices` given: in this turn, or `later`, in the next one, where it is a call
+ * of the caller's that they come of. */
+void sluice_stream_notify(sluice_loop *loop, struct sluice_stream *stream, uint32_t notices,
+                          bool later);
+
+/* The turn's next of these events, or false. */
+bool sluice_stream_notice(sluice_loop *loop, sluice_event *event);
+
+/* ---- How streams behave: cohorts.c ----------------------------------------------------------- */
+
+/* What a sluice_stream_options asks for, checked and completed. */
+struct sluice_stream_settings {
+    uint32_t
+        flags; /* enum sluice_stream_flag; THROTTLED says whether it is, and UNTHROTTLED goes */
+    uint32_t idle_ms;
+    uint32_t linger_ms;
+    uint32_t keepalive_seconds;
+    int64_t connect_timeout_ns; /* INT64_MAX for none */
+    size_t high_mark;
+    size_t low_mark;
+};
+
+/* 0 or SLUICE_EOPTION. NULL gives the defaults, which for what a listener accepts are others. */
+SLUICE_CHECKED int sluice_stream_settings_of(const sluice_loop *loop,
+                                             const sluice_stream_options *options, bool accepted,
+                                             struct sluice_stream_settings *settings);
+
+/* Sets on a TCP socket, or a listener that its connections inherit from, what they say. */
+SLUICE_CHECKED int sluice_stream_configure(int fd, const struct sluice_stream_settings *settings);
+
+/* A cohort with these settings: one that is there already, but for a `listener` (1 + its index; 0
+ * for none), whose streams are counted. It has one more user then, to be let go of. */
+SLUICE_CHECKED int sluice_cohort_join(sluice_loop *loop,
+                                      const struct sluice_stream_settings *settings,
+                                      uint32_t listener, uint32_t *cohort);
+/* One of its users has gone: a stream, or its listener. */
+void sluice_cohort_leave(sluice_loop *loop, uint32_t cohort);
+
+/* ---- Output: output.c ------------------------------------------------------------------------ */
+
+/* Sends what is queued, as far as that goes; 0, or the error that has failed the output. `by_call`:
+ * what the caller wrote since the last pull, and not what the kernel has made room for. */
+SLUICE_CHECKED int sluice_output_send(sluice_loop *loop, struct sluice_stream *stream,
+                                      bool by_call);
+/* What was put off has been offered to the engine, and not all of it `sent`. */
+void sluice_output_send_put_off(sluice_loop *loop, ptrdiff_t sent);
+/* Queues the write that was put off, if it is that of `stream`: 0; or SLUICE_ENOMEM or
+ * SLUICE_EFULL, and it is still put off. */
+SLUICE_CHECKED int sluice_output_settle(sluice_loop *loop, struct sluice_stream *stream);
+/* The engine has sent so much since, or there is room again. */
+void sluice_output_sent(sluice_loop *loop, struct sluice_stream *stream, size_t sent);
+/* Writes, whole or not at all: 0, 1 where the queue is over the high mark then, or an error. */
+SLUICE_CHECKED int sluice_output_write(sluice_loop *loop, struct sluice_stream *stream,
+                                       const void *bytes, size_t length);
+/* The queue has changed: does that take it over its high mark, or down to its low one? */
+void sluice_output_heed_marks(sluice_loop *loop, struct sluice_stream *stream, bool by_call);
+/* Nothing more will go: forgets what is queued, but for how much it was. */
+void sluice_output_drop(sluice_loop *loop, struct sluice_stream *stream);
+
+/* ---- Bytes that come again: held.c ----------------------------------------------------------- */
+
+SLUICE_CHECKED int sluice_held_append(sluice_loop *loop, struct sluice_stream *stream,
+                                      const unsigned char *bytes, size_t length);
+/* What is held goes, once it is not lent any more. */
+void sluice_held_release(sluice_loop *loop, struct sluice_stream *stream);
+/* Those that come again, `extras->held` of them; NULL where there are none. */
+const unsigned char *sluice_held_again(const sluice_loop *loop, const struct sluice_stream *stream);
+/* Makes a DATA event of bytes that stay valid until the next pull. */
+void sluice_lend(sluice_loop *loop, struct sluice_stream *stream, const unsigned char *bytes,
+                 size_t length, sluice_event *event);
+void sluice_lent_take_back(sluice_loop *loop);
+/* Notes the event that is answerable as lent, which is left out as long as nobody needs it. */
+void sluice_lend_answerable(sluice_loop *loop);
+
+/* ---- What one stream receives is another's output: forward.c ----------------------------------
+ */
+
+/* False where `from` is not forwarded, or to one that takes no more: then it is the caller's. */
+bool sluice_forward_pass(sluice_loop *loop, struct sluice_stream *from, const unsigned char *bytes,
+                         size_t length);
+bool sluice_forward_end_of_input(sluice_loop *loop, struct sluice_stream *from);
+/* The output of `to` has come over its high mark, or not any longer. */
+void sluice_forward_hold_back(sluice_loop *loop, struct sluice_stream *to, bool back);
+/* Ends the forwards from and to a stream that ends. */
+void sluice_forward_end(sluice_loop *loop, struct sluice_stream *stream);
+
+#pragma GCC visibility pop
+
+#endif
