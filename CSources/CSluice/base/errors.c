@@ -46,6 +46,10 @@ static const struct error_text texts[] = {
      "an option out of its range; set size, and marks in the order low, high, hard"},
     {SLUICE_ENAME, "SLUICE_ENAME",
      "the host name could not be looked up; check its spelling, and the network"},
+    {SLUICE_ELISTENS, "SLUICE_ELISTENS",
+     "a listening socket is no stream; give it to sluice_listen_fd, or adopt what it accepts"},
+    {SLUICE_ENOLISTEN, "SLUICE_ENOLISTEN",
+     "this socket does not listen; call listen(2) on it first, or sluice_adopt for a connection"},
     {SLUICE_EPORT, "SLUICE_EPORT",
      "the port is missing, or no number from 0 to 65535; write it behind the host, as in "
      "127.0.0.1:9999"},

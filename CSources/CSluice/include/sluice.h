@@ -56,6 +56,7 @@ enum sluice_error {
     SLUICE_EOPTION = -10013,   /* an option out of its range */
     SLUICE_ENAME = -10014,     /* a host name could not be looked up */
     SLUICE_ELISTENS = -10015,  /* a listening socket, of which no stream can be made */
+    SLUICE_ENOLISTEN = -10016, /* a socket that does not listen */
     SLUICE_EPORT = -10020,     /* an address without a port, or with one that is none */
     SLUICE_EPATH = -10021,     /* a unix path that is empty or too long */
     SLUICE_ESCOPE = -10022,    /* an IPv6 address with an interface that there is not */
@@ -326,6 +327,17 @@ typedef struct sluice_listen_options {
  * at is replaced; the file goes when the listener does. Connections come as ACCEPTED. */
 SLUICE_API int sluice_listen(sluice_loop *loop, sluice_id *id, const char *address,
                              const sluice_listen_options *options);
+
+/* Makes a listener of a stream socket that listens already: one of LISTEN_FDS (socket activation),
+ * or one that another version of the server hands over. It is the loop's from then on, closed with
+ * the listener, and made close-on-exec and non-blocking. It stays non-blocking afterwards, and who
+ * shares it must leave it so. The file of a unix socket is not removed. `options` as for
+ * sluice_listen, but that `flags` and `backlog` have no effect here.
+ * On failure it stays the caller's, as it was. O(1), amortised. Errors: SLUICE_ENOLISTEN,
+ * -ENOTSOCK, -ESOCKTNOSUPPORT (it gives packets), SLUICE_EBADF, SLUICE_EEXIST (this loop has that
+ * number), SLUICE_EOPTION, SLUICE_ENOMEM, SLUICE_EFULL. Source: sd_listen_fds(3). */
+SLUICE_API int sluice_listen_fd(sluice_loop *loop, sluice_id *id, int fd,
+                                const sluice_listen_options *options);
 
 /* Connects to an address: CONNECTED or CLOSED tells how it went. Writes are queued until then.
  * Errors: SLUICE_EADDRESS, SLUICE_EAGAIN (a unix listener's queue is full: try again later), others

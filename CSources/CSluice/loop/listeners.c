@@ -21,28 +21,10 @@
 #include "base/deadline.h"
 #include "network/socket.h"
 
-#define DEFAULT_BACKLOG 1024
-#define DEFAULT_ACCEPT_BATCH 64
 #define RETRY_NS (100 * NS_PER_MILLISECOND)
 
 static struct sluice_listener *listener_at(const sluice_loop *loop, uint32_t index) {
     return sluice_slots_at(&loop->listeners, index);
-}
-
-static int complete_options(const sluice_listen_options *given, sluice_listen_options *options) {
-    *options = (sluice_listen_options){.size = sizeof *options};
-    if (given) {
-        if (given->size < sizeof given->size || given->size > sizeof *options)
-            return SLUICE_EOPTION;
-        memcpy(options, given, given->size);
-    }
-    if (options->backlog == 0)
-        options->backlog = DEFAULT_BACKLOG;
-    if (options->accept_batch == 0)
-        options->accept_batch = DEFAULT_ACCEPT_BATCH;
-    if ((options->flags & ~(uint32_t)SLUICE_REUSE_PORT) || options->backlog > INT32_MAX)
-        return SLUICE_EOPTION;
-    return 0;
 }
 
 /* ---- Those that wait ------------------------------------------------------------------------- */
@@ -87,10 +69,10 @@ static uint32_t connections(const sluice_loop *loop, const struct sluice_listene
 
 /* Has the engine accept. */
 static int attach(sluice_loop *loop, struct sluice_listener *listener, sluice_id id,
-                  uint32_t accept_batch) {
+                  uint32_t accept_batch, bool is_given) {
     const struct sluice_engine_operations *engine = loop->engine->operations;
     int code = engine->attach(loop->engine, listener->fd, id, SLUICE_ROLE_LISTENER, accept_batch);
-    if (code == SLUICE_EEXIST)
+    if (code == SLUICE_EEXIST && !is_given)
         code = sluice_attach_anew(loop, listener->fd, id, SLUICE_ROLE_LISTENER, accept_batch);
     if (code < 0)
         return code;
@@ -100,23 +82,21 @@ static int attach(sluice_loop *loop, struct sluice_listener *listener, sluice_id
     return code;
 }
 
-/* Makes a handle of a listening socket. */
-static int begin(sluice_loop *loop, sluice_id *id, int fd, const struct sluice_socket_file *file,
-                 const sluice_listen_options *options,
-                 const struct sluice_stream_settings *settings) {
+int sluice_listener_begin(sluice_loop *loop, const struct sluice_listener_start *start,
+                          sluice_id *id) {
     int code;
     uint32_t index = sluice_slots_begin(&loop->listeners, &loop->allocator, &code);
     if (index == SLUICE_NO_SLOT)
         return code;
     struct sluice_listener *listener = sluice_slots_at(&loop->listeners, index);
-    listener->fd = fd;
-    listener->file = *file;
-    listener->is_local = !sluice_socket_is_tcp(fd);
-    listener->connection_limit = options->connection_limit;
+    listener->fd = start->fd;
+    listener->file = start->file;
+    listener->is_local = !sluice_socket_is_tcp(start->fd);
+    listener->connection_limit = start->options->connection_limit;
     *id = sluice_id_of(SLUICE_KIND_LISTENER, index, listener->slot.generation);
-    code = sluice_cohort_join(loop, settings, index + 1, &listener->cohort);
+    code = sluice_cohort_join(loop, start->settings, index + 1, &listener->cohort);
     if (code == 0) {
-        code = attach(loop, listener, *id, options->accept_batch);
+        code = attach(loop, listener, *id, start->options->accept_batch, start->is_given);
         if (code < 0)
             sluice_cohort_leave(loop, listener->cohort);
     }
@@ -125,48 +105,23 @@ static int begin(sluice_loop *loop, sluice_id *id, int fd, const struct sluice_s
     return code;
 }
 
-int sluice_listen(sluice_loop *loop, sluice_id *id, const char *address,
-                  const sluice_listen_options *given) {
-    sluice_id unneeded;
-    if (!id)
-        id = &unneeded;
-    int code = sluice_loop_check(loop);
-    if (code < 0)
-        return code;
-    sluice_listen_options options;
-    struct sluice_stream_settings settings;
-    code = complete_options(given, &options);
-    if (code == 0)
-        code = sluice_stream_settings_of(loop, options.streams, true, &settings);
-    if (code < 0)
-        return code;
-    struct sluice_socket_file file;
-    const struct sluice_socket_options socket_options = {
-        .backlog = (int)options.backlog, .reuse_port = (options.flags & SLUICE_REUSE_PORT) != 0};
-    int fd = sluice_socket_listen_with(address, &socket_options, &file);
-    if (fd < 0)
-        return fd;
-    code = sluice_stream_configure(fd, &settings);
-    if (code == 0)
-        code = begin(loop, id, fd, &file, &options, &settings);
-    if (code < 0) {
-        sluice_socket_file_remove(&file, fd);
-        close(fd);
-    }
-    return code;
-}
-
-void sluice_listener_end(sluice_loop *loop, struct sluice_listener *listener) {
+void sluice_listener_let_go(sluice_loop *loop, struct sluice_listener *listener) {
     if (listener->waits)
         stop_waiting(loop, listener);
     sluice_cohort_at(loop, listener->cohort)->listener = 0;
     sluice_cohort_leave(loop, listener->cohort);
-    if (listener->fd >= 0) {
+    if (listener->fd >= 0)
         loop->engine->operations->detach(loop->engine, listener->fd);
-        sluice_socket_file_remove(&listener->file, listener->fd);
-        close(listener->fd);
-    }
     sluice_slots_end(&loop->listeners, sluice_slots_index(&loop->listeners, listener));
+}
+
+void sluice_listener_end(sluice_loop *loop, struct sluice_listener *listener) {
+    int fd = listener->fd;
+    struct sluice_socket_file file = listener->file;
+    sluice_listener_let_go(loop, listener);
+    sluice_socket_file_remove(&file, fd);
+    if (fd >= 0)
+        close(fd);
 }
 
 /* The files stay the parent's, which still listens there. */

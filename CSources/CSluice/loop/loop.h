@@ -258,6 +258,20 @@ void sluice_deadline_cancel(sluice_loop *loop, struct sluice_stream *stream);
 SLUICE_CHECKED int sluice_attach_anew(sluice_loop *loop, int fd, sluice_id id,
                                       enum sluice_role role, uint32_t detail);
 
+struct sluice_listener_start {
+    int fd;
+    bool is_given;                  /* the caller's so far; else the kernel has just made it */
+    struct sluice_socket_file file; /* which goes with the listener */
+    const sluice_listen_options *options; /* checked and completed, as the settings are */
+    const struct sluice_stream_settings *settings;
+};
+
+/* Makes a listener of start->fd, which stays the caller's on failure, and its file too. */
+SLUICE_CHECKED int sluice_listener_begin(sluice_loop *loop,
+                                         const struct sluice_listener_start *start, sluice_id *id);
+/* Ends the listener; its descriptor stays open, and its file stays. */
+void sluice_listener_let_go(sluice_loop *loop, struct sluice_listener *listener);
+
 bool sluice_listener_complete(sluice_loop *loop, struct sluice_listener *listener,
                               sluice_event *event);
 /* The OVERLOADED of loop->overloaded, where it still holds. */

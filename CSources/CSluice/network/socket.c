@@ -83,6 +83,16 @@ static bool is_listening(int fd) {
     return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) == 0 && listening;
 }
 
+int sluice_socket_check_listening(int fd) {
+    int type = 0;
+    socklen_t length = sizeof type;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0)
+        return -errno;
+    if (!is_listening(fd))
+        return SLUICE_ENOLISTEN;
+    return type == SOCK_STREAM ? 0 : -ESOCKTNOSUPPORT;
+}
+
 /* Whether what accept(2) said is about one caller, who is then gone from the queue. Source:
  * accept(2), "Error handling"; and of its list of errors EPERM, a firewall's word, and ETIMEDOUT.
  */

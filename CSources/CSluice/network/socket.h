@@ -52,6 +52,10 @@ ptrdiff_t sluice_local_receive_some(int fd, void *bytes, size_t length, bool *st
 
 bool sluice_socket_is_tcp(int fd);
 
+/* 0 for a stream socket that listens; SLUICE_ENOLISTEN, -ESOCKTNOSUPPORT (one that gives
+ * packets), -ENOTSOCK or SLUICE_EBADF. */
+int sluice_socket_check_listening(int fd);
+
 /* As sluice_socket_send, for `count` pieces, at least one and at most IOV_MAX; the second for pipes
  * and terminals. Neither raises SIGPIPE. */
 ptrdiff_t sluice_socket_send_slices(int fd, const struct iovec *iov, int count);

@@ -333,6 +333,9 @@ static void use_listener(void) {
     assert_int_equal(event.value, listener);
     end_line((struct line){event.id, peer});
     assert_int_equal(sluice_close(loop, listener), 0);
+    int given = sluice_socket_listen("127.0.0.1:0", 1);
+    MUST(sluice_listen_fd(loop, &listener, given, NULL));
+    assert_int_equal(sluice_close(loop, listener), 0);
 }
 
 /* The connection of an attempt that failed comes first, and has ended. */

@@ -148,6 +148,25 @@ static void unix_path_is_the_parents_after_a_fork(void) {
     assert_false(exists(path));
 }
 
+/* Its number is closed behind the loop's back, and the kernel gives it to another listener. What
+ * the first one keeps of its folder goes with it all the same. */
+static void unix_path_of_a_lost_number(void) {
+    char address[128];
+    const char *path;
+    make_path(address, sizeof address, &path);
+    sluice_loop *loop = make_loop();
+    sluice_id id;
+    sluice_id other;
+    assert_int_equal(sluice_listen(loop, &id, address, NULL), 0);
+    int fd = sluice_fd(loop, id);
+    close(fd);
+    assert_int_equal(sluice_listen(loop, &other, "127.0.0.1:0", NULL), 0);
+    assert_int_equal(sluice_fd(loop, other), fd);
+    assert_int_equal(sluice_fd(loop, id), SLUICE_EBADF);
+    assert_int_equal(sluice_close(loop, id), 0);
+    assert_int_equal(sluice_fd(loop, other), fd);
+}
+
 static void unix_path_that_is_stale_is_replaced(void) {
     char address[128];
     const char *path;
@@ -342,6 +361,7 @@ int main(void) {
         {"unix: the path goes after chdir", unix_path_goes_after_chdir, NULL},
         {"unix: a successor's path is left", unix_path_of_a_successor_is_left, NULL},
         {"unix: the path is the parent's", unix_path_is_the_parents_after_a_fork, NULL},
+        {"unix: a number that was lost leaks nothing", unix_path_of_a_lost_number, NULL},
         {"unix: a stale path is replaced", unix_path_that_is_stale_is_replaced, NULL},
         {"unix: one that is listened at is left", unix_path_that_is_listened_at_is_left, NULL},
         {"unix: another file is left", unix_path_of_another_file_is_left, NULL},

@@ -6,7 +6,9 @@
 
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* ---- As on the page -------------------------------------------------------------------------- */
@@ -17,6 +19,21 @@
 #include <netinet/tcp.h>
 #include <sluice.h>
 #include <sys/socket.h>
+
+int listen_fds(sluice_loop *loop) {
+    const char *process = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+    if (!process || !count || atol(process) != getpid())
+        return 0;
+    const int end = 3 + atoi(count);
+    unsetenv("LISTEN_PID"); /* they are not for our children, */
+    unsetenv("LISTEN_FDS"); /* and `count` is gone now */
+    for (int fd = 3; fd < end; fd++) {
+        int code = sluice_listen_fd(loop, NULL, fd, NULL);
+        if (code < 0)
+            return code;
+    }
+    return end - 3;
+}
 
 int set_user_timeout(const sluice_loop *loop, sluice_id id, unsigned milliseconds) {
     return setsockopt(sluice_fd(loop, id), IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds,
@@ -176,6 +193,24 @@ static void errors_are_told(void) {
     assert_int_equal(get_peer(loop, 0, &peer), -EBADF);
 }
 
+/* In a child, since the number 3 and the environment are its own. */
+static void sockets_that_are_given(void) {
+    int fd = tcp_listener(8);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        char process[16];
+        snprintf(process, sizeof process, "%d", (int)getpid());
+        bool works = dup2(fd, 3) == 3 && sluice_open(&loop, NULL) == 0 && listen_fds(loop) == 0 &&
+                     setenv("LISTEN_PID", process, 1) == 0 && setenv("LISTEN_FDS", "1", 1) == 0 &&
+                     listen_fds(loop) == 1 && listen_fds(loop) == 0 && sluice_destroy(loop) == 0;
+        _exit(works ? 0 : 1);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 /* ---- The page -------------------------------------------------------------------------------- */
 
 static char *read_all(const char *path, char *text, size_t size) {
@@ -205,7 +240,7 @@ static void page_shows_what_is_here(void) {
         block = end + 1;
         blocks++;
     }
-    assert_int_equal(blocks, 9);
+    assert_int_equal(blocks, 10);
 }
 
 int main(void) {
@@ -214,6 +249,7 @@ int main(void) {
         {"options over IPv6", options_over_ipv6, NULL},
         {"options of a listener", options_of_a_listener, NULL},
         {"the peer of a unix stream", peer_of_a_unix_stream, NULL},
+        {"sockets that are given", sockets_that_are_given, NULL},
         {"errors are told", errors_are_told, NULL},
         {PAGE " shows what is here", page_shows_what_is_here, NULL},
     };
