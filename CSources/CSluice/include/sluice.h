@@ -235,7 +235,9 @@ SLUICE_API int sluice_stats(const sluice_loop *loop, sluice_statistics *stats);
 SLUICE_API int sluice_close(sluice_loop *loop, sluice_id id);
 
 /* A stream: ends at once; CLOSED, with the error -ECONNABORTED, says how much was not sent, and
- * comes in the next turn. Any other handle: as sluice_close. */
+ * comes in the next turn. Over TCP the peer sees a reset where bytes were queued here, or the
+ * kernel had some that it had not acknowledged or that nobody had read; else an orderly end. At a
+ * unix socket it sees a reset only where bytes were unread. Any other handle: as sluice_close. */
 SLUICE_API int sluice_abort(sluice_loop *loop, sluice_id id);
 
 /* The user word comes with each event. At first it is what the handle was made with, its listener's

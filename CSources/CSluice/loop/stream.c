@@ -447,6 +447,16 @@ int sluice_stream_close(sluice_loop *loop, struct sluice_stream *stream) {
     return 0;
 }
 
+/* Whether bytes are lost by this end that the peer would wait for. What the kernel has taken it
+ * goes on sending after a close, and what it has that nobody read makes it reset by itself. So only
+ * an abort takes back what is on its way. */
+static bool loses_output(const struct sluice_stream *stream) {
+    if (!stream->error || !(stream->state & STREAM_SOCKET))
+        return false;
+    return stream->output.length > 0 ||
+           (stream->error == -ECONNABORTED && sluice_socket_has_unsent(stream->fd));
+}
+
 /* Gives the descriptor back to the kernel, as it was. */
 static void release(const struct sluice_stream *stream) {
     if (stream->fd < 0)
@@ -456,6 +466,8 @@ static void release(const struct sluice_stream *stream) {
         if (flags >= 0)
             (void)fcntl(stream->fd, F_SETFL, flags & ~O_NONBLOCK);
     }
+    if (loses_output(stream))
+        sluice_socket_reset_when_closed(stream->fd);
     close(stream->fd);
 }
 
@@ -464,10 +476,10 @@ void sluice_stream_end(sluice_loop *loop, struct sluice_stream *stream, int erro
         stream->error = error;
     if (stream->fd >= 0)
         loop->engine->operations->detach(loop->engine, stream->fd);
+    sluice_output_drop(loop, stream);
     release(stream);
     stream->fd = -1;
     sluice_deadline_cancel(loop, stream);
-    sluice_output_drop(loop, stream);
     if (stream->extras) {
         sluice_forward_end(loop, stream);
         sluice_held_release(loop, stream);

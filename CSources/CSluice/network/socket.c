@@ -2,9 +2,11 @@
 #include "base/platform.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -209,6 +211,18 @@ ptrdiff_t sluice_file_send_slices(int fd, const struct iovec *iov, int count) {
 
 int sluice_socket_finish_sending(int fd) {
     return shutdown(fd, SHUT_WR) < 0 ? -errno : 0;
+}
+
+/* ---- Resetting ------------------------------------------------------------------------------- */
+
+bool sluice_socket_has_unsent(int fd) {
+    int unsent = 0;
+    return ioctl(fd, SIOCOUTQ, &unsent) == 0 && unsent > 0;
+}
+
+void sluice_socket_reset_when_closed(int fd) {
+    const struct linger none = {.l_onoff = 1, .l_linger = 0};
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
 }
 
 /* ---- Addresses ------------------------------------------------------------------------------- */

@@ -61,6 +61,11 @@ int sluice_socket_check_listening(int fd);
 ptrdiff_t sluice_socket_send_slices(int fd, const struct iovec *iov, int count);
 ptrdiff_t sluice_file_send_slices(int fd, const struct iovec *iov, int count);
 
+/* Whether the kernel still has bytes that it took and the peer has not. */
+bool sluice_socket_has_unsent(int fd);
+/* Has close(2) reset the connection, over TCP. Other sockets let it pass. */
+void sluice_socket_reset_when_closed(int fd);
+
 /* A non-blocking stream socket for such an address, over TCP with TCP_NODELAY; or -errno. */
 int sluice_socket_open(const struct sluice_address *address);
 
