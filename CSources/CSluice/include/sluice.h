@@ -71,6 +71,21 @@ SLUICE_API const char *sluice_error_name(int code);
  * A static string, never NULL. Any thread. */
 SLUICE_API const char *sluice_error_message(int code);
 
+/* The errno that comes nearest, for languages whose exceptions are about one; 0 for a count. A code
+ * that the kernel gave is that errno. Of Sluice's own:
+ *
+ *     EINVAL    EBACKEND, EINTEREST, ETIMEOUT, EADDRESS, EKIND, EOPTION, ENOLISTEN, EPORT, EPATH,
+ *               ENUMERIC
+ *     ENOTSUP   ENOTSUP                  ESTALE    ESTALE
+ *     EFAULT    ENULL                    ERANGE    ECAPACITY, as getcwd(3) says it
+ *     ENOBUFS   EFULL                    EPERM     ETHREAD, as pthread_mutex_unlock(3) says it
+ *     EBADFD    ESTATE                   ENXIO     ENAME
+ *     ENODEV    ESCOPE                   ENOTCONN  ELISTENS
+ *     EIO       a code that there is not
+ *
+ * Any thread. */
+SLUICE_API int sluice_error_errno(int code);
+
 /* ---- Memory ---------------------------------------------------------------------------------- */
 
 /* Where memory comes from, for those who want it from elsewhere than libc: realloc(3) with a

@@ -8,27 +8,31 @@
 struct code_name {
     int code;
     const char *name;
+    int as_errno;
 };
 
 static const struct code_name own[] = {
-    {SLUICE_ENOMEM, "SLUICE_ENOMEM"},     {SLUICE_EBADF, "SLUICE_EBADF"},
-    {SLUICE_EEXIST, "SLUICE_EEXIST"},     {SLUICE_ENOENT, "SLUICE_ENOENT"},
-    {SLUICE_EAGAIN, "SLUICE_EAGAIN"},     {SLUICE_ENOTSUP, "SLUICE_ENOTSUP"},
-    {SLUICE_EBACKEND, "SLUICE_EBACKEND"}, {SLUICE_EINTEREST, "SLUICE_EINTEREST"},
-    {SLUICE_ETIMEOUT, "SLUICE_ETIMEOUT"}, {SLUICE_ECAPACITY, "SLUICE_ECAPACITY"},
-    {SLUICE_ENULL, "SLUICE_ENULL"},       {SLUICE_EADDRESS, "SLUICE_EADDRESS"},
-    {SLUICE_EFULL, "SLUICE_EFULL"},       {SLUICE_ESTALE, "SLUICE_ESTALE"},
-    {SLUICE_EKIND, "SLUICE_EKIND"},       {SLUICE_ETHREAD, "SLUICE_ETHREAD"},
-    {SLUICE_EINTR, "SLUICE_EINTR"},       {SLUICE_ESTATE, "SLUICE_ESTATE"},
-    {SLUICE_EOPTION, "SLUICE_EOPTION"},   {SLUICE_ENAME, "SLUICE_ENAME"},
-    {SLUICE_ELISTENS, "SLUICE_ELISTENS"}, {SLUICE_ENOLISTEN, "SLUICE_ENOLISTEN"},
-    {SLUICE_EPORT, "SLUICE_EPORT"},       {SLUICE_EPATH, "SLUICE_EPATH"},
-    {SLUICE_ESCOPE, "SLUICE_ESCOPE"},     {SLUICE_ENUMERIC, "SLUICE_ENUMERIC"},
+    {SLUICE_ENOMEM, "SLUICE_ENOMEM", ENOMEM},       {SLUICE_EBADF, "SLUICE_EBADF", EBADF},
+    {SLUICE_EEXIST, "SLUICE_EEXIST", EEXIST},       {SLUICE_ENOENT, "SLUICE_ENOENT", ENOENT},
+    {SLUICE_EAGAIN, "SLUICE_EAGAIN", EAGAIN},       {SLUICE_ENOTSUP, "SLUICE_ENOTSUP", ENOTSUP},
+    {SLUICE_EBACKEND, "SLUICE_EBACKEND", EINVAL},   {SLUICE_EINTEREST, "SLUICE_EINTEREST", EINVAL},
+    {SLUICE_ETIMEOUT, "SLUICE_ETIMEOUT", EINVAL},   {SLUICE_ECAPACITY, "SLUICE_ECAPACITY", ERANGE},
+    {SLUICE_ENULL, "SLUICE_ENULL", EFAULT},         {SLUICE_EADDRESS, "SLUICE_EADDRESS", EINVAL},
+    {SLUICE_EFULL, "SLUICE_EFULL", ENOBUFS},        {SLUICE_ESTALE, "SLUICE_ESTALE", ESTALE},
+    {SLUICE_EKIND, "SLUICE_EKIND", EINVAL},         {SLUICE_ETHREAD, "SLUICE_ETHREAD", EPERM},
+    {SLUICE_EINTR, "SLUICE_EINTR", EINTR},          {SLUICE_ESTATE, "SLUICE_ESTATE", EBADFD},
+    {SLUICE_EOPTION, "SLUICE_EOPTION", EINVAL},     {SLUICE_ENAME, "SLUICE_ENAME", ENXIO},
+    {SLUICE_ELISTENS, "SLUICE_ELISTENS", ENOTCONN}, {SLUICE_ENOLISTEN, "SLUICE_ENOLISTEN", EINVAL},
+    {SLUICE_EPORT, "SLUICE_EPORT", EINVAL},         {SLUICE_EPATH, "SLUICE_EPATH", EINVAL},
+    {SLUICE_ESCOPE, "SLUICE_ESCOPE", ENODEV},       {SLUICE_ENUMERIC, "SLUICE_ENUMERIC", EINVAL},
 };
 
 static const struct code_name kernels[] = {
-    {-ECONNREFUSED, "ECONNREFUSED"}, {-EMFILE, "EMFILE"}, {-EPIPE, "EPIPE"},
-    {-EADDRINUSE, "EADDRINUSE"},     {-EPERM, "EPERM"},
+    {-ECONNREFUSED, "ECONNREFUSED", ECONNREFUSED},
+    {-EMFILE, "EMFILE", EMFILE},
+    {-EPIPE, "EPIPE", EPIPE},
+    {-EADDRINUSE, "EADDRINUSE", EADDRINUSE},
+    {-EPERM, "EPERM", EPERM},
 };
 
 static void own_codes(void) {
@@ -60,6 +64,26 @@ static void kernel_codes(void) {
     }
 }
 
+/* Each of Sluice's own is given an errno that there is, and one whose number is an errno's is that.
+ */
+static void errno_of_each(void) {
+    for (size_t i = 0; i < COUNT_OF(own); i++) {
+        assert_int_equal(sluice_error_errno(own[i].code), own[i].as_errno);
+        assert_string_not_equal(sluice_error_name(-own[i].as_errno), "UNKNOWN");
+        if (own[i].code > -10001)
+            assert_int_equal(own[i].as_errno, -own[i].code);
+    }
+    for (size_t i = 0; i < COUNT_OF(kernels); i++)
+        assert_int_equal(sluice_error_errno(kernels[i].code), kernels[i].as_errno);
+    assert_int_equal(sluice_error_errno(-4095), 4095);
+    const int unknown[] = {-4096, -10000, -10999, -99999, INT_MIN + 1, INT_MIN};
+    for (size_t i = 0; i < COUNT_OF(unknown); i++)
+        assert_int_equal(sluice_error_errno(unknown[i]), EIO);
+    const int counts[] = {0, 1, INT_MAX};
+    for (size_t i = 0; i < COUNT_OF(counts); i++)
+        assert_int_equal(sluice_error_errno(counts[i]), 0);
+}
+
 static void no_error(void) {
     const int counts[] = {0, 1, INT_MAX};
     for (size_t i = 0; i < COUNT_OF(counts); i++) {
@@ -81,6 +105,7 @@ int main(void) {
         {"each of Sluice's codes has a name and a sentence", own_codes, NULL},
         {"no code is missing from this test", no_code_is_missing, NULL},
         {"the kernel's codes", kernel_codes, NULL},
+        {"an errno for each code", errno_of_each, NULL},
         {"no error", no_error, NULL},
         {"unknown codes", unknown, NULL},
     };
