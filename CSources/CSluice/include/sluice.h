@@ -325,9 +325,14 @@ typedef struct sluice_stream_options {
     int64_t connect_timeout_ns; /* sluice_connect only; ends with -ETIMEDOUT; never */
     size_t high_mark;           /* as in sluice_options, for these streams; the loop's */
     size_t low_mark;            /* a quarter of this high mark; the loop's where that is 0 */
+    const char *source;         /* sluice_connect only: the address that it comes from, numeric or
+                                 * unix:@name, where port 0 is any port; the kernel chooses */
 } sluice_stream_options;
 
-enum sluice_listen_flag { SLUICE_REUSE_PORT = 1 /* several loops accept at one address */ };
+enum sluice_listen_flag {
+    SLUICE_REUSE_PORT = 1, /* several loops accept at one address */
+    SLUICE_ONLY_IPV6 = 2   /* an IPv6 socket takes no IPv4 callers, nor does "*" */
+};
 
 /* How a listener behaves, and its streams. Begin as above. */
 typedef struct sluice_listen_options {
@@ -338,10 +343,15 @@ typedef struct sluice_listen_options {
                                            * power of two, 32,768 at most; 64 */
     uint32_t connection_limit;            /* open at once, over which accepting stops; none */
     const sluice_stream_options *streams; /* copied */
+    uint32_t unix_mode; /* who may call at a unix path: 1 to 0777, whatever the umask; 0: as the
+                         * umask says */
 } sluice_listen_options;
 
-/* Listens at an address, as sluice_socket_listen takes it. A unix socket's file that nobody listens
- * at is replaced; the file goes when the listener does. Connections come as ACCEPTED. */
+/* Listens at an address, as sluice_socket_listen takes it: a name ("localhost:9999") and every
+ * address ("*:9999") too. A name is looked up, which may block for seconds: do that before the loop
+ * has work. A unix socket's file that nobody listens at is replaced; the file goes when the
+ * listener does. Connections come as ACCEPTED. O(1), amortised. Errors: those of
+ * sluice_socket_listen, SLUICE_EOPTION, SLUICE_ENOMEM, SLUICE_EFULL. */
 SLUICE_API int sluice_listen(sluice_loop *loop, sluice_id *id, const char *address,
                              const sluice_listen_options *options);
 
@@ -349,7 +359,7 @@ SLUICE_API int sluice_listen(sluice_loop *loop, sluice_id *id, const char *addre
  * or one that another version of the server hands over. It is the loop's from then on, closed with
  * the listener, and made close-on-exec and non-blocking. It stays non-blocking afterwards, and who
  * shares it must leave it so. The file of a unix socket is not removed. `options` as for
- * sluice_listen, but that `flags` and `backlog` have no effect here.
+ * sluice_listen, but that `flags`, `backlog` and `unix_mode` have no effect here.
  * On failure it stays the caller's, as it was. O(1), amortised. Errors: SLUICE_ENOLISTEN,
  * -ENOTSOCK, -ESOCKTNOSUPPORT (it gives packets), SLUICE_EBADF, SLUICE_EEXIST (this loop has that
  * number), SLUICE_EOPTION, SLUICE_ENOMEM, SLUICE_EFULL. Source: sd_listen_fds(3). */
@@ -358,7 +368,8 @@ SLUICE_API int sluice_listen_fd(sluice_loop *loop, sluice_id *id, int fd,
 
 /* Connects to an address: CONNECTED or CLOSED tells how it went. Writes are queued until then.
  * Errors: SLUICE_EADDRESS, SLUICE_EAGAIN (a unix listener's queue is full: try again later), others
- * of connect(2) that show at once, SLUICE_ENOMEM, SLUICE_EFULL. */
+ * of connect(2) that show at once, and of bind(2) for the source, SLUICE_EOPTION (also for a source
+ * of another family), SLUICE_ENOMEM, SLUICE_EFULL. */
 SLUICE_API int sluice_connect(sluice_loop *loop, sluice_id *id, const char *address,
                               const sluice_stream_options *options);
 

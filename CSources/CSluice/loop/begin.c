@@ -131,7 +131,7 @@ int sluice_connect(sluice_loop *loop, sluice_id *id, const char *address,
     code = sluice_stream_settings_of(loop, options, false, &settings);
     if (code < 0)
         return code;
-    int fd = sluice_socket_connect(address);
+    int fd = sluice_socket_connect_with(address, settings.source);
     if (fd < 0)
         return fd;
     code = begin_connecting(loop, &settings, fd, id);

@@ -52,7 +52,8 @@ int sluice_stream_settings_of(const sluice_loop *loop, const sluice_stream_optio
         .keepalive_seconds = options.keepalive_seconds,
         .connect_timeout_ns = options.connect_timeout_ns ? options.connect_timeout_ns : INT64_MAX,
         .high_mark = options.high_mark ? options.high_mark : loop->high_mark,
-        .low_mark = options.low_mark};
+        .low_mark = options.low_mark,
+        .source = options.source};
     if (!settings->low_mark)
         settings->low_mark = options.high_mark ? options.high_mark / 4 : loop->low_mark;
     return settings->low_mark <= settings->high_mark && settings->high_mark <= loop->hard_limit

@@ -30,7 +30,8 @@ static int complete_options(const sluice_listen_options *given, sluice_listen_op
         options->backlog = DEFAULT_BACKLOG;
     if (options->accept_batch == 0)
         options->accept_batch = DEFAULT_ACCEPT_BATCH;
-    if ((options->flags & ~(uint32_t)SLUICE_REUSE_PORT) || options->backlog > INT32_MAX)
+    const uint32_t known = SLUICE_REUSE_PORT | SLUICE_ONLY_IPV6;
+    if ((options->flags & ~known) || options->backlog > INT32_MAX || options->unix_mode > 0777)
         return SLUICE_EOPTION;
     return 0;
 }
@@ -53,7 +54,11 @@ int sluice_listen(sluice_loop *loop, sluice_id *id, const char *address,
         return code;
     struct sluice_listener_start start = {.options = &options, .settings = &settings};
     const struct sluice_socket_options socket_options = {
-        .backlog = (int)options.backlog, .reuse_port = (options.flags & SLUICE_REUSE_PORT) != 0};
+        .backlog = (int)options.backlog,
+        .reuse_port = (options.flags & SLUICE_REUSE_PORT) != 0,
+        .only_ipv6 = (options.flags & SLUICE_ONLY_IPV6) != 0,
+        .has_mode = options.unix_mode != 0,
+        .mode = options.unix_mode};
     start.fd = sluice_socket_listen_with(address, &socket_options, &start.file);
     if (start.fd < 0)
         return start.fd;

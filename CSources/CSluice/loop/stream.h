@@ -223,6 +223,7 @@ struct sluice_stream_settings {
     int64_t connect_timeout_ns; /* INT64_MAX for none */
     size_t high_mark;
     size_t low_mark;
+    const char *source; /* of the options, and so the caller's */
 };
 
 /* 0 or SLUICE_EOPTION. NULL gives the defaults, which for what a listener accepts are others. */

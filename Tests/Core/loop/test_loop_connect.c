@@ -282,6 +282,36 @@ static void idle_timeout_of_accepted_and_connected(void) {
     expect_closed(loop, id, -ETIMEDOUT, 0);
 }
 
+static void source(void) {
+    sluice_loop *loop = make_loop();
+    char address[SLUICE_ADDRESS_MAX];
+    char text[SLUICE_ADDRESS_MAX];
+    address_of(tcp_listener(8), address);
+    sluice_stream_options options = stream_options(0);
+    options.source = "127.0.0.9:0";
+    sluice_id id;
+    assert_int_equal(sluice_connect(loop, &id, address, &options), 0);
+    expect_event_of(loop, SLUICE_CONNECTED, id);
+    assert_true(sluice_local_address(loop, id, text, sizeof text) > 0);
+    assert_true(strncmp(text, "127.0.0.9:", 10) == 0);
+    static const struct {
+        const char *source;
+        int code;
+    } refused[] = {{"203.0.113.1:0", -EADDRNOTAVAIL},
+                   {"[::1]:0", SLUICE_EOPTION},
+                   {"unix:@sluice-test", SLUICE_EOPTION},
+                   {"127.0.0.1", SLUICE_EPORT}};
+    for (size_t i = 0; i < COUNT_OF(refused); i++) {
+        options.source = refused[i].source;
+        assert_int_equal(sluice_connect(loop, &id, address, &options), refused[i].code);
+    }
+    /* Of other streams it says nothing, and an older program does not know it. */
+    line_of(loop, tcp_pair(), &options);
+    options.size = offsetof(sluice_stream_options, source);
+    assert_int_equal(sluice_connect(loop, &id, address, &options), 0);
+    expect_event_of(loop, SLUICE_CONNECTED, id);
+}
+
 int main(void) {
     static const struct test tests[] = {
         {"CONNECTED, and a stream as any other", connects, NULL},
@@ -292,6 +322,7 @@ int main(void) {
         {"what is written before CONNECTED is sent after it", writes_before_connected, NULL},
         {"closed before CONNECTED", closed_before_connected, NULL},
         {"closed while under way: the linger limit", closed_while_under_way, NULL},
+        {"the address that it comes from", source, NULL},
         {"over a unix socket", unix_socket, NULL},
         {"to a listener of the same loop", to_itself, NULL},
         {"idle timeout: -ETIMEDOUT", idle_timeout, NULL},

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -214,6 +215,36 @@ static void unix_path_of_another_file_is_left(void) {
     assert_true(exists(path));
 }
 
+static mode_t mode_at(const char *path) {
+    struct stat status;
+    assert_int_equal(lstat(path, &status), 0);
+    return status.st_mode & 07777;
+}
+
+static void unix_mode(void) {
+    static const mode_t modes[] = {0600, 0660, 0777, 0}; /* the last: as the umask says */
+    char address[128];
+    const char *path;
+    make_path(address, sizeof address, &path);
+    sluice_loop *loop = make_loop();
+    for (size_t i = 0; i < COUNT_OF(modes); i++) {
+        sluice_listen_options options = listen_options();
+        options.unix_mode = modes[i];
+        sluice_id id;
+        mode_t before = umask(0027);
+        int code = sluice_listen(loop, &id, address, &options);
+        umask(before);
+        assert_int_equal(code, 0);
+        assert_int_equal(mode_at(path), modes[i] ? modes[i] : 0750);
+        assert_int_equal(sluice_close(loop, id), 0);
+    }
+    /* Of other sockets it says nothing. */
+    sluice_listen_options options = listen_options();
+    options.unix_mode = 0600;
+    assert_int_equal(sluice_listen(loop, NULL, "127.0.0.1:0", &options), 0);
+    assert_int_equal(sluice_listen(loop, NULL, "unix:@sluice-test-mode", &options), 0);
+}
+
 static void unix_abstract(void) {
     sluice_loop *loop = make_loop();
     char address[64];
@@ -279,6 +310,41 @@ static void every_address(void) {
         assert_true(strncmp(told, hosts[i], strlen(hosts[i])) == 0);
         put_text(peer, "hello");
         expect_text(loop, event.id, "hello");
+    }
+}
+
+static void by_name(void) {
+    sluice_loop *loop = make_loop();
+    sluice_id id;
+    char text[SLUICE_ADDRESS_MAX];
+    assert_int_equal(sluice_listen(loop, &id, "localhost:0", NULL), 0);
+    assert_true(sluice_local_address(loop, id, text, sizeof text) > 0);
+    assert_true(strncmp(text, "127.0.0.1:", 10) == 0);
+    dial(text);
+    expect_event(loop, SLUICE_ACCEPTED);
+}
+
+static void only_ipv6(void) {
+    static const char *const addresses[] = {"*:0", "[::]:0"};
+    sluice_loop *loop = make_loop();
+    for (size_t i = 0; i < COUNT_OF(addresses); i++) {
+        sluice_listen_options options = listen_options();
+        options.flags = SLUICE_ONLY_IPV6;
+        sluice_id id;
+        int code = sluice_listen(loop, &id, addresses[i], &options);
+        if (code == -EADDRNOTAVAIL || code == -EAFNOSUPPORT)
+            return; /* this machine has none */
+        assert_int_equal(code, 0);
+        char text[SLUICE_ADDRESS_MAX];
+        assert_true(sluice_local_address(loop, id, text, sizeof text) > 0);
+        char target[2 * SLUICE_ADDRESS_MAX];
+        snprintf(target, sizeof target, "127.0.0.1%s", strrchr(text, ':'));
+        int caller = dial(target);
+        await(caller, POLLERR);
+        assert_int_equal(sluice_socket_error(caller), -ECONNREFUSED);
+        snprintf(target, sizeof target, "[::1]%s", strrchr(text, ':'));
+        dial(target);
+        expect_event(loop, SLUICE_ACCEPTED);
     }
 }
 
@@ -365,10 +431,13 @@ int main(void) {
         {"unix: a stale path is replaced", unix_path_that_is_stale_is_replaced, NULL},
         {"unix: one that is listened at is left", unix_path_that_is_listened_at_is_left, NULL},
         {"unix: another file is left", unix_path_of_another_file_is_left, NULL},
+        {"unix: the mode of the file", unix_mode, NULL},
         {"unix: abstract", unix_abstract, NULL},
         {"port 0 is chosen and told", port_0_is_chosen_and_told, NULL},
         {"[::1]", ipv6, NULL},
         {"*: every address", every_address, NULL},
+        {"a name", by_name, NULL},
+        {"IPv6 only", only_ipv6, NULL},
         {"SO_REUSEPORT: two loops at one address", reuse_port, NULL},
         {"TCP_NODELAY and keepalive, inherited", no_delay_and_keepalive, NULL},
         {"what is no address is refused", addresses_that_are_none, NULL},

@@ -87,7 +87,8 @@ static void stream_and_listen_options_out_of_range(void) {
     const sluice_listen_options bad_listen[] = {
         {.size = 1},
         {.size = sizeof(sluice_listen_options) + 8},
-        {.size = sizeof(sluice_listen_options), .flags = 2},
+        {.size = sizeof(sluice_listen_options), .flags = 4},
+        {.size = sizeof(sluice_listen_options), .unix_mode = 01000},
         {.size = sizeof(sluice_listen_options), .backlog = UINT32_MAX},
     };
     for (size_t i = 0; i < COUNT_OF(bad_listen); i++)
