@@ -77,6 +77,9 @@ struct sluice_engine_operations {
      * back. Detaches it, and returns the id that it was attached with, or 0. */
     sluice_id (*evict)(struct sluice_engine *engine, int fd);
 
+    /* Completions for `fd` carry this id from now on, also one that was gathered. */
+    void (*rename)(struct sluice_engine *engine, int fd, sluice_id id);
+
     /* A watch's new interest; and from then on it is armed again. */
     int (*rewatch)(struct sluice_engine *engine, int fd, uint32_t interest);
 

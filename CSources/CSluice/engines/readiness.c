@@ -285,6 +285,10 @@ static sluice_id evict(struct sluice_engine *base, int fd) {
     return id;
 }
 
+static void rename_source(struct sluice_engine *base, int fd, sluice_id id) {
+    ours(base)->sources[fd].id = id;
+}
+
 static int rewatch(struct sluice_engine *base, int fd, uint32_t interest) {
     struct readiness_engine *engine = ours(base);
     int code = sluice_poller_modify(engine->poller, fd, interest, 0);
@@ -630,6 +634,7 @@ const struct sluice_engine_operations sluice_readiness_engine = {
     .attach = attach,
     .detach = detach,
     .evict = evict,
+    .rename = rename_source,
     .rewatch = rewatch,
     .want = want,
     .send = send_bytes,

@@ -96,8 +96,8 @@ typedef void *sluice_reallocate(void *context, void *block, size_t size);
 
 /* ---- The loop ------------------------------------------------------------------------------- */
 
-/* A loop looks after handles (watches, timers, signals, listeners, streams) and is pulled: the
- * caller asks for the next event, deals with it, and asks again.
+/* A loop looks after handles (watches, timers, signals, listeners, streams, names to look up) and
+ * is pulled: the caller asks for the next event, deals with it, and asks again.
  *
  *     while (sluice_next(loop, &event, SLUICE_FOREVER) >= 0)
  *         if (event.kind == SLUICE_DATA)
@@ -119,6 +119,7 @@ enum sluice_kind {
     SLUICE_KIND_SIGNAL,
     SLUICE_KIND_LISTENER,
     SLUICE_KIND_STREAM,
+    SLUICE_KIND_RESOLVE,
     SLUICE_KINDS /* one more than the last */
 };
 
@@ -134,16 +135,17 @@ enum sluice_event_kind {
     SLUICE_DRAINED,    /* a stream's queue was over its high mark, and has fallen to its low mark */
     SLUICE_CLOSED,     /* a stream's last: error says why, length how much was not sent */
     SLUICE_OVERLOADED, /* a listener had to stop accepting; it resumes by itself; error says why */
+    SLUICE_RESOLVED,   /* data, length: a name's addresses; or error, and the words of it */
     SLUICE_EVENT_KINDS /* one more than the last */
 };
 
 typedef struct sluice_event {
     uint32_t kind;    /* enum sluice_event_kind */
-    int32_t error;    /* CLOSED, OVERLOADED: a negative code; 0 for an orderly end */
+    int32_t error;    /* CLOSED, OVERLOADED, RESOLVED: a negative code; 0 for an orderly end */
     sluice_id id;     /* whose event it is */
     uint64_t user;    /* the handle's user word */
-    const void *data; /* DATA: the bytes, valid until the next pull on this loop */
-    size_t length;    /* DATA: how many; CLOSED: how many queued bytes the kernel did not take */
+    const void *data; /* DATA, RESOLVED: the bytes, valid until the next pull on this loop */
+    size_t length;    /* of data; CLOSED: how many queued bytes the kernel did not take */
     uint64_t value;   /* by kind */
 } sluice_event;
 
@@ -223,8 +225,9 @@ SLUICE_API int64_t sluice_until_next(sluice_loop *loop);
 /* To be called in the child after fork(2), before anything else on the loop, by the thread that
  * forked. Parent and child then have a loop each. The descriptors of streams, listeners and watches
  * are shared, as fork leaves them; signals are not: see sluice_signal.
- * Errors: SLUICE_ENOMEM, -EMFILE, -ENFILE, -ENOSPC. The loop may still be the parent's then: call
- * this again, or leave it alone. */
+ * Errors: SLUICE_ENOMEM, -EMFILE, -ENFILE, -ENOSPC; SLUICE_EAGAIN, SLUICE_EFULL (names are to be
+ * looked up, and no thread could be started, or too many wait). The loop may still be the parent's
+ * then: call this again, or leave it alone. */
 SLUICE_API int sluice_after_fork(sluice_loop *loop);
 
 /* Counted since the loop was opened, but what says "now". */
@@ -260,7 +263,9 @@ SLUICE_API int sluice_abort(sluice_loop *loop, sluice_id id);
 SLUICE_API int sluice_user(const sluice_loop *loop, sluice_id id, uint64_t *user);
 SLUICE_API int sluice_set_user(sluice_loop *loop, sluice_id id, uint64_t user);
 
-/* The descriptor of a watch, listener or stream. It stays the loop's, or the watcher's. */
+/* The descriptor of a watch, listener or stream. It stays the loop's, or the watcher's. Errors:
+ * SLUICE_ESTATE (a stream that connects by name has none yet), SLUICE_EBADF (another file has the
+ * number by now). */
 SLUICE_API int sluice_fd(const sluice_loop *loop, sluice_id id);
 
 /* enum sluice_kind. */
@@ -366,12 +371,53 @@ SLUICE_API int sluice_listen(sluice_loop *loop, sluice_id *id, const char *addre
 SLUICE_API int sluice_listen_fd(sluice_loop *loop, sluice_id *id, int fd,
                                 const sluice_listen_options *options);
 
-/* Connects to an address: CONNECTED or CLOSED tells how it went. Writes are queued until then.
- * Errors: SLUICE_EADDRESS, SLUICE_EAGAIN (a unix listener's queue is full: try again later), others
- * of connect(2) that show at once, and of bind(2) for the source, SLUICE_EOPTION (also for a source
- * of another family), SLUICE_ENOMEM, SLUICE_EFULL. */
+/* Connects to an address, or to a name such as "example.com:443". Never blocks. CONNECTED or CLOSED
+ * tells how it went. Writes are queued until then.
+ *
+ * A name is looked up as by sluice_resolve. Its addresses are tried as RFC 8305 says: the families
+ * take turns, and the next attempt begins after 250 ms, or as soon as one fails. The first that
+ * connects is the stream, and the others are closed. At most 64 addresses are tried, and 8 attempts
+ * are in flight: for a ninth the oldest is given up. Until CONNECTED the stream has no descriptor:
+ * sluice_fd says SLUICE_ESTATE. connect_timeout_ns holds for all of it together, the lookup too.
+ *
+ * CLOSED has the error of the last attempt that failed, or SLUICE_ENAME where no address was found:
+ * then sluice_name_problem says more.
+ *
+ * Errors: those of an address (below, under sockets); SLUICE_ENUMERIC ("*"); SLUICE_EAGAIN (a unix
+ * listener's queue is full, or no thread could be started for a name: try again later); others of
+ * connect(2) that show at once; SLUICE_ENOMEM; SLUICE_EFULL (too many handles, or 1,024 names of
+ * the process wait to be looked up). */
 SLUICE_API int sluice_connect(sluice_loop *loop, sluice_id *id, const char *address,
                               const sluice_stream_options *options);
+
+/* What getaddrinfo(3) said of the name of a stream that has ended with SLUICE_ENAME, such as "Name
+ * or service not known": a static string. It can be asked for until CLOSED has been pulled, and
+ * after that until the CLOSED of another name is. NULL where there is nothing to say, or the thread
+ * is another. O(1). */
+SLUICE_API const char *sluice_name_problem(const sluice_loop *loop, sluice_id id);
+
+/* Which addresses of a name are asked for. */
+enum sluice_family { SLUICE_ANY_FAMILY = 0, SLUICE_IPV4 = 4, SLUICE_IPV6 = 6 };
+
+/* Looks up a name, such as "example.com:443", by getaddrinfo(3). Never blocks. `family` is of enum
+ * sluice_family, `user` the handle's user word, and `id` may be NULL.
+ *
+ * RESOLVED tells the answer, and ends the handle. Its data are the addresses as text, one a line,
+ * as sluice_connect takes them, in the order in which that would try them; at most 64. A 0 byte
+ * stands behind the `length` bytes. Where there is no address, `error` is SLUICE_ENAME, and data
+ * says why in getaddrinfo's words; or SLUICE_ENOMEM. An address that is numeric, or a unix
+ * socket's, is its own answer, in the next turn. sluice_close gives the lookup up.
+ *
+ * One thread of the process asks for one name after the other. It is there only while names are
+ * looked up, and all signals are blocked in it. A slow name keeps later ones waiting. A library
+ * with this in it must not be unloaded (dlclose) while a name is looked up, nor just after it. In
+ * the child of a fork, sluice_after_fork asks anew for what had no answer.
+ *
+ * O(1). Errors: those of an address (below, under sockets); SLUICE_ENUMERIC ("*"); -EAFNOSUPPORT
+ * (no such family, or an address of another one); SLUICE_EAGAIN (no thread could be started);
+ * SLUICE_ENOMEM; SLUICE_EFULL (too many handles, or 1,024 names of the process wait). */
+SLUICE_API int sluice_resolve(sluice_loop *loop, sluice_id *id, const char *address,
+                              uint32_t family, uint64_t user);
 
 /* Makes a stream of a descriptor: a connected socket, a pipe, a terminal, a file, or what else can
  * be read from or written to. It is the loop's from then on, and is made non-blocking; that is

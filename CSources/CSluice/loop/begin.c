@@ -89,7 +89,8 @@ int sluice_adopt(sluice_loop *loop, sluice_id *id, int fd, const sluice_stream_o
     int flags = fcntl(fd, F_GETFL);
     if (flags < 0)
         return -errno;
-    struct sluice_stream_start start = {.fd = fd, .is_adopted = true, .traits = traits_of(flags)};
+    struct sluice_stream_start start = {
+        .fd = fd, .origin = SLUICE_ORIGIN_CALLER, .traits = traits_of(flags)};
     code = role_of(fd, flags, &start.role);
     if (code < 0)
         return code;
@@ -131,7 +132,15 @@ int sluice_connect(sluice_loop *loop, sluice_id *id, const char *address,
     code = sluice_stream_settings_of(loop, options, false, &settings);
     if (code < 0)
         return code;
-    int fd = sluice_socket_connect_with(address, settings.source);
+    struct sluice_endpoint endpoint;
+    code = sluice_address_split(&endpoint, address);
+    if (code < 0)
+        return code;
+    if (endpoint.form == SLUICE_ENDPOINT_NAME)
+        return sluice_connect_by_name(loop, &settings, &endpoint, id);
+    if (endpoint.form == SLUICE_ENDPOINT_ANY)
+        return SLUICE_ENUMERIC;
+    int fd = sluice_socket_connect_to(&endpoint.address, settings.source);
     if (fd < 0)
         return fd;
     code = begin_connecting(loop, &settings, fd, id);

@@ -16,6 +16,8 @@ static const struct sluice_slots *slots_of(const sluice_loop *loop, uint32_t kin
         return &loop->signals;
     case SLUICE_KIND_LISTENER:
         return &loop->listeners;
+    case SLUICE_KIND_RESOLVE:
+        return &loop->resolves;
     default:
         return NULL;
     }
@@ -101,13 +103,23 @@ int sluice_fd(const sluice_loop *loop, sluice_id id) {
     int kind = sluice_kind_of(loop, id);
     if (kind < 0)
         return kind;
-    const int *fd = fd_of(find_slot(loop, id), kind);
+    const struct sluice_slot *slot = find_slot(loop, id);
+    const int *fd = fd_of((void *)(uintptr_t)slot, kind);
     if (!fd)
         return SLUICE_EKIND;
-    return *fd < 0 ? SLUICE_EBADF : *fd;
+    if (*fd >= 0)
+        return *fd;
+    const struct sluice_stream *stream = (const struct sluice_stream *)(const void *)slot;
+    bool has_none_yet = kind == SLUICE_KIND_STREAM && (stream->state & STREAM_CONNECTING);
+    return has_none_yet ? SLUICE_ESTATE : SLUICE_EBADF;
 }
 
 static void lose_descriptor(sluice_loop *loop, sluice_id id) {
+    if (sluice_id_kind(id) == SLUICE_KIND_ATTEMPT) {
+        loop->lookups->lose_attempt(loop, sluice_stream_at(loop, sluice_id_index(id)),
+                                    sluice_id_generation(id));
+        return;
+    }
     struct sluice_slot *slot = find_slot(loop, id);
     if (!slot)
         return;
@@ -140,6 +152,9 @@ static void end(sluice_loop *loop, int kind, sluice_id id) {
         break;
     case SLUICE_KIND_LISTENER:
         sluice_listener_end(loop, record);
+        break;
+    case SLUICE_KIND_RESOLVE:
+        loop->lookups->end_resolve(loop, record);
         break;
     default:
         break;

@@ -28,6 +28,11 @@ void sluice_lend(sluice_loop *loop, struct sluice_stream *stream, const unsigned
     note_lent(loop, stream, event->id, bytes, length);
 }
 
+void sluice_lend_block(sluice_loop *loop, void *block, size_t length) {
+    loop->lent_of_held = true;
+    loop->lent[loop->lent_count++] = (struct sluice_lent){.bytes = block, .length = length};
+}
+
 void sluice_lend_answerable(sluice_loop *loop) {
     if (!loop->answerable)
         return;

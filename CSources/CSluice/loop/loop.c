@@ -57,6 +57,7 @@ static void init_handles(sluice_loop *loop, uint32_t limit) {
     sluice_slots_init(&loop->signals, sizeof(struct sluice_signal), limit);
     sluice_slots_init(&loop->listeners, sizeof(struct sluice_listener), limit);
     sluice_slots_init(&loop->streams, sizeof(struct sluice_stream), limit);
+    sluice_slots_init(&loop->resolves, sizeof(struct sluice_resolve), limit);
     sluice_slots_init(&loop->cohorts, sizeof(struct sluice_cohort), SLUICE_INDEX_LIMIT);
     sluice_timers_init(&loop->timers, &loop->allocator, loop->now);
     sluice_timers_init(&loop->deadlines, &loop->allocator, loop->now);
@@ -110,6 +111,7 @@ static void free_loop(sluice_loop *loop) {
     sluice_slots_deinit(&loop->signals, &allocator);
     sluice_slots_deinit(&loop->listeners, &allocator);
     sluice_slots_deinit(&loop->streams, &allocator);
+    sluice_slots_deinit(&loop->resolves, &allocator);
     sluice_slots_deinit(&loop->cohorts, &allocator);
     sluice_posts_deinit(&loop->posts);
     sluice_chunk_pool_deinit(&loop->pool);
@@ -186,10 +188,18 @@ int sluice_destroy(sluice_loop *loop) {
         return SLUICE_ETHREAD;
     for (uint32_t i = 0; i < loop->streams.used; i++) {
         struct sluice_stream *stream = sluice_stream_at(loop, i);
-        if (!sluice_slot_lives(&stream->slot) || (stream->state & STREAM_ENDED))
+        if (!sluice_slot_lives(&stream->slot))
             continue;
-        offer(loop, stream);
-        sluice_stream_end(loop, stream, 0);
+        if (!(stream->state & STREAM_ENDED)) {
+            offer(loop, stream);
+            sluice_stream_end(loop, stream, 0);
+        }
+        sluice_stream_told_end(loop, stream);
+    }
+    for (uint32_t i = 0; i < loop->resolves.used; i++) {
+        struct sluice_resolve *resolve = sluice_slots_at(&loop->resolves, i);
+        if (sluice_slot_lives(&resolve->slot))
+            loop->lookups->end_resolve(loop, resolve);
     }
     for (uint32_t i = 0; i < loop->listeners.used; i++) {
         struct sluice_listener *listener = sluice_slots_at(&loop->listeners, i);
@@ -252,7 +262,7 @@ int64_t sluice_until_next(sluice_loop *loop) {
     if (code < 0)
         return code;
     if (loop->todo || loop->put_off_length > 0 || loop->later_notices.first != SLUICE_NO_SLOT ||
-        loop->engine->operations->has_left_over(loop->engine))
+        atomic_load(&loop->has_answers) || loop->engine->operations->has_left_over(loop->engine))
         return 0;
     int64_t first = sluice_loop_deadline(loop);
     if (first == INT64_MAX)
@@ -268,7 +278,9 @@ int sluice_after_fork(sluice_loop *loop) {
     sluice_posts_after_fork(&loop->posts);
     sluice_listeners_after_fork(loop);
     int code = loop->engine->operations->after_fork(loop->engine);
-    return code < 0 ? code : sluice_signals_after_fork(loop);
+    if (code == 0)
+        code = sluice_signals_after_fork(loop);
+    return code < 0 || !loop->lookups ? code : loop->lookups->after_fork(loop);
 }
 
 int sluice_stats(const sluice_loop *loop, sluice_statistics *stats) {
@@ -286,6 +298,7 @@ int sluice_stats(const sluice_loop *loop, sluice_statistics *stats) {
     now.handles[SLUICE_KIND_SIGNAL] = loop->signals.living;
     now.handles[SLUICE_KIND_LISTENER] = loop->listeners.living;
     now.handles[SLUICE_KIND_STREAM] = loop->streams.living;
+    now.handles[SLUICE_KIND_RESOLVE] = loop->resolves.living;
     now.queue_memory =
         sluice_chunk_pool_in_use(&loop->pool) * sizeof(struct sluice_chunk) + loop->held_memory;
     memcpy(stats, &now, stats->size);

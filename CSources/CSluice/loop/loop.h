@@ -1,8 +1,8 @@
 /* loop.h - what a loop is, for the files of this folder.
  *
  * pull.c pulls, turn by turn. Each kind of handle has a file that looks after it: watches.c (timers
- * too), signals.c, listeners.c, and for streams those that stream.h names. Transfers of streams go
- * through the engine; sockets are made and asked by network/.
+ * too), signals.c, listeners.c, resolve.c, and for streams those that stream.h names. Transfers of
+ * streams go through the engine; sockets are made and asked by network/.
  */
 #ifndef SLUICE_LOOP_H
 #define SLUICE_LOOP_H
@@ -15,6 +15,7 @@
 #include "base/slots.h"
 #include "bytes/queue.h"
 #include "engines/engine.h"
+#include "loop/lookups.h"
 #include "loop/posts.h"
 #include "loop/stream.h"
 #include "network/socket_file.h"
@@ -48,9 +49,15 @@ struct sluice_listener {
     uint32_t previous_waiting;
 };
 
-/* The data of a DATA event that has been pulled and is still valid. */
+/* A name that is looked up by itself; it ends with its RESOLVED. */
+struct sluice_resolve {
+    struct sluice_slot slot;
+    struct sluice_query *query;
+};
+
+/* The data of an event that has been pulled and is still valid. */
 struct sluice_lent {
-    sluice_id id; /* 0 where the stream has ended that held these bytes, which are freed then */
+    sluice_id id; /* 0 where these bytes are nobody's any more, and are freed then */
     const unsigned char *bytes;
     size_t length;
 };
@@ -60,10 +67,11 @@ enum {
     TODO_AGENDA = 1 << 0,     /* `agenda` is not empty */
     TODO_NOTICES = 1 << 1,    /* `notices` is not empty */
     TODO_OVERLOADED = 1 << 2, /* `overloaded` is set */
-    TODO_TIMERS = 1 << 3,     /* these four are a turn's */
+    TODO_TIMERS = 1 << 3,     /* these five are a turn's */
     TODO_POSTS = 1 << 4,
-    TODO_COMPLETIONS = 1 << 5,
-    TODO_DEADLINES = 1 << 6 /* last: what came in time is seen to before */
+    TODO_ANSWERS = 1 << 5, /* names that have been looked up */
+    TODO_COMPLETIONS = 1 << 6,
+    TODO_DEADLINES = 1 << 7 /* last: what came in time is seen to before */
 };
 
 struct sluice_loop {
@@ -84,6 +92,13 @@ struct sluice_loop {
     uint32_t living_timers;         /* the caller's */
     struct sluice_timers deadlines; /* the streams'; their user word is an id */
     struct sluice_posts posts;
+
+    struct sluice_slots resolves;
+    const struct sluice_lookup_operations *lookups; /* NULL until a name is asked for */
+    struct sluice_query_list asked;
+    struct sluice_query_list answered; /* and not told yet */
+    atomic_bool has_answers; /* the helper thread sets it: of `asked`, the first is answered; or of
+                              * `answered` some are the next turn's */
 
     struct sluice_chunk_pool pool;
     struct sluice_stream_list agenda;
@@ -127,6 +142,9 @@ struct sluice_loop {
     int64_t accept_again; /* when those try again; or INT64_MAX */
     int reserve_fd;       /* given up to turn a caller away when there are no others; or -1 */
 
+    sluice_id problem_id; /* the stream by name whose CLOSED was pulled last, and what was said */
+    const char *problem;  /* of its name: a static string */
+
     sluice_statistics stats;
 };
 
@@ -147,6 +165,10 @@ static inline uint32_t sluice_id_kind(sluice_id id) {
 static inline uint32_t sluice_id_generation(sluice_id id) {
     return (uint32_t)(id >> 32);
 }
+
+/* The kind in an id by which the engine, and loop->deadlines, name an attempt to connect a stream
+ * by name. It is no handle's. The index is the stream's, and the generation says which attempt. */
+#define SLUICE_KIND_ATTEMPT ((enum sluice_kind)15)
 
 /* 0, or SLUICE_ENULL or SLUICE_ETHREAD. */
 static inline int sluice_loop_check(const sluice_loop *loop) {
@@ -285,6 +307,14 @@ void sluice_listener_end(sluice_loop *loop, struct sluice_listener *listener);
 void sluice_listeners_after_fork(sluice_loop *loop);
 
 void sluice_watch_end(sluice_loop *loop, struct sluice_watch *watch);
+
+extern const struct sluice_lookup_operations sluice_lookup_operations;
+
+/* Makes a stream that connects to a name. On failure nothing has changed. */
+struct sluice_endpoint;
+SLUICE_CHECKED int sluice_connect_by_name(sluice_loop *loop,
+                                          const struct sluice_stream_settings *settings,
+                                          const struct sluice_endpoint *endpoint, sluice_id *id);
 
 bool sluice_signals_complete(sluice_loop *loop, sluice_event *event);
 void sluice_signal_end(sluice_loop *loop, struct sluice_signal *signal);

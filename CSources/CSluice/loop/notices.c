@@ -33,10 +33,11 @@ void sluice_stream_notify(sluice_loop *loop, struct sluice_stream *stream, uint3
         loop->todo |= TODO_NOTICES;
 }
 
-static void closed(sluice_loop *loop, const struct sluice_stream *stream, sluice_event *event) {
+static void closed(sluice_loop *loop, struct sluice_stream *stream, sluice_event *event) {
     event->kind = SLUICE_CLOSED;
     event->error = stream->error;
     event->length = stream->output.length;
+    sluice_stream_told_end(loop, stream);
     sluice_slots_end(&loop->streams, sluice_id_index(event->id));
 }
 

@@ -1,10 +1,10 @@
 /* pull.c - pulling: the next event, turn by turn.
  *
  * A pull first sends what the caller wrote since the last one. Then it goes on with the turn: due
- * timers, posts, and the engine's completions, and last the deadlines of streams, so that what came
- * in time wins. Each gives an event, or changes a stream, which is then on the agenda: the agenda,
- * and the events that come of it (notices.c), are seen to before anything else. When a turn has no
- * more to give, the loop waits, and the next turn begins.
+ * timers, posts, answers of names, and the engine's completions, and last the deadlines of streams,
+ * so that what came in time wins. Each gives an event, or changes a stream, which is then on the
+ * agenda: the agenda, and the events that come of it (notices.c), are seen to before anything else.
+ * When a turn has no more to give, the loop waits, and the next turn begins.
  *
  * That order is what keeps it fair. A turn has each timer, post and descriptor at most once, and
  * each notice that had arisen by its beginning or that its own completions bring. What the caller's
@@ -76,7 +76,7 @@ static SLUICE_NOINLINE enum progress complete(sluice_loop *loop, sluice_event *e
     if (!operation)
         return OVER;
     sluice_id id = event->id;
-    if (sluice_id_kind(id) == SLUICE_KIND_STREAM) {
+    if (sluice_id_kind(id) >= SLUICE_KIND_STREAM) { /* or KIND_ATTEMPT, a part of one */
         struct sluice_stream *stream = sluice_stream_at(loop, sluice_id_index(id));
         if (operation == SLUICE_OP_RECEIVE)
             return take_data(loop, stream, event);
@@ -126,7 +126,11 @@ static enum progress take_deadline(sluice_loop *loop) {
     if (!sluice_timers_expire(&loop->deadlines, loop->now, &index))
         return OVER;
     sluice_id id = sluice_timers_user(&loop->deadlines, index);
-    struct sluice_stream *stream = sluice_find_stream(loop, id);
+    struct sluice_stream *stream = sluice_stream_at(loop, sluice_id_index(id));
+    if (sluice_id_kind(id) == SLUICE_KIND_ATTEMPT) {
+        sluice_stream_on_agenda(loop, stream);
+        return NO_EVENT;
+    }
     stream->deadline = 0;
     sluice_stream_deadline(loop, stream);
     return NO_EVENT;
@@ -151,6 +155,8 @@ static enum progress take_part(sluice_loop *loop, sluice_event *event, uint32_t 
         return take_timer(loop, event);
     case TODO_POSTS:
         return take_post(loop, event);
+    case TODO_ANSWERS:
+        return loop->lookups->next(loop, event) ? AN_EVENT : OVER;
     case TODO_COMPLETIONS:
         return take_completion(loop, event);
     default:
@@ -204,7 +210,8 @@ static uint32_t turns_todo(const sluice_loop *loop, bool waited) {
 }
 
 static bool has_more_to_give(sluice_loop *loop) {
-    return sluice_posts_pending(&loop->posts) || loop->later_notices.first != SLUICE_NO_SLOT;
+    return sluice_posts_pending(&loop->posts) || loop->later_notices.first != SLUICE_NO_SLOT ||
+           atomic_load_explicit(&loop->has_answers, memory_order_relaxed);
 }
 
 /* Waits for at most `timeout_ns`, and begins a turn: 0, or what the wait failed with. */
@@ -226,6 +233,8 @@ static int begin_turn(sluice_loop *loop, int64_t timeout_ns) {
     loop->later_notices = SLUICE_EMPTY_LIST;
     sluice_posts_take(&loop->posts);
     loop->todo |= turns_todo(loop, code == 0);
+    if (atomic_load_explicit(&loop->has_answers, memory_order_relaxed))
+        loop->lookups->begin_turn(loop);
     return code;
 }
 

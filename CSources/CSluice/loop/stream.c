@@ -13,6 +13,7 @@
  */
 #include "base/platform.h"
 
+#include "loop/lookups.h"
 #include "loop/loop.h"
 
 #include <errno.h>
@@ -97,15 +98,18 @@ int sluice_stream_begin(sluice_loop *loop, const struct sluice_stream_start *sta
     if (wanted == SLUICE_OP_RECEIVE)
         stream->state |= STREAM_RECEIVES;
     const struct sluice_engine_operations *engine = loop->engine->operations;
-    if (code == 0)
+    if (code == 0 && start->origin != SLUICE_ORIGIN_NONE)
         code = engine->attach(loop->engine, start->fd, *id, start->role, wanted);
-    if (code == SLUICE_EEXIST && !start->is_adopted)
+    if (code == SLUICE_EEXIST && start->origin == SLUICE_ORIGIN_KERNEL)
         code = sluice_attach_anew(loop, start->fd, *id, start->role, wanted);
-    if (code < 0) {
-        sluice_deadline_cancel(loop, stream);
-        sluice_slots_end(&loop->streams, index);
-    }
+    if (code < 0)
+        sluice_stream_forget(loop, stream);
     return code;
+}
+
+void sluice_stream_forget(sluice_loop *loop, struct sluice_stream *stream) {
+    sluice_deadline_cancel(loop, stream);
+    sluice_slots_end(&loop->streams, sluice_stream_index(loop, stream));
 }
 
 struct sluice_extras *sluice_stream_extras(sluice_loop *loop, struct sluice_stream *stream) {
@@ -119,6 +123,23 @@ struct sluice_extras *sluice_stream_extras(sluice_loop *loop, struct sluice_stre
         stream->state |= STREAM_EXTRAS;
     }
     return stream->extras;
+}
+
+static void free_extras(sluice_loop *loop, struct sluice_stream *stream) {
+    sluice_free(&loop->allocator, stream->extras);
+    stream->extras = NULL;
+    stream->state &= ~(uint32_t)STREAM_EXTRAS;
+}
+
+void sluice_stream_spare_extras(sluice_loop *loop, struct sluice_stream *stream) {
+    const struct sluice_extras *extras = stream->extras;
+    if (!extras->connecting && !extras->forward_to && extras->forward_from == SLUICE_NO_SLOT &&
+        !extras->held_bytes)
+        free_extras(loop, stream);
+}
+
+static bool connects_by_name(const struct sluice_stream *stream) {
+    return stream->extras && stream->extras->connecting;
 }
 
 /* ---- Failing --------------------------------------------------------------------------------- */
@@ -165,7 +186,7 @@ void sluice_stream_lose_descriptor(sluice_loop *loop, struct sluice_stream *stre
 /* ---- What the engine has completed ------------------------------------------------------------
  */
 
-static void connected(sluice_loop *loop, struct sluice_stream *stream, int error) {
+void sluice_stream_connected(sluice_loop *loop, struct sluice_stream *stream, int error) {
     stream->state &= ~(uint32_t)STREAM_CONNECTING;
     if (error < 0) {
         sluice_input_fail(loop, stream, error);
@@ -255,7 +276,10 @@ void sluice_stream_complete(sluice_loop *loop, struct sluice_stream *stream,
         hung_up(loop, stream, error);
         break;
     default:
-        connected(loop, stream, error);
+        if (sluice_id_kind(event->id) == SLUICE_KIND_ATTEMPT)
+            loop->lookups->attempted(loop, stream, sluice_id_generation(event->id), error);
+        else
+            sluice_stream_connected(loop, stream, error);
     }
 }
 
@@ -299,16 +323,17 @@ static bool is_ready(int fd, short events) {
 
 /* What came in time wins. It may not have been seen yet, where a wait brought only some of what was
  * ready: the kernel is asked, and the deadline then comes again in the next turn. */
-static bool came_in_time(const struct sluice_stream *stream) {
+static bool came_in_time(const sluice_loop *loop, const struct sluice_stream *stream) {
     if (stream->state & STREAM_CLOSING)
         return false;
     if (stream->state & STREAM_CONNECTING)
-        return is_ready(stream->fd, POLLOUT);
+        return connects_by_name(stream) ? loop->lookups->has_outcome(stream)
+                                        : is_ready(stream->fd, POLLOUT);
     return !(stream->state & (INPUT_OVER | STREAM_NO_INPUT)) && is_ready(stream->fd, POLLIN);
 }
 
 void sluice_stream_deadline(sluice_loop *loop, struct sluice_stream *stream) {
-    if (came_in_time(stream) && sluice_deadline_set(loop, stream, 0) == 0)
+    if (came_in_time(loop, stream) && sluice_deadline_set(loop, stream, 0) == 0)
         return;
     /* All was handed to the kernel by the time the linger limit comes, or it was not: that decides
      * whether the end was an orderly one. */
@@ -394,8 +419,11 @@ static int heed_wants(sluice_loop *loop, struct sluice_stream *stream) {
 
 /* What is still to be done by a stream that is not over. */
 static void go_on(sluice_loop *loop, struct sluice_stream *stream) {
-    if (stream->state & STREAM_CONNECTING)
+    if (stream->state & STREAM_CONNECTING) {
+        if (connects_by_name(stream))
+            loop->lookups->go_on(loop, stream);
         return;
+    }
     int code = heed_wants(loop, stream);
     if (code == 0 && (stream->state & STREAM_CLOSING))
         code = stream->state & STREAM_LINGERS ? 0 : begin_to_linger(loop, stream);
@@ -471,6 +499,24 @@ static void release(const struct sluice_stream *stream) {
     close(stream->fd);
 }
 
+static void end_extras(sluice_loop *loop, struct sluice_stream *stream) {
+    struct sluice_extras *extras = stream->extras;
+    if (extras->connecting)
+        extras->problem = loop->lookups->end_connecting(loop, stream);
+    sluice_forward_end(loop, stream);
+    sluice_held_release(loop, stream);
+    if (!extras->problem)
+        free_extras(loop, stream);
+}
+
+void sluice_stream_told_end(sluice_loop *loop, struct sluice_stream *stream) {
+    if (!stream->extras)
+        return;
+    loop->problem_id = sluice_stream_id(loop, stream);
+    loop->problem = stream->extras->problem;
+    free_extras(loop, stream);
+}
+
 void sluice_stream_end(sluice_loop *loop, struct sluice_stream *stream, int error) {
     if (!stream->error)
         stream->error = error;
@@ -480,14 +526,10 @@ void sluice_stream_end(sluice_loop *loop, struct sluice_stream *stream, int erro
     release(stream);
     stream->fd = -1;
     sluice_deadline_cancel(loop, stream);
-    if (stream->extras) {
-        sluice_forward_end(loop, stream);
-        sluice_held_release(loop, stream);
-        sluice_free(&loop->allocator, stream->extras);
-        stream->extras = NULL;
-    }
+    if (stream->extras)
+        end_extras(loop, stream);
     bool by_call = (stream->state & (STREAM_CLOSING | STREAM_CLOSE_NEXT)) == STREAM_CLOSING;
-    stream->state &= ~(uint32_t)(NOTICES | STREAM_EXTRAS);
+    stream->state &= ~(uint32_t)NOTICES;
     stream->state |= STREAM_ENDED;
     sluice_stream_notify(loop, stream, NOTICE_CLOSED, by_call);
     sluice_listeners_heed_end(loop, stream->cohort);

@@ -99,8 +99,10 @@ struct sluice_cohort {
     size_t low_mark;
 };
 
-/* What few streams have: bytes that are held, and a forward. */
+/* What few streams have: bytes that are held, a forward, and a name that they connect by. */
 struct sluice_extras {
+    struct sluice_connecting *connecting; /* connect.c's; NULL for none */
+    const char *problem;   /* what the resolver said of its name, until CLOSED is pulled; or NULL */
     sluice_id forward_to;  /* 0 for none */
     uint32_t forward_from; /* the first of those that are forwarded here; or SLUICE_NO_SLOT */
     uint32_t forward_next; /* of those that are forwarded to the same, the next */
@@ -110,7 +112,8 @@ struct sluice_extras {
 };
 
 /* Kept small: 10,000 idle ones are what a server has most of. Invariants:
- * - `fd` is -1 where it is closed, by us or, behind our back, by others; an ENDED stream's is;
+ * - `fd` is -1 where it is closed, by us or, behind our back, by others; an ENDED stream's is, and
+ *   that of one that connects by name;
  * - `error` is the first thing that went wrong in either direction, or 0;
  * - OUTPUT_FAILED or ENDED: `output` has no chunks, and its length is what was not sent;
  * - `remaining` is how many bytes more may be received once the output has failed;
@@ -143,11 +146,17 @@ struct sluice_stream_list {
 
 /* ---- A stream's life: stream.c --------------------------------------------------------------- */
 
+enum sluice_origin {
+    SLUICE_ORIGIN_KERNEL, /* the descriptor has just been given to the loop */
+    SLUICE_ORIGIN_CALLER, /* it was the caller's so far */
+    SLUICE_ORIGIN_NONE    /* there is none yet */
+};
+
 struct sluice_stream_start {
-    int fd;
+    int fd; /* -1 for none */
     enum sluice_role role;
     uint32_t cohort;
-    bool is_adopted; /* the caller's so far; else the kernel has just given it to the loop */
+    enum sluice_origin origin;
     uint32_t traits; /* of the state: NO_INPUT, UNBLOCKED, OUTPUT_FINISHED where it is read-only */
     int64_t connect_timeout_ns; /* INT64_MAX for none */
     uint64_t user;
@@ -156,6 +165,9 @@ struct sluice_stream_start {
 /* Makes a stream of start->fd, which stays the caller's on failure. */
 SLUICE_CHECKED int sluice_stream_begin(sluice_loop *loop, const struct sluice_stream_start *start,
                                        sluice_id *id);
+
+/* Takes that back, of a stream without a descriptor that nobody has heard of. */
+void sluice_stream_forget(sluice_loop *loop, struct sluice_stream *stream);
 
 /* Has sluice_stream_follow see to the stream before the next event. */
 void sluice_stream_on_agenda(sluice_loop *loop, struct sluice_stream *stream);
@@ -198,8 +210,16 @@ enum sluice_received_as sluice_stream_received(sluice_loop *loop, struct sluice_
 void sluice_stream_complete(sluice_loop *loop, struct sluice_stream *stream,
                             enum sluice_operation operation, const sluice_event *event);
 
+/* Its connect has been completed, or has failed with `error`. */
+void sluice_stream_connected(sluice_loop *loop, struct sluice_stream *stream, int error);
+
+/* Its CLOSED is being pulled: what was said of its name can still be asked for by its id. */
+void sluice_stream_told_end(sluice_loop *loop, struct sluice_stream *stream);
+
 /* Its extras, made where it has none; NULL where memory ran out. */
 struct sluice_extras *sluice_stream_extras(sluice_loop *loop, struct sluice_stream *stream);
+/* Frees them where nothing is in them any more: a stream with some takes a longer way. */
+void sluice_stream_spare_extras(sluice_loop *loop, struct sluice_stream *stream);
 
 /* ---- What waits to be told: notices.c -------------------------------------------------------- */
 
@@ -274,6 +294,8 @@ const unsigned char *sluice_held_again(const sluice_loop *loop, const struct slu
 /* Makes a DATA event of bytes that stay valid until the next pull. */
 void sluice_lend(sluice_loop *loop, struct sluice_stream *stream, const unsigned char *bytes,
                  size_t length, sluice_event *event);
+/* The same of a block of memory that is nobody's: it is freed at the next pull. */
+void sluice_lend_block(sluice_loop *loop, void *block, size_t length);
 void sluice_lent_take_back(sluice_loop *loop);
 /* Notes the event that is answerable as lent, which is left out as long as nobody needs it. */
 void sluice_lend_answerable(sluice_loop *loop);

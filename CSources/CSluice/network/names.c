@@ -280,7 +280,7 @@ int sluice_lookup_after_fork(struct sluice_lookup *lookup) {
 
 /* ---- The answer ----------------------------------------------------------------------------- */
 
-static bool is_answered(struct sluice_lookup *lookup) {
+bool sluice_lookup_is_answered(struct sluice_lookup *lookup) {
     pthread_mutex_lock(&names.lock);
     bool answered = lookup->state == ANSWERED;
     pthread_mutex_unlock(&names.lock);
@@ -289,7 +289,7 @@ static bool is_answered(struct sluice_lookup *lookup) {
 
 int sluice_lookup_addresses(struct sluice_lookup *lookup, struct sluice_address *addresses,
                             size_t capacity) {
-    if (!is_answered(lookup))
+    if (!sluice_lookup_is_answered(lookup))
         return SLUICE_EAGAIN;
     if (lookup->error == EAI_MEMORY)
         return SLUICE_ENOMEM;
@@ -299,7 +299,7 @@ int sluice_lookup_addresses(struct sluice_lookup *lookup, struct sluice_address 
 
 const char *sluice_lookup_words(struct sluice_lookup *lookup) {
     struct sluice_address one;
-    if (sluice_lookup_addresses(lookup, &one, 1) > 0 || !is_answered(lookup))
+    if (sluice_lookup_addresses(lookup, &one, 1) > 0 || !sluice_lookup_is_answered(lookup))
         return NULL;
     const char *words =
         lookup->error == EAI_SYSTEM ? sluice_errno_message(lookup->system_error) : NULL;

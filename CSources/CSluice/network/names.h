@@ -48,6 +48,10 @@ typedef void sluice_lookup_done(void *context);
 int sluice_lookup_begin(struct sluice_lookup **lookup, const char *host, uint16_t port, int family,
                         sluice_lookup_done *done, void *context);
 
+/* Whether the answer is there: the addresses, or why there are none. They are answered in the order
+ * in which they were begun, or after a fork asked anew. O(1). */
+bool sluice_lookup_is_answered(struct sluice_lookup *lookup);
+
 /* Writes the addresses in the order in which they are tried (sluice_attempts_order), at most
  * `capacity`, and returns how many. SLUICE_EAGAIN while the answer is not there. SLUICE_ENAME where
  * there is no address, and SLUICE_ENOMEM where the memory for them was lacking: sluice_lookup_words

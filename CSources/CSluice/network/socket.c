@@ -59,15 +59,16 @@ int sluice_socket_connect(const char *text) {
 int sluice_socket_connect_with(const char *text, const char *source) {
     struct sluice_address address;
     int code = sluice_address_parse(&address, text);
-    if (code < 0)
-        return code;
-    int fd = sluice_socket_open(&address);
+    return code < 0 ? code : sluice_socket_connect_to(&address, source);
+}
+
+int sluice_socket_connect_to(const struct sluice_address *address, const char *source) {
+    int fd = sluice_socket_open(address);
     if (fd < 0)
         return fd;
-    if (source)
-        code = bind_source(fd, &address, source);
+    int code = source ? bind_source(fd, address, source) : 0;
     /* A connect that a signal interrupts goes on by itself, as one that is in progress does. */
-    if (code == 0 && connect(fd, &address.any, address.length) < 0 && errno != EINPROGRESS &&
+    if (code == 0 && connect(fd, &address->any, address->length) < 0 && errno != EINPROGRESS &&
         errno != EINTR)
         code = -errno;
     if (code < 0) {

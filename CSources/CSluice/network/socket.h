@@ -88,6 +88,9 @@ int sluice_socket_listen_with(const char *address, const struct sluice_socket_op
  * where it is none of these. */
 int sluice_socket_connect_with(const char *address, const char *source);
 
+/* The same to an address that has been read. */
+int sluice_socket_connect_to(const struct sluice_address *address, const char *source);
+
 #pragma GCC visibility pop
 
 #endif

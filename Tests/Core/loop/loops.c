@@ -99,9 +99,9 @@ size_t loop_memory(const sluice_loop *loop) {
 /* ---- Pulling -------------------------------------------------------------------------------- */
 
 static const char *kind_name(uint32_t kind) {
-    static const char *const names[] = {"none",   "READY",    "TIMER",     "SIGNAL",
-                                        "POSTED", "ACCEPTED", "CONNECTED", "DATA",
-                                        "EOF",    "DRAINED",  "CLOSED",    "OVERLOADED"};
+    static const char *const names[] = {"none",     "READY",      "TIMER",   "SIGNAL", "POSTED",
+                                        "ACCEPTED", "CONNECTED",  "DATA",    "EOF",    "DRAINED",
+                                        "CLOSED",   "OVERLOADED", "RESOLVED"};
     return kind < COUNT_OF(names) ? names[kind] : "no kind";
 }
 

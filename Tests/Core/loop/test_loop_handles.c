@@ -107,6 +107,9 @@ static sluice_id make_handle(sluice_loop *loop, enum sluice_kind kind) {
         break;
     case SLUICE_KIND_LISTENER:
         return make_listener(loop, NULL, address);
+    case SLUICE_KIND_RESOLVE:
+        code = sluice_resolve(loop, &id, "127.0.0.1:80", SLUICE_ANY_FAMILY, 0);
+        break;
     default:
         return tcp_line(loop).id;
     }
@@ -117,7 +120,8 @@ static sluice_id make_handle(sluice_loop *loop, enum sluice_kind kind) {
 /* The call is one for that kind. 0 of sluice_forward is no id. */
 static bool is_for(enum call call, enum sluice_kind kind) {
     if (call <= KIND_OF)
-        return call != FD || (kind != SLUICE_KIND_TIMER && kind != SLUICE_KIND_SIGNAL);
+        return call != FD || (kind != SLUICE_KIND_TIMER && kind != SLUICE_KIND_SIGNAL &&
+                              kind != SLUICE_KIND_RESOLVE);
     if (call == REWATCH)
         return kind == SLUICE_KIND_WATCH;
     if (call == TIMER_RESET)
