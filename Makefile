@@ -44,7 +44,7 @@ $(BUILD)/%.o: %.c
 # One object whose internal names are local, so that an archive exports no more than the shared
 # library does.
 $(BUILD)/sluice.o: $(CORE_OBJECTS)
-	ld -r -o $@ $^
+	ld -r --unique -o $@ $^
 	objcopy --localize-hidden $@
 
 $(BUILD)/libsluice.a: $(BUILD)/sluice.o

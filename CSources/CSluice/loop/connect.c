@@ -204,46 +204,43 @@ const char *sluice_connecting_end(sluice_loop *loop, struct sluice_stream *strea
 
 /* ---- Calls ----------------------------------------------------------------------------------- */
 
-/* What a stream connects by, for one that is yet to be made; or NULL and *code says why. */
+/* What a stream connects by; or NULL where memory ran out. */
 static struct sluice_connecting *make_connecting(sluice_loop *loop,
-                                                 const struct sluice_stream_settings *settings,
-                                                 const struct sluice_endpoint *endpoint,
-                                                 int *code) {
+                                                 const struct sluice_stream_settings *settings) {
     struct sluice_connecting *connecting =
         sluice_resize(&loop->allocator, NULL, 1, sizeof *connecting);
-    *code = SLUICE_ENOMEM;
     if (!connecting)
         return NULL;
     *connecting = (struct sluice_connecting){.settings = *settings};
-    *code = sluice_timers_add(&loop->deadlines, INT64_MAX, SLUICE_ATTEMPT_DELAY_NS, 0,
-                              &connecting->timer);
-    if (*code == 0) {
-        *code = sluice_query_begin(loop, &connecting->query, 0, endpoint->name, endpoint->port,
-                                   AF_UNSPEC);
-        if (*code == 0)
-            return connecting;
-        sluice_timers_cancel(&loop->deadlines, connecting->timer);
+    if (sluice_timers_add(&loop->deadlines, INT64_MAX, SLUICE_ATTEMPT_DELAY_NS, 0,
+                          &connecting->timer) < 0) {
+        sluice_free(&loop->allocator, connecting);
+        return NULL;
     }
-    sluice_free(&loop->allocator, connecting);
-    return NULL;
+    return connecting;
 }
 
+/* Makes the stream, and asks for the name last: nobody is asked for one that then has no stream. */
 static int begin_stream(sluice_loop *loop, struct sluice_connecting *connecting,
-                        const struct sluice_stream_start *start, sluice_id *id) {
+                        const struct sluice_stream_start *start,
+                        const struct sluice_endpoint *endpoint, sluice_id *id) {
     sluice_id made;
     int code = sluice_stream_begin(loop, start, &made);
     if (code < 0)
         return code;
-    struct sluice_stream *stream = sluice_stream_at(loop, sluice_id_index(made));
+    uint32_t index = sluice_id_index(made);
+    struct sluice_stream *stream = sluice_stream_at(loop, index);
     struct sluice_extras *extras = sluice_stream_extras(loop, stream);
-    if (!extras) {
+    code = extras ? sluice_query_begin(loop, &connecting->query, made, endpoint->name,
+                                       endpoint->port, AF_UNSPEC)
+                  : SLUICE_ENOMEM;
+    if (code < 0) {
         sluice_stream_forget(loop, stream);
-        return SLUICE_ENOMEM;
+        return code;
     }
     extras->connecting = connecting;
-    connecting->query.id = made;
     sluice_timers_set_user(&loop->deadlines, connecting->timer,
-                           sluice_id_of(SLUICE_KIND_ATTEMPT, sluice_id_index(made), 0));
+                           sluice_id_of(SLUICE_KIND_ATTEMPT, index, 0));
     *id = made;
     return 0;
 }
@@ -258,12 +255,10 @@ int sluice_connect_by_name(sluice_loop *loop, const struct sluice_stream_setting
     if (code < 0)
         return code;
     loop->lookups = &sluice_lookup_operations;
-    struct sluice_connecting *connecting = make_connecting(loop, settings, endpoint, &code);
-    if (connecting) {
-        code = begin_stream(loop, connecting, &start, id);
-        if (code < 0)
-            free_connecting(loop, connecting);
-    }
+    struct sluice_connecting *connecting = make_connecting(loop, settings);
+    code = connecting ? begin_stream(loop, connecting, &start, endpoint, id) : SLUICE_ENOMEM;
+    if (code < 0 && connecting)
+        free_connecting(loop, connecting);
     if (code < 0)
         sluice_cohort_leave(loop, start.cohort);
     return code;

@@ -109,6 +109,7 @@ int sluice_stream_begin(sluice_loop *loop, const struct sluice_stream_start *sta
 
 void sluice_stream_forget(sluice_loop *loop, struct sluice_stream *stream) {
     sluice_deadline_cancel(loop, stream);
+    sluice_free(&loop->allocator, stream->extras);
     sluice_slots_end(&loop->streams, sluice_stream_index(loop, stream));
 }
 

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "faults.h"
+#include "hosts.h"
 
 #define BIG ((size_t)300 * 1024)
 #define HIGH_NUMBER 3000
@@ -372,6 +373,45 @@ static void use_connect(void) {
     end_line(line);
 }
 
+/* A lookup is in libc's memory whatever the loop's allocator is: the helper thread may free it. */
+#define MUST_LOOK_UP(call)                                                                         \
+    do {                                                                                           \
+        long others = allocation_count() - own.libc_calls;                                         \
+        MUST(call);                                                                                \
+        own.libc_calls = allocation_count() - others;                                              \
+    } while (0)
+
+static void expect_resolved(sluice_id id) {
+    sluice_event event;
+    assert_true(pull_for(SLUICE_RESOLVED, id, &event));
+    assert_true(event.error == 0 || (event.error == SLUICE_ENOMEM && has_failed()));
+    assert_true(event.error == 0 || !event.data);
+}
+
+static void use_names(void) {
+    char address[SLUICE_ADDRESS_MAX];
+    char name[SLUICE_ADDRESS_MAX + 8] = "two";
+    sluice_id id;
+    sluice_event event;
+    MUST_LOOK_UP(sluice_resolve(loop, &id, "two:443", SLUICE_ANY_FAMILY, 0));
+    expect_resolved(id);
+    MUST(sluice_resolve(loop, &id, "192.0.2.1:443", SLUICE_ANY_FAMILY, 0));
+    expect_resolved(id);
+    int listener = tcp_listener(4);
+    assert_true(sluice_socket_local_address(listener, address, sizeof address) > 0);
+    strcat(name, strrchr(address, ':'));
+    struct line line;
+    MUST_LOOK_UP(sluice_connect(loop, &line.id, name, NULL));
+    MUST(sluice_write(loop, line.id, bytes, 10000));
+    line.peer = -1;
+    if (pull_for(SLUICE_CONNECTED, line.id, &event)) {
+        line.peer = accept_living(listener);
+        (void)take(line, 0, 10000);
+    }
+    drop(listener);
+    end_line(line);
+}
+
 /* Whether an echo went through: nothing is broken for good. */
 static bool echo_once(void) {
     sluice_event event;
@@ -415,6 +455,7 @@ static void scenario(void) {
     use_many();
     use_listener();
     use_connect();
+    use_names();
     bool failed_before = has_failed();
     bool works = echo_once();
     assert_true(works || !failed_before);
@@ -426,6 +467,8 @@ static void scenario(void) {
  */
 
 static void begin_bytes(bool uses_own) {
+    static const struct host hosts[] = {{"two", {"127.0.0.77", "127.0.0.1"}, 0, 0, false}};
+    make_up_hosts(hosts, COUNT_OF(hosts));
     memset(&own, 0, sizeof own);
     own.used = uses_own;
     for (size_t i = 0; i < sizeof bytes; i++)

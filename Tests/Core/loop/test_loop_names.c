@@ -387,6 +387,20 @@ static void what_is_refused(void) {
     expect_no_event(loop);
 }
 
+/* And nobody is asked for the name. */
+static void too_many_handles(void) {
+    MAKE_UP({"name", {0}, EAI_NONAME, 0, false});
+    sluice_loop *loop = make_loop_with((sluice_options){.handle_limit = 1});
+    struct line line = unix_line(loop);
+    sluice_id id = 7;
+    assert_int_equal(sluice_connect(loop, &id, "name:1", NULL), SLUICE_EFULL);
+    assert_int_equal(id, 7);
+    assert_int_equal(sluice_abort(loop, line.id), 0);
+    expect_closed(loop, line.id, -ECONNABORTED, 0);
+    expect_closed(loop, connect_to(loop, "name", 1), SLUICE_ENAME, 0);
+    assert_int_equal(question_count(), 1);
+}
+
 /* Once the threads that other tests have left are gone. */
 static void no_thread_can_be_started(void) {
     MAKE_UP({"name", {0}, EAI_NONAME, 0, false});
@@ -709,6 +723,7 @@ int main(void) {
         {"a name that is not found: SLUICE_ENAME and words", a_name_that_is_not_found, NULL},
         {"how long the words are there", the_words_before_closed_is_pulled, NULL},
         {"what is refused, and leaves nothing behind", what_is_refused, NULL},
+        {"too many handles", too_many_handles, NULL},
         {"no thread can be started", no_thread_can_be_started, NULL},
         {"out of descriptors", out_of_descriptors, NULL},
         {"an attempt loses its descriptor", an_attempt_loses_its_descriptor, NULL},
