@@ -278,10 +278,13 @@ $(BUILD)/echo-server: Examples/c/server.c Tests/Faults/server/libevent.c $(BUILD
 	$(CC) -std=c11 $(WARNINGS) $(OPTIMIZE) -I$(CORE_DIR)/include -I$(LIBEVENT_DIR)/include -o $@ $^ \
 		-levent_core
 
+$(BUILD)/connect-by-name: Tests/Faults/names/names.c $(BUILD)/libsluice.a
+	$(CC) -std=c11 $(WARNINGS) $(OPTIMIZE) -I$(CORE_DIR)/include -o $@ $^
+
 .PHONY: test-faults
 test-faults: build deps-c deps-libevent ## servers, and the model of a loop, under injected faults
 	@$(MAKE) --no-print-directory $(BUILD)/faults.so $(BUILD)/echo-server \
-		$(BUILD)/Tests/Core/loop/test_loop_model
+		$(BUILD)/connect-by-name $(BUILD)/Tests/Core/loop/test_loop_model
 	python3 -W error -m unittest discover -s Tests/Faults
 
 .PHONY: soak compare-faults
