@@ -210,8 +210,7 @@ static uint32_t turns_todo(const sluice_loop *loop, bool waited) {
 }
 
 static bool has_more_to_give(sluice_loop *loop) {
-    return sluice_posts_pending(&loop->posts) || loop->later_notices.first != SLUICE_NO_SLOT ||
-           atomic_load_explicit(&loop->has_answers, memory_order_relaxed);
+    return sluice_posts_pending(&loop->posts) || loop->later_notices.first != SLUICE_NO_SLOT;
 }
 
 /* Waits for at most `timeout_ns`, and begins a turn: 0, or what the wait failed with. */

@@ -48,7 +48,8 @@ static void take_out(struct sluice_query *query) {
 
 /* ---- Asking ---------------------------------------------------------------------------------- */
 
-/* On the helper thread. */
+/* The loop looks at the flag when a wait has ended, and not before: the wake ends the next one. Any
+ * thread. */
 static void tell_loop(void *context) {
     sluice_loop *loop = context;
     atomic_store(&loop->has_answers, true);
@@ -83,8 +84,11 @@ static void begin_turn(sluice_loop *loop) {
     loop->todo |= TODO_ANSWERS;
 }
 
-/* Of those that are refused the rest stays as it is, so that the order is kept. */
+/* A wake before the fork was the parent's. Where one is refused, those behind it stay as they are,
+ * so that the order is kept. */
 static int after_fork(sluice_loop *loop) {
+    if (atomic_load(&loop->has_answers))
+        tell_loop(loop);
     for (struct sluice_query *query = loop->asked.first; query; query = query->next) {
         int code = sluice_lookup_after_fork(query->lookup);
         if (code < 0)
@@ -201,7 +205,7 @@ static int answer_at_once(sluice_loop *loop, struct sluice_query *query, sluice_
     if (!query->text)
         return SLUICE_ENOMEM;
     append(&loop->answered, query);
-    atomic_store(&loop->has_answers, true);
+    tell_loop(loop);
     return 0;
 }
 
