@@ -97,8 +97,6 @@ struct sluice_loop {
     const struct sluice_lookup_operations *lookups; /* NULL until a name is asked for */
     struct sluice_query_list asked;
     struct sluice_query_list answered; /* and not told yet */
-    atomic_bool has_answers; /* the helper thread sets it: of `asked`, the first is answered; or of
-                              * `answered` some are the next turn's */
 
     struct sluice_chunk_pool pool;
     struct sluice_stream_list agenda;
@@ -123,7 +121,9 @@ struct sluice_loop {
     struct sluice_lent *lent;
     uint32_t lent_count;
     uint32_t lent_capacity;
-    bool lent_of_held; /* one of them is of a stream that holds, or has held, bytes */
+    bool lent_of_held; /* one of them is of a stream that holds, or has held, bytes; or a block */
+    atomic_bool has_answers; /* the helper thread sets it: of `asked`, the first is answered; or of
+                              * `answered` some are the next turn's */
 
     /* A write of bytes that are lent, which stay valid until they are sent at the next pull: it is
      * put off and not copied. No length where there is none. */

@@ -347,28 +347,26 @@ static void a_name_that_is_not_found(void) {
     expect_no_event(loop);
 }
 
-/* The words are there before CLOSED is pulled, and until another stream has the place. */
-static void the_words_before_closed_is_pulled(void) {
+/* Both streams have ended when the first CLOSED is pulled. */
+static void how_long_the_words_are_there(void) {
     MAKE_UP({"unknown", {0}, EAI_NONAME, 0, false});
     sluice_loop *loop = make_loop();
-    struct line line = unix_line(loop);
-    sluice_id id = connect_to(loop, "unknown", 1);
-    await_answer(loop);
-    /* This comes before CLOSED, and the stream has ended by then. */
-    sluice_id timer;
-    assert_int_equal(sluice_close(loop, line.id), 0);
-    drop(line.peer);
-    assert_int_equal(sluice_timer(loop, &timer, 0, 0, 0), 0);
-    sluice_event event = next_event(loop);
-    while (event.kind != SLUICE_CLOSED || event.id != id)
-        event = next_event(loop);
-    assert_string_equal(sluice_name_problem(loop, id), gai_strerror(EAI_NONAME));
+    sluice_id first = connect_to(loop, "unknown", 1);
+    sluice_id second = connect_to(loop, "unknown", 2);
+    assert_null(sluice_name_problem(loop, first));
+    await_helper();
+    expect_closed(loop, first, SLUICE_ENAME, 0);
+    assert_string_equal(sluice_name_problem(loop, second), gai_strerror(EAI_NONAME));
+    assert_string_equal(sluice_name_problem(loop, first), gai_strerror(EAI_NONAME));
+    expect_closed(loop, second, SLUICE_ENAME, 0);
+    assert_string_equal(sluice_name_problem(loop, second), gai_strerror(EAI_NONAME));
+    struct line line = unix_line(loop); /* these have the places of the two */
     unix_line(loop);
-    unix_line(loop);
-    assert_null(sluice_name_problem(loop, id));
-    assert_null(sluice_name_problem(loop, 0));
+    assert_null(sluice_name_problem(loop, first));
+    assert_null(sluice_name_problem(loop, second));
     assert_null(sluice_name_problem(loop, line.id));
-    assert_null(sluice_name_problem(NULL, id));
+    assert_null(sluice_name_problem(loop, 0));
+    assert_null(sluice_name_problem(NULL, first));
 }
 
 static void what_is_refused(void) {
@@ -427,7 +425,7 @@ static void out_of_descriptors(void) {
     sluice_loop *loop = make_loop();
     int port = choose_port();
     place(2, port);
-    sluice_id id = connect_to(loop, "name", port);
+    connect_to(loop, "name", port);
     await_answer(loop);
     struct rlimit before;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
@@ -439,7 +437,7 @@ static void out_of_descriptors(void) {
     assert_int_equal(pulled, 1);
     assert_int_equal(event.kind, SLUICE_CLOSED);
     assert_int_equal(event.error, -EMFILE);
-    id = connect_to(loop, "name", port);
+    sluice_id id = connect_to(loop, "name", port);
     expect_event_of(loop, SLUICE_CONNECTED, id);
 }
 
@@ -599,16 +597,12 @@ static void the_loop_ends_in_each_state(void) {
 }
 
 static void a_loop_ends_with_closed_unpulled(void) {
-    MAKE_UP({"name", {0}, EAI_NONAME, 0, false});
+    MAKE_UP({"unknown", {0}, EAI_NONAME, 0, false});
     sluice_loop *loop = make_loop();
-    connect_to(loop, "name", 1);
-    sluice_id id = connect_to(loop, "name", 1);
-    while (question_count() < 2)
-        sched_yield();
-    await_answer(loop);
-    sluice_event event = next_event(loop);
-    assert_int_equal(event.kind, SLUICE_CLOSED);
-    (void)id;
+    connect_to(loop, "unknown", 1);
+    connect_to(loop, "unknown", 2);
+    await_helper();
+    expect_event(loop, SLUICE_CLOSED);
     end_loop(loop);
 }
 
@@ -724,7 +718,7 @@ int main(void) {
         {"paused and forwarded to meanwhile", paused_and_forwarded_to_meanwhile, NULL},
         {"CLOSED says the last error", the_last_error, NULL},
         {"a name that is not found: SLUICE_ENAME and words", a_name_that_is_not_found, NULL},
-        {"how long the words are there", the_words_before_closed_is_pulled, NULL},
+        {"how long the words are there", how_long_the_words_are_there, NULL},
         {"what is refused, and leaves nothing behind", what_is_refused, NULL},
         {"too many handles", too_many_handles, NULL},
         {"no thread can be started", no_thread_can_be_started, NULL},
