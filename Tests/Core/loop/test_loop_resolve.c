@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -285,6 +286,25 @@ static void an_answer_ends_a_wait(void) {
     expect_resolved(loop, id, 0, "192.0.2.1:1");
 }
 
+static void an_answer_shows_in_an_outer_loop(void) {
+    MAKE_UP({"slow", {"192.0.2.1"}, 0, 0, true});
+    static const char *const addresses[] = {"slow:1", "1.2.3.4:1"};
+    sluice_loop *loop = make_loop();
+    int fd = sluice_backend_fd(loop);
+    if (fd == SLUICE_ENOTSUP)
+        return;
+    let_host_answer();
+    for (size_t i = 0; i < COUNT_OF(addresses); i++) {
+        expect_no_event(loop);
+        sluice_id id = resolve(loop, addresses[i], 0);
+        await(fd, POLLIN);
+        sluice_event event = {0};
+        assert_true(pull_now(loop, &event));
+        assert_int_equal(event.kind, SLUICE_RESOLVED);
+        assert_int_equal(event.id, id);
+    }
+}
+
 /* Whether a program asks for numbers or for names, a timer has its turn. */
 static void each_answer_asks_for_the_next(void) {
     MAKE_UP({"name", {"192.0.2.1"}, 0, 0, false});
@@ -304,6 +324,42 @@ static void each_answer_asks_for_the_next(void) {
         assert_int_equal(event.kind, SLUICE_TIMER);
         assert_int_equal(sluice_close(loop, id), 0);
     }
+}
+
+/* ---- Threads -------------------------------------------------------------------------------- */
+
+/* Asks, hears some answers, gives others up, and ends while some are under way. */
+static void *use_a_loop(void *backend) {
+    const sluice_options options = {.size = sizeof options, .backend = backend};
+    sluice_loop *loop;
+    for (int round = 0; round < 20; round++) {
+        assert_int_equal(sluice_open(&loop, &options), 0);
+        for (int i = 0; i < 12; i++) {
+            sluice_id id;
+            sluice_event event;
+            const char *name = i % 3 == 0 ? "unknown:1" : "name:1";
+            assert_int_equal(sluice_resolve(loop, &id, name, 0, 0), 0);
+            assert_int_equal(sluice_connect(loop, &id, name, NULL), 0);
+            if (i % 4 == 3)
+                assert_int_equal(sluice_abort(loop, id), 0);
+            assert_in_range(sluice_next(loop, &event, i < 8 ? PATIENCE_NS : 0), 0, 1);
+        }
+        assert_int_equal(sluice_destroy(loop), 0);
+    }
+    return NULL;
+}
+
+/* ThreadSanitizer sees who touches what. */
+static void loops_of_several_threads(void) {
+    MAKE_UP({"name", {"127.0.0.2"}, 0, 0, false});
+    pthread_t threads[3];
+    for (size_t i = 0; i < COUNT_OF(threads); i++)
+        assert_int_equal(
+            pthread_create(&threads[i], NULL, use_a_loop, (void *)(uintptr_t)test_backend()), 0);
+    for (size_t i = 0; i < COUNT_OF(threads); i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    sluice_loop *loop = make_loop(); /* whose answer comes after all that is under way */
+    expect_resolved(loop, resolve(loop, "name:1", 0), 0, "127.0.0.2:1");
 }
 
 /* ---- Fork ----------------------------------------------------------------------------------- */
@@ -389,6 +445,8 @@ int main(void) {
         {"what is refused, and leaves nothing behind", what_is_refused, NULL},
         {"a handle like any other", handles_like_any_other, NULL},
         {"an answer ends a wait", an_answer_ends_a_wait, NULL},
+        {"an answer shows in an outer loop", an_answer_shows_in_an_outer_loop, NULL},
+        {"loops of several threads", loops_of_several_threads, NULL},
         {"each answer asks for the next, and a timer has its turn", each_answer_asks_for_the_next,
          NULL},
         {"the child of a fork asks anew", the_child_of_a_fork_asks_anew, NULL},
