@@ -299,11 +299,14 @@ class Loop {
         error = is_broken(result) ? std::error_code() : error_code(result);
         return result < 0 ? written::broken : static_cast<written>(result);
     }
-    void flush(sluice_id id) {
-        check(sluice_flush(loop_, id), "flush");
+    /* False where the connection is broken, as of a write. */
+    bool flush(sluice_id id) {
+        int result = sluice_flush(loop_, id);
+        return !is_broken(result) && check(result, "flush") >= 0;
     }
-    void shutdown(sluice_id id) {
-        check(sluice_shutdown(loop_, id), "shutdown");
+    bool shutdown(sluice_id id) {
+        int result = sluice_shutdown(loop_, id);
+        return !is_broken(result) && check(result, "shutdown") >= 0;
     }
     void pause(sluice_id id) {
         check(sluice_pause(loop_, id), "pause");

@@ -297,7 +297,21 @@ func (loop *Loop) Write(id ID, bytes []byte) (Written, error) {
 	if len(bytes) > 0 {
 		first = unsafe.Pointer(&bytes[0])
 	}
-	result := C.sluice_write(loop.raw, C.sluice_id(id), first, C.size_t(len(bytes)))
+	return writtenOf(C.sluice_write(loop.raw, C.sluice_id(id), first, C.size_t(len(bytes))))
+}
+
+// Flush sends what is queued now: Queued or Broken.
+func (loop *Loop) Flush(id ID) (Written, error) {
+	return writtenOf(C.sluice_flush(loop.raw, C.sluice_id(id)))
+}
+
+// Shutdown sends what is queued, then tells the peer that no more comes: Queued or Broken.
+func (loop *Loop) Shutdown(id ID) (Written, error) {
+	return writtenOf(C.sluice_shutdown(loop.raw, C.sluice_id(id)))
+}
+
+// writtenOf is what a call that sends says. That a connection is broken is told in the kernel's words.
+func writtenOf(result C.int) (Written, error) {
 	switch {
 	case result >= 0:
 		return Written(result), nil
@@ -306,16 +320,6 @@ func (loop *Loop) Write(id ID, bytes []byte) (Written, error) {
 	default:
 		return Broken, errorOf(result)
 	}
-}
-
-// Flush sends what is queued now.
-func (loop *Loop) Flush(id ID) error {
-	return errorOf(C.sluice_flush(loop.raw, C.sluice_id(id)))
-}
-
-// Shutdown sends what is queued, then tells the peer that no more comes.
-func (loop *Loop) Shutdown(id ID) error {
-	return errorOf(C.sluice_shutdown(loop.raw, C.sluice_id(id)))
 }
 
 // Pause stops Data and EOF.

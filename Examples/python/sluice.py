@@ -105,6 +105,11 @@ def check(code):
     return code
 
 
+def is_broken(code):
+    """Whether a call that sends says by this that the connection is broken: in the kernel's words."""
+    return -10000 < code < 0 and code != -errno.ENOMEM
+
+
 def declare(library, result, names, *parameters):
     for name in names.split():
         function = getattr(library, f"sluice_{name}")
@@ -301,18 +306,17 @@ class Loop:
         OVER_HIGH_MARK (wait for DRAINED), or BROKEN."""
         data = bytes_of(data)
         code = library.sluice_write(self._loop, stream, data, len(data))
-        if code >= 0:
-            return code
-        if -10000 < code != -errno.ENOMEM:
-            return BROKEN
-        raise error_of(code)
+        return BROKEN if is_broken(code) else check(code)
 
     def flush(self, stream):
-        check(library.sluice_flush(self._loop, stream))
+        """Sends what is queued, now. False for a stream that is BROKEN."""
+        code = library.sluice_flush(self._loop, stream)
+        return not is_broken(code) and check(code) >= 0
 
     def shutdown(self, stream):
-        """Half-close: sends what is queued, then tells the peer that no more comes."""
-        check(library.sluice_shutdown(self._loop, stream))
+        """Half-close: sends what is queued, then tells the peer that no more comes. As `flush`."""
+        code = library.sluice_shutdown(self._loop, stream)
+        return not is_broken(code) and check(code) >= 0
 
     def pause(self, stream):
         check(library.sluice_pause(self._loop, stream))

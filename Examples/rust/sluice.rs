@@ -230,20 +230,16 @@ impl Loop {
 
     pub fn write(&self, stream: Id, bytes: &[u8]) -> Result<Written, Error> {
         let first = bytes.as_ptr().cast();
-        match unsafe { sluice_write(self.raw, stream, first, bytes.len()) } {
-            0 => Ok(Written::Queued),
-            code if code > 0 => Ok(Written::OverHighMark),
-            code if code > -10000 && code != SLUICE_ENOMEM => Ok(Written::Broken),
-            code => Err(Error(code)),
-        }
+        sent(unsafe { sluice_write(self.raw, stream, first, bytes.len()) })
     }
 
-    pub fn flush(&self, stream: Id) -> Result<(), Error> {
-        done(unsafe { sluice_flush(self.raw, stream) })
+    /// `Queued` or `Broken`, as `shutdown`.
+    pub fn flush(&self, stream: Id) -> Result<Written, Error> {
+        sent(unsafe { sluice_flush(self.raw, stream) })
     }
 
-    pub fn shutdown(&self, stream: Id) -> Result<(), Error> {
-        done(unsafe { sluice_shutdown(self.raw, stream) })
+    pub fn shutdown(&self, stream: Id) -> Result<Written, Error> {
+        sent(unsafe { sluice_shutdown(self.raw, stream) })
     }
 
     pub fn pause(&self, stream: Id) -> Result<(), Error> {
@@ -377,6 +373,16 @@ fn check(code: c_int) -> Result<c_int, Error> {
 
 fn done(code: c_int) -> Result<(), Error> {
     check(code).map(|_| ())
+}
+
+/// That a connection is broken is no error: it is told in the kernel's words.
+fn sent(code: c_int) -> Result<Written, Error> {
+    match code {
+        0 => Ok(Written::Queued),
+        code if code > 0 => Ok(Written::OverHighMark),
+        code if code > -10000 && code != SLUICE_ENOMEM => Ok(Written::Broken),
+        code => Err(Error(code)),
+    }
 }
 
 fn made(call: impl FnOnce(*mut Id) -> c_int) -> Result<Id, Error> {

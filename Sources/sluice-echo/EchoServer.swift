@@ -53,7 +53,7 @@ struct EchoServer {
             served.connections += 1
             if isStopping { try part(from: [stream], in: loop) }
         case .data(let stream, let bytes):
-            // The loop has ended what cannot be written to, and says so in the stream's last event.
+            // Who does not read for so long that no more can be queued is parted with.
             do { try loop.write(bytes, to: stream) } catch { try? loop.abort(stream) }
         case .endOfStream(let stream):
             try loop.finishSending(on: stream)

@@ -221,12 +221,16 @@ struct StreamTests {
         }
         #expect(reason.errno == .brokenPipe)
         #expect(try loop.write("x", to: stream) == .broken(reason))
+        try loop.flush(stream)
+        try loop.finishSending(on: stream)
         try loop.pull { event, _ in
             guard case .closed(stream, let ending) = event else { return false }
             #expect(ending.error?.errno == .brokenPipe)
             return true
         }
         #expect(code { () throws(SluiceError) in try loop.write("x", to: stream) } == .stale)
+        #expect(code { () throws(SluiceError) in try loop.flush(stream) } == .stale)
+        #expect(code { () throws(SluiceError) in try loop.finishSending(on: stream) } == .stale)
     }
 
     @Test("an abort says what was not sent, and the peer sees the end", arguments: Backend.all)

@@ -22,7 +22,7 @@ public enum Event: ~Escapable {
     /// The peer will send no more. Unless told to stay half-open, the stream sends what is queued
     /// and closes.
     case endOfStream(Stream)
-    /// A stream that was over its high mark has fallen to its low mark.
+    /// A stream's queue was over its high mark, and has fallen to its low mark.
     case drained(Stream)
     /// A stream's last event: how it ended.
     case closed(Stream, Stream.Ending)

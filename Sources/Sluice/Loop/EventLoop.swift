@@ -36,8 +36,8 @@ public import CSluice
 ///
 /// A loop belongs to the thread that opened it, and everything but a ``Poster`` is refused on
 /// another with ``SluiceError/Code/wrongThread``, until that thread calls ``takeOver()``. It ends
-/// with its variable: handles end without an event, and descriptors are closed, but those of
-/// watches. One that ends on a thread that has not taken it over is not freed.
+/// with its variable: handles end without an event, what is queued is offered to the kernel once
+/// more, and descriptors are closed, but those of watches. One that ends on a thread that has not taken it over is not freed.
 ///
 /// An event of a stream that exists allocates nothing and counts no references.
 @safe

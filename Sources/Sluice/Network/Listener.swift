@@ -18,7 +18,7 @@ public struct Listener: Handle {
     public struct Options: Hashable, Sendable {
         /// How many callers may wait to be accepted; at least 1.
         public var backlog: Int
-        /// How many are accepted in one turn of the loop; at least 1.
+        /// How many are accepted in one turn of the loop; at least 1. Rounded down to a power of two.
         public var acceptBatch: Int
         /// How many of its connections may be open at once, at least 1; over that, accepting stops
         /// until one closes. No limit for `nil`.

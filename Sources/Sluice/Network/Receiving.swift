@@ -24,7 +24,7 @@ extension EventLoop {
     ///
     /// - Complexity: O(`count`).
     /// - Throws: ``SluiceError/Code/noCapacity`` for more than the event had or less than none,
-    ///   ``SluiceError/Code/full`` over ``Options/highMark`` or ``Options/memoryLimit``,
+    ///   ``SluiceError/Code/full`` over ``Options/hardLimit`` or ``Options/memoryLimit``,
     ///   ``SluiceError/Code/wrongState`` where the last event is not this stream's data.
     public func hold(last count: Int, of stream: Stream) throws(SluiceError) {
         // Less than none is, to C, more than any event has.
@@ -32,11 +32,13 @@ extension EventLoop {
     }
 
     /// Passes on what `source` receives to `destination`, without an event, and its end too: a
-    /// proxy. `source` is not read from while `destination` is over its high mark. When
-    /// `destination` ends, `source` gives ``Event/data(_:_:)`` again.
+    /// proxy. What is held comes first. `source` is not read from while `destination` is over its
+    /// high mark. When `destination` takes no more, `source` gives ``Event/data(_:_:)`` again, and
+    /// its end where that had been passed on.
     ///
-    /// - Complexity: O(1), and no copy for what is passed on.
-    /// - Throws: ``SluiceError/Code/stale``.
+    /// - Complexity: O(1) and the bytes that are held; no copy for what is passed on.
+    /// - Throws: ``SluiceError/Code/stale``, the errno `brokenPipe` where `destination` takes no
+    ///   more, ``SluiceError/Code/outOfMemory``, and what a write of the held bytes throws.
     public func forward(from source: Stream, to destination: Stream) throws(SluiceError) {
         try check(
             unsafe sluice_forward(handle, source.rawValue, destination.rawValue), "forward from",

@@ -1,7 +1,7 @@
 internal import CSluice
 public import SystemPackage
 
-/// Names a stream of a loop: a connection, or a pipe or terminal that was adopted.
+/// Names a stream of a loop: a connection, or a pipe, a terminal or a file that was adopted.
 ///
 /// Every stream ends in exactly one ``Event/closed(_:_:)``, and nothing follows that.
 public struct Stream: Handle {
@@ -42,10 +42,10 @@ public struct Stream: Handle {
         /// How long a peer is silent before the first probe, in whole seconds; the system's for
         /// `nil`.
         public var keepaliveDelay: Duration?
-        /// Without a byte in or out for so long it ends, with the errno `timedOut`; never for
-        /// `nil`.
+        /// Without a byte in or out for so long, while the loop reads, it ends, with the errno
+        /// `timedOut`; never for `nil`.
         public var idleTimeout: Duration?
-        /// How long a close may take.
+        /// How long a close may take after the last byte went.
         public var lingerTime: Duration
         /// Not connected after so long it ends, with the errno `timedOut`; never for `nil`.
         public var connectTimeout: Duration?
@@ -149,8 +149,9 @@ extension EventLoop {
         return Stream(rawValue: id)
     }
 
-    /// Makes a stream of a connected descriptor (a socket, pipe or terminal), which is the loop's
-    /// to close from then on, and made non-blocking. Where this throws it stays the caller's.
+    /// Makes a stream of a descriptor: a connected socket, a pipe, a terminal, a file, or what else
+    /// can be read from or written to. It is the loop's to close from then on, and made non-blocking
+    /// until the stream ends. Where this throws it stays the caller's.
     ///
     /// - Throws: ``SluiceError/Code/badDescriptor``, ``SluiceError/Code/listeningSocket``,
     ///   ``SluiceError/Code/badOption``, ``SluiceError/Code/outOfMemory``, …

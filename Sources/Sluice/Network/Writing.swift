@@ -80,25 +80,33 @@ extension EventLoop {
     func notJustQueued(_ code: CInt, _ stream: Stream) throws(SluiceError) -> WriteResult {
         if code > 0 { return .overHighMark }
         let reason = SluiceError.Code(rawValue: code)
-        guard reason.errno != nil, reason != .outOfMemory else {
-            throw SluiceError(code, "write to", Stream.kind, stream.rawValue)
-        }
-        return .broken(reason)
+        if reason.saysBroken { return .broken(reason) }
+        throw SluiceError(code, "write to", Stream.kind, stream.rawValue)
     }
 
-    /// Sends what is queued, as far as the kernel takes it, now and not at the next pull.
+    /// Sends what is queued, as far as the kernel takes it, now and not at the next pull. Where the
+    /// connection is broken nothing is sent, and ``Event/closed(_:_:)`` tells why.
     ///
-    /// - Throws: ``SluiceError/Code/stale``.
+    /// - Throws: ``SluiceError/Code/stale``, ``SluiceError/Code/full`` over ``Options/memoryLimit``,
+    ///   ``SluiceError/Code/outOfMemory``.
     public func flush(_ stream: Stream) throws(SluiceError) {
-        try check(unsafe sluice_flush(handle, stream.rawValue), "flush", stream)
+        try checkUnlessBroken(unsafe sluice_flush(handle, stream.rawValue), "flush", stream)
     }
 
     /// Sends what is queued, then says to the peer that no more comes (half-close). Receiving goes
-    /// on.
+    /// on. Where the connection is broken nothing is sent, and ``Event/closed(_:_:)`` tells why.
     ///
-    /// - Throws: ``SluiceError/Code/stale``.
+    /// - Throws: as ``flush(_:)``.
     public func finishSending(on stream: Stream) throws(SluiceError) {
-        try check(unsafe sluice_shutdown(handle, stream.rawValue), "finish sending on", stream)
+        try checkUnlessBroken(
+            unsafe sluice_shutdown(handle, stream.rawValue), "finish sending on", stream)
+    }
+
+    /// What befalls one connection is told by its last event, and never thrown.
+    private func checkUnlessBroken(
+        _ code: CInt, _ operation: String, _ stream: Stream
+    ) throws(SluiceError) {
+        if !SluiceError.Code(rawValue: code).saysBroken { try check(code, operation, stream) }
     }
 
     /// How many bytes are queued to be sent.
@@ -110,4 +118,9 @@ extension EventLoop {
         if count < 0 { try check(CInt(count), "count what is pending of", stream) }
         return Int(count)
     }
+}
+
+extension SluiceError.Code {
+    /// Whether a call that sends says by this that the connection is broken: in the kernel's words.
+    fileprivate var saysBroken: Bool { errno != nil && self != .outOfMemory }
 }

@@ -114,7 +114,8 @@ func main() {
 	stream := accepted(loop)
 	expectWrite(loop, stream, 1, sluice.Queued)
 	expectWrite(loop, stream, 20_000_000, sluice.OverHighMark)
-	must(loop.Shutdown(stream))
+	_, err = loop.Shutdown(stream)
+	must(err)
 	expectWrite(loop, stream, 1, sluice.Broken)
 	fmt.Println("ok what became of a write")
 
