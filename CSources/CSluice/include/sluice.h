@@ -331,7 +331,8 @@ typedef struct sluice_stream_options {
     size_t high_mark;           /* as in sluice_options, for these streams; the loop's */
     size_t low_mark;            /* a quarter of this high mark; the loop's where that is 0 */
     const char *source;         /* sluice_connect only: the address that it comes from, numeric or
-                                 * unix:@name, where port 0 is any port; the kernel chooses */
+                                 * unix:@name, where port 0 is any port; the kernel chooses. Copied.
+                                 * By name, addresses of another family are passed over */
 } sluice_stream_options;
 
 enum sluice_listen_flag {

@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "network/attempts.h"
@@ -35,7 +36,8 @@ struct attempt {
  * - those in flight of `attempts` have a descriptor that is attached, and only those. */
 struct sluice_connecting {
     struct sluice_query query;
-    struct sluice_stream_settings settings;
+    struct sluice_stream_settings settings; /* whose source is the text below */
+    char source[SLUICE_ADDRESS_MAX];
     struct sluice_attempts attempts;
     struct attempt *list;
     const char *words; /* the resolver's, where it has no address; a static string */
@@ -68,7 +70,7 @@ static int attach(sluice_loop *loop, int fd, sluice_id id) {
 static int begin_attempt(sluice_loop *loop, const struct sluice_stream *stream, uint32_t index) {
     const struct sluice_connecting *connecting = connecting_of(stream);
     struct attempt *attempt = &connecting->list[index];
-    int fd = sluice_socket_connect_to(&attempt->address, NULL);
+    int fd = sluice_socket_connect_to(&attempt->address, connecting->settings.source);
     if (fd < 0)
         return fd;
     sluice_id id = sluice_id_of(SLUICE_KIND_ATTEMPT, sluice_stream_index(loop, stream), index);
@@ -212,6 +214,10 @@ static struct sluice_connecting *make_connecting(sluice_loop *loop,
     if (!connecting)
         return NULL;
     *connecting = (struct sluice_connecting){.settings = *settings};
+    if (settings->source) {
+        memcpy(connecting->source, settings->source, strlen(settings->source) + 1);
+        connecting->settings.source = connecting->source;
+    }
     if (sluice_timers_add(&loop->deadlines, INT64_MAX, SLUICE_ATTEMPT_DELAY_NS, 0,
                           &connecting->timer) < 0) {
         sluice_free(&loop->allocator, connecting);
@@ -245,13 +251,24 @@ static int begin_stream(sluice_loop *loop, struct sluice_connecting *connecting,
     return 0;
 }
 
+/* Of the address that the attempts come from, which the caller need not keep: 0 or an error. */
+static int check_source(const char *text) {
+    struct sluice_address source;
+    if (!text)
+        return 0;
+    int code = sluice_address_parse(&source, text);
+    return code == 0 && strlen(text) >= SLUICE_ADDRESS_MAX ? SLUICE_EOPTION : code;
+}
+
 int sluice_connect_by_name(sluice_loop *loop, const struct sluice_stream_settings *settings,
                            const struct sluice_endpoint *endpoint, sluice_id *id) {
     struct sluice_stream_start start = {.fd = -1,
                                         .role = SLUICE_ROLE_CONNECTING,
                                         .origin = SLUICE_ORIGIN_NONE,
                                         .connect_timeout_ns = settings->connect_timeout_ns};
-    int code = sluice_cohort_join(loop, settings, 0, &start.cohort);
+    int code = check_source(settings->source);
+    if (code == 0)
+        code = sluice_cohort_join(loop, settings, 0, &start.cohort);
     if (code < 0)
         return code;
     loop->lookups = &sluice_lookup_operations;

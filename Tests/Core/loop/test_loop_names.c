@@ -167,6 +167,26 @@ static void the_next_after_one_that_refuses(void) {
     assert_true(monotonic_ns() - start < 200 * NS_PER_MS);
 }
 
+/* The text is the caller's again after the call, and another family's addresses are passed over. */
+static void each_attempt_comes_from_the_source(void) {
+    MAKE_UP({"name", {"::1", "127.0.0.2", "127.0.0.3"}, 0, 0, false});
+    sluice_loop *loop = make_loop();
+    int port = choose_port();
+    place(3, port);
+    char source[] = "127.0.0.77:0";
+    sluice_stream_options options = stream_options(0);
+    options.source = source;
+    sluice_id id = connect_with(loop, "name", port, &options);
+    memset(source, 'x', sizeof source - 1);
+    expect_event_of(loop, SLUICE_CONNECTED, id);
+    expect_peer(loop, id, "127.0.0.3", port);
+    char text[SLUICE_ADDRESS_MAX];
+    assert_true(sluice_local_address(loop, id, text, sizeof text) > 0);
+    assert_true(strncmp(text, "127.0.0.77:", 11) == 0);
+    sluice_id refused;
+    assert_int_equal(sluice_connect(loop, &refused, "name:1", &options), SLUICE_EPORT);
+}
+
 static void the_next_after_250_ms(void) {
     MAKE_UP({"name", {"127.0.0.2", "127.0.0.3"}, 0, 0, false});
     sluice_loop *loop = make_loop();
@@ -709,6 +729,7 @@ int main(void) {
     static const struct test tests[] = {
         {"localhost, with a listener at 127.0.0.1 alone", to_localhost, NULL},
         {"the next address after one that refuses", the_next_after_one_that_refuses, NULL},
+        {"each attempt comes from the source", each_attempt_comes_from_the_source, NULL},
         {"the next address after 250 ms", the_next_after_250_ms, NULL},
         {"ten addresses of which the ninth answers", ten_addresses_of_which_the_ninth_answers,
          NULL},
