@@ -146,6 +146,15 @@ static struct event_base *new_base(const struct sluice_poller_backend *backend) 
     return base;
 }
 
+/* event_reinit, which ends the process where it gets no descriptors. */
+static int reinit(const struct libevent_state *state) {
+    int code = try_descriptors();
+    if (code < 0)
+        return code;
+    errno = 0;
+    return event_reinit(state->base) < 0 ? failure() : 0;
+}
+
 static int make_base(const struct sluice_poller_backend *backend, struct event_base **base) {
     int code = try_descriptors();
     if (code < 0)
@@ -196,10 +205,10 @@ static int init(sluice_poller *poller) {
 
 static void deinit(sluice_poller *poller) {
     struct libevent_state *state = state_of(poller);
-    /* In the child of a fork libevent would take the parent's registrations out of epoll. */
-    if (state->process != getpid())
-        (void)event_reinit(state->base);
-    event_base_free(state->base);
+    /* In the child of a fork libevent would take the parent's registrations out of epoll. Where it
+     * cannot be made to forget them, its base is left as it is: better lost than the parent's. */
+    if (state->process == getpid() || reinit(state) == 0)
+        event_base_free(state->base);
     event_debug_unassign(state->timer);
     sluice_free(&poller->allocator, state->timer);
     for (int fd = 0; fd < state->limit; fd++) {
@@ -581,9 +590,9 @@ static int after_fork(sluice_poller *poller) {
             (fstat(fd, &file) < 0 ||
              (poller->backend == &libevent_epoll && ask_epoll(fd, &file) == -EPERM)))
             silence(poller, fd);
-    errno = 0;
-    if (event_reinit(state->base) < 0)
-        return failure();
+    int code = reinit(state);
+    if (code < 0)
+        return code;
     state->process = getpid();
     state->stale = false;
     return 0;

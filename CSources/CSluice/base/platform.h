@@ -42,6 +42,10 @@ int64_t sluice_clock_ns(void);
  * O_PATH names a place in the file system, and no call but epoll_ctl(2) refuses it. */
 int sluice_fd_check(int fd);
 
+/* Whether two descriptors are of one open file description, and so share its flags; where the
+ * kernel does not tell, whether they are of one file. */
+bool sluice_same_open_file(int fd, int other);
+
 /* A descriptor that becomes readable by sluice_wake_signal and stays so until
  * sluice_wake_drain; or -errno. */
 int sluice_wake_open(void);

@@ -78,6 +78,8 @@ struct readiness_engine {
     struct sluice_engine engine;
     const sluice_ready *ready; /* this turn's events that have not been seen to */
     const sluice_ready *ready_end;
+    const sluice_ready *ready_then; /* where `ready` goes on after what was put back */
+    int put_back;                   /* the descriptor whose packet waits for a whole buffer */
     struct source *sources;
     bool detached; /* since the events were gathered: one may be of what is gone */
     bool edges;
@@ -152,6 +154,7 @@ static int create(struct sluice_engine **result, const struct sluice_engine_opti
                                         .batch = FIRST_BATCH,
                                         .now = {NO_FD, NO_FD},
                                         .later = {NO_FD, NO_FD},
+                                        .put_back = NO_FD,
                                         .accepting = NO_FD};
     engine->events = sluice_resize(allocator, NULL, FIRST_BATCH, sizeof *engine->events);
     int code = engine->events ? make_poller(engine, options) : SLUICE_ENOMEM;
@@ -378,6 +381,7 @@ static int wait(struct sluice_engine *base, int64_t timeout_ns) {
         timeout_ns = 0;
     make_room_for_events(engine);
     engine->ready = engine->ready_end = engine->events;
+    engine->put_back = NO_FD;
     engine->detached = false;
     engine->accepting = NO_FD;
     int count = sluice_poller_wait(engine->poller, engine->events, engine->batch, timeout_ns);
@@ -433,12 +437,23 @@ static enum sluice_operation end_of_input(struct readiness_engine *engine, int f
     return complete(source, SLUICE_OP_END, code < 0 ? code : (int)error, 0, event);
 }
 
+/* A packet does not fit what this pull has left of its buffer. The turn stops here. It goes on with
+ * the packet, and so in the next pull, which has the whole buffer. */
+static enum sluice_operation put_back(struct readiness_engine *engine, int fd) {
+    engine->put_back = fd;
+    engine->ready_then = engine->ready;
+    engine->ready = engine->ready_end;
+    return 0;
+}
+
 /* What a receive of up to `size` bytes comes to. */
 static enum sluice_operation received(struct readiness_engine *engine, int fd,
                                       struct sluice_received received, size_t size,
                                       sluice_event *event) {
     struct source *source = &engine->sources[fd];
     bool over = received.count == SLUICE_EAGAIN;
+    if (received.no_room)
+        return put_back(engine, fd);
     if (received.count <= 0 && !over)
         return end_of_input(engine, fd, received.count, event);
     bool drained =
@@ -471,7 +486,9 @@ static enum sluice_operation look_for_hangup(struct readiness_engine *engine, in
                                              sluice_event *event) {
     struct source *source = &engine->sources[fd];
     int error = sluice_hangup_error(fd, source->role, source->has_input);
-    set_state(source, BROKEN, 0);
+    /* An edge comes once. Where bytes come first, it is looked for again when it is wanted next. */
+    if (error <= 0)
+        set_state(source, BROKEN, 0);
     int code = set_wanted(engine, fd, wanted_of(source) & ~(uint32_t)SLUICE_OP_HANGUP);
     if (code < 0)
         error = code;
@@ -518,10 +535,20 @@ static enum sluice_operation next_left_over(struct readiness_engine *engine, slu
         if (!(engine->sources[fd].state & ATTACHED))
             continue;
         enum sluice_operation operation = serve(engine, fd, event, bytes, size);
-        if (operation)
+        if (operation || engine->put_back != NO_FD)
             return operation;
     }
     return 0;
+}
+
+static enum sluice_operation next_put_back(struct readiness_engine *engine, sluice_event *event,
+                                           unsigned char *bytes, size_t size) {
+    int fd = engine->put_back;
+    engine->put_back = NO_FD;
+    engine->ready = engine->ready_then;
+    bool stands = (engine->sources[fd].state & ATTACHED) &&
+                  (wanted_of(&engine->sources[fd]) & SLUICE_OP_RECEIVE);
+    return stands ? receive(engine, fd, event, bytes, size) : 0;
 }
 
 /* Of a watch or a listener. */
@@ -565,6 +592,8 @@ static SLUICE_NOINLINE enum sluice_operation next_of_any(struct readiness_engine
                                                          sluice_event *event, unsigned char *bytes,
                                                          size_t size) {
     enum sluice_operation operation = 0;
+    if (engine->put_back != NO_FD)
+        operation = next_put_back(engine, event, bytes, size);
     while (!operation && engine->ready != engine->ready_end) {
         const sluice_ready *ready = engine->ready++;
         if (sluice_poller_stands(engine->poller, ready))
@@ -572,7 +601,8 @@ static SLUICE_NOINLINE enum sluice_operation next_of_any(struct readiness_engine
     }
     /* What is left over waits for the events, which it learns from: served before, it would
      * receive twice in a turn. */
-    return operation ? operation : next_left_over(engine, event, bytes, size);
+    bool over = operation || engine->put_back != NO_FD;
+    return over ? operation : next_left_over(engine, event, bytes, size);
 }
 
 /* The read(2) that `next` tried, of the event that stands before engine->ready, found the end, an

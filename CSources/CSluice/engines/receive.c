@@ -2,7 +2,8 @@
  *
  * - A unix socket stops short where descriptors were passed, although more may be there.
  * - A packet socket gives one packet for each receive, and cuts off what does not fit. So a packet
- *   is measured first. Of a datagram socket 0 bytes are an empty packet, and not the end.
+ *   is measured first. Of a datagram socket 0 bytes are an empty packet, and not the end, unless
+ * its receiving side has been shut.
  * - A pipe may be one of packets, which its reading end does not say (O_DIRECT, pipe(2)): a short
  *   read may be one of them.
  * - A terminal with VMIN 0 answers 0 bytes where nothing was typed (termios(3)), and a
@@ -11,6 +12,7 @@
 #include "engines/receive.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <termios.h>
 
@@ -36,17 +38,22 @@ static bool is_datagram(int fd) {
     return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_DGRAM;
 }
 
+static bool has_ended(int fd) {
+    struct pollfd ended = {.fd = fd, .events = POLLRDHUP};
+    return poll(&ended, 1, 0) == 1;
+}
+
 static struct sluice_received receive_packet(int fd, unsigned char *bytes, size_t size,
                                              size_t most) {
     struct sluice_received received = {.more = true};
     ptrdiff_t length = receive_flagged(fd, bytes, 0, MSG_PEEK | MSG_TRUNC);
     if (length > 0 && (size_t)length > size) {
-        received.again = (size_t)length <= most;
-        received.count = received.again ? SLUICE_EAGAIN : -EMSGSIZE;
+        received.no_room = (size_t)length <= most;
+        received.count = received.no_room ? SLUICE_EAGAIN : -EMSGSIZE;
         return received;
     }
     received.count = length < 0 ? length : receive_flagged(fd, bytes, size, 0);
-    if (received.count == 0 && is_datagram(fd)) {
+    if (received.count == 0 && is_datagram(fd) && !has_ended(fd)) {
         received.again = true;
         received.count = SLUICE_EAGAIN;
     }
@@ -97,7 +104,7 @@ int sluice_hangup_error(int fd, enum sluice_role role, bool has_input) {
     unsigned char byte;
     ptrdiff_t there = receive_flagged(fd, &byte, 1, MSG_PEEK);
     if (there > 0)
-        return 0;
+        return 1;
     if (there < 0 && there != SLUICE_EAGAIN)
         return reset_as_such((int)there);
     return reset_as_such(sluice_socket_error(fd));

@@ -18,6 +18,7 @@ struct sluice_received {
     ptrdiff_t count; /* bytes; 0 at the end; SLUICE_EAGAIN where none are there now; an error */
     bool more;       /* a count that is short does not say that there is no more */
     bool again;      /* with SLUICE_EAGAIN: something is there, for another receive */
+    bool no_room; /* with SLUICE_EAGAIN: a packet is there, for which there has to be more room */
 };
 
 /* Receives up to `size` bytes, EINTR passed over. A packet that is longer waits for more room;
@@ -26,8 +27,8 @@ struct sluice_received sluice_receive(int fd, enum sluice_role role, unsigned ch
                                       size_t size, size_t most);
 
 /* Of a descriptor that has an error or a hang-up, and from which nothing is being received: the
- * error that has broken it; or 0 where there is none, or bytes that came before are still to be
- * received. Takes a pending error (SO_ERROR), and no bytes. */
+ * error that has broken it; 0 where there is none; or 1 where bytes that came before are still to
+ * be received. Takes a pending error (SO_ERROR), and no bytes. */
 int sluice_hangup_error(int fd, enum sluice_role role, bool has_input);
 
 #pragma GCC visibility pop

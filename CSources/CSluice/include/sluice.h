@@ -421,12 +421,12 @@ SLUICE_API int sluice_resolve(sluice_loop *loop, sluice_id *id, const char *addr
                               uint32_t family, uint64_t user);
 
 /* Makes a stream of a descriptor: a connected socket, a pipe, a terminal, a file, or what else can
- * be read from or written to. It is the loop's from then on, and is made non-blocking; that is
- * undone when the stream ends, since other processes may share it. On failure it stays the
- * caller's, as it was. Every byte arrives, then the end; the boundaries of packets are lost: watch
- * a descriptor whose boundaries matter. A regular file is always ready. One that is write-only has
- * no input, and one that is read-only refuses writes with -EPIPE.
- * Errors: SLUICE_ELISTENS (a listening socket), -ENOTCONN (a socket without a connection), -EISDIR,
+ * be read from or written to. It is the loop's from then on, and is made non-blocking. Of
+ * a pipe, a terminal and a file that is undone when the stream ends, since others may share it. On
+ * failure it stays the caller's, as it was. Every byte arrives, then the end; the boundaries of
+ * packets are lost: watch a descriptor whose boundaries matter. A regular file is always ready. One
+ * that is write-only has no input, and one that is read-only refuses writes with -EPIPE. Errors:
+ * SLUICE_ELISTENS (a listening socket), -ENOTCONN (a socket without a connection), -EISDIR,
  * SLUICE_EBADF (also O_PATH), SLUICE_EEXIST (watched, or adopted already), SLUICE_EOPTION,
  * SLUICE_EFULL (handle_limit), SLUICE_ENOMEM. */
 SLUICE_API int sluice_adopt(sluice_loop *loop, sluice_id *id, int fd,

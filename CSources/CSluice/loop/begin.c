@@ -53,8 +53,14 @@ static int role_of(int fd, int flags, enum sluice_role *role) {
     return 0;
 }
 
+/* A socket stays non-blocking afterwards: nobody else has it, or whoever does speaks to it
+ * likewise. */
+static bool is_to_be_restored(int flags, enum sluice_role role) {
+    return !(flags & O_NONBLOCK) && (role == SLUICE_ROLE_PIPE || role == SLUICE_ROLE_OTHER);
+}
+
 static uint32_t traits_of(int flags) {
-    uint32_t traits = flags & O_NONBLOCK ? 0 : STREAM_UNBLOCKED;
+    uint32_t traits = 0;
     if ((flags & O_ACCMODE) == O_WRONLY)
         traits |= STREAM_NO_INPUT;
     if ((flags & O_ACCMODE) == O_RDONLY)
@@ -94,6 +100,8 @@ int sluice_adopt(sluice_loop *loop, sluice_id *id, int fd, const sluice_stream_o
     code = role_of(fd, flags, &start.role);
     if (code < 0)
         return code;
+    if (is_to_be_restored(flags, start.role))
+        start.traits |= STREAM_UNBLOCKED;
     if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
         return -errno;
     code = begin_adopted(loop, &settings, &start, id);

@@ -36,11 +36,8 @@ int sluice_stream_settings_of(const sluice_loop *loop, const sluice_stream_optio
     sluice_stream_options options = {.size = sizeof options};
     const uint32_t either = SLUICE_THROTTLED | SLUICE_UNTHROTTLED;
     const uint32_t known = SLUICE_HALF_OPEN | SLUICE_DELAY | SLUICE_KEEPALIVE | either;
-    if (given) {
-        if (given->size < sizeof given->size || given->size > sizeof options)
-            return SLUICE_EOPTION;
-        memcpy(&options, given, given->size);
-    }
+    if (given && !sluice_take_struct(&options, sizeof options, given, given->size))
+        return SLUICE_EOPTION;
     if ((options.flags & ~known) || (options.flags & either) == either ||
         options.idle_timeout_ns < 0 || options.linger_ns < 0 || options.connect_timeout_ns < 0 ||
         options.keepalive_seconds > INT16_MAX)
@@ -75,7 +72,7 @@ int sluice_stream_configure(int fd, const struct sluice_stream_settings *setting
 }
 
 static bool has(const struct sluice_cohort *cohort, const struct sluice_stream_settings *settings) {
-    return cohort->listener == 0 && cohort->flags == settings->flags &&
+    return cohort->listener == 0 && !cohort->is_inherited && cohort->flags == settings->flags &&
            cohort->idle_ms == settings->idle_ms && cohort->linger_ms == settings->linger_ms &&
            cohort->high_mark == settings->high_mark && cohort->low_mark == settings->low_mark;
 }

@@ -125,6 +125,8 @@ static void lose_descriptor(sluice_loop *loop, sluice_id id) {
         return;
     if (sluice_id_kind(id) == SLUICE_KIND_STREAM)
         sluice_stream_lose_descriptor(loop, (struct sluice_stream *)(void *)slot);
+    else if (sluice_id_kind(id) == SLUICE_KIND_LISTENER)
+        sluice_listener_lose_descriptor(loop, (struct sluice_listener *)(void *)slot);
     else
         *fd_of(slot, (int)sluice_id_kind(id)) = -1;
 }

@@ -21,11 +21,8 @@
 
 static int complete_options(const sluice_listen_options *given, sluice_listen_options *options) {
     *options = (sluice_listen_options){.size = sizeof *options};
-    if (given) {
-        if (given->size < sizeof given->size || given->size > sizeof *options)
-            return SLUICE_EOPTION;
-        memcpy(options, given, given->size);
-    }
+    if (given && !sluice_take_struct(options, sizeof *options, given, given->size))
+        return SLUICE_EOPTION;
     if (options->backlog == 0)
         options->backlog = DEFAULT_BACKLOG;
     if (options->accept_batch == 0)

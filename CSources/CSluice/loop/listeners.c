@@ -67,6 +67,13 @@ static uint32_t connections(const sluice_loop *loop, const struct sluice_listene
     return sluice_cohort_at(loop, listener->cohort)->users - 1;
 }
 
+/* Whether one more connection would be too many: of this listener, or of all streams. */
+static bool is_full(const sluice_loop *loop, const struct sluice_listener *listener) {
+    if (loop->streams.living >= loop->handle_limit)
+        return true;
+    return listener->connection_limit && connections(loop, listener) >= listener->connection_limit;
+}
+
 /* Has the engine accept. */
 static int attach(sluice_loop *loop, struct sluice_listener *listener, sluice_id id,
                   uint32_t accept_batch, bool is_given) {
@@ -119,16 +126,26 @@ void sluice_listener_end(sluice_loop *loop, struct sluice_listener *listener) {
     int fd = listener->fd;
     struct sluice_socket_file file = listener->file;
     sluice_listener_let_go(loop, listener);
+    if (fd < 0) {
+        sluice_socket_file_forget(&file); /* its name can't be asked for any more */
+        return;
+    }
     sluice_socket_file_remove(&file, fd);
-    if (fd >= 0)
-        close(fd);
+    close(fd);
+}
+
+void sluice_listener_lose_descriptor(sluice_loop *loop, struct sluice_listener *listener) {
+    if (listener->waits)
+        stop_waiting(loop, listener);
+    listener->fd = -1;
 }
 
 /* The files stay the parent's, which still listens there. */
 void sluice_listeners_after_fork(sluice_loop *loop) {
     for (uint32_t i = 0; i < loop->listeners.used; i++) {
         struct sluice_listener *listener = sluice_slots_at(&loop->listeners, i);
-        sluice_socket_file_forget(&listener->file);
+        if (sluice_slot_lives(&listener->slot))
+            sluice_socket_file_forget(&listener->file);
     }
 }
 
@@ -176,10 +193,6 @@ static int begin_connection(sluice_loop *loop, const struct sluice_listener *lis
     return code;
 }
 
-static bool is_full(const sluice_loop *loop, const struct sluice_listener *listener) {
-    return listener->connection_limit && connections(loop, listener) >= listener->connection_limit;
-}
-
 bool sluice_listener_complete(sluice_loop *loop, struct sluice_listener *listener,
                               sluice_event *event) {
     sluice_id id = event->id;
@@ -200,6 +213,9 @@ bool sluice_listener_complete(sluice_loop *loop, struct sluice_listener *listene
     if (is_full(loop, listener)) {
         listener->stopped = true;
         (void)want_accepts(loop, listener, false);
+        /* Another's end gives this one room, where it is all streams that are too many. */
+        if (loop->streams.living >= loop->handle_limit)
+            wait_in_line(loop, listener);
         loop->overloaded = id;
         loop->todo |= TODO_OVERLOADED;
     }
@@ -223,7 +239,7 @@ bool sluice_listener_notice(sluice_loop *loop, sluice_event *event) {
 
 /* Begins to accept again, where that may be. */
 static void resume(sluice_loop *loop, struct sluice_listener *listener) {
-    if (!listener->stopped || is_full(loop, listener))
+    if (!listener->stopped || listener->fd < 0 || is_full(loop, listener))
         return;
     if (want_accepts(loop, listener, true) < 0) {
         loop->accept_again = sluice_moment(loop, RETRY_NS);
@@ -245,6 +261,10 @@ void sluice_listeners_heed_end(sluice_loop *loop, uint32_t cohort) {
     take_reserve(loop);
     if (place)
         resume(loop, listener_at(loop, place - 1));
+    sluice_listeners_heed_room(loop);
+}
+
+void sluice_listeners_heed_room(sluice_loop *loop) {
     if (loop->first_waiting != SLUICE_NO_SLOT)
         resume(loop, listener_at(loop, loop->first_waiting));
 }

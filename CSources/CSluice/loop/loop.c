@@ -27,19 +27,17 @@ const struct sluice_stream sluice_no_stream = {.state = STREAM_ENDED};
 /* `given` as far as it goes, with defaults for what is 0; or an error. */
 static int complete_options(const sluice_options *given, sluice_options *options) {
     *options = (sluice_options){.size = sizeof *options};
-    if (given) {
-        if (given->size < sizeof given->size || given->size > sizeof *options)
-            return SLUICE_EOPTION;
-        memcpy(options, given, given->size);
-    }
+    if (given && !sluice_take_struct(options, sizeof *options, given, given->size))
+        return SLUICE_EOPTION;
     if (options->receive_size == 0)
         options->receive_size = DEFAULT_RECEIVE_SIZE;
-    if (options->high_mark == 0)
-        options->high_mark = DEFAULT_HIGH_MARK;
-    if (options->low_mark == 0)
-        options->low_mark = options->high_mark / 4;
     if (options->hard_limit == 0)
         options->hard_limit = DEFAULT_HARD_LIMIT;
+    if (options->high_mark == 0)
+        options->high_mark =
+            options->hard_limit < DEFAULT_HIGH_MARK ? options->hard_limit : DEFAULT_HIGH_MARK;
+    if (options->low_mark == 0)
+        options->low_mark = options->high_mark / 4;
     if (options->post_limit == 0)
         options->post_limit = DEFAULT_POST_LIMIT;
     if (options->handle_limit == 0)
@@ -276,6 +274,7 @@ int sluice_after_fork(sluice_loop *loop) {
         return SLUICE_ENULL;
     loop->thread = sluice_thread();
     sluice_posts_after_fork(&loop->posts);
+    sluice_streams_after_fork(loop);
     sluice_listeners_after_fork(loop);
     int code = loop->engine->operations->after_fork(loop->engine);
     if (code == 0)
@@ -289,10 +288,7 @@ int sluice_stats(const sluice_loop *loop, sluice_statistics *stats) {
         return code;
     if (!stats)
         return SLUICE_ENULL;
-    if (stats->size < sizeof stats->size || stats->size > sizeof *stats)
-        return SLUICE_EOPTION;
     sluice_statistics now = loop->stats;
-    now.size = stats->size;
     now.handles[SLUICE_KIND_WATCH] = loop->watches.living;
     now.handles[SLUICE_KIND_TIMER] = loop->living_timers;
     now.handles[SLUICE_KIND_SIGNAL] = loop->signals.living;
@@ -301,6 +297,6 @@ int sluice_stats(const sluice_loop *loop, sluice_statistics *stats) {
     now.handles[SLUICE_KIND_RESOLVE] = loop->resolves.living;
     now.queue_memory =
         sluice_chunk_pool_in_use(&loop->pool) * sizeof(struct sluice_chunk) + loop->held_memory;
-    memcpy(stats, &now, stats->size);
-    return 0;
+    now.size = stats->size;
+    return sluice_take_struct(stats, sizeof *stats, &now, now.size) ? 0 : SLUICE_EOPTION;
 }

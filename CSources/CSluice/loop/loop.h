@@ -11,6 +11,7 @@
 
 #include <signal.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include "base/slots.h"
 #include "bytes/queue.h"
@@ -147,6 +148,15 @@ struct sluice_loop {
 
     sluice_statistics stats;
 };
+
+/* Copies a struct that says its own size, as far as the caller knows it: whether that is a size
+ * that ends with one of its members. None of them crosses a boundary of eight bytes. */
+static inline bool sluice_take_struct(void *to, size_t known, const void *from, size_t size) {
+    if (size < sizeof size || size > known || size % 8 != 0)
+        return false;
+    memcpy(to, from, size);
+    return true;
+}
 
 /* ---- Ids ------------------------------------------------------------------------------------ */
 
@@ -301,6 +311,10 @@ bool sluice_listener_notice(sluice_loop *loop, sluice_event *event);
 /* A stream of the cohort has ended, and its descriptor is free: its listener, or one that stopped
  * for want of a descriptor, may go on. O(1). */
 void sluice_listeners_heed_end(sluice_loop *loop, uint32_t cohort);
+/* There is room for another descriptor, or for another stream: the first that waits for it goes on.
+ */
+void sluice_listeners_heed_room(sluice_loop *loop);
+void sluice_listener_lose_descriptor(sluice_loop *loop, struct sluice_listener *listener);
 /* All that stopped for an error try again. */
 void sluice_listeners_try_again(sluice_loop *loop);
 void sluice_listener_end(sluice_loop *loop, struct sluice_listener *listener);

@@ -39,6 +39,8 @@ static void closed(sluice_loop *loop, struct sluice_stream *stream, sluice_event
     event->length = stream->output.length;
     sluice_stream_told_end(loop, stream);
     sluice_slots_end(&loop->streams, sluice_id_index(event->id));
+    if (loop->first_waiting != SLUICE_NO_SLOT)
+        sluice_listeners_heed_room(loop);
 }
 
 /* Those that may be given now: a paused stream's input, and its end, wait for the resume. */

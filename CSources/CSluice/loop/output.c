@@ -170,7 +170,8 @@ void sluice_output_send_put_off(sluice_loop *loop, ptrdiff_t sent) {
  * last, and the only one so far, by a stream that has nothing queued. */
 static inline bool can_put_off(const sluice_loop *loop, const struct sluice_stream *stream,
                                const void *bytes, size_t length) {
-    return (uintptr_t)bytes - (uintptr_t)loop->answerable_bytes < loop->answerable_length &&
+    size_t from = (uintptr_t)bytes - (uintptr_t)loop->answerable_bytes;
+    return from < loop->answerable_length && length <= loop->answerable_length - from &&
            length <= loop->hard_limit && !(stream->state & PUTS_NOTHING_OFF) &&
            stream->output.length == 0 && loop->put_off_length == 0;
 }

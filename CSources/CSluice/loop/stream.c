@@ -25,6 +25,8 @@
 #include "base/deadline.h"
 #include "network/socket.h"
 
+#define GRACE_NS (20 * NS_PER_MILLISECOND)
+
 static const struct sluice_cohort *cohort_of(const sluice_loop *loop,
                                              const struct sluice_stream *stream) {
     return sluice_cohort_at(loop, stream->cohort);
@@ -188,7 +190,7 @@ void sluice_stream_lose_descriptor(sluice_loop *loop, struct sluice_stream *stre
  */
 
 void sluice_stream_connected(sluice_loop *loop, struct sluice_stream *stream, int error) {
-    stream->state &= ~(uint32_t)STREAM_CONNECTING;
+    stream->state &= ~(uint32_t)(STREAM_CONNECTING | STREAM_GRACE);
     if (error < 0) {
         sluice_input_fail(loop, stream, error);
         return;
@@ -292,6 +294,7 @@ static bool has_obstacle(const struct sluice_stream *stream) {
 }
 
 void sluice_stream_postpone_idle(sluice_loop *loop, struct sluice_stream *stream) {
+    stream->state &= ~(uint32_t)STREAM_GRACE;
     if (!(stream->state & STREAM_CLOSING))
         sluice_deadline_move(loop, stream, cohort_of(loop, stream)->idle_ms * NS_PER_MILLISECOND);
 }
@@ -310,11 +313,8 @@ static int heed_idleness(sluice_loop *loop, struct sluice_stream *stream) {
 
 /* Bounds how long a close may take. */
 static int begin_to_linger(sluice_loop *loop, struct sluice_stream *stream) {
-    int code =
-        sluice_deadline_set(loop, stream, cohort_of(loop, stream)->linger_ms * NS_PER_MILLISECOND);
-    if (code == 0)
-        stream->state |= STREAM_LINGERS;
-    return code;
+    return sluice_deadline_set(loop, stream,
+                               cohort_of(loop, stream)->linger_ms * NS_PER_MILLISECOND);
 }
 
 static bool is_ready(int fd, short events) {
@@ -323,7 +323,8 @@ static bool is_ready(int fd, short events) {
 }
 
 /* What came in time wins. It may not have been seen yet, where a wait brought only some of what was
- * ready: the kernel is asked, and the deadline then comes again in the next turn. */
+ * ready. So the kernel is asked, and the deadline comes again a little later, once: a number that
+ * names another file by now may be ready for ever. */
 static bool came_in_time(const sluice_loop *loop, const struct sluice_stream *stream) {
     if (stream->state & STREAM_CLOSING)
         return false;
@@ -334,8 +335,11 @@ static bool came_in_time(const sluice_loop *loop, const struct sluice_stream *st
 }
 
 void sluice_stream_deadline(sluice_loop *loop, struct sluice_stream *stream) {
-    if (came_in_time(loop, stream) && sluice_deadline_set(loop, stream, 0) == 0)
+    if (!(stream->state & STREAM_GRACE) && came_in_time(loop, stream) &&
+        sluice_deadline_set(loop, stream, GRACE_NS) == 0) {
+        stream->state |= STREAM_GRACE;
         return;
+    }
     /* All was handed to the kernel by the time the linger limit comes, or it was not: that decides
      * whether the end was an orderly one. */
     bool orderly = (stream->state & STREAM_CLOSING) && stream->output.length == 0;
@@ -372,8 +376,6 @@ static void finish(sluice_loop *loop, struct sluice_stream *stream) {
 
 /* Nobody wants the input any more, and the peer is to be told of the end once all is sent. */
 static void begin_closing(struct sluice_stream *stream) {
-    if (stream->state & STREAM_CLOSING)
-        return;
     stream->state |= STREAM_CLOSING;
     stream->state &= ~(uint32_t)(NOTICES & ~NOTICE_CONNECTED);
     if (!(stream->state & OUTPUT_OVER))
@@ -427,7 +429,7 @@ static void go_on(sluice_loop *loop, struct sluice_stream *stream) {
     }
     int code = heed_wants(loop, stream);
     if (code == 0 && (stream->state & STREAM_CLOSING))
-        code = stream->state & STREAM_LINGERS ? 0 : begin_to_linger(loop, stream);
+        code = stream->deadline ? 0 : begin_to_linger(loop, stream);
     else if (code == 0 && (stream->state & STREAM_TIMED))
         code = heed_idleness(loop, stream);
     if (code < 0)
@@ -436,8 +438,10 @@ static void go_on(sluice_loop *loop, struct sluice_stream *stream) {
 
 /* The one place that says what follows from the state of the two directions. */
 static void follow(sluice_loop *loop, struct sluice_stream *stream) {
-    if (stream->state & STREAM_CLOSE_NEXT)
+    if ((stream->state & (STREAM_CLOSE_NEXT | STREAM_CLOSING)) == STREAM_CLOSE_NEXT) {
+        sluice_deadline_cancel(loop, stream);
         begin_closing(stream);
+    }
     bool sends = !(stream->state & (STREAM_CONNECTING | OUTPUT_FAILED | OUTPUT_FINISHED));
     if (sends && stream->output.length > 0)
         sends = sluice_output_send(loop, stream, true) == 0;
@@ -479,23 +483,47 @@ int sluice_stream_close(sluice_loop *loop, struct sluice_stream *stream) {
 /* Whether bytes are lost by this end that the peer would wait for. What the kernel has taken it
  * goes on sending after a close, and what it has that nobody read makes it reset by itself. So only
  * an abort takes back what is on its way. */
-static bool loses_output(const struct sluice_stream *stream) {
+static bool loses_output(const sluice_loop *loop, const struct sluice_stream *stream) {
+    if (cohort_of(loop, stream)->is_inherited)
+        return false; /* the connection goes on, and the parent has it */
     if (!stream->error || !(stream->state & STREAM_SOCKET))
         return false;
     return stream->output.length > 0 ||
            (stream->error == -ECONNABORTED && sluice_socket_has_unsent(stream->fd));
 }
 
-/* Gives the descriptor back to the kernel, as it was. */
-static void release(const struct sluice_stream *stream) {
+/* Another living stream of the same open file, whose being non-blocking the two share; or NULL.
+ * O(streams), of what was adopted and is no socket. */
+static struct sluice_stream *sharer_of(const sluice_loop *loop,
+                                       const struct sluice_stream *stream) {
+    for (uint32_t i = 0; i < loop->streams.used; i++) {
+        struct sluice_stream *other = sluice_stream_at(loop, i);
+        if (other != stream && sluice_slot_lives(&other->slot) && other->fd >= 0 &&
+            !(other->state & STREAM_SOCKET) && sluice_same_open_file(stream->fd, other->fd))
+            return other;
+    }
+    return NULL;
+}
+
+/* Undoes what adopting has done to an open file that others may share: the last of our own does. */
+static void restore(const sluice_loop *loop, const struct sluice_stream *stream) {
+    struct sluice_stream *sharer = sharer_of(loop, stream);
+    if (sharer) {
+        sharer->state |= STREAM_UNBLOCKED;
+        return;
+    }
+    int flags = fcntl(stream->fd, F_GETFL);
+    if (flags >= 0)
+        (void)fcntl(stream->fd, F_SETFL, flags & ~O_NONBLOCK);
+}
+
+/* Gives the descriptor back to the kernel. */
+static void release(const sluice_loop *loop, const struct sluice_stream *stream) {
     if (stream->fd < 0)
         return;
-    if (stream->state & STREAM_UNBLOCKED) {
-        int flags = fcntl(stream->fd, F_GETFL);
-        if (flags >= 0)
-            (void)fcntl(stream->fd, F_SETFL, flags & ~O_NONBLOCK);
-    }
-    if (loses_output(stream))
+    if (stream->state & STREAM_UNBLOCKED)
+        restore(loop, stream);
+    if (loses_output(loop, stream))
         sluice_socket_reset_when_closed(stream->fd);
     close(stream->fd);
 }
@@ -524,7 +552,7 @@ void sluice_stream_end(sluice_loop *loop, struct sluice_stream *stream, int erro
     if (stream->fd >= 0)
         loop->engine->operations->detach(loop->engine, stream->fd);
     sluice_output_drop(loop, stream);
-    release(stream);
+    release(loop, stream);
     stream->fd = -1;
     sluice_deadline_cancel(loop, stream);
     if (stream->extras)
@@ -565,4 +593,20 @@ int sluice_resume(sluice_loop *loop, sluice_id id) {
         sluice_stream_notify(loop, stream, 0, false);
     sluice_stream_on_agenda(loop, stream);
     return 0;
+}
+
+/* ---- After a fork ---------------------------------------------------------------------------- */
+
+void sluice_streams_after_fork(sluice_loop *loop) {
+    for (uint32_t i = 0; i < loop->cohorts.used; i++)
+        sluice_cohort_at(loop, i)->is_inherited = true;
+    loop->put_off_length = 0;
+    for (uint32_t i = 0; i < loop->streams.used; i++) {
+        struct sluice_stream *stream = sluice_stream_at(loop, i);
+        if (!sluice_slot_lives(&stream->slot) || (stream->state & STREAM_ENDED))
+            continue;
+        stream->state &= ~(uint32_t)STREAM_UNBLOCKED;
+        sluice_bytes_clear(&loop->pool, &stream->output);
+        sluice_output_heed_marks(loop, stream, true);
+    }
 }

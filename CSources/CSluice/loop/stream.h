@@ -58,7 +58,7 @@ enum {
     STREAM_ON_AGENDA = 1 << 15, /* in the loop's list of those, and so below */
     STREAM_TO_NOTIFY = 1 << 16,
     STREAM_RECEIVES = 1 << 29, /* what the engine has been told */
-    STREAM_LINGERS = 1 << 30,  /* the deadline is that of closing */
+    STREAM_GRACE = 1 << 30, /* its deadline has been put off once, since something came in time */
 
     /* What it is, for its whole life. */
     STREAM_SOCKET = 1 << 17, /* can be shut down in one direction */
@@ -91,6 +91,8 @@ enum {
 struct sluice_cohort {
     struct sluice_slot slot;
     uint32_t users;
+    bool is_inherited; /* made before a fork whose child we are: the parent has the connections too
+                        */
     uint32_t listener; /* 1 + its index; 0 where there is none, or none any more */
     uint32_t flags;    /* enum sluice_stream_flag */
     uint32_t idle_ms;
@@ -171,6 +173,9 @@ void sluice_stream_forget(sluice_loop *loop, struct sluice_stream *stream);
 
 /* Has sluice_stream_follow see to the stream before the next event. */
 void sluice_stream_on_agenda(sluice_loop *loop, struct sluice_stream *stream);
+/* In the child of a fork: what is queued is the parent's to send, and so is the restoring of what
+ * the two share. */
+void sluice_streams_after_fork(sluice_loop *loop);
 
 /* Sees to each stream on the agenda, once. */
 void sluice_streams_follow(sluice_loop *loop);

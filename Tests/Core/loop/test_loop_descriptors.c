@@ -618,27 +618,23 @@ static void refused_for_its_options(void) {
 
 /* ---- O_NONBLOCK ------------------------------------------------------------------------------ */
 
-enum release { BY_EOF, BY_CLOSE, BY_ABORT, BY_DESTROY, BY_RESET, RELEASES };
+enum release { BY_EOF, BY_CLOSE, BY_ABORT, BY_DESTROY, RELEASES };
 
 /* The flags of `file`, a duplicate, when its stream has ended: as they were when it began. */
 static void released(enum release release, bool blocks) {
     sluice_loop *loop = make_loop();
-    struct pair pair = release == BY_RESET ? tcp_pair() : unix_pair();
+    struct pair pair = pipe_pair();
     int file = duplicate(pair.near, 0);
     assert_int_equal(fcntl(file, F_SETFL, blocks ? 0 : O_NONBLOCK), 0);
     struct line line = line_of(loop, pair, NULL);
     expect_no_event(loop);
     assert_true((fcntl(file, F_GETFL) & O_NONBLOCK) != 0);
     if (release == BY_EOF)
-        assert_int_equal(shutdown(line.peer, SHUT_WR), 0);
+        drop(line.peer);
     else if (release == BY_CLOSE)
         assert_int_equal(sluice_close(loop, line.id), 0);
     else if (release == BY_ABORT)
         assert_int_equal(sluice_abort(loop, line.id), 0);
-    else if (release == BY_RESET)
-        reset_connection(line.peer);
-    if (release == BY_CLOSE)
-        drop(line.peer);
     if (release != BY_DESTROY) {
         struct story story = new_story();
         hear_out(loop, line.id, &story, 1);
@@ -679,7 +675,8 @@ int main(void) {
         {"refused, and left as it was", refused_and_left_as_it_was, NULL},
         {"a watched or attached number is refused", watched_or_attached_numbers_are_refused, NULL},
         {"refused for its options, and left as it was", refused_for_its_options, NULL},
-        {"O_NONBLOCK is as it was when a stream has ended", o_nonblock_is_as_it_was, NULL},
+        {"O_NONBLOCK of a pipe is as it was when a stream has ended", o_nonblock_is_as_it_was,
+         NULL},
     };
     signal(SIGPIPE, SIG_IGN);
     return run_over_backends(tests, COUNT_OF(tests));

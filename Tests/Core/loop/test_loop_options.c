@@ -28,6 +28,7 @@ static void defaults(void) {
     assert_int_equal(sluice_open(&loop, NULL), 0);
     assert_int_equal(sluice_destroy(loop), 0);
     assert_int_equal(open_with((sluice_options){0}), 0);
+    assert_int_equal(open_with((sluice_options){.hard_limit = 1}), 0); /* the marks follow it */
     assert_int_equal(sluice_open(NULL, NULL), SLUICE_ENULL);
     assert_int_equal(sluice_destroy(NULL), 0);
     /* One of an older program, with fewer members. */
@@ -42,11 +43,12 @@ static void out_of_range(void) {
     const sluice_options bad[] = {
         {.size = 1},
         {.size = sizeof(sluice_options) + 8},
+        {.size = offsetof(sluice_options, backend) + 3}, /* half a pointer */
         {.high_mark = 10, .low_mark = 11},
         {.high_mark = 100, .hard_limit = 99},
         {.low_mark = (size_t)1 << 21},
         {.high_mark = (size_t)1 << 27},
-        {.hard_limit = 1},
+        {.hard_limit = 1, .high_mark = 2},
         {.hard_limit = SIZE_MAX},
         {.receive_size = 1},
         {.receive_size = SIZE_MAX},
