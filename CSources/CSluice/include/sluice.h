@@ -406,8 +406,8 @@ enum sluice_family { SLUICE_ANY_FAMILY = 0, SLUICE_IPV4 = 4, SLUICE_IPV6 = 6 };
  * RESOLVED tells the answer, and ends the handle. Its data are the addresses as text, one a line,
  * as sluice_connect takes them, in the order in which that would try them; at most 64. A 0 byte
  * stands behind the `length` bytes. Where there is no address, `error` is SLUICE_ENAME, and data
- * says why in getaddrinfo's words; or SLUICE_ENOMEM. An address that is numeric, or a unix
- * socket's, is its own answer, in the next turn. sluice_close gives the lookup up.
+ * says why in getaddrinfo's words. With SLUICE_ENOMEM data may be NULL. An address that is numeric,
+ * or a unix socket's, is its own answer, in the next turn. sluice_close gives the lookup up.
  *
  * One thread of the process asks for one name after the other. It is there only while names are
  * looked up, and all signals are blocked in it. A slow name keeps later ones waiting. A library

@@ -103,8 +103,8 @@ int sluice_fd(const sluice_loop *loop, sluice_id id) {
     int kind = sluice_kind_of(loop, id);
     if (kind < 0)
         return kind;
-    const struct sluice_slot *slot = find_slot(loop, id);
-    const int *fd = fd_of((void *)(uintptr_t)slot, kind);
+    struct sluice_slot *slot = find_slot(loop, id);
+    const int *fd = fd_of(slot, kind);
     if (!fd)
         return SLUICE_EKIND;
     if (*fd >= 0)

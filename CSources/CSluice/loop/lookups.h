@@ -19,9 +19,9 @@ struct sluice_resolve;
 struct sluice_stream;
 
 /* A name that is asked for. Invariants:
- * - it is in loop->asked or, once there is an answer for it, in loop->answered, or in neither, and
- *   then `list` is NULL;
- * - `lookup` is NULL only where the answer is `text`, which needed none. */
+ * - `list` is loop->asked or, from the turn on that finds it answered, loop->answered; NULL where
+ * it is in neither;
+ * - in a list, `lookup` is NULL only where the answer is `text`, which needed none. */
 struct sluice_query {
     struct sluice_query *next;
     struct sluice_query *previous;

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -390,7 +391,7 @@ static void expect_resolved(sluice_id id) {
 
 static void use_names(void) {
     char address[SLUICE_ADDRESS_MAX];
-    char name[SLUICE_ADDRESS_MAX + 8] = "two";
+    char name[SLUICE_ADDRESS_MAX + 8];
     sluice_id id;
     sluice_event event;
     MUST_LOOK_UP(sluice_resolve(loop, &id, "two:443", SLUICE_ANY_FAMILY, 0));
@@ -399,7 +400,7 @@ static void use_names(void) {
     expect_resolved(id);
     int listener = tcp_listener(4);
     assert_true(sluice_socket_local_address(listener, address, sizeof address) > 0);
-    strcat(name, strrchr(address, ':'));
+    snprintf(name, sizeof name, "two%s", strrchr(address, ':'));
     struct line line;
     MUST_LOOK_UP(sluice_connect(loop, &line.id, name, NULL));
     MUST(sluice_write(loop, line.id, bytes, 10000));
