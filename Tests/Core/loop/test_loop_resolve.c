@@ -401,6 +401,25 @@ static void the_child_of_a_fork_asks_anew(void) {
         assert_int_equal(expect_event_of(loop, SLUICE_RESOLVED, ids[i]).error, 0);
 }
 
+/* One that the parent has been told of and has not pulled is the child's, too. */
+static void an_answer_that_is_there_at_a_fork(void) {
+    MAKE_UP({"name", {"192.0.2.2"}, 0, 0, false});
+    sluice_loop *loop = make_loop();
+    sluice_id id = resolve(loop, "name:1", 0);
+    await_answer(loop);
+    pid_t child = fork();
+    if (child == 0) {
+        sluice_event event = {0};
+        bool told = sluice_after_fork(loop) == 0 && sluice_next(loop, &event, PATIENCE_NS) == 1;
+        _exit(told && event.kind == SLUICE_RESOLVED && event.id == id ? 0 : 1);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    expect_resolved(loop, id, 0, "192.0.2.2:1");
+}
+
 static int in_child_without_threads(sluice_loop *loop, const sluice_id *ids) {
     fail_threads(EAGAIN);
     if (sluice_after_fork(loop) != SLUICE_EAGAIN)
@@ -450,6 +469,7 @@ int main(void) {
         {"each answer asks for the next, and a timer has its turn", each_answer_asks_for_the_next,
          NULL},
         {"the child of a fork asks anew", the_child_of_a_fork_asks_anew, NULL},
+        {"an answer that is there at a fork", an_answer_that_is_there_at_a_fork, NULL},
         {"after_fork without a thread can be tried again",
          after_fork_without_a_thread_can_be_tried_again, NULL},
     };
