@@ -204,29 +204,3 @@ int sluice_local_address(const sluice_loop *loop, sluice_id id, char *text, size
 int sluice_peer_address(const sluice_loop *loop, sluice_id id, char *text, size_t capacity) {
     return address(loop, id, text, capacity, sluice_socket_peer_address);
 }
-
-int sluice_deadline_set(sluice_loop *loop, struct sluice_stream *stream, int64_t after_ns) {
-    if (stream->deadline) {
-        sluice_deadline_move(loop, stream, after_ns);
-        return 0;
-    }
-    uint32_t index;
-    int code = sluice_timers_add(&loop->deadlines, sluice_after(sluice_clock_ns(), after_ns), 0,
-                                 sluice_stream_id(loop, stream), &index);
-    if (code == 0)
-        stream->deadline = index + 1;
-    return code;
-}
-
-void sluice_deadline_move(sluice_loop *loop, struct sluice_stream *stream, int64_t after_ns) {
-    if (!stream->deadline)
-        return;
-    sluice_timers_reset(&loop->deadlines, stream->deadline - 1,
-                        sluice_after(sluice_clock_ns(), after_ns));
-}
-
-void sluice_deadline_cancel(sluice_loop *loop, struct sluice_stream *stream) {
-    if (stream->deadline)
-        sluice_timers_cancel(&loop->deadlines, stream->deadline - 1);
-    stream->deadline = 0;
-}

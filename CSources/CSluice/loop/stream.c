@@ -1,36 +1,21 @@
-/* stream.c - a stream's life: begun, changed by what the engine completes, followed, ended.
+/* stream.c - a stream's life: begun, noted as failed, followed.
  *
  * stream.h has the machine. What may change a stream changes a direction and puts the stream on the
- * agenda; sluice_stream_follow, and nothing else, says what comes of it.
- *
- * An orderly close has three steps: all is sent, the peer is told (shutdown), and its end is waited
- * for. What it sends meanwhile is received and dropped: to close with input unread would be to
- * reset the connection, which can take back what the peer has not read yet, and a peer that sends
- * all before it reads would never come to reading.
- *
- * Once the output has failed, the input goes on to what the peer had sent by then, and no further:
- * a peer that reads nothing could otherwise have us read for ever.
+ * agenda: a call, or a completion (input.c, output.c), or a limit of time (limits.c). `follow`
+ * below, and nothing else, says what comes of it, and end.c carries an end out.
  */
 #include "base/platform.h"
 
-#include "loop/lookups.h"
 #include "loop/loop.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
-#include <unistd.h>
+
+#include "loop/lookups.h"
 
 #include "base/deadline.h"
 #include "network/socket.h"
-
-#define GRACE_NS (20 * NS_PER_MILLISECOND)
-
-static const struct sluice_cohort *cohort_of(const sluice_loop *loop,
-                                             const struct sluice_stream *stream) {
-    return sluice_cohort_at(loop, stream->cohort);
-}
 
 /* ---- The agenda ------------------------------------------------------------------------------ */
 
@@ -128,7 +113,7 @@ struct sluice_extras *sluice_stream_extras(sluice_loop *loop, struct sluice_stre
     return stream->extras;
 }
 
-static void free_extras(sluice_loop *loop, struct sluice_stream *stream) {
+void sluice_stream_free_extras(sluice_loop *loop, struct sluice_stream *stream) {
     sluice_free(&loop->allocator, stream->extras);
     stream->extras = NULL;
     stream->state &= ~(uint32_t)STREAM_EXTRAS;
@@ -138,11 +123,7 @@ void sluice_stream_spare_extras(sluice_loop *loop, struct sluice_stream *stream)
     const struct sluice_extras *extras = stream->extras;
     if (!extras->connecting && !extras->forward_to && extras->forward_from == SLUICE_NO_SLOT &&
         !extras->held_bytes)
-        free_extras(loop, stream);
-}
-
-static bool connects_by_name(const struct sluice_stream *stream) {
-    return stream->extras && stream->extras->connecting;
+        sluice_stream_free_extras(loop, stream);
 }
 
 /* ---- Failing --------------------------------------------------------------------------------- */
@@ -185,170 +166,6 @@ void sluice_stream_lose_descriptor(sluice_loop *loop, struct sluice_stream *stre
     sluice_input_fail(loop, stream, SLUICE_EBADF);
     sluice_output_fail(loop, stream, SLUICE_EBADF);
 }
-
-/* ---- What the engine has completed ------------------------------------------------------------
- */
-
-void sluice_stream_connected(sluice_loop *loop, struct sluice_stream *stream, int error) {
-    stream->state &= ~(uint32_t)(STREAM_CONNECTING | STREAM_GRACE);
-    if (error < 0) {
-        sluice_input_fail(loop, stream, error);
-        return;
-    }
-    sluice_stream_on_agenda(loop, stream);
-    if (stream->state & STREAM_CLOSING)
-        return;
-    /* The deadline of connecting becomes that of idling: see heed_idleness. */
-    sluice_deadline_cancel(loop, stream);
-    sluice_stream_notify(loop, stream, NOTICE_CONNECTED, false);
-}
-
-static void received_end(sluice_loop *loop, struct sluice_stream *stream) {
-    stream->state |= INPUT_ENDED;
-    bool passed_on = !(stream->state & STREAM_CLOSING) && stream->extras &&
-                     sluice_forward_end_of_input(loop, stream);
-    if (passed_on)
-        stream->state |= STREAM_OWES_EOF;
-    if (passed_on || (stream->state & STREAM_CLOSING)) {
-        sluice_stream_on_agenda(loop, stream);
-        return;
-    }
-    /* After a reset a receive finds the end, where a send has taken the error: that is no EOF. */
-    uint32_t notices = stream->error == -ECONNRESET ? 0 : NOTICE_EOF;
-    if (stream->extras && stream->extras->held > 0)
-        notices |= NOTICE_HELD;
-    if (notices)
-        sluice_stream_notify(loop, stream, notices, false);
-    /* Nothing follows until that has been told, but that a reset is looked for. */
-    if (!notices || (stream->state & STREAM_HALF_OPEN))
-        sluice_stream_on_agenda(loop, stream);
-}
-
-/* The connection is broken, and nothing is left to receive. */
-static void hung_up(sluice_loop *loop, struct sluice_stream *stream, int error) {
-    if (stream->state & (INPUT_ENDED | STREAM_NO_INPUT))
-        sluice_output_fail(loop, stream, error);
-    else
-        sluice_input_fail(loop, stream, error);
-}
-
-enum sluice_received_as sluice_stream_received(sluice_loop *loop, struct sluice_stream *stream,
-                                               sluice_event *event) {
-    if (stream->state & STREAM_TIMED)
-        sluice_stream_postpone_idle(loop, stream);
-    if (stream->state & OUTPUT_FAILED) {
-        bool is_last = event->length >= stream->remaining;
-        stream->remaining -= is_last ? stream->remaining : (uint32_t)event->length;
-        sluice_stream_on_agenda(loop, stream);
-    }
-    if (stream->state & STREAM_CLOSING)
-        return SLUICE_RECEIVED_NOTHING;
-    struct sluice_extras *extras = stream->extras;
-    if (extras && extras->forward_to &&
-        sluice_forward_pass(loop, stream, event->data, event->length))
-        return SLUICE_RECEIVED_NOTHING;
-    if (!extras || extras->held == 0)
-        return SLUICE_RECEIVED_BYTES;
-    int code = sluice_held_append(loop, stream, event->data, event->length);
-    if (code < 0) {
-        sluice_input_fail(loop, stream, code);
-        return SLUICE_RECEIVED_NOTHING;
-    }
-    sluice_lend(loop, stream, extras->held_bytes, extras->held, event);
-    return SLUICE_RECEIVED_MORE;
-}
-
-void sluice_stream_complete(sluice_loop *loop, struct sluice_stream *stream,
-                            enum sluice_operation operation, const sluice_event *event) {
-    int error = event->error;
-    switch (operation) {
-    case SLUICE_OP_END:
-        loop->stats.receives++;
-        if (error < 0)
-            sluice_input_fail(loop, stream, error);
-        else
-            received_end(loop, stream);
-        break;
-    case SLUICE_OP_SEND:
-        if (error < 0)
-            sluice_output_fail(loop, stream, error);
-        else
-            sluice_output_sent(loop, stream, event->length);
-        break;
-    case SLUICE_OP_HANGUP:
-        hung_up(loop, stream, error);
-        break;
-    default:
-        if (sluice_id_kind(event->id) == SLUICE_KIND_ATTEMPT)
-            loop->lookups->attempted(loop, stream, sluice_id_generation(event->id), error);
-        else
-            sluice_stream_connected(loop, stream, error);
-    }
-}
-
-/* ---- Time ------------------------------------------------------------------------------------ */
-
-static bool has_obstacle(const struct sluice_stream *stream) {
-    const uint32_t over = STREAM_OVER_MARK | STREAM_THROTTLES;
-    return (stream->state & (STREAM_PAUSED | STREAM_HELD_BACK)) || (stream->state & over) == over;
-}
-
-void sluice_stream_postpone_idle(sluice_loop *loop, struct sluice_stream *stream) {
-    stream->state &= ~(uint32_t)STREAM_GRACE;
-    if (!(stream->state & STREAM_CLOSING))
-        sluice_deadline_move(loop, stream, cohort_of(loop, stream)->idle_ms * NS_PER_MILLISECOND);
-}
-
-/* An idle limit does not run while it is us who do not read. */
-static int heed_idleness(sluice_loop *loop, struct sluice_stream *stream) {
-    if (!(stream->state & INPUT_OVER) && has_obstacle(stream)) {
-        sluice_deadline_cancel(loop, stream);
-        return 0;
-    }
-    return stream->deadline
-               ? 0
-               : sluice_deadline_set(loop, stream,
-                                     cohort_of(loop, stream)->idle_ms * NS_PER_MILLISECOND);
-}
-
-/* Bounds how long a close may take. */
-static int begin_to_linger(sluice_loop *loop, struct sluice_stream *stream) {
-    return sluice_deadline_set(loop, stream,
-                               cohort_of(loop, stream)->linger_ms * NS_PER_MILLISECOND);
-}
-
-static bool is_ready(int fd, short events) {
-    struct pollfd ready = {.fd = fd, .events = events};
-    return poll(&ready, 1, 0) == 1 && !(ready.revents & POLLNVAL);
-}
-
-/* What came in time wins. It may not have been seen yet, where a wait brought only some of what was
- * ready. So the kernel is asked, and the deadline comes again a little later, once: a number that
- * names another file by now may be ready for ever. */
-static bool came_in_time(const sluice_loop *loop, const struct sluice_stream *stream) {
-    if (stream->state & STREAM_CLOSING)
-        return false;
-    if (stream->state & STREAM_CONNECTING)
-        return connects_by_name(stream) ? loop->lookups->has_outcome(stream)
-                                        : is_ready(stream->fd, POLLOUT);
-    return !(stream->state & (INPUT_OVER | STREAM_NO_INPUT)) && is_ready(stream->fd, POLLIN);
-}
-
-void sluice_stream_deadline(sluice_loop *loop, struct sluice_stream *stream) {
-    if (!(stream->state & STREAM_GRACE) && came_in_time(loop, stream) &&
-        sluice_deadline_set(loop, stream, GRACE_NS) == 0) {
-        stream->state |= STREAM_GRACE;
-        return;
-    }
-    /* All was handed to the kernel by the time the linger limit comes, or it was not: that decides
-     * whether the end was an orderly one. */
-    bool orderly = (stream->state & STREAM_CLOSING) && stream->output.length == 0;
-    if (orderly)
-        received_end(loop, stream);
-    else
-        sluice_input_fail(loop, stream, -ETIMEDOUT);
-}
-
 /* ---- What follows ---------------------------------------------------------------------------- */
 
 static int finish_sending(const struct sluice_stream *stream) {
@@ -374,14 +191,6 @@ static void finish(sluice_loop *loop, struct sluice_stream *stream) {
     stream->state |= OUTPUT_FINISHED;
 }
 
-/* Nobody wants the input any more, and the peer is to be told of the end once all is sent. */
-static void begin_closing(struct sluice_stream *stream) {
-    stream->state |= STREAM_CLOSING;
-    stream->state &= ~(uint32_t)(NOTICES & ~NOTICE_CONNECTED);
-    if (!(stream->state & OUTPUT_OVER))
-        stream->state |= OUTPUT_FINISHING;
-}
-
 /* Whether nothing is left to wait for: the table of ARCHITECTURE.md, read from the top. */
 static bool is_over(const struct sluice_stream *stream) {
     uint32_t state = stream->state;
@@ -404,7 +213,7 @@ static bool is_over(const struct sluice_stream *stream) {
 static bool wants_input(const struct sluice_stream *stream) {
     if (stream->state & (INPUT_OVER | STREAM_NO_INPUT))
         return false;
-    return (stream->state & STREAM_CLOSING) || !has_obstacle(stream);
+    return (stream->state & STREAM_CLOSING) || !sluice_stream_has_obstacle(stream);
 }
 
 /* Has the engine receive, or look for a hang-up alone. Between its end and its close nothing is to
@@ -423,15 +232,15 @@ static int heed_wants(sluice_loop *loop, struct sluice_stream *stream) {
 /* What is still to be done by a stream that is not over. */
 static void go_on(sluice_loop *loop, struct sluice_stream *stream) {
     if (stream->state & STREAM_CONNECTING) {
-        if (connects_by_name(stream))
+        if (sluice_stream_connects_by_name(stream))
             loop->lookups->go_on(loop, stream);
         return;
     }
     int code = heed_wants(loop, stream);
     if (code == 0 && (stream->state & STREAM_CLOSING))
-        code = stream->deadline ? 0 : begin_to_linger(loop, stream);
+        code = stream->deadline ? 0 : sluice_stream_linger(loop, stream);
     else if (code == 0 && (stream->state & STREAM_TIMED))
-        code = heed_idleness(loop, stream);
+        code = sluice_stream_heed_idleness(loop, stream);
     if (code < 0)
         sluice_input_fail(loop, stream, code);
 }
@@ -440,7 +249,7 @@ static void go_on(sluice_loop *loop, struct sluice_stream *stream) {
 static void follow(sluice_loop *loop, struct sluice_stream *stream) {
     if ((stream->state & (STREAM_CLOSE_NEXT | STREAM_CLOSING)) == STREAM_CLOSE_NEXT) {
         sluice_deadline_cancel(loop, stream);
-        begin_closing(stream);
+        sluice_stream_begin_closing(stream);
     }
     bool sends = !(stream->state & (STREAM_CONNECTING | OUTPUT_FAILED | OUTPUT_FINISHED));
     if (sends && stream->output.length > 0)
@@ -464,149 +273,5 @@ void sluice_streams_follow(sluice_loop *loop) {
         stream->state &= ~(uint32_t)STREAM_ON_AGENDA;
         if (!(stream->state & STREAM_ENDED))
             follow(loop, stream);
-    }
-}
-
-/* ---- Ending ---------------------------------------------------------------------------------- */
-
-int sluice_stream_close(sluice_loop *loop, struct sluice_stream *stream) {
-    if (stream->state & STREAM_CLOSING)
-        return 0;
-    int code = begin_to_linger(loop, stream);
-    if (code < 0)
-        return code;
-    begin_closing(stream);
-    sluice_stream_on_agenda(loop, stream);
-    return 0;
-}
-
-/* Whether bytes are lost by this end that the peer would wait for. What the kernel has taken it
- * goes on sending after a close, and what it has that nobody read makes it reset by itself. So only
- * an abort takes back what is on its way. */
-static bool loses_output(const sluice_loop *loop, const struct sluice_stream *stream) {
-    if (cohort_of(loop, stream)->is_inherited)
-        return false; /* the connection goes on, and the parent has it */
-    if (!stream->error || !(stream->state & STREAM_SOCKET))
-        return false;
-    return stream->output.length > 0 ||
-           (stream->error == -ECONNABORTED && sluice_socket_has_unsent(stream->fd));
-}
-
-/* Another living stream of the same open file, whose being non-blocking the two share; or NULL.
- * O(streams), of what was adopted and is no socket. */
-static struct sluice_stream *sharer_of(const sluice_loop *loop,
-                                       const struct sluice_stream *stream) {
-    for (uint32_t i = 0; i < loop->streams.used; i++) {
-        struct sluice_stream *other = sluice_stream_at(loop, i);
-        if (other != stream && sluice_slot_lives(&other->slot) && other->fd >= 0 &&
-            !(other->state & STREAM_SOCKET) && sluice_same_open_file(stream->fd, other->fd))
-            return other;
-    }
-    return NULL;
-}
-
-/* Undoes what adopting has done to an open file that others may share: the last of our own does. */
-static void restore(const sluice_loop *loop, const struct sluice_stream *stream) {
-    struct sluice_stream *sharer = sharer_of(loop, stream);
-    if (sharer) {
-        sharer->state |= STREAM_UNBLOCKED;
-        return;
-    }
-    int flags = fcntl(stream->fd, F_GETFL);
-    if (flags >= 0)
-        (void)fcntl(stream->fd, F_SETFL, flags & ~O_NONBLOCK);
-}
-
-/* Gives the descriptor back to the kernel. */
-static void release(const sluice_loop *loop, const struct sluice_stream *stream) {
-    if (stream->fd < 0)
-        return;
-    if (stream->state & STREAM_UNBLOCKED)
-        restore(loop, stream);
-    if (loses_output(loop, stream))
-        sluice_socket_reset_when_closed(stream->fd);
-    close(stream->fd);
-}
-
-static void end_extras(sluice_loop *loop, struct sluice_stream *stream) {
-    struct sluice_extras *extras = stream->extras;
-    if (extras->connecting)
-        extras->problem = loop->lookups->end_connecting(loop, stream);
-    sluice_forward_end(loop, stream);
-    sluice_held_release(loop, stream);
-    if (!extras->problem)
-        free_extras(loop, stream);
-}
-
-void sluice_stream_told_end(sluice_loop *loop, struct sluice_stream *stream) {
-    if (!stream->extras)
-        return;
-    loop->problem_id = sluice_stream_id(loop, stream);
-    loop->problem = stream->extras->problem;
-    free_extras(loop, stream);
-}
-
-void sluice_stream_end(sluice_loop *loop, struct sluice_stream *stream, int error) {
-    if (!stream->error)
-        stream->error = error;
-    if (stream->fd >= 0)
-        loop->engine->operations->detach(loop->engine, stream->fd);
-    sluice_output_drop(loop, stream);
-    release(loop, stream);
-    stream->fd = -1;
-    sluice_deadline_cancel(loop, stream);
-    if (stream->extras)
-        end_extras(loop, stream);
-    bool by_call = (stream->state & (STREAM_CLOSING | STREAM_CLOSE_NEXT)) == STREAM_CLOSING;
-    stream->state &= ~(uint32_t)NOTICES;
-    stream->state |= STREAM_ENDED;
-    sluice_stream_notify(loop, stream, NOTICE_CLOSED, by_call);
-    sluice_listeners_heed_end(loop, stream->cohort);
-}
-
-void sluice_stream_abort(sluice_loop *loop, struct sluice_stream *stream) {
-    stream->state &= ~(uint32_t)STREAM_CLOSE_NEXT;
-    stream->state |= STREAM_CLOSING;
-    stream->error = -ECONNABORTED;
-    sluice_stream_end(loop, stream, 0);
-}
-
-/* ---- Calls ----------------------------------------------------------------------------------- */
-
-int sluice_pause(sluice_loop *loop, sluice_id id) {
-    int code;
-    struct sluice_stream *stream = sluice_called_stream(loop, id, &code);
-    if (!stream)
-        return code;
-    stream->state |= STREAM_PAUSED;
-    sluice_stream_on_agenda(loop, stream);
-    return 0;
-}
-
-int sluice_resume(sluice_loop *loop, sluice_id id) {
-    int code;
-    struct sluice_stream *stream = sluice_called_stream(loop, id, &code);
-    if (!stream)
-        return code;
-    stream->state &= ~(uint32_t)STREAM_PAUSED;
-    if (stream->state & NOTICES)
-        sluice_stream_notify(loop, stream, 0, false);
-    sluice_stream_on_agenda(loop, stream);
-    return 0;
-}
-
-/* ---- After a fork ---------------------------------------------------------------------------- */
-
-void sluice_streams_after_fork(sluice_loop *loop) {
-    for (uint32_t i = 0; i < loop->cohorts.used; i++)
-        sluice_cohort_at(loop, i)->is_inherited = true;
-    loop->put_off_length = 0;
-    for (uint32_t i = 0; i < loop->streams.used; i++) {
-        struct sluice_stream *stream = sluice_stream_at(loop, i);
-        if (!sluice_slot_lives(&stream->slot) || (stream->state & STREAM_ENDED))
-            continue;
-        stream->state &= ~(uint32_t)STREAM_UNBLOCKED;
-        sluice_bytes_clear(&loop->pool, &stream->output);
-        sluice_output_heed_marks(loop, stream, true);
     }
 }

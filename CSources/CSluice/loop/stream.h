@@ -226,6 +226,25 @@ struct sluice_extras *sluice_stream_extras(sluice_loop *loop, struct sluice_stre
 /* Frees them where nothing is in them any more: a stream with some takes a longer way. */
 void sluice_stream_spare_extras(sluice_loop *loop, struct sluice_stream *stream);
 
+static inline bool sluice_stream_has_obstacle(const struct sluice_stream *stream) {
+    const uint32_t over = STREAM_OVER_MARK | STREAM_THROTTLES;
+    return (stream->state & (STREAM_PAUSED | STREAM_HELD_BACK)) || (stream->state & over) == over;
+}
+
+static inline bool sluice_stream_connects_by_name(const struct sluice_stream *stream) {
+    return stream->extras && stream->extras->connecting;
+}
+
+void sluice_stream_free_extras(sluice_loop *loop, struct sluice_stream *stream);
+/* The peer's end has been received, or is not waited for any longer. */
+void sluice_stream_received_end(sluice_loop *loop, struct sluice_stream *stream);
+/* Nobody wants the input any more, and the peer is to be told of the end once all is sent. */
+void sluice_stream_begin_closing(struct sluice_stream *stream);
+/* An idle limit does not run while it is us who do not read: starts or stops it. */
+SLUICE_CHECKED int sluice_stream_heed_idleness(sluice_loop *loop, struct sluice_stream *stream);
+/* Bounds how long a close may take. */
+SLUICE_CHECKED int sluice_stream_linger(sluice_loop *loop, struct sluice_stream *stream);
+
 /* ---- What waits to be told: notices.c -------------------------------------------------------- */
 
 /* Has the events of `notices` given: in this turn, or `later`, in the next one, where it is a call

@@ -1,0 +1,142 @@
+/* end.c - a stream's end: closing, aborting, and giving back what it had.
+ *
+ * An orderly close has three steps: all is sent, the peer is told (shutdown), and its end is waited
+ * for. What it sends meanwhile is received and dropped: to close with input unread would be to
+ * reset the connection, which can take back what the peer has not read yet, and a peer that sends
+ * all before it reads would never come to reading.
+ */
+#include "base/platform.h"
+
+#include "loop/loop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "loop/lookups.h"
+#include "network/socket.h"
+
+void sluice_stream_begin_closing(struct sluice_stream *stream) {
+    stream->state |= STREAM_CLOSING;
+    stream->state &= ~(uint32_t)(NOTICES & ~NOTICE_CONNECTED);
+    if (!(stream->state & OUTPUT_OVER))
+        stream->state |= OUTPUT_FINISHING;
+}
+
+int sluice_stream_close(sluice_loop *loop, struct sluice_stream *stream) {
+    if (stream->state & STREAM_CLOSING)
+        return 0;
+    int code = sluice_stream_linger(loop, stream);
+    if (code < 0)
+        return code;
+    sluice_stream_begin_closing(stream);
+    sluice_stream_on_agenda(loop, stream);
+    return 0;
+}
+
+/* Whether bytes are lost by this end that the peer would wait for. What the kernel has taken it
+ * goes on sending after a close, and what it has that nobody read makes it reset by itself. So only
+ * an abort takes back what is on its way. */
+static bool loses_output(const sluice_loop *loop, const struct sluice_stream *stream) {
+    if (sluice_cohort_at(loop, stream->cohort)->is_inherited)
+        return false; /* the connection goes on, and the parent has it */
+    if (!stream->error || !(stream->state & STREAM_SOCKET))
+        return false;
+    return stream->output.length > 0 ||
+           (stream->error == -ECONNABORTED && sluice_socket_has_unsent(stream->fd));
+}
+
+/* Another living stream of the same open file, whose being non-blocking the two share; or NULL.
+ * O(streams), of what was adopted and is no socket. */
+static struct sluice_stream *sharer_of(const sluice_loop *loop,
+                                       const struct sluice_stream *stream) {
+    for (uint32_t i = 0; i < loop->streams.used; i++) {
+        struct sluice_stream *other = sluice_stream_at(loop, i);
+        if (other != stream && sluice_slot_lives(&other->slot) && other->fd >= 0 &&
+            !(other->state & STREAM_SOCKET) && sluice_same_open_file(stream->fd, other->fd))
+            return other;
+    }
+    return NULL;
+}
+
+/* Undoes what adopting has done to an open file that others may share: the last of our own does. */
+static void restore(const sluice_loop *loop, const struct sluice_stream *stream) {
+    struct sluice_stream *sharer = sharer_of(loop, stream);
+    if (sharer) {
+        sharer->state |= STREAM_UNBLOCKED;
+        return;
+    }
+    int flags = fcntl(stream->fd, F_GETFL);
+    if (flags >= 0)
+        (void)fcntl(stream->fd, F_SETFL, flags & ~O_NONBLOCK);
+}
+
+/* Gives the descriptor back to the kernel. */
+static void release(const sluice_loop *loop, const struct sluice_stream *stream) {
+    if (stream->fd < 0)
+        return;
+    if (stream->state & STREAM_UNBLOCKED)
+        restore(loop, stream);
+    if (loses_output(loop, stream))
+        sluice_socket_reset_when_closed(stream->fd);
+    close(stream->fd);
+}
+
+static void end_extras(sluice_loop *loop, struct sluice_stream *stream) {
+    struct sluice_extras *extras = stream->extras;
+    if (extras->connecting)
+        extras->problem = loop->lookups->end_connecting(loop, stream);
+    sluice_forward_end(loop, stream);
+    sluice_held_release(loop, stream);
+    if (!extras->problem)
+        sluice_stream_free_extras(loop, stream);
+}
+
+void sluice_stream_told_end(sluice_loop *loop, struct sluice_stream *stream) {
+    if (!stream->extras)
+        return;
+    loop->problem_id = sluice_stream_id(loop, stream);
+    loop->problem = stream->extras->problem;
+    sluice_stream_free_extras(loop, stream);
+}
+
+void sluice_stream_end(sluice_loop *loop, struct sluice_stream *stream, int error) {
+    if (!stream->error)
+        stream->error = error;
+    if (stream->fd >= 0)
+        loop->engine->operations->detach(loop->engine, stream->fd);
+    sluice_output_drop(loop, stream);
+    release(loop, stream);
+    stream->fd = -1;
+    sluice_deadline_cancel(loop, stream);
+    if (stream->extras)
+        end_extras(loop, stream);
+    bool by_call = (stream->state & (STREAM_CLOSING | STREAM_CLOSE_NEXT)) == STREAM_CLOSING;
+    stream->state &= ~(uint32_t)NOTICES;
+    stream->state |= STREAM_ENDED;
+    sluice_stream_notify(loop, stream, NOTICE_CLOSED, by_call);
+    sluice_listeners_heed_end(loop, stream->cohort);
+}
+
+void sluice_stream_abort(sluice_loop *loop, struct sluice_stream *stream) {
+    stream->state &= ~(uint32_t)STREAM_CLOSE_NEXT;
+    stream->state |= STREAM_CLOSING;
+    stream->error = -ECONNABORTED;
+    sluice_stream_end(loop, stream, 0);
+}
+
+/* ---- After a fork ---------------------------------------------------------------------------- */
+
+void sluice_streams_after_fork(sluice_loop *loop) {
+    for (uint32_t i = 0; i < loop->cohorts.used; i++)
+        sluice_cohort_at(loop, i)->is_inherited = true;
+    loop->put_off_length = 0;
+    for (uint32_t i = 0; i < loop->streams.used; i++) {
+        struct sluice_stream *stream = sluice_stream_at(loop, i);
+        if (!sluice_slot_lives(&stream->slot) || (stream->state & STREAM_ENDED))
+            continue;
+        stream->state &= ~(uint32_t)STREAM_UNBLOCKED;
+        sluice_bytes_clear(&loop->pool, &stream->output);
+        sluice_output_heed_marks(loop, stream, true);
+    }
+}

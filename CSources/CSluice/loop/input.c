@@ -1,0 +1,131 @@
+/* input.c - what a stream receives: bytes, its end, a reset; and when it is received from.
+ *
+ * What arises changes the input, and puts the stream on the agenda: see stream.h. Once the output
+ * has failed, the input goes on to what the peer had sent by then, and no further: a peer that
+ * reads nothing could otherwise have us read for ever.
+ */
+#include "base/platform.h"
+
+#include "loop/loop.h"
+
+#include <errno.h>
+
+void sluice_stream_connected(sluice_loop *loop, struct sluice_stream *stream, int error) {
+    stream->state &= ~(uint32_t)(STREAM_CONNECTING | STREAM_GRACE);
+    if (error < 0) {
+        sluice_input_fail(loop, stream, error);
+        return;
+    }
+    sluice_stream_on_agenda(loop, stream);
+    if (stream->state & STREAM_CLOSING)
+        return;
+    /* The deadline of connecting becomes that of idling: see heed_idleness. */
+    sluice_deadline_cancel(loop, stream);
+    sluice_stream_notify(loop, stream, NOTICE_CONNECTED, false);
+}
+
+void sluice_stream_received_end(sluice_loop *loop, struct sluice_stream *stream) {
+    stream->state |= INPUT_ENDED;
+    bool passed_on = !(stream->state & STREAM_CLOSING) && stream->extras &&
+                     sluice_forward_end_of_input(loop, stream);
+    if (passed_on)
+        stream->state |= STREAM_OWES_EOF;
+    if (passed_on || (stream->state & STREAM_CLOSING)) {
+        sluice_stream_on_agenda(loop, stream);
+        return;
+    }
+    /* After a reset a receive finds the end, where a send has taken the error: that is no EOF. */
+    uint32_t notices = stream->error == -ECONNRESET ? 0 : NOTICE_EOF;
+    if (stream->extras && stream->extras->held > 0)
+        notices |= NOTICE_HELD;
+    if (notices)
+        sluice_stream_notify(loop, stream, notices, false);
+    /* Nothing follows until that has been told, but that a reset is looked for. */
+    if (!notices || (stream->state & STREAM_HALF_OPEN))
+        sluice_stream_on_agenda(loop, stream);
+}
+
+/* The connection is broken, and nothing is left to receive. */
+static void hung_up(sluice_loop *loop, struct sluice_stream *stream, int error) {
+    if (stream->state & (INPUT_ENDED | STREAM_NO_INPUT))
+        sluice_output_fail(loop, stream, error);
+    else
+        sluice_input_fail(loop, stream, error);
+}
+
+enum sluice_received_as sluice_stream_received(sluice_loop *loop, struct sluice_stream *stream,
+                                               sluice_event *event) {
+    if (stream->state & STREAM_TIMED)
+        sluice_stream_postpone_idle(loop, stream);
+    if (stream->state & OUTPUT_FAILED) {
+        bool is_last = event->length >= stream->remaining;
+        stream->remaining -= is_last ? stream->remaining : (uint32_t)event->length;
+        sluice_stream_on_agenda(loop, stream);
+    }
+    if (stream->state & STREAM_CLOSING)
+        return SLUICE_RECEIVED_NOTHING;
+    struct sluice_extras *extras = stream->extras;
+    if (extras && extras->forward_to &&
+        sluice_forward_pass(loop, stream, event->data, event->length))
+        return SLUICE_RECEIVED_NOTHING;
+    if (!extras || extras->held == 0)
+        return SLUICE_RECEIVED_BYTES;
+    int code = sluice_held_append(loop, stream, event->data, event->length);
+    if (code < 0) {
+        sluice_input_fail(loop, stream, code);
+        return SLUICE_RECEIVED_NOTHING;
+    }
+    sluice_lend(loop, stream, extras->held_bytes, extras->held, event);
+    return SLUICE_RECEIVED_MORE;
+}
+
+void sluice_stream_complete(sluice_loop *loop, struct sluice_stream *stream,
+                            enum sluice_operation operation, const sluice_event *event) {
+    int error = event->error;
+    switch (operation) {
+    case SLUICE_OP_END:
+        loop->stats.receives++;
+        if (error < 0)
+            sluice_input_fail(loop, stream, error);
+        else
+            sluice_stream_received_end(loop, stream);
+        break;
+    case SLUICE_OP_SEND:
+        if (error < 0)
+            sluice_output_fail(loop, stream, error);
+        else
+            sluice_output_sent(loop, stream, event->length);
+        break;
+    case SLUICE_OP_HANGUP:
+        hung_up(loop, stream, error);
+        break;
+    default:
+        if (sluice_id_kind(event->id) == SLUICE_KIND_ATTEMPT)
+            loop->lookups->attempted(loop, stream, sluice_id_generation(event->id), error);
+        else
+            sluice_stream_connected(loop, stream, error);
+    }
+}
+/* ---- Calls ----------------------------------------------------------------------------------- */
+
+int sluice_pause(sluice_loop *loop, sluice_id id) {
+    int code;
+    struct sluice_stream *stream = sluice_called_stream(loop, id, &code);
+    if (!stream)
+        return code;
+    stream->state |= STREAM_PAUSED;
+    sluice_stream_on_agenda(loop, stream);
+    return 0;
+}
+
+int sluice_resume(sluice_loop *loop, sluice_id id) {
+    int code;
+    struct sluice_stream *stream = sluice_called_stream(loop, id, &code);
+    if (!stream)
+        return code;
+    stream->state &= ~(uint32_t)STREAM_PAUSED;
+    if (stream->state & NOTICES)
+        sluice_stream_notify(loop, stream, 0, false);
+    sluice_stream_on_agenda(loop, stream);
+    return 0;
+}
