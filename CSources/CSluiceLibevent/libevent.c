@@ -471,8 +471,11 @@ static int set(sluice_poller *poller, int fd, uint32_t interest) {
     silence(poller, fd);
     code = arm(poller, fd, interest, always);
     if (code < 0) {
-        /* What was just given up is there to be had again. */
-        (void)arm(poller, fd, before, false);
+        /* What was just given up is there to be had again; where it is not, the next wait tries. */
+        if (arm(poller, fd, before, false) < 0) {
+            watch->state = ARMED;
+            state->stale = true;
+        }
         return code;
     }
     watch->device = file.st_dev;

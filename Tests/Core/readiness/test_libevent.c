@@ -145,6 +145,27 @@ static void a_new_base_that_must_wait_for_descriptors(void) {
     }
 }
 
+/* libevent gives up what it has before it asks for what is wanted, and then gets neither. */
+static void a_change_that_is_refused_and_what_was_before_too(void) {
+    sluice_poller *poller = make_poller();
+    if (strcmp(sluice_poller_backend_name(poller), "libevent:epoll") != 0)
+        return;
+    int fd = readable();
+    assert_int_equal(sluice_poller_add(poller, fd, SLUICE_READ, 1), 0);
+    fail_epoll_adds(ENOSPC, 0);
+    int code = sluice_poller_modify(poller, fd, SLUICE_READ | SLUICE_WRITE, 2);
+    int meanwhile = wait_one(poller, 0);
+    fail_epoll_adds(0, 0);
+    assert_int_equal(code, -ENOSPC);
+    assert_int_equal(meanwhile, 0);
+    sluice_ready event;
+    assert_int_equal(sluice_poller_wait(poller, &event, 1, PATIENCE_NS), 1);
+    assert_int_equal(event.user, 1);
+    assert_int_equal(event.flags & (SLUICE_READ | SLUICE_WRITE), SLUICE_READ);
+    assert_int_equal(sluice_poller_modify(poller, fd, SLUICE_WRITE, 3), 0);
+    assert_int_equal(wait_one(poller, 0), 1);
+}
+
 /* Closing before removing, again and again, with interest that changes. */
 static void moves_to_new_bases(void) {
     sluice_poller *poller = make_poller();
@@ -280,6 +301,8 @@ int main(void) {
     static const struct test over_backends[] = {
         {"a new base that must wait for descriptors", a_new_base_that_must_wait_for_descriptors,
          NULL},
+        {"a change that is refused, and what was before too",
+         a_change_that_is_refused_and_what_was_before_too, NULL},
         {"moves to new bases", moves_to_new_bases, NULL},
         {"many ready, in small batches", many_in_small_batches, NULL},
         {"what waited in the queue is looked at anew", what_waited_in_the_queue_is_looked_at_anew,
