@@ -197,7 +197,7 @@ extension EventLoop {
         let code = unsafe queue.withSlices {
             unsafe sluice_writev(handle, stream.rawValue, $0.baseAddress, CInt($0.count))
         }
-        return code == 0 ? .queued : try notJustQueued(code, stream)
+        return code == 0 ? .queued : try Self.notJustQueued(code, stream)
     }
 }
 

@@ -30,7 +30,7 @@ extension EventLoop {
         let code = unsafe bytes.withUnsafeBytes {
             unsafe sluice_write(handle, stream.rawValue, $0.baseAddress, $0.count)
         }
-        return code == 0 ? .queued : try notJustQueued(code, stream)
+        return code == 0 ? .queued : try Self.notJustQueued(code, stream)
     }
 
     /// Queues the bytes to be sent, whole or not at all.
@@ -71,13 +71,13 @@ extension EventLoop {
                 }
             }
         }
-        return code == 0 ? .queued : try notJustQueued(code, stream)
+        return code == 0 ? .queued : try Self.notJustQueued(code, stream)
     }
 
     /// Out of line, so that a write that is queued pays a comparison and no more.
     @usableFromInline
     @inline(never)
-    func notJustQueued(_ code: CInt, _ stream: Stream) throws(SluiceError) -> WriteResult {
+    static func notJustQueued(_ code: CInt, _ stream: Stream) throws(SluiceError) -> WriteResult {
         if code > 0 { return .overHighMark }
         let reason = SluiceError.Code(rawValue: code)
         if reason.saysBroken { return .broken(reason) }
