@@ -305,6 +305,36 @@ static void reset_while_held(void) {
     }
 }
 
+/* Who holds is joined with its own bytes, whatever was pulled of others in between. Only the event
+ * pulled last can be held, also where the stream of an earlier one has nothing held. */
+static void another_is_pulled_while_one_holds(void) {
+    sluice_loop *loop = make_loop();
+    for (int capacity = 1; capacity <= 8; capacity += 7) {
+        struct line one = tcp_line(loop);
+        struct line other = tcp_line(loop);
+        put_text(other.peer, "12");
+        expect_text(loop, other.id, "12");
+        assert_int_equal(sluice_hold(loop, other.id, 2), 0);
+        expect_no_event(loop);
+        put_text(one.peer, "aaaa");
+        expect_text(loop, one.id, "aaaa");
+        put_text(other.peer, "34");
+        sluice_event events[8];
+        assert_int_equal(sluice_next_many(loop, events, capacity, PATIENCE_NS), 1);
+        const sluice_event event = events[0];
+        assert_int_equal(event.id, other.id);
+        assert_int_equal(event.length, 4);
+        assert_int_equal(sluice_hold(loop, one.id, 3), SLUICE_ESTATE);
+        assert_int_equal(sluice_hold(loop, other.id, 4), 0);
+        assert_memory_equal(event.data, "1234", 4);
+        put_text(one.peer, "bb");
+        expect_text(loop, one.id, "bb");
+        assert_int_equal(sluice_hold(loop, other.id, 1), SLUICE_ESTATE);
+        put_text(other.peer, "5");
+        expect_text(loop, other.id, "12345");
+    }
+}
+
 int main(void) {
     static const struct test tests[] = {
         {"framing by a length before, whatever the splits", framing, NULL},
@@ -319,6 +349,7 @@ int main(void) {
         {"a frame in a thousand pieces", memory_of_a_large_frame, NULL},
         {"up to the hard limit", up_to_the_hard_limit, NULL},
         {"reset while bytes are held", reset_while_held, NULL},
+        {"another is pulled while one holds", another_is_pulled_while_one_holds, NULL},
     };
     return run_over_backends(tests, COUNT_OF(tests));
 }
