@@ -14,14 +14,17 @@
 
 #define MOST_LOOPS 8
 
-/* Before each block: its size, at the distance that keeps blocks aligned. */
-#define HEADER 16
+/* Before each block: its size, and bytes that nobody may write to. The distance keeps blocks
+ * aligned. */
+#define HEADER 32
+#define GUARD 0xA5
 
 /* A loop and what it has allocated. Only the thread that opened it may be asked for memory. */
 struct kept_loop {
     sluice_loop *loop;
     pthread_t thread;
     size_t live;
+    bool written_before; /* to bytes before a block */
     atomic_bool asked_elsewhere;
 };
 
@@ -35,6 +38,8 @@ static void *reallocate(void *context, void *block, size_t size) {
     size_t old_size = 0;
     if (before)
         memcpy(&old_size, before, sizeof old_size);
+    for (size_t i = sizeof old_size; before && i < HEADER; i++)
+        owner->written_before |= before[i] != GUARD;
     if (size == 0) {
         free(before);
         owner->live -= old_size;
@@ -43,6 +48,7 @@ static void *reallocate(void *context, void *block, size_t size) {
     unsigned char *after = realloc(before, size + HEADER);
     if (!after)
         return NULL;
+    memset(after, GUARD, HEADER);
     memcpy(after, &size, sizeof size);
     owner->live += size - old_size;
     return after + HEADER;
@@ -65,6 +71,7 @@ static void destroy_kept(void *argument) {
     owner->loop = NULL;
     assert_int_equal(sluice_destroy(loop), 0);
     assert_int_equal(owner->live, 0);
+    assert_false(owner->written_before);
     assert_false(owner->asked_elsewhere);
 }
 
@@ -76,6 +83,7 @@ sluice_loop *make_loop_with(sluice_options options) {
     options.allocation_context = owner;
     owner->thread = pthread_self();
     owner->live = 0;
+    owner->written_before = false;
     atomic_store(&owner->asked_elsewhere, false);
     sluice_loop *loop;
     assert_int_equal(sluice_open(&loop, &options), 0);

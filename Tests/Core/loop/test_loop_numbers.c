@@ -1,13 +1,18 @@
 /* test_loop_numbers.c - a descriptor is closed while it is watched, and its number comes back for a
  * connection of the loop's own: that is the connection's. The watch is silent from then on, and
- * what is done with it does the connection no harm. */
+ * what is done with it does the connection no harm. The same for a listener, and for a stream,
+ * whose descriptor somebody has closed. */
 #include "loops.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "faults.h"
 
 /* A watch of a number that has been closed since, and is the next that the kernel gives. */
 struct stale {
@@ -219,6 +224,160 @@ static void listen_gives_a_watched_number(void) {
     }
 }
 
+/* ---- A listener's number --------------------------------------------------------------------- */
+
+/* How a listener has stopped accepting. */
+enum stop { AT_ITS_LIMIT, OUT_OF_DESCRIPTORS, STOPS };
+
+/* A listener that has stopped, and the caller of the one stream that it has. */
+struct stopped {
+    sluice_id listener;
+    sluice_id stream;
+    int peer;
+};
+
+static struct stopped make_stopped(sluice_loop *loop, enum stop how) {
+    struct stopped stopped;
+    char address[SLUICE_ADDRESS_MAX];
+    sluice_listen_options options = listen_options();
+    options.connection_limit = how == AT_ITS_LIMIT ? 1 : 0;
+    stopped.listener = make_listener(loop, &options, address);
+    stopped.peer = dial(address);
+    stopped.stream = expect_event(loop, SLUICE_ACCEPTED).id;
+    if (how == OUT_OF_DESCRIPTORS) {
+        await(dial(address), POLLOUT);
+        fail_accepts(EMFILE, 1);
+    }
+    sluice_event event = expect_event_of(loop, SLUICE_OVERLOADED, stopped.listener);
+    assert_int_equal(event.error, how == AT_ITS_LIMIT ? SLUICE_EFULL : -EMFILE);
+    return stopped;
+}
+
+/* Somebody closes the handle's descriptor, and the next connect gets its number. Returns it, and
+ * its peer. */
+static struct line connect_in_place_of(sluice_loop *loop, sluice_id id) {
+    struct line line;
+    char address[SLUICE_ADDRESS_MAX];
+    int listener = tcp_listener(4);
+    assert_true(sluice_socket_local_address(listener, address, sizeof address) > 0);
+    int number = sluice_fd(loop, id);
+    while (lowest_number() < number)
+        keep(dup(STDIN_FILENO));
+    assert_int_equal(close(number), 0);
+    assert_int_equal(sluice_connect(loop, &line.id, address, NULL), 0);
+    assert_int_equal(sluice_fd(loop, line.id), number);
+    await(listener, POLLIN);
+    line.peer = keep(sluice_socket_accept(listener));
+    return line;
+}
+
+/* The next event but a word that there are no descriptors still. */
+static sluice_event next_but_overloaded(sluice_loop *loop) {
+    sluice_event event;
+    do
+        event = next_event(loop);
+    while (event.kind == SLUICE_OVERLOADED);
+    return event;
+}
+
+static void destroy_loop(void *loop) {
+    sluice_destroy(loop);
+}
+
+/* Over libc's memory, whose ends a sanitizer knows. */
+static sluice_loop *make_plain_loop(void) {
+    const sluice_options options = {.size = sizeof options, .backend = test_backend()};
+    sluice_loop *loop;
+    assert_int_equal(sluice_open(&loop, &options), 0);
+    defer(destroy_loop, loop);
+    return loop;
+}
+
+/* It is to go on, and cannot: no harm is done, and another that waits behind it goes on. */
+static void a_stopped_listener_s_number_comes_back(void) {
+    for (int how = 0; how < 2 * STOPS; how++) {
+        sluice_loop *loop = how < STOPS ? make_loop() : make_plain_loop();
+        struct stopped lost = make_stopped(loop, (enum stop)(how % STOPS));
+        char address[SLUICE_ADDRESS_MAX];
+        make_listener(loop, NULL, address);
+        await(dial(address), POLLOUT);
+        fail_accepts(EMFILE, 1);
+        expect_event(loop, SLUICE_OVERLOADED);
+        struct line line = connect_in_place_of(loop, lost.listener);
+        expect_event_of(loop, SLUICE_CONNECTED, line.id);
+        drop(lost.peer);
+        expect_event_of(loop, SLUICE_EOF, lost.stream);
+        expect_closed(loop, lost.stream, 0, 0);
+        expect_working(loop, line.id, line.peer);
+        for (int i = 0; i < 2; i++) {
+            int peer = dial(address);
+            sluice_event event = next_but_overloaded(loop);
+            assert_int_equal(event.kind, SLUICE_ACCEPTED);
+            expect_working(loop, event.id, peer);
+        }
+        uint64_t turns = stats_of(loop).turns;
+        sluice_event event;
+        assert_int_equal(sluice_next(loop, &event, 250 * NS_PER_MS), 0);
+        assert_true(stats_of(loop).turns - turns <= 10);
+        assert_int_equal(sluice_close(loop, lost.listener), 0);
+        assert_int_equal(sluice_kind_of(loop, lost.listener), SLUICE_ESTALE);
+        expect_working(loop, line.id, line.peer);
+    }
+}
+
+/* ---- A stream's number ----------------------------------------------------------------------- */
+
+static int zeros(void) {
+    return keep(open("/dev/zero", O_RDWR | O_CLOEXEC));
+}
+
+static int silent(void) {
+    return pipe_pair().near;
+}
+
+static bool is_same_file(int fd, int other) {
+    struct stat one;
+    struct stat two;
+    return fstat(fd, &one) == 0 && fstat(other, &two) == 0 && one.st_dev == two.st_dev &&
+           one.st_ino == two.st_ino;
+}
+
+/* epoll knows the file, and not only the number. */
+static bool epoll_waits(void) {
+    return backend_is("epoll") || backend_is("libevent:epoll");
+}
+
+/* Its limit ends it, or what the loop finds there, and only once. Poll and select look at the
+ * number, and what can be read there is taken for the stream's: that is not asked of them. */
+static void an_idle_limit_holds_for_a_stream_whose_number_is_another_s(void) {
+    int (*const files[])(void) = {silent, readable, regular_file, zeros};
+    for (size_t i = 0; i < (epoll_waits() ? 4 : 1); i++)
+        for (int how = 0; how < 4; how++) {
+            sluice_loop *loop = make_loop();
+            sluice_stream_options options = stream_options(0);
+            options.idle_timeout_ns = 30 * NS_PER_MS;
+            struct line line = line_of(loop, how & 1 ? tcp_pair() : unix_pair(), &options);
+            if (how & 2)
+                expect_no_event(loop);
+            int number = sluice_fd(loop, line.id);
+            int file = files[i]();
+            assert_int_equal(dup2(file, number), number);
+            sluice_event event = {0};
+            uint64_t turns = stats_of(loop).turns;
+            int code = sluice_next(loop, &event, 1000 * NS_PER_MS);
+            uint64_t needed = stats_of(loop).turns - turns;
+            if (code != 1 || event.kind != SLUICE_CLOSED || event.error == 0 || needed > 20)
+                fail_msg("file %zu, way %d: code %d, event %u, error %d, %u turns", i, how, code,
+                         event.kind, event.error, (unsigned)needed);
+            assert_int_equal(event.id, line.id);
+            assert_int_equal(sluice_kind_of(loop, line.id), SLUICE_ESTALE);
+            expect_no_event(loop);
+            if (is_same_file(number, file))
+                keep(number);
+            end_loop(loop);
+        }
+}
+
 int main(void) {
     static const struct test tests[] = {
         {"accept gives a watched number: the connection's", accept_gives_a_watched_number, NULL},
@@ -231,6 +390,10 @@ int main(void) {
         {"a watch that was ended is no hindrance", a_watch_that_was_ended_is_no_hindrance, NULL},
         {"connect gives a watched number: the connection's", connect_gives_a_watched_number, NULL},
         {"listen gives a watched number: the listener's", listen_gives_a_watched_number, NULL},
+        {"a stopped listener's number comes back: no harm is done",
+         a_stopped_listener_s_number_comes_back, NULL},
+        {"an idle limit holds for a stream whose number is another's",
+         an_idle_limit_holds_for_a_stream_whose_number_is_another_s, NULL},
     };
     return run_over_backends(tests, COUNT_OF(tests));
 }
