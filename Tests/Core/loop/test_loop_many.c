@@ -185,6 +185,41 @@ static void held_and_eof_in_one(void) {
     take_text(line.peer, "so?");
 }
 
+/* A packet is received whole or not at all. It needs the whole buffer, of which a stream that is
+ * never silent takes a part in each pull. */
+static void a_packet_that_needs_the_whole_buffer(void) {
+    enum { PACKET = 60000, CHATTER = 10000 };
+    static unsigned char bytes[PACKET];
+    make_pattern(bytes, 0, PACKET);
+    for (int capacity = 1; capacity <= 8; capacity++) {
+        sluice_loop *loop = make_loop();
+        struct line talker = unix_line(loop);
+        int fds[2];
+        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds),
+                         0);
+        struct line packets =
+            line_of(loop, (struct pair){.near = keep(fds[0]), .far = keep(fds[1])}, NULL);
+        size_t received = 0;
+        for (int pull = 0; received < PACKET; pull++) {
+            if (pull == 20)
+                fail_msg("%zu bytes of the packet in 20 pulls of %d", received, capacity);
+            assert_true(sluice_socket_send(talker.peer, bytes, CHATTER) > 0);
+            if (pull == 4)
+                assert_int_equal(send(packets.peer, bytes, PACKET, 0), PACKET);
+            sluice_event events[8];
+            int count = pull_many(loop, events, capacity);
+            for (int i = 0; i < count; i++) {
+                assert_int_equal(events[i].kind, SLUICE_DATA);
+                if (events[i].id != packets.id)
+                    continue;
+                check_pattern(events[i].data, received, events[i].length);
+                received += events[i].length;
+            }
+        }
+        end_loop(loop);
+    }
+}
+
 static void hold_of_each(void) {
     sluice_loop *loop = make_loop();
     struct line lines[10];
@@ -252,6 +287,8 @@ int main(void) {
         {"it waits for the first alone", waits_for_the_first_alone, NULL},
         {"EOF can be answered", eof_can_be_answered, NULL},
         {"held bytes, EOF, CLOSED, in this order", held_and_eof_in_one, NULL},
+        {"a packet that needs the whole buffer comes soon", a_packet_that_needs_the_whole_buffer,
+         NULL},
         {"hold of each", hold_of_each, NULL},
         {"random pieces, holds and capacities", random_holds, NULL},
     };
