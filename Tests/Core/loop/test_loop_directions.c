@@ -689,6 +689,41 @@ static void a_reset_reaches_a_half_open_stream_that_is_quiet(void) {
     }
 }
 
+/* What was sent before the reset is told in its order, and then the reset. (A unix socket tells the
+ * reset instead of the end.) */
+static void an_end_before_a_reset_waits_for_the_resume(void) {
+    sluice_loop *loop = make_loop();
+    for (int how = 0; how < 2; how++) {
+        sluice_stream_options options = stream_options(SLUICE_HALF_OPEN);
+        struct line line = how ? unread_line(loop, tcp_pair(), SLUICE_HALF_OPEN)
+                               : line_of(loop, tcp_pair(), &options);
+        int fd = sluice_fd(loop, line.id);
+        assert_int_equal(sluice_pause(loop, line.id), 0);
+        expect_no_event(loop);
+        put_text(line.peer, "x");
+        assert_int_equal(shutdown(line.peer, SHUT_WR), 0);
+        await_end(fd);
+        expect_rest(loop);
+        reset_connection(line.peer);
+        await(fd, POLLERR);
+        expect_rest(loop);
+        assert_int_equal(sluice_resume(loop, line.id), 0);
+        expect_text(loop, line.id, "x");
+        expect_event_of(loop, SLUICE_EOF, line.id);
+        if (!tells_resets()) {
+            expect_rest(loop);
+            write_all(loop, line.id, "x", 1);
+        }
+        sluice_event event = {0};
+        if (sluice_next(loop, &event, 1000 * NS_PER_MS) != 1)
+            fail_msg("the reset is not told");
+        assert_int_equal(event.kind, SLUICE_CLOSED);
+        assert_true(event.error == -ECONNRESET || event.error == -EPIPE);
+        assert_int_equal(event.length, tells_resets() ? 0 : 1);
+        expect_no_event(loop);
+    }
+}
+
 /* The stream has said that it sends no more, and the peer resets instead of an answer. */
 static void a_reset_reaches_a_stream_that_was_shut_and_paused(void) {
     sluice_loop *loop = make_loop();
@@ -803,6 +838,8 @@ int main(void) {
         {"a reset reaches a stream that was paused at once",
          a_reset_reaches_a_stream_that_was_paused_at_once, NULL},
         {"bytes before a reset wait for the resume", bytes_before_a_reset_wait_for_the_resume,
+         NULL},
+        {"an end before a reset waits for the resume", an_end_before_a_reset_waits_for_the_resume,
          NULL},
         {"bytes before a reset wait for each resume", bytes_before_a_reset_wait_for_each_resume,
          NULL},
