@@ -63,6 +63,122 @@ static void out_of_range(void) {
     assert_null(loop);
 }
 
+/* The default marks follow a hard limit that is below them. */
+static void hard_limit_alone(void) {
+    static const size_t limits[] = {1, 1000, 65536, (1 << 20) - 1, 1 << 20};
+    static unsigned char bytes[(1 << 20) + 1];
+    for (size_t i = 0; i < COUNT_OF(limits); i++) {
+        assert_int_equal(open_with((sluice_options){.hard_limit = limits[i]}), 0);
+        sluice_loop *loop = make_loop_with((sluice_options){.hard_limit = limits[i]});
+        struct line line = unix_line(loop);
+        fill(sluice_fd(loop, line.id));
+        assert_int_equal(sluice_write(loop, line.id, bytes, limits[i] + 1), SLUICE_EFULL);
+        write_all(loop, line.id, bytes, limits[i]);
+        assert_int_equal(sluice_pending(loop, line.id), limits[i]);
+        assert_int_equal(sluice_write(loop, line.id, bytes, 1), SLUICE_EFULL);
+        end_loop(loop);
+    }
+    assert_int_equal(open_with((sluice_options){.hard_limit = 1000, .low_mark = 1001}),
+                     SLUICE_EOPTION);
+    assert_int_equal(open_with((sluice_options){.hard_limit = 1000, .low_mark = 1000}), 0);
+}
+
+struct member {
+    size_t offset;
+    size_t size;
+};
+
+#define MEMBER(type, name)                                                                         \
+    { offsetof(type, name), sizeof(((type *)NULL)->name) }
+
+/* Whether a struct of so many bytes ends inside one of its members. */
+static bool cuts(const struct member *members, size_t count, size_t size) {
+    for (size_t i = 0; i < count; i++)
+        if (size > members[i].offset && size < members[i].offset + members[i].size)
+            return true;
+    return false;
+}
+
+/* No compiler makes a struct that ends so: half a pointer or a number would be taken for a whole.
+ */
+static void a_size_that_ends_inside_a_member(void) {
+    static const struct member of_loops[] = {
+        MEMBER(sluice_options, size),         MEMBER(sluice_options, backend),
+        MEMBER(sluice_options, reallocate),   MEMBER(sluice_options, allocation_context),
+        MEMBER(sluice_options, receive_size), MEMBER(sluice_options, high_mark),
+        MEMBER(sluice_options, low_mark),     MEMBER(sluice_options, hard_limit),
+        MEMBER(sluice_options, memory_limit), MEMBER(sluice_options, post_limit),
+        MEMBER(sluice_options, handle_limit), MEMBER(sluice_options, flags)};
+    const sluice_options options = {.backend = test_backend(),
+                                    .receive_size = 65536,
+                                    .high_mark = 1 << 20,
+                                    .low_mark = 1 << 18,
+                                    .hard_limit = 1 << 26,
+                                    .memory_limit = 1 << 30,
+                                    .post_limit = 1 << 20,
+                                    .handle_limit = 1 << 20};
+    for (size_t size = 0; size < sizeof options; size++) {
+        if (!cuts(of_loops, COUNT_OF(of_loops), size))
+            continue;
+        sluice_options part = options;
+        part.size = size;
+        sluice_loop *loop = NULL;
+        if (sluice_open(&loop, &part) != SLUICE_EOPTION)
+            fail_msg("sluice_options of %zu bytes", size);
+        assert_null(loop);
+    }
+}
+
+static void a_size_that_ends_inside_a_member_of_others(void) {
+    static const struct member of_streams[] = {MEMBER(sluice_stream_options, size),
+                                               MEMBER(sluice_stream_options, flags),
+                                               MEMBER(sluice_stream_options, keepalive_seconds),
+                                               MEMBER(sluice_stream_options, idle_timeout_ns),
+                                               MEMBER(sluice_stream_options, linger_ns),
+                                               MEMBER(sluice_stream_options, connect_timeout_ns),
+                                               MEMBER(sluice_stream_options, high_mark),
+                                               MEMBER(sluice_stream_options, low_mark),
+                                               MEMBER(sluice_stream_options, source)};
+    static const struct member of_listeners[] = {MEMBER(sluice_listen_options, size),
+                                                 MEMBER(sluice_listen_options, flags),
+                                                 MEMBER(sluice_listen_options, backlog),
+                                                 MEMBER(sluice_listen_options, accept_batch),
+                                                 MEMBER(sluice_listen_options, connection_limit),
+                                                 MEMBER(sluice_listen_options, streams),
+                                                 MEMBER(sluice_listen_options, unix_mode)};
+    sluice_loop *loop = make_loop();
+    int fd = unix_pair().near;
+    sluice_id id;
+    sluice_stream_options streams = stream_options(0);
+    streams.idle_timeout_ns = streams.linger_ns = streams.connect_timeout_ns = PATIENCE_NS;
+    streams.keepalive_seconds = 10;
+    streams.high_mark = streams.low_mark = 1000;
+    streams.source = "127.0.0.1:0";
+    for (size_t size = 0; size < sizeof streams; size++) {
+        if (!cuts(of_streams, COUNT_OF(of_streams), size))
+            continue;
+        streams.size = size;
+        sluice_listen_options listening = listen_options();
+        listening.streams = &streams;
+        if (sluice_adopt(loop, &id, fd, &streams) != SLUICE_EOPTION ||
+            sluice_connect(loop, &id, "127.0.0.1:1", &streams) != SLUICE_EOPTION ||
+            sluice_listen(loop, &id, "127.0.0.1:0", &listening) != SLUICE_EOPTION)
+            fail_msg("sluice_stream_options of %zu bytes", size);
+    }
+    streams = stream_options(0);
+    sluice_listen_options options = {.streams = &streams, .unix_mode = 0700, .backlog = 10};
+    for (options.size = 0; options.size < sizeof options; options.size++)
+        if (cuts(of_listeners, COUNT_OF(of_listeners), options.size) &&
+            sluice_listen(loop, &id, "127.0.0.1:0", &options) != SLUICE_EOPTION)
+            fail_msg("sluice_listen_options of %zu bytes", options.size);
+    sluice_statistics stats;
+    for (size_t size = 0; size < sizeof stats; size++) {
+        stats.size = size;
+        if (size % sizeof(uint64_t) != 0 && sluice_stats(loop, &stats) != SLUICE_EOPTION)
+            fail_msg("sluice_statistics of %zu bytes", size);
+    }
+}
+
 static void stream_and_listen_options_out_of_range(void) {
     sluice_loop *loop = make_loop();
     int fd = unix_pair().near;
@@ -241,6 +357,11 @@ int main(void) {
     static const struct test tests[] = {
         {"defaults", defaults, NULL},
         {"options out of range: SLUICE_EOPTION", out_of_range, NULL},
+        {"hard_limit alone, below the default marks", hard_limit_alone, NULL},
+        {"a size that ends inside a member: SLUICE_EOPTION", a_size_that_ends_inside_a_member,
+         NULL},
+        {"the same of streams, listeners and statistics",
+         a_size_that_ends_inside_a_member_of_others, NULL},
         {"those of streams and listeners", stream_and_listen_options_out_of_range, NULL},
         {"timeouts beyond measure", timeouts_beyond_measure, NULL},
         {"NULL is refused", null_loop, NULL},
