@@ -144,6 +144,61 @@ static void connection_limit_counts_its_own(void) {
     expect_event(loop, SLUICE_OVERLOADED);
 }
 
+/* Nobody of these is turned away, for longer than it takes to try again, and nothing spins. */
+static void expect_all_to_wait(sluice_loop *loop, const int *peers, size_t count) {
+    int64_t end = monotonic_ns() + 250 * NS_PER_MS;
+    uint64_t turns = stats_of(loop).turns;
+    sluice_event event;
+    while (monotonic_ns() < end)
+        if (sluice_next(loop, &event, 50 * NS_PER_MS) == 1)
+            assert_int_equal(event.kind, SLUICE_OVERLOADED);
+    assert_true(stats_of(loop).turns - turns <= 20);
+    for (size_t i = 0; i < count; i++) {
+        struct pollfd entry = {.fd = peers[i], .events = POLLIN | POLLRDHUP};
+        if (poll(&entry, 1, 0) != 0)
+            fail_msg("caller %zu of %zu is turned away", i, count);
+    }
+}
+
+/* Whoever finds no handle free waits as whoever finds the listener at its limit. */
+static void handle_limit(void) {
+    enum { CALLERS = 6, LIMIT = 2 };
+    sluice_loop *loop = make_loop_with((sluice_options){.handle_limit = LIMIT});
+    char address[SLUICE_ADDRESS_MAX];
+    make_listener(loop, NULL, address);
+    int peers[CALLERS];
+    for (size_t i = 0; i < CALLERS; i++) {
+        peers[i] = dial(address);
+        await(peers[i], POLLOUT);
+    }
+    sluice_id ids[LIMIT];
+    for (size_t i = 0; i < LIMIT; i++)
+        ids[i] = expect_event(loop, SLUICE_ACCEPTED).id;
+    expect_all_to_wait(loop, peers + LIMIT, CALLERS - LIMIT);
+    /* Each comes in its turn, as the one that is served ends. */
+    for (size_t i = 0; i < CALLERS; i++) {
+        put_text(peers[i], "hello");
+        sluice_id id = ids[i % LIMIT];
+        sluice_event event = next_event(loop);
+        while (event.kind == SLUICE_OVERLOADED)
+            event = next_event(loop);
+        assert_int_equal(event.kind, SLUICE_DATA);
+        assert_int_equal(event.id, id);
+        drop(peers[i]);
+        bool closed = false;
+        bool accepted = i + LIMIT >= CALLERS;
+        while (!closed || !accepted) {
+            event = next_event(loop);
+            closed |= event.kind == SLUICE_CLOSED;
+            if (event.kind == SLUICE_ACCEPTED) {
+                ids[i % LIMIT] = event.id;
+                accepted = true;
+            }
+        }
+    }
+    assert_int_equal(stats_of(loop).events[SLUICE_ACCEPTED], CALLERS);
+}
+
 static void set_fd_limit(rlim_t limit) {
     struct rlimit now;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
@@ -247,6 +302,7 @@ int main(void) {
         {"accepting leaves room for others", accepting_leaves_room_for_others, NULL},
         {"a closed listener gives no event", closed_listener_gives_no_event, NULL},
         {"connection_limit: callers wait, OVERLOADED, resume", connection_limit, NULL},
+        {"handle_limit: callers wait, and are served as streams end", handle_limit, NULL},
         {"connection_limit counts a listener's own", connection_limit_counts_its_own, NULL},
         {"EMFILE: turned away, OVERLOADED, no spinning, resume", out_of_descriptors, NULL},
         {"EMFILE: resumes at once when a stream has ended", out_of_descriptors_until_a_stream_ends,
