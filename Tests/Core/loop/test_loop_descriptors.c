@@ -651,6 +651,33 @@ static void o_nonblock_is_as_it_was(void) {
     }
 }
 
+/* Somebody who shares it has shut its receiving side: poll says for ever that it can be read. */
+static void packets_that_are_received_no_more(void) {
+    struct pair pairs[] = {pair_of(SOCK_SEQPACKET), pair_of(SOCK_DGRAM), udp_pair()};
+    for (size_t i = 0; i < COUNT_OF(pairs); i++) {
+        sluice_loop *loop = make_loop();
+        int other = duplicate(pairs[i].near, 0);
+        struct line line = line_of(loop, pairs[i], NULL);
+        assert_int_equal(shutdown(other, SHUT_RD), 0);
+        uint64_t turns = stats_of(loop).turns;
+        int64_t end = monotonic_ns() + 50 * NS_PER_MS;
+        struct story story = new_story();
+        for (int64_t left = 1; left > 0 && story.closed == 0; left = end - monotonic_ns()) {
+            sluice_event event;
+            if (sluice_next(loop, &event, left) == 1)
+                add_to_story(&story, &event);
+        }
+        assert_int_equal(story.data, 0);
+        if (stats_of(loop).turns - turns > 20)
+            fail_msg("pair %zu: %u turns", i, (unsigned)(stats_of(loop).turns - turns));
+        if (story.closed == 0) {
+            assert_int_equal(sluice_abort(loop, line.id), 0);
+            expect_closed(loop, line.id, -ECONNABORTED, 0);
+        }
+        end_loop(loop);
+    }
+}
+
 int main(void) {
     static const struct test tests[] = {
         {"every byte of any descriptor arrives, then the end", every_byte_arrives_then_the_end,
@@ -677,6 +704,7 @@ int main(void) {
         {"refused for its options, and left as it was", refused_for_its_options, NULL},
         {"O_NONBLOCK of a pipe is as it was when a stream has ended", o_nonblock_is_as_it_was,
          NULL},
+        {"packets that are received no more: no spinning", packets_that_are_received_no_more, NULL},
     };
     signal(SIGPIPE, SIG_IGN);
     return run_over_backends(tests, COUNT_OF(tests));
