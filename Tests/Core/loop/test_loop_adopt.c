@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <termios.h>
@@ -52,6 +53,77 @@ static void refused_and_still_the_caller_s(void) {
     put_text(pair.far, "x");
     expect_text(loop, id, "x");
     assert_int_equal(stats_of(loop).handles[SLUICE_KIND_STREAM], 1);
+}
+
+/* ---- One open file under two numbers ---------------------------------------------------------
+ */
+
+static volatile sig_atomic_t has_blocked;
+static volatile sig_atomic_t must_not_block;
+
+/* A call that blocks goes on, and is remembered. */
+static void end_the_blocking(int signo) {
+    (void)signo;
+    has_blocked = 1;
+    (void)fcntl(must_not_block, F_SETFL, fcntl(must_not_block, F_GETFL) | O_NONBLOCK);
+}
+
+static void forget_alarm(void *unused) {
+    (void)unused;
+    alarm(0);
+    signal(SIGALRM, SIG_DFL);
+}
+
+/* From here on no call may block at `fd`: one that does is ended after two seconds. */
+static void watch_for_blocking(int fd) {
+    const struct sigaction action = {.sa_handler = end_the_blocking};
+    has_blocked = 0;
+    must_not_block = fd;
+    assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
+    defer(forget_alarm, NULL);
+    alarm(2);
+}
+
+static void make_blocking(int fd) {
+    assert_int_equal(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK), 0);
+}
+
+/* More than the kernel takes: what is left waits, and the loop does not. Returns it. */
+static size_t write_much(sluice_loop *loop, sluice_id id) {
+    static unsigned char bytes[4 << 20];
+    watch_for_blocking(sluice_fd(loop, id));
+    write_all(loop, id, bytes, sizeof bytes);
+    expect_no_event(loop);
+    assert_int_equal(has_blocked, 0);
+    return (size_t)sluice_pending(loop, id);
+}
+
+/* The end of a pair to write to. */
+static struct pair pipe_to_write_to(void) {
+    struct pair pipe = pipe_pair();
+    return (struct pair){.near = pipe.far, .far = pipe.near};
+}
+
+/* As standard input and output of a terminal are. The end of the first leaves the second as it is;
+ * the end of the second makes the file what it was. */
+static void two_streams_of_one_open_file(void) {
+    struct pair (*const kinds[])(void) = {unix_pair, tcp_pair, pty_pair, pipe_to_write_to};
+    for (size_t i = 0; i < COUNT_OF(kinds); i++)
+        for (int how = 0; how < 2; how++) {
+            sluice_loop *loop = make_loop();
+            struct pair pair = kinds[i]();
+            make_blocking(pair.near);
+            int copy = duplicate(pair.near, 0);
+            int own = duplicate(pair.near, 0);
+            sluice_id first = adopt(loop, how ? copy : pair.near);
+            sluice_id second = adopt(loop, how ? pair.near : copy);
+            expect_no_event(loop);
+            assert_int_equal(sluice_abort(loop, first), 0);
+            expect_closed(loop, first, -ECONNABORTED, 0);
+            assert_true(write_much(loop, second) > 0);
+            end_loop(loop);
+            assert_int_equal(fcntl(own, F_GETFL) & O_NONBLOCK, 0);
+        }
 }
 
 /* ---- Pipes ---------------------------------------------------------------------------------- */
@@ -202,6 +274,7 @@ static void terminal_closed_while_paused_does_not_spin(void) {
 
 int main(void) {
     static const struct test tests[] = {
+        {"two streams of one open file: neither blocks", two_streams_of_one_open_file, NULL},
         {"a pair: the loop's, and does not block", is_the_loop_s_and_does_not_block, NULL},
         {"refused: still the caller's", refused_and_still_the_caller_s, NULL},
         {"a pipe's reading end", pipe_s_reading_end, NULL},
