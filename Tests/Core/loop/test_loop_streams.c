@@ -329,6 +329,88 @@ static void answer_with_nothing(void) {
         "unix: " name, run, "unix"                                                                 \
     }
 
+/* ---- A write that begins in an event's bytes --------------------------------------------------
+ */
+
+#define MOST_BLOCKS 64
+#define BEHIND 4096
+
+/* Blocks of a loop, each with memory of the caller's own behind it. */
+static struct {
+    unsigned char *start;
+    size_t size;
+} blocks[MOST_BLOCKS];
+
+static void *reallocate_with_more_behind(void *unused, void *block, size_t size) {
+    (void)unused;
+    size_t at = 0;
+    while (at < MOST_BLOCKS && blocks[at].start != block)
+        at++;
+    assert_true(at < MOST_BLOCKS);
+    if (size == 0) {
+        free(block);
+        blocks[at].start = NULL;
+        return NULL;
+    }
+    unsigned char *after = realloc(block, size + BEHIND);
+    assert_non_null(after);
+    memset(after + size, 'a', BEHIND);
+    blocks[at].start = after;
+    blocks[at].size = size;
+    return after;
+}
+
+/* Where the block ends that these bytes are in. */
+static unsigned char *end_of_block(const void *bytes) {
+    uintptr_t place = (uintptr_t)bytes;
+    for (size_t i = 0; i < MOST_BLOCKS; i++) {
+        uintptr_t start = (uintptr_t)blocks[i].start;
+        if (start && place >= start && place < start + blocks[i].size)
+            return blocks[i].start + blocks[i].size;
+    }
+    fail_msg("the bytes are in no block");
+    return NULL;
+}
+
+static void destroy_loop(void *loop) {
+    sluice_destroy(loop);
+}
+
+/* What an event lends may be sent from where it is. What is behind it is the caller's, who may
+ * change it after the call. */
+static void a_write_that_runs_past_the_event(void) {
+    const sluice_options options = {.size = sizeof options,
+                                    .backend = test_backend(),
+                                    .reallocate = reallocate_with_more_behind,
+                                    .receive_size = 4096};
+    sluice_loop *loop;
+    memset(blocks, 0, sizeof blocks);
+    assert_int_equal(sluice_open(&loop, &options), 0);
+    defer(destroy_loop, loop);
+    struct line line = unix_line(loop);
+    for (size_t behind = 1; behind <= BEHIND; behind *= 8) {
+        put_text(line.peer, "ab");
+        sluice_event event = expect_event_of(loop, SLUICE_DATA, line.id);
+        unsigned char *end = end_of_block(event.data);
+        size_t length = (size_t)(end - (const unsigned char *)event.data) + behind;
+        assert_true(length < 8192); /* more is offered to the kernel at once */
+        unsigned char sent[8192];
+        memcpy(sent, event.data, length);
+        write_all(loop, line.id, event.data, length);
+        memset(end, 'z', BEHIND);
+        expect_no_event(loop);
+        for (size_t at = 0; at < length;) {
+            unsigned char taken[8192];
+            await(line.peer, POLLIN);
+            size_t count = take_some(line.peer, taken, sizeof taken);
+            assert_in_range(count, 1, length - at);
+            assert_memory_equal(taken, sent + at, count);
+            at += count;
+        }
+        memset(end, 'a', BEHIND);
+    }
+}
+
 int main(void) {
     static const struct test tests[] = {
         BOTH("bytes arrive whole, in order, once", bytes_whole_in_order_once),
@@ -346,6 +428,8 @@ int main(void) {
         BOTH("a large write tries the kernel first", large_write_tries_the_kernel_first),
         BOTH("a large write leaves no memory behind", large_write_leaves_no_memory_behind),
         BOTH("writev: the pieces go together or not at all", writev_goes_together),
+        {"a write that runs past the event is copied at once", a_write_that_runs_past_the_event,
+         NULL},
     };
     return run_over_backends(tests, COUNT_OF(tests));
 }
