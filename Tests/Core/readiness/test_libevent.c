@@ -246,6 +246,46 @@ static void a_child_that_only_destroys(void) {
     assert_int_equal(wait_one(poller, PATIENCE_NS), 1);
 }
 
+/* libevent ends the process where it gets no descriptor: it is not asked to then. */
+static int takes_over_without_descriptors(sluice_poller *poller, int far) {
+    struct rlimit before;
+    int lowest = dup(STDIN_FILENO);
+    if (lowest < 0 || close(lowest) != 0 || getrlimit(RLIMIT_NOFILE, &before) != 0)
+        return 11;
+    for (int more = -2; more < 8; more++) {
+        struct rlimit few = before;
+        few.rlim_cur = more == -2 ? 3 : (rlim_t)(lowest + (more < 0 ? 0 : more));
+        setrlimit(RLIMIT_NOFILE, &few);
+        int code = sluice_poller_after_fork(poller);
+        setrlimit(RLIMIT_NOFILE, &before);
+        if (code == 0)
+            break;
+        if (code != -EMFILE)
+            return 12;
+    }
+    if (sluice_poller_after_fork(poller) != 0)
+        return 13;
+    sluice_ready event;
+    if (write(far, "x", 1) != 1 || sluice_poller_wait(poller, &event, 1, PATIENCE_NS) != 1)
+        return 14;
+    return event.user == 5 ? 0 : 15;
+}
+
+static void a_fork_without_descriptors(void) {
+    sluice_poller *poller = make_poller();
+    struct pair pair = unix_pair();
+    assert_int_equal(sluice_poller_add(poller, pair.near, SLUICE_READ, 5), 0);
+    assert_int_equal(wait_one(poller, 0), 0);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(takes_over_without_descriptors(poller, pair.far));
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (status != 0)
+        fail_msg("the child's status is %#x", (unsigned)status);
+}
+
 enum { OPEN = 1 };
 
 /* libevent's re-making of a base fails for one number that is closed. */
@@ -308,6 +348,7 @@ int main(void) {
         {"what waited in the queue is looked at anew", what_waited_in_the_queue_is_looked_at_anew,
          NULL},
         {"a child that only destroys its poller", a_child_that_only_destroys, NULL},
+        {"a fork without descriptors can be taken over later", a_fork_without_descriptors, NULL},
         {"a fork amid closed numbers", a_fork_amid_closed_numbers, NULL},
     };
     unsetenv("SLUICE_BACKEND");
