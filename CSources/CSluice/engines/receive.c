@@ -53,9 +53,10 @@ static struct sluice_received receive_packet(int fd, unsigned char *bytes, size_
         return received;
     }
     received.count = length < 0 ? length : receive_flagged(fd, bytes, size, 0);
-    if (received.count == 0 && is_datagram(fd) && !has_ended(fd)) {
-        received.again = true;
-        received.count = SLUICE_EAGAIN;
+    if ((received.count == 0 || received.count == SLUICE_EAGAIN) && is_datagram(fd)) {
+        bool ended = has_ended(fd);
+        received.again = received.count == 0 && !ended;
+        received.count = ended ? 0 : SLUICE_EAGAIN;
     }
     return received;
 }

@@ -97,7 +97,6 @@ int sluice_listener_begin(sluice_loop *loop, const struct sluice_listener_start 
         return code;
     struct sluice_listener *listener = sluice_slots_at(&loop->listeners, index);
     listener->fd = start->fd;
-    listener->file = start->file;
     listener->is_local = !sluice_socket_is_tcp(start->fd);
     listener->connection_limit = start->options->connection_limit;
     *id = sluice_id_of(SLUICE_KIND_LISTENER, index, listener->slot.generation);
@@ -109,6 +108,8 @@ int sluice_listener_begin(sluice_loop *loop, const struct sluice_listener_start 
     }
     if (code < 0)
         sluice_slots_end(&loop->listeners, index);
+    else
+        listener->file = start->file; /* the caller's until nothing can fail any more */
     return code;
 }
 

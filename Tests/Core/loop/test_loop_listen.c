@@ -125,44 +125,6 @@ static void unix_path_of_a_successor_is_left(void) {
     }
 }
 
-/* Somebody has closed the listener's descriptor, and another listener has the number. */
-static void unix_path_goes_where_the_number_is_lost(void) {
-    char address[128];
-    const char *path;
-    make_path(address, sizeof address, &path);
-    for (int how = 0; how < 4; how++) {
-        sluice_loop *loop = make_loop();
-        sluice_listen_options options = listen_options();
-        options.connection_limit = 1;
-        sluice_id id;
-        assert_int_equal(sluice_listen(loop, &id, address, &options), 0);
-        if (how & 1) {
-            dial(address);
-            expect_event(loop, SLUICE_ACCEPTED);
-            expect_event_of(loop, SLUICE_OVERLOADED, id);
-        }
-        int number = sluice_fd(loop, id);
-        int lowest = dup(STDIN_FILENO);
-        for (; lowest < number; lowest = dup(STDIN_FILENO))
-            keep(lowest);
-        assert_int_equal(close(lowest), 0);
-        assert_int_equal(close(number), 0);
-        char other_address[SLUICE_ADDRESS_MAX];
-        sluice_id other = make_listener(loop, NULL, other_address);
-        assert_int_equal(sluice_fd(loop, other), number);
-        if (how & 2) {
-            end_loop(loop);
-            assert_false(exists(path));
-            continue;
-        }
-        assert_int_equal(sluice_close(loop, id), 0);
-        assert_false(exists(path));
-        dial(other_address);
-        assert_int_equal(expect_event(loop, SLUICE_ACCEPTED).value, other);
-        end_loop(loop);
-    }
-}
-
 /* In the child of a fork the loop lives on, or ends, and the file stays the parent's. */
 static void unix_path_is_the_parents_after_a_fork(void) {
     char address[128];
@@ -464,8 +426,6 @@ int main(void) {
         {"unix: the path goes with its listener", unix_path_goes_with_its_listener, NULL},
         {"unix: the path goes after chdir", unix_path_goes_after_chdir, NULL},
         {"unix: a successor's path is left", unix_path_of_a_successor_is_left, NULL},
-        {"unix: the path goes where the number is lost", unix_path_goes_where_the_number_is_lost,
-         NULL},
         {"unix: the path is the parent's", unix_path_is_the_parents_after_a_fork, NULL},
         {"unix: a number that was lost leaks nothing", unix_path_of_a_lost_number, NULL},
         {"unix: a stale path is replaced", unix_path_that_is_stale_is_replaced, NULL},
