@@ -68,7 +68,7 @@ struct EchoServer {
             if isHelper { try interrupt(loop) } else { try noteEndOfHelper(loop) }
         case .timer:
             output.line(statisticsLine.next(try loop.statistics()))
-        case .nothing, .ready, .connected, .drained:
+        case .nothing, .ready, .connected, .drained, .resolved:
             break
         }
     }

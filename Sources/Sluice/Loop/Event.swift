@@ -28,6 +28,8 @@ public enum Event: ~Escapable {
     case closed(Stream, Stream.Ending)
     /// A listener had to stop accepting, for that reason. It resumes by itself.
     case overloaded(Listener, SluiceError.Code)
+    /// A lookup has ended, with a name's addresses or without.
+    case resolved(Lookup, Lookup.Answer)
 }
 
 extension Event {
@@ -57,6 +59,8 @@ extension Event {
         case closed
         /// ``Event/overloaded(_:_:)``
         case overloaded
+        /// ``Event/resolved(_:_:)``
+        case resolved
     }
 
     /// What kind of event it is.
@@ -74,6 +78,7 @@ extension Event {
         case .drained: .drained
         case .closed: .closed
         case .overloaded: .overloaded
+        case .resolved: .resolved
         }
     }
 
@@ -92,6 +97,7 @@ extension Event {
         case .drained(let stream): "drained \(stream)"
         case .closed(let stream, let ending): "closed \(stream): \(ending)"
         case .overloaded(let listener, let code): "overloaded \(listener): \(code)"
+        case .resolved(let lookup, let answer): "resolved \(lookup): \(answer.description)"
         }
     }
 }
@@ -139,6 +145,8 @@ extension Event {
         case SLUICE_OVERLOADED.rawValue:
             self = unsafe .overloaded(
                 Listener(rawValue: event.id), SluiceError.Code(rawValue: event.error))
+        case SLUICE_RESOLVED.rawValue:
+            self = unsafe .resolved(Lookup(rawValue: event.id), Lookup.Answer(event))
         default:
             self = .nothing
         }

@@ -1,7 +1,7 @@
 internal import CSluice
 
-/// The name of something that a loop looks after: a ``Stream``, ``Listener``, ``Timer``, ``Signal``
-/// or ``Watch``.
+/// The name of something that a loop looks after: a ``Stream``, ``Listener``, ``Timer``,
+/// ``Signal``, ``Watch`` or ``Lookup``.
 ///
 /// A name is a small value that can be kept, compared and sent anywhere. What it names ends on its
 /// own time; from then on the name is stale, for ever, and a call that is given it throws
@@ -24,6 +24,8 @@ public enum HandleKind: UInt32, CaseIterable, Hashable, Sendable {
     case listener
     /// ``Stream``
     case stream
+    /// ``Lookup``
+    case lookup
 }
 
 extension Handle {

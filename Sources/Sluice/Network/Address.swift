@@ -7,8 +7,9 @@ internal import CSluice
 /// - `"127.0.0.1:9999"`, `"[::1]:9999"`, `"[fe80::1%eth0]:9999"`: numeric. With port 0 the kernel
 ///   chooses one; ask ``EventLoop/localAddress(of:)``.
 /// - `"unix:/run/echo.sock"`, `"unix:@abstract"`: a unix socket.
-/// - `"localhost:9999"`, `"*:9999"`: a name, and every address there is. Only to listen at; looking
-///   a name up may block for seconds.
+/// - `"example.com:443"`: a name, which is looked up. A connect does that beside the loop; to listen
+///   at a name may block for seconds.
+/// - `"*:9999"`: every address there is. Only to listen at.
 ///
 /// Whether it is a good one shows in its use, with ``SluiceError/Code/badAddress`` or one of its
 /// like, and in ``problem``.

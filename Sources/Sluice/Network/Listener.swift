@@ -1,4 +1,5 @@
 internal import CSluice
+public import SystemPackage
 
 /// Names a listener of a loop. Its connections come as ``Event/accepted(_:by:)``.
 public struct Listener: Handle {
@@ -25,6 +26,10 @@ public struct Listener: Handle {
         public var connectionLimit: Int?
         /// Whether several loops listen at one address, and the kernel spreads callers over them.
         public var reusesPort: Bool
+        /// Whether an IPv6 socket takes no IPv4 callers, nor does `*`.
+        public var onlyIPv6: Bool
+        /// Who may call at a unix socket's path, whatever the umask; as the umask says for `nil`.
+        public var unixMode: FilePermissions?
         /// How its connections behave.
         public var streams: Stream.Options
 
@@ -34,19 +39,44 @@ public struct Listener: Handle {
             acceptBatch: Int = 64,
             connectionLimit: Int? = nil,
             reusesPort: Bool = false,
+            onlyIPv6: Bool = false,
+            unixMode: FilePermissions? = nil,
             streams: Stream.Options = Stream.Options()
         ) {
             self.backlog = backlog
             self.acceptBatch = acceptBatch
             self.connectionLimit = connectionLimit
             self.reusesPort = reusesPort
+            self.onlyIPv6 = onlyIPv6
+            self.unixMode = unixMode
             self.streams = streams
         }
     }
 }
 
+extension Listener.Options {
+    /// Hands `body` the options as C takes them.
+    func withC(
+        _ body: (UnsafePointer<sluice_listen_options>) -> CInt
+    ) throws(SluiceError) -> CInt {
+        var options = unsafe sluice_listen_options()
+        unsafe options.size = MemoryLayout<sluice_listen_options>.size
+        if reusesPort { unsafe options.flags |= SLUICE_REUSE_PORT.rawValue }
+        if onlyIPv6 { unsafe options.flags |= SLUICE_ONLY_IPV6.rawValue }
+        unsafe options.backlog = try positive(backlog, "backlog")
+        unsafe options.accept_batch = try positive(acceptBatch, "acceptBatch")
+        unsafe options.connection_limit = try positive(connectionLimit, "connectionLimit")
+        unsafe options.unix_mode = try positive(unixMode.map { Int($0.rawValue) }, "unixMode")
+        return try unsafe streams.withC {
+            unsafe options.streams = unsafe $0
+            return unsafe body(&options)
+        }
+    }
+}
+
 extension EventLoop {
-    /// Listens at an address. The file of a unix socket that nobody listens at is replaced, and
+    /// Listens at an address, or at a name such as "localhost:9999". To look a name up may block for
+    /// seconds: do that before the loop has work. The file of a unix socket that nobody listens at is replaced, and
     /// goes when the listener does.
     ///
     /// - Throws: ``SluiceError/Code/badAddress`` and its like, ``SluiceError/Code/unknownName``,
@@ -56,19 +86,30 @@ extension EventLoop {
         on address: Address, options: Listener.Options = Listener.Options()
     ) throws(SluiceError) -> Listener {
         var id: UInt64 = 0
-        var streams = try options.streams.c
-        var listening = unsafe sluice_listen_options()
-        unsafe listening.size = MemoryLayout<sluice_listen_options>.size
-        unsafe listening.flags = options.reusesPort ? SLUICE_REUSE_PORT.rawValue : 0
-        unsafe listening.backlog = try positive(options.backlog, "backlog")
-        unsafe listening.accept_batch = try positive(options.acceptBatch, "acceptBatch")
-        unsafe listening.connection_limit = try positive(
-            options.connectionLimit, "connectionLimit")
-        let code = unsafe withUnsafePointer(to: &streams) { streams in
-            unsafe listening.streams = unsafe streams
-            return unsafe sluice_listen(handle, &id, address.text, &listening)
+        let code = try unsafe options.withC { options in
+            unsafe sluice_listen(handle, &id, address.text, options)
         }
         guard code >= 0 else { throw SluiceError(code, "listen on", address.text) }
+        return Listener(rawValue: id)
+    }
+
+    /// Makes a listener of a stream socket that listens already: one of `LISTEN_FDS` (socket
+    /// activation), or one that another version of the server hands over. It is the loop's to close
+    /// from then on, and made non-blocking for good. Where this throws it stays the caller's. Of
+    /// `options`, those have no effect that say how to begin to listen.
+    ///
+    /// - Throws: ``SluiceError/Code/notListening``, ``SluiceError/Code/badDescriptor``,
+    ///   ``SluiceError/Code/alreadyRegistered``, ``SluiceError/Code/badOption``, or an errno such as
+    ///   `notSocket`.
+    @discardableResult
+    public func listen(
+        adopting descriptor: FileDescriptor, options: Listener.Options = Listener.Options()
+    ) throws(SluiceError) -> Listener {
+        var id: UInt64 = 0
+        let code = try unsafe options.withC { options in
+            unsafe sluice_listen_fd(handle, &id, descriptor.rawValue, options)
+        }
+        guard code >= 0 else { throw SluiceError(code, "listen on", descriptor) }
         return Listener(rawValue: id)
     }
 

@@ -18,7 +18,8 @@ extension FileDescriptor {
     }
 
     /// A socket that is connecting or connected. Wait for ``Interest/write``, then call
-    /// ``finishConnecting()``. The caller owns it. The address is numeric or a unix socket's.
+    /// ``finishConnecting()``. The caller owns it. No name is
+    /// looked up: ``EventLoop/connect(to:options:)`` does that.
     ///
     /// - Throws: ``SluiceError/Code/badAddress`` and its like, ``SluiceError/Code/notNumeric``, or an
     ///   errno that shows at once.

@@ -58,6 +58,9 @@ public struct Stream: Handle {
         /// As ``EventLoop/Options/lowMark``, for this stream; for `nil` a quarter of its high mark,
         /// or the loop's where that is `nil` too.
         public var lowMark: Int?
+        /// The address that it connects from: numeric, or `unix:@name`. Port 0 is any port. Of a
+        /// name's addresses, those of another family are passed over. The kernel chooses for `nil`.
+        public var source: Address?
 
         /// The defaults, but where told.
         public init(
@@ -70,7 +73,8 @@ public struct Stream: Handle {
             connectTimeout: Duration? = nil,
             isThrottled: Bool? = nil,
             highMark: Int? = nil,
-            lowMark: Int? = nil
+            lowMark: Int? = nil,
+            source: Address? = nil
         ) {
             self.staysHalfOpen = staysHalfOpen
             self.delaysSmallWrites = delaysSmallWrites
@@ -82,6 +86,7 @@ public struct Stream: Handle {
             self.isThrottled = isThrottled
             self.highMark = highMark
             self.lowMark = lowMark
+            self.source = source
         }
     }
 }
@@ -99,24 +104,30 @@ extension Int {
 }
 
 extension Stream.Options {
-    /// The options as C takes them, where 0 is a default and thus nothing that can be asked for.
-    var c: sluice_stream_options {
-        get throws(SluiceError) {
-            func time(_ duration: Duration?) -> Int64 {
-                duration.map { max(1, EventLoop.nanoseconds($0)) } ?? 0
-            }
-            let second: Int64 = 1_000_000_000
-            let keepalive = time(keepaliveDelay)
-            return sluice_stream_options(
-                size: MemoryLayout<sluice_stream_options>.size,
-                flags: flags,
-                keepalive_seconds: UInt32(
-                    clamping: keepalive / second + (keepalive % second).signum()),
-                idle_timeout_ns: time(idleTimeout),
-                linger_ns: time(lingerTime),
-                connect_timeout_ns: time(connectTimeout),
-                high_mark: try positive(highMark, "highMark"),
-                low_mark: try positive(lowMark, "lowMark"))
+    /// Hands `body` the options as C takes them, where 0 is a default and thus nothing that can be
+    /// asked for.
+    func withC(
+        _ body: (UnsafePointer<sluice_stream_options>) -> CInt
+    ) throws(SluiceError) -> CInt {
+        func time(_ duration: Duration?) -> Int64 {
+            duration.map { max(1, EventLoop.nanoseconds($0)) } ?? 0
+        }
+        let second: Int64 = 1_000_000_000
+        let keepalive = time(keepaliveDelay)
+        var options = unsafe sluice_stream_options()
+        unsafe options.size = MemoryLayout<sluice_stream_options>.size
+        unsafe options.flags = flags
+        unsafe options.keepalive_seconds = UInt32(
+            clamping: keepalive / second + (keepalive % second).signum())
+        unsafe options.idle_timeout_ns = time(idleTimeout)
+        unsafe options.linger_ns = time(lingerTime)
+        unsafe options.connect_timeout_ns = time(connectTimeout)
+        unsafe options.high_mark = try positive(highMark, "highMark")
+        unsafe options.low_mark = try positive(lowMark, "lowMark")
+        guard let source else { return unsafe body(&options) }
+        return unsafe source.text.withCString {
+            unsafe options.source = $0
+            return unsafe body(&options)
         }
     }
 
@@ -133,18 +144,26 @@ extension Stream.Options {
 }
 
 extension EventLoop {
-    /// Connects to an address. ``Event/connected(_:)`` or ``Event/closed(_:_:)`` tells how it went;
-    /// what is written before that is queued.
+    /// Connects to an address, or to a name such as "example.com:443". Never blocks.
+    /// ``Event/connected(_:)`` or ``Event/closed(_:_:)`` tells how it went; what is written before
+    /// that is queued.
     ///
-    /// - Throws: ``SluiceError/Code/badAddress`` and its like, ``SluiceError/Code/badOption``, or an
-    ///   errno that shows at once.
+    /// A name's addresses are tried as RFC 8305 says, and the first that connects is the stream.
+    /// Until then it has no descriptor. ``Stream/Options/connectTimeout`` holds for all of it
+    /// together. Where the name has no address, the stream ends with
+    /// ``SluiceError/Code/unknownName``, and ``nameProblem(of:)`` says more.
+    ///
+    /// - Throws: ``SluiceError/Code/badAddress`` and its like, ``SluiceError/Code/badOption``,
+    ///   ``SluiceError/Code/full`` where too many names wait to be looked up, or an errno that shows
+    ///   at once.
     @discardableResult
     public func connect(
         to address: Address, options: Stream.Options = Stream.Options()
     ) throws(SluiceError) -> Stream {
         var id: UInt64 = 0
-        var options = try options.c
-        let code = unsafe sluice_connect(handle, &id, address.text, &options)
+        let code = try unsafe options.withC { options in
+            unsafe sluice_connect(handle, &id, address.text, options)
+        }
         guard code >= 0 else { throw SluiceError(code, "connect to", address.text) }
         return Stream(rawValue: id)
     }
@@ -160,8 +179,9 @@ extension EventLoop {
         _ descriptor: FileDescriptor, options: Stream.Options = Stream.Options()
     ) throws(SluiceError) -> Stream {
         var id: UInt64 = 0
-        var options = try options.c
-        let code = unsafe sluice_adopt(handle, &id, descriptor.rawValue, &options)
+        let code = try unsafe options.withC { options in
+            unsafe sluice_adopt(handle, &id, descriptor.rawValue, options)
+        }
         guard code >= 0 else { throw SluiceError(code, "adopt", descriptor) }
         return Stream(rawValue: id)
     }

@@ -59,12 +59,14 @@ extension SluiceError.Code {
     public static var badPath: Self { Self(SLUICE_EPATH) }
     /// An IPv6 address with a network interface that there is not.
     public static var badScope: Self { Self(SLUICE_ESCOPE) }
-    /// A host name, or `*`, where only a numeric address or a unix socket's will do.
+    /// `*`, or a host name, where that will not do.
     public static var notNumeric: Self { Self(SLUICE_ENUMERIC) }
-    /// The host name could not be looked up.
+    /// The host name could not be looked up, or has no address.
     public static var unknownName: Self { Self(SLUICE_ENAME) }
     /// The socket listens, and so no stream can be made of it.
     public static var listeningSocket: Self { Self(SLUICE_ELISTENS) }
+    /// The socket does not listen.
+    public static var notListening: Self { Self(SLUICE_ENOLISTEN) }
     /// A limit is reached; nothing was taken.
     public static var full: Self { Self(SLUICE_EFULL) }
     /// The handle has ended, or never was.

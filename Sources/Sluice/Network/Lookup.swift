@@ -1,0 +1,107 @@
+// An answer is a view of the loop's bytes and not an array of them, so that an event stays a value
+// that has nothing to release, and what is not about names pays nothing for them.
+
+public import CSluice
+
+/// Names a lookup of a loop: a host name that is looked up. It ends with ``Event/resolved(_:_:)``.
+public struct Lookup: Handle {
+    /// ``HandleKind/lookup``
+    public static var kind: HandleKind { .lookup }
+
+    /// The name as the C interface has it.
+    public let rawValue: UInt64
+
+    /// The name that the C interface has so.
+    @inlinable
+    public init(rawValue: UInt64) {
+        self.rawValue = rawValue
+    }
+
+    /// Which of a name's addresses are asked for.
+    public enum Family: UInt32, Hashable, Sendable {
+        /// Those of IPv4.
+        case ipv4 = 4
+        /// Those of IPv6.
+        case ipv6 = 6
+    }
+
+    /// What a lookup has found. It cannot be kept past the next pull; what it gives can.
+    public struct Answer: ~Escapable {
+        /// Addresses, one a line, or why there are none.
+        private let text: RawSpan
+
+        /// Why there is no address: ``SluiceError/Code/unknownName`` or
+        /// ``SluiceError/Code/outOfMemory``. `nil` where there is one.
+        public let error: SluiceError.Code?
+
+        /// The answer as C has it. Its bytes live as long as they do there: the caller binds them.
+        @_lifetime(immortal)
+        @usableFromInline
+        init(_ event: sluice_event) {
+            // Out of memory there may be no words either.
+            if let data = unsafe event.data {
+                let text = unsafe RawSpan(_unsafeStart: data, byteCount: event.length)
+                self.text = unsafe _overrideLifetime(text, copying: ())
+            } else {
+                text = RawSpan()
+            }
+            error = unsafe event.error == 0 ? nil : SluiceError.Code(rawValue: event.error)
+        }
+    }
+}
+
+extension Lookup.Answer {
+    /// The addresses, in the order in which ``EventLoop/connect(to:options:)`` would try them.
+    ///
+    /// - Complexity: O(length of the answer).
+    public var addresses: [Address] {
+        error == nil ? words.split(separator: "\n").map { Address(String($0)) } : []
+    }
+
+    /// Why there is no address, in the words of getaddrinfo(3), such as "Name or service not known".
+    /// `nil` where there is one.
+    public var problem: String? {
+        guard let error else { return nil }
+        return words.isEmpty ? error.message : words
+    }
+
+    /// In words, such as "127.0.0.1:443 [::1]:443".
+    public var description: String {
+        problem ?? addresses.map(\.text).joined(separator: " ")
+    }
+
+    private var words: String {
+        unsafe text.withUnsafeBytes { unsafe String(decoding: $0, as: UTF8.self) }
+    }
+}
+
+extension EventLoop {
+    /// Looks up a name, such as "example.com:443". Never blocks. ``Event/resolved(_:_:)`` tells the
+    /// answer; ``close(_:)`` gives the lookup up, and then no event comes. An address that is no name
+    /// is its own answer.
+    ///
+    /// - Complexity: O(1).
+    /// - Throws: ``SluiceError/Code/badAddress`` and its like, ``SluiceError/Code/notNumeric`` for
+    ///   `*`, ``SluiceError/Code/full`` where too many names wait, or an errno such as
+    ///   `addressFamilyNotSupported` for an address of another family.
+    @discardableResult
+    public func resolve(
+        _ address: Address, family: Lookup.Family? = nil, userWord: UInt64 = 0
+    ) throws(SluiceError) -> Lookup {
+        var id: UInt64 = 0
+        let code = unsafe sluice_resolve(
+            handle, &id, address.text, family?.rawValue ?? SLUICE_ANY_FAMILY.rawValue, userWord)
+        guard code >= 0 else { throw SluiceError(code, "resolve", address.text) }
+        return Lookup(rawValue: id)
+    }
+
+    /// Why the name has no address that a stream was to be connected to, in the words of
+    /// getaddrinfo(3), such as "Name or service not known". For a stream that has ended with
+    /// ``SluiceError/Code/unknownName``, until another such end is pulled; `nil` for any other.
+    ///
+    /// - Complexity: O(1).
+    public func nameProblem(of stream: Stream) -> String? {
+        guard let words = unsafe sluice_name_problem(handle, stream.rawValue) else { return nil }
+        return unsafe String(cString: words)
+    }
+}
