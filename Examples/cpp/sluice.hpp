@@ -17,6 +17,7 @@
 #ifndef SLUICE_HPP
 #define SLUICE_HPP
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <mutex>
@@ -24,6 +25,7 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <sluice.h>
 
@@ -46,6 +48,7 @@ enum class errc {
     bad_option = SLUICE_EOPTION,
     unknown_name = SLUICE_ENAME,
     listening_socket = SLUICE_ELISTENS,
+    not_listening = SLUICE_ENOLISTEN,
     bad_port = SLUICE_EPORT,
     bad_path = SLUICE_EPATH,
     bad_scope = SLUICE_ESCOPE,
@@ -59,6 +62,10 @@ inline const std::error_category &category() {
         }
         std::string message(int code) const override {
             return code == SLUICE_ENULL ? "the loop is closed" : sluice_error_message(code);
+        }
+        /* The errno that comes nearest: so errors can be compared with a std::errc. */
+        std::error_condition default_error_condition(int code) const noexcept override {
+            return {sluice_error_errno(code), std::generic_category()};
         }
     };
     static const Category only;
@@ -95,9 +102,20 @@ struct Event : sluice_event {
     std::string_view bytes() const {
         return {static_cast<const char *>(data), length};
     }
-    /* Why a stream ended or a listener stopped; none for an orderly end. */
+    /* Why a stream ended, a listener stopped or a name has no address; none for an orderly end. */
     std::error_code reason() const {
         return error_code(error);
+    }
+    /* RESOLVED: a name's addresses. Where there are none, `bytes` says why, in words. */
+    std::vector<std::string> addresses() const {
+        std::vector<std::string> all;
+        std::string_view rest = error == 0 ? bytes() : std::string_view();
+        while (!rest.empty()) {
+            std::size_t end = std::min(rest.find('\n'), rest.size());
+            all.emplace_back(rest.substr(0, end));
+            rest.remove_prefix(std::min(end + 1, rest.size()));
+        }
+        return all;
     }
 };
 
@@ -265,6 +283,22 @@ class Loop {
         sluice_id id;
         check(sluice_listen(loop_, &id, address.c_str(), options), address.c_str());
         return id;
+    }
+    sluice_id listen_fd(int fd, const sluice_listen_options *options = nullptr) {
+        sluice_id id;
+        check(sluice_listen_fd(loop_, &id, fd, options), "listen_fd");
+        return id;
+    }
+    sluice_id resolve(const std::string &address, sluice_family family = SLUICE_ANY_FAMILY,
+                      std::uint64_t user = 0) {
+        sluice_id id;
+        check(sluice_resolve(loop_, &id, address.c_str(), family, user), address.c_str());
+        return id;
+    }
+    /* Why the name of a stream that has ended was not found; empty for others. */
+    std::string_view name_problem(sluice_id id) const noexcept {
+        const char *words = sluice_name_problem(loop_, id);
+        return words ? words : "";
     }
     sluice_id connect(const std::string &address, const sluice_stream_options *options = nullptr) {
         sluice_id id;

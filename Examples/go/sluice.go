@@ -31,15 +31,17 @@ package sluice
 import "C"
 
 import (
+	"fmt"
 	"math"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 	"unsafe"
 )
 
-// An ID names a handle: a watch, timer, listener or stream. Once the handle has ended, calls with it
+// An ID names a handle: a watch, timer, listener, stream or lookup. Once the handle has ended, calls with it
 // give ErrStale. 0 is none.
 type ID uint64
 
@@ -57,6 +59,16 @@ const (
 	Drained    Kind = C.SLUICE_DRAINED    // a stream's queue has fallen to its low mark
 	Closed     Kind = C.SLUICE_CLOSED     // a stream's last: Err says why, Unsent how much was not sent
 	Overloaded Kind = C.SLUICE_OVERLOADED // a listener had to stop accepting: Err says why
+	Resolved   Kind = C.SLUICE_RESOLVED   // a lookup's last: Addresses, or Err says why there are none
+)
+
+// A Family says which addresses of a name are asked for.
+type Family uint32
+
+const (
+	AnyFamily Family = C.SLUICE_ANY_FAMILY
+	IPv4      Family = C.SLUICE_IPV4
+	IPv6      Family = C.SLUICE_IPV6
 )
 
 // Written says what became of a write.
@@ -82,12 +94,13 @@ const (
 
 // An Event is what was pulled.
 type Event struct {
-	Kind   Kind
-	ID     ID     // whose event it is
-	Data   []byte // valid until the next pull, which fills the same array
-	Unsent int
-	Value  uint64
-	Err    error
+	Kind      Kind
+	ID        ID     // whose event it is
+	Data      []byte // valid until the next pull, which fills the same array
+	Addresses []string
+	Unsent    int
+	Value     uint64
+	Err       error
 }
 
 // A Code is an error that Sluice itself gives.
@@ -105,7 +118,8 @@ const (
 	ErrWrongKind    Code = C.SLUICE_EKIND
 	ErrWrongThread  Code = C.SLUICE_ETHREAD
 	ErrState        Code = C.SLUICE_ESTATE
-	ErrName         Code = C.SLUICE_ENAME
+	ErrName         Code = C.SLUICE_ENAME // a host name has no address
+	ErrNotListening Code = C.SLUICE_ENOLISTEN
 	ErrPort         Code = C.SLUICE_EPORT
 	ErrPath         Code = C.SLUICE_EPATH
 	ErrScope        Code = C.SLUICE_ESCOPE
@@ -117,6 +131,12 @@ func (code Code) Error() string {
 		return "sluice: the loop is destroyed"
 	}
 	return "sluice: " + C.GoString(C.sluice_error_message(C.int(code)))
+}
+
+// Is says whether target is the errno that comes nearest.
+func (code Code) Is(target error) bool {
+	errno, ok := target.(syscall.Errno)
+	return ok && errno == syscall.Errno(C.sluice_error_errno(C.int(code)))
 }
 
 // errorOf is what a negative result stands for, and nil for any other.
@@ -191,6 +211,16 @@ func (loop *Loop) next(timeout C.int64_t) (Event, error) {
 		event.Data = loop.data
 	case Closed:
 		event.Unsent = int(raw.length)
+		if words := C.sluice_name_problem(loop.raw, raw.id); words != nil {
+			event.Err = fmt.Errorf("%w: %s", event.Err, C.GoString(words))
+		}
+	case Resolved:
+		text := C.GoStringN((*C.char)(raw.data), C.int(raw.length))
+		if event.Err == nil {
+			event.Addresses = strings.Split(text, "\n")
+		} else if text != "" {
+			event.Err = fmt.Errorf("%w: %s", event.Err, text)
+		}
 	}
 	return event, nil
 }
@@ -258,7 +288,8 @@ func (loop *Loop) TimerReset(id ID, first time.Duration) error {
 	return errorOf(C.sluice_timer_reset(loop.raw, C.sluice_id(id), C.int64_t(first)))
 }
 
-// Listen accepts connections at an address: 127.0.0.1:9999, [::1]:0, unix:/run/echo.sock.
+// Listen accepts connections at an address: 127.0.0.1:9999, [::1]:0, *:9999, unix:/run/echo.sock. At
+// a name, such as localhost:9999, it may block for seconds to look that up.
 func (loop *Loop) Listen(address string) (ID, error) {
 	text := C.CString(address)
 	defer C.free(unsafe.Pointer(text))
@@ -267,7 +298,24 @@ func (loop *Loop) Listen(address string) (ID, error) {
 	return ID(id), err
 }
 
-// Connect makes a stream that will be Connected, or Closed with an error.
+// ListenFd makes a listener of a socket that listens already, which is the loop's from then on.
+func (loop *Loop) ListenFd(fd int) (ID, error) {
+	var id C.sluice_id
+	err := errorOf(C.sluice_listen_fd(loop.raw, &id, C.int(fd), nil))
+	return ID(id), err
+}
+
+// Resolve looks up a name, such as example.com:443: Resolved brings its addresses.
+func (loop *Loop) Resolve(address string, family Family) (ID, error) {
+	text := C.CString(address)
+	defer C.free(unsafe.Pointer(text))
+	var id C.sluice_id
+	err := errorOf(C.sluice_resolve(loop.raw, &id, text, C.uint32_t(family), 0))
+	return ID(id), err
+}
+
+// Connect makes a stream to an address, or to a name, such as example.com:443. It will be Connected,
+// or Closed with an error.
 func (loop *Loop) Connect(address string) (ID, error) {
 	text := C.CString(address)
 	defer C.free(unsafe.Pointer(text))

@@ -13,8 +13,8 @@ anew. So it is released then, and using it raises ValueError. A slice of it cann
 here: while one is kept, pulling raises BufferError. Copy what is to be kept, with bytes().
 
 A loop belongs to the thread that opened it; only `post` and `wake` may be called from another. Calls
-raise OSError with an errno where the kernel gave one (so FileNotFoundError and the like), and `Error`, which is an
-OSError without one, where Sluice has the word. Times are seconds. While a pull waits, Python handles
+raise OSError with an errno where the kernel gave one (so FileNotFoundError and the like), and
+`Error`, an OSError with the errno that comes nearest, where Sluice has the word. Times are seconds. While a pull waits, Python handles
 no signal: ask for those that matter, Ctrl-C among them, with `signal`.
 """
 
@@ -27,7 +27,7 @@ import weakref
 
 # Kinds of events, from enum sluice_event_kind.
 READY, TIMER, SIGNAL, POSTED, ACCEPTED, CONNECTED = range(1, 7)
-DATA, EOF, DRAINED, CLOSED, OVERLOADED = range(7, 12)
+DATA, EOF, DRAINED, CLOSED, OVERLOADED, RESOLVED = range(7, 13)
 
 # What a watch waits for and READY reports, from enum sluice_interest and enum sluice_condition.
 READ, PRIORITY, WRITE, ERROR, HANGUP, READ_CLOSED = 1, 2, 4, 8, 16, 0x2000
@@ -37,6 +37,9 @@ EDGE, ONE_SHOT = 0x100, 0x200
 # it was shut down. Its CLOSED says how it ended.
 QUEUED, OVER_HIGH_MARK, BROKEN = range(3)
 
+# Which addresses of a name are asked for, from enum sluice_family.
+ANY_FAMILY, IPV4, IPV6 = 0, 4, 6
+
 FOREVER = 2**63 - 1
 ADDRESS_MAX = 160
 BATCH = 64  # events in one pull
@@ -44,7 +47,7 @@ EVENT = struct.Struct("@IiQQPNQ")  # sluice_event
 
 
 class Error(OSError):
-    """What Sluice refuses by itself. `code` is of enum sluice_error, and errno None."""
+    """What Sluice refuses by itself. `code` is of enum sluice_error."""
 
     code = 0
 
@@ -69,31 +72,41 @@ class ClosedLoop(Error):
     """The loop has been closed."""
 
 
+class UnknownName(Error):
+    """A host name has no address."""
+
+
+class NotListening(Error):
+    """The socket does not listen."""
+
+
 TYPES = {
     -10006: ClosedLoop,  # SLUICE_ENULL, and it is the loop that is
     -10008: Full,
     -10009: StaleHandle,
     -10010: WrongKind,
     -10011: WrongThread,
+    -10014: UnknownName,
+    -10016: NotListening,
 }
 
 
 class Event(typing.NamedTuple):
     kind: int
     id: int  # whose event it is
-    data: memoryview | None  # DATA
+    data: memoryview | list | None  # DATA: bytes; RESOLVED: addresses, as text
     length: int  # DATA: of the data; CLOSED: how many queued bytes were not sent
     value: int  # READY: flags; SIGNAL: its number; POSTED: the word; ACCEPTED: the listener's id
-    error: OSError | None  # CLOSED, OVERLOADED: why, or None for an orderly end
+    error: OSError | None  # CLOSED, OVERLOADED, RESOLVED: why, or None for an orderly end
 
 
-def error_of(code):
-    """The exception that stands for a negative code."""
-    if -10000 < code:
-        return OSError(-code, library.sluice_error_message(code).decode())
-    kind = TYPES.get(code, Error)
-    error = kind("the loop is closed" if kind is ClosedLoop
-                 else library.sluice_error_message(code).decode())
+def error_of(code, words=None):
+    """The exception that stands for a negative code, where there are better words for it in those."""
+    kind = OSError if -10000 < code else TYPES.get(code, Error)
+    if not words:
+        words = library.sluice_error_message(code)
+    error = kind(library.sluice_error_errno(code),
+                 "the loop is closed" if kind is ClosedLoop else words.decode())
     error.code = code
     return error
 
@@ -124,6 +137,8 @@ def load(loader):
     nanoseconds, size, pointer = ctypes.c_int64, ctypes.c_size_t, ctypes.c_void_p
     new = ctypes.POINTER(handle)
     declare(library, text, "error_message", number)
+    declare(library, number, "error_errno", number)
+    declare(library, text, "name_problem", loop, handle)
     declare(library, number, "open", ctypes.POINTER(loop), pointer)
     declare(library, number, "destroy wake take_over", loop)
     declare(library, nanoseconds, "update_now", loop)
@@ -136,7 +151,8 @@ def load(loader):
     declare(library, number, "timer_reset", loop, handle, nanoseconds)
     declare(library, number, "signal", loop, new, number)
     declare(library, number, "listen connect", loop, new, text, pointer)
-    declare(library, number, "adopt", loop, new, number, pointer)
+    declare(library, number, "adopt listen_fd", loop, new, number, pointer)
+    declare(library, number, "resolve", loop, new, text, ctypes.c_uint32, ctypes.c_uint64)
     declare(library, number, "local_address peer_address", loop, handle, text, size)
     declare(library, number, "write", loop, handle, pointer, size)
     declare(library, number, "hold", loop, handle, size)
@@ -151,7 +167,8 @@ waiting_library = load(ctypes.CDLL)
 
 
 class Loop:
-    """Looks after watches, timers, signals, listeners and streams, each named by an id.
+    """Looks after watches, timers, signals, listeners, streams and names to look up, each named by an
+    id.
 
     Use it in a `with` block, or end it by `destroy`: it does not end by itself.
     """
@@ -203,7 +220,13 @@ class Loop:
     def _event(self, kind, error, handle, _user, address, length, value):
         if kind == DATA:
             return Event(kind, handle, self._lend(address, length), length, value, None)
-        return Event(kind, handle, None, length, value, error_of(error) if error < 0 else None)
+        data = words = None
+        if kind == RESOLVED:
+            words = ctypes.string_at(address, length) if address else b""
+            data = words.decode().splitlines() if error == 0 else []
+        elif error < 0 and kind == CLOSED:
+            words = library.sluice_name_problem(self._loop, handle)
+        return Event(kind, handle, data, length, value, error_of(error, words) if error < 0 else None)
 
     def _lend(self, address, length):
         array = (ctypes.c_char * length).from_address(address)
@@ -272,12 +295,24 @@ class Loop:
         return self._made(library.sluice_signal, number)
 
     def listen(self, address):
-        """Accepts connections at an address: 127.0.0.1:9999, [::1]:0, *:9999, unix:/run/echo.sock."""
+        """Accepts connections at an address: 127.0.0.1:9999, [::1]:0, *:9999, unix:/run/echo.sock.
+
+        At a name, such as localhost:9999, it may block for seconds to look that up.
+        """
         return self._made(library.sluice_listen, address.encode(), None)
 
+    def listen_fd(self, fd):
+        """A listener of a socket that listens already, which is the loop's from then on."""
+        return self._made(library.sluice_listen_fd, fd, None)
+
     def connect(self, address):
-        """A stream that will be CONNECTED, or CLOSED with an error."""
+        """A stream to an address, or to a name, such as example.com:443: it will be CONNECTED, or
+        CLOSED with an error."""
         return self._made(library.sluice_connect, address.encode(), None)
+
+    def resolve(self, address, family=ANY_FAMILY):
+        """Looks up a name, such as example.com:443: RESOLVED brings its addresses, or the error."""
+        return self._made(library.sluice_resolve, address.encode(), family, 0)
 
     def adopt(self, fd):
         """A stream of a connected descriptor, which is the loop's from then on."""

@@ -28,7 +28,7 @@ use std::ptr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Watches, timers, signals, listeners and streams, of one thread. Dropped, it ends them all.
+/// Watches, timers, signals, listeners, streams and lookups, of one thread. Dropped, it ends them all.
 pub struct Loop {
     raw: *mut RawLoop,
     event: RawEvent,
@@ -72,6 +72,12 @@ pub enum Event<'a> {
         listener: Id,
         reason: Error,
     },
+    /// `text` is the addresses, one a line; or why there are none, in words.
+    Resolved {
+        lookup: Id,
+        text: &'a str,
+        reason: Result<(), Error>,
+    },
     /// There is none: nothing was pulled yet, the time was up, or the loop was woken.
     Nothing,
 }
@@ -84,6 +90,15 @@ pub enum Written {
     OverHighMark,
     /// Not taken: the connection is broken, or was shut down. `Closed` says how it ended.
     Broken,
+}
+
+/// Which addresses of a name are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Family {
+    Any = SLUICE_ANY_FAMILY,
+    V4 = SLUICE_IPV4,
+    V6 = SLUICE_IPV6,
 }
 
 pub const READ: u32 = SLUICE_READ;
@@ -157,6 +172,11 @@ impl Loop {
                 listener: id,
                 reason: Error(raw.error),
             },
+            SLUICE_RESOLVED => Event::Resolved {
+                lookup: id,
+                text: raw.text(),
+                reason: check(raw.error).map(|_| ()),
+            },
             _ => Event::Nothing,
         }
     }
@@ -213,6 +233,27 @@ impl Loop {
     pub fn listen(&self, address: &str) -> Result<Id, Error> {
         let text = CString::new(address).map_err(|_| Error::ADDRESS)?;
         made(|id| unsafe { sluice_listen(self.raw, id, text.as_ptr(), ptr::null()) })
+    }
+
+    /// Makes a listener of a socket that listens already, which is the loop's from then on.
+    pub fn listen_fd(&self, fd: c_int) -> Result<Id, Error> {
+        made(|id| unsafe { sluice_listen_fd(self.raw, id, fd, ptr::null()) })
+    }
+
+    /// Looks up a name, such as "example.com:443": `Resolved` brings its addresses.
+    pub fn resolve(&self, address: &str, family: Family) -> Result<Id, Error> {
+        let text = CString::new(address).map_err(|_| Error::ADDRESS)?;
+        made(|id| unsafe { sluice_resolve(self.raw, id, text.as_ptr(), family as u32, 0) })
+    }
+
+    /// Why the name of a stream that has ended was not found, in words.
+    pub fn name_problem(&self, stream: Id) -> Option<&'static str> {
+        let words = unsafe { sluice_name_problem(self.raw, stream) };
+        if words.is_null() {
+            None
+        } else {
+            unsafe { CStr::from_ptr(words) }.to_str().ok()
+        }
     }
 
     pub fn connect(&self, address: &str) -> Result<Id, Error> {
@@ -318,10 +359,16 @@ impl Error {
     pub const WRONG_KIND: Error = Error(SLUICE_EKIND);
     pub const STATE: Error = Error(SLUICE_ESTATE);
     pub const NAME: Error = Error(SLUICE_ENAME);
+    pub const NOT_LISTENING: Error = Error(SLUICE_ENOLISTEN);
     pub const PORT: Error = Error(SLUICE_EPORT);
     pub const PATH: Error = Error(SLUICE_EPATH);
     pub const SCOPE: Error = Error(SLUICE_ESCOPE);
     pub const NUMERIC: Error = Error(SLUICE_ENUMERIC);
+
+    /// The errno that comes nearest; the kernel's, where it gave one.
+    pub fn errno(self) -> i32 {
+        unsafe { sluice_error_errno(self.0) }
+    }
 
     /// The errno, where the kernel gave one.
     pub fn raw_os_error(self) -> Option<i32> {
@@ -419,6 +466,15 @@ struct RawEvent {
 const _: () = assert!(std::mem::size_of::<RawEvent>() == 48);
 
 impl RawEvent {
+    /// The data of an event that has text.
+    fn text(&self) -> &str {
+        if self.data.is_null() {
+            return "";
+        }
+        let bytes = unsafe { std::slice::from_raw_parts(self.data.cast(), self.length) };
+        std::str::from_utf8(bytes).unwrap_or("")
+    }
+
     fn nothing() -> RawEvent {
         RawEvent {
             kind: 0,
@@ -446,6 +502,11 @@ const SLUICE_EOF: u32 = 8;
 const SLUICE_DRAINED: u32 = 9;
 const SLUICE_CLOSED: u32 = 10;
 const SLUICE_OVERLOADED: u32 = 11;
+const SLUICE_RESOLVED: u32 = 12;
+
+const SLUICE_ANY_FAMILY: u32 = 0;
+const SLUICE_IPV4: u32 = 4;
+const SLUICE_IPV6: u32 = 6;
 
 const SLUICE_READ: u32 = 1;
 const SLUICE_PRIORITY: u32 = 2;
@@ -467,6 +528,7 @@ const SLUICE_ESTALE: c_int = -10009;
 const SLUICE_EKIND: c_int = -10010;
 const SLUICE_ESTATE: c_int = -10012;
 const SLUICE_ENAME: c_int = -10014;
+const SLUICE_ENOLISTEN: c_int = -10016;
 const SLUICE_EPORT: c_int = -10020;
 const SLUICE_EPATH: c_int = -10021;
 const SLUICE_ESCOPE: c_int = -10022;
@@ -476,6 +538,7 @@ const SLUICE_ENUMERIC: c_int = -10023;
 extern "C" {
     fn sluice_error_name(code: c_int) -> *const c_char;
     fn sluice_error_message(code: c_int) -> *const c_char;
+    fn sluice_error_errno(code: c_int) -> c_int;
     fn sluice_open(raw: *mut *mut RawLoop, options: *const c_void) -> c_int;
     fn sluice_destroy(raw: *mut RawLoop) -> c_int;
     fn sluice_next(raw: *mut RawLoop, event: *mut RawEvent, timeout_ns: i64) -> c_int;
@@ -502,6 +565,16 @@ extern "C" {
         address: *const c_char,
         options: *const c_void,
     ) -> c_int;
+    fn sluice_listen_fd(raw: *mut RawLoop, id: *mut Id, fd: c_int, options: *const c_void)
+        -> c_int;
+    fn sluice_resolve(
+        raw: *mut RawLoop,
+        id: *mut Id,
+        address: *const c_char,
+        family: u32,
+        user: u64,
+    ) -> c_int;
+    fn sluice_name_problem(raw: *const RawLoop, id: Id) -> *const c_char;
     fn sluice_connect(
         raw: *mut RawLoop,
         id: *mut Id,

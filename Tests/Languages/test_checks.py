@@ -7,7 +7,7 @@ from languages import for_each_language, run
 
 # By every language; some have more to show.
 REPORTED = {"stale id", "wrong kind", "wrong thread", "use after close", "errors", "wake",
-            "what became of a write"}
+            "what became of a write", "names", "listener from elsewhere"}
 
 
 @for_each_language

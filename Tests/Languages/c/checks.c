@@ -1,6 +1,7 @@
 /* checks.c - what is reported in C and never undefined: a stale id, the wrong thread, no loop. */
 #include <pthread.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <sluice.h>
 
@@ -43,6 +44,39 @@ static void passed(const char *what) {
         printf("ok %s\n", what);
 }
 
+/* The next event of this kind. */
+static sluice_event pull(sluice_loop *loop, uint32_t kind) {
+    sluice_event event = {0};
+    while (event.kind != kind)
+        check("pull", sluice_next(loop, &event, SLUICE_FOREVER), 1);
+    return event;
+}
+
+static void names(sluice_loop *loop) {
+    sluice_event event;
+    sluice_id id;
+    check("resolve", sluice_resolve(loop, &id, "localhost:443", SLUICE_IPV4, 0), 0);
+    event = pull(loop, SLUICE_RESOLVED);
+    check("the answer", event.error, 0);
+    check("the address", strcmp(event.data, "127.0.0.1:443"), 0);
+    /* Nobody has it: RFC 6761. */
+    check("connect by name", sluice_connect(loop, &id, "sluice.invalid:80", NULL), 0);
+    event = pull(loop, SLUICE_CLOSED);
+    check("no such name", event.error, SLUICE_ENAME);
+    check("words", sluice_name_problem(loop, id) != NULL, 1);
+    check("every address", sluice_connect(loop, &id, "*:80", NULL), SLUICE_ENUMERIC);
+}
+
+static void listener_from_elsewhere(sluice_loop *loop) {
+    sluice_id listener;
+    int fd = sluice_socket_listen("127.0.0.1:0", 5);
+    check("listen_fd", sluice_listen_fd(loop, &listener, fd, NULL), 0);
+    check("its descriptor", sluice_fd(loop, listener), fd);
+    fd = sluice_socket_connect("127.0.0.1:1");
+    if (fd >= 0)
+        check("no listener", sluice_listen_fd(loop, &listener, fd, NULL), SLUICE_ENOLISTEN);
+}
+
 int main(void) {
     sluice_loop *loop;
     sluice_event event;
@@ -78,6 +112,11 @@ int main(void) {
     check("shut down", sluice_shutdown(loop, stream), 0);
     check("write to no one", sluice_write(loop, stream, "x", 1), -EPIPE);
     passed("what became of a write");
+
+    names(loop);
+    passed("names");
+    listener_from_elsewhere(loop);
+    passed("listener from elsewhere");
 
     check("destroy", sluice_destroy(loop), 0);
     loop = NULL;

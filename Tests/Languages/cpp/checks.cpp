@@ -38,6 +38,36 @@ static void passed(const char *what) {
         std::cout << "ok " << what << '\n';
 }
 
+/* The next event of a handle that is of a kind. */
+static sluice::Event pull(sluice::Loop &loop, std::uint32_t kind, sluice_id id) {
+    sluice::Event event;
+    while (!loop.next(event) || event.kind != kind || event.id != id) {
+    }
+    return event;
+}
+
+static void names(sluice::Loop &loop) {
+    const std::string local = loop.local_address(loop.listen("localhost:0"));
+    pull(loop, SLUICE_CONNECTED, loop.connect("localhost" + local.substr(local.rfind(':'))));
+    sluice::Event event = pull(loop, SLUICE_RESOLVED, loop.resolve("localhost:443", SLUICE_IPV4));
+    check(!event.reason() && event.addresses() == std::vector<std::string>{"127.0.0.1:443"},
+          "a name's addresses");
+    const char *unknown = "sluice.invalid:80"; /* nobody has it: RFC 6761 */
+    event = pull(loop, SLUICE_RESOLVED, loop.resolve(unknown));
+    check(event.reason() == sluice::errc::unknown_name && event.addresses().empty(), "no address");
+    const std::string words(event.bytes());
+    event = pull(loop, SLUICE_CLOSED, loop.connect(unknown));
+    check(event.reason() == sluice::errc::unknown_name, "connect to no address");
+    check(!words.empty() && loop.name_problem(event.id) == words, "the words");
+}
+
+static void listener_from_elsewhere(sluice::Loop &loop) {
+    sluice_id listener = loop.listen_fd(sluice_socket_listen("127.0.0.1:0", 5));
+    sluice_id client = loop.connect(loop.local_address(listener));
+    pull(loop, SLUICE_CONNECTED, client);
+    refused([&] { loop.listen_fd(loop.fd(client)); }, sluice::errc::not_listening, "listen_fd");
+}
+
 int main() {
     using sluice::errc;
     sluice::Loop loop;
@@ -100,14 +130,20 @@ int main() {
 
     refused([&] { loop.listen("no address"); }, errc::bad_address, "listen");
     refused([&] { loop.listen("127.0.0.1:99999"); }, errc::bad_port, "listen at a port");
-    refused([&] { loop.connect("localhost:80"); }, errc::not_numeric, "connect");
+    refused([&] { loop.connect("*:80"); }, errc::not_numeric, "connect");
     refused([&] { loop.listen("unix:/no/such/folder/s"); },
             std::error_code(ENOENT, std::system_category()), "listen");
     check(std::string(sluice::make_error_code(errc::stale).message()).find("has ended") !=
               std::string::npos,
           "a message");
     check(sluice::error_code(-ENOENT) == std::errc::no_such_file_or_directory, "a condition");
+    check(sluice::error_code(SLUICE_EPORT) == std::errc::invalid_argument, "one of Sluice's own");
     passed("errors");
+
+    names(loop);
+    passed("names");
+    listener_from_elsewhere(loop);
+    passed("listener from elsewhere");
 
     sluice::Event event;
     sluice::Loop moved = std::move(loop);

@@ -4,7 +4,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -48,6 +50,68 @@ func accepted(loop *sluice.Loop) sluice.ID {
 	}
 }
 
+// pull is the next event of a handle that is of a kind.
+func pull(loop *sluice.Loop, kind sluice.Kind, id sluice.ID) sluice.Event {
+	for {
+		event, err := loop.Next()
+		must(err)
+		if event.Kind == kind && event.ID == id {
+			return event
+		}
+	}
+}
+
+func checkNames(loop *sluice.Loop) {
+	listener, err := loop.Listen("localhost:0")
+	must(err)
+	address, err := loop.LocalAddress(listener)
+	must(err)
+	stream, err := loop.Connect("localhost" + address[strings.LastIndex(address, ":"):])
+	must(err)
+	pull(loop, sluice.Connected, stream)
+	lookup, err := loop.Resolve("localhost:443", sluice.IPv4)
+	must(err)
+	event := pull(loop, sluice.Resolved, lookup)
+	must(event.Err)
+	if len(event.Addresses) != 1 || event.Addresses[0] != "127.0.0.1:443" {
+		panic(fmt.Sprint(event.Addresses))
+	}
+	const unknown = "sluice.invalid:80" // nobody has it: RFC 6761
+	lookup, err = loop.Resolve(unknown, sluice.AnyFamily)
+	must(err)
+	event = pull(loop, sluice.Resolved, lookup)
+	expect(event.Err, sluice.ErrName)
+	stream, err = loop.Connect(unknown)
+	must(err)
+	closed := pull(loop, sluice.Closed, stream)
+	expect(closed.Err, sluice.ErrName)
+	if closed.Err.Error() != event.Err.Error() || closed.Err.Error() == sluice.ErrName.Error() {
+		panic(fmt.Sprint(closed.Err, " and ", event.Err))
+	}
+}
+
+func checkListener(loop *sluice.Loop) {
+	listening, err := net.Listen("tcp", "127.0.0.1:0")
+	must(err)
+	file, err := listening.(*net.TCPListener).File()
+	must(err)
+	fd, err := syscall.Dup(int(file.Fd()))
+	must(err)
+	must(file.Close())
+	must(listening.Close())
+	listener, err := loop.ListenFd(fd)
+	must(err)
+	address, err := loop.LocalAddress(listener)
+	must(err)
+	stream, err := loop.Connect(address)
+	must(err)
+	pull(loop, sluice.Connected, stream)
+	fd, err = loop.Fd(stream)
+	must(err)
+	_, err = loop.ListenFd(fd)
+	expect(err, sluice.ErrNotListening)
+}
+
 func main() {
 	loop, err := sluice.Open()
 	must(err)
@@ -79,8 +143,9 @@ func main() {
 	}
 	_, err = loop.Listen("127.0.0.1:99999")
 	expect(err, sluice.ErrPort)
-	_, err = loop.Connect("localhost:80")
+	_, err = loop.Connect("*:80")
 	expect(err, sluice.ErrNumeric)
+	expect(sluice.ErrStale, syscall.ESTALE)
 	fmt.Println("ok errors")
 
 	go func() { must(loop.Wake()) }()
@@ -118,6 +183,11 @@ func main() {
 	must(err)
 	expectWrite(loop, stream, 1, sluice.Broken)
 	fmt.Println("ok what became of a write")
+
+	checkNames(loop)
+	fmt.Println("ok names")
+	checkListener(loop)
+	fmt.Println("ok listener from elsewhere")
 
 	must(loop.Destroy())
 	must(loop.Destroy())

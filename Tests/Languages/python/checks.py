@@ -47,7 +47,7 @@ class Checks(unittest.TestCase):
         for call in (self.loop.close, self.loop.pause, lambda id: self.loop.write(id, b"x")):
             with self.assertRaises(sluice.StaleHandle) as caught:
                 call(timer)
-            self.assertIsNone(caught.exception.errno)
+            self.assertEqual(caught.exception.errno, errno.ESTALE)
         self.loop.close(other)
 
     def test_wrong_kind(self):
@@ -94,6 +94,34 @@ class Checks(unittest.TestCase):
             port = refusing.getsockname()[1]
         self.loop.connect(f"127.0.0.1:{port}")
         self.assertIsInstance(self.pull(sluice.CLOSED).error, ConnectionRefusedError)
+
+    def test_names(self):
+        listener = self.loop.listen("localhost:0")
+        port = self.loop.local_address(listener).rpartition(":")[2]
+        stream = self.loop.connect(f"localhost:{port}")
+        self.assertEqual(self.pull(sluice.CONNECTED).id, stream)
+        lookup = self.loop.resolve("localhost:443", sluice.IPV4)
+        event = self.pull(sluice.RESOLVED)
+        self.assertEqual((event.id, event.data, event.error), (lookup, ["127.0.0.1:443"], None))
+        unknown = "sluice.invalid:80"  # nobody has it: RFC 6761
+        self.loop.resolve(unknown)
+        event = self.pull(sluice.RESOLVED)
+        self.assertEqual(event.data, [])
+        self.assertIsInstance(event.error, sluice.UnknownName)
+        self.loop.connect(unknown)
+        closed = self.pull(sluice.CLOSED).error
+        self.assertIsInstance(closed, sluice.UnknownName)
+        self.assertEqual(str(closed), str(event.error))
+        for call in (self.loop.connect, self.loop.resolve):
+            self.assertRaisesRegex(sluice.Error, r"use \* to listen", call, "*:80")
+
+    def test_listener_from_elsewhere(self):
+        listening = socket.create_server(("127.0.0.1", 0))
+        with socket.create_connection(listening.getsockname()):
+            listener = self.loop.listen_fd(listening.detach())
+            self.assertEqual(self.pull(sluice.ACCEPTED).value, listener)
+        with socket.socket() as other:
+            self.assertRaises(sluice.NotListening, self.loop.listen_fd, other.fileno())
 
     def test_what_became_of_a_write(self):
         _client, stream = self.connected()
@@ -172,7 +200,7 @@ class Checks(unittest.TestCase):
         self.assertIn(f"SLUICE_FOREVER = {sluice.FOREVER}\n", lines)
         self.assertIn(f"SLUICE_ADDRESS_MAX = {sluice.ADDRESS_MAX}\n", lines)
         for name in ("READY TIMER SIGNAL POSTED ACCEPTED CONNECTED DATA EOF DRAINED CLOSED "
-                     "OVERLOADED READ PRIORITY WRITE ERROR HANGUP READ_CLOSED EDGE "
+                     "OVERLOADED RESOLVED ANY_FAMILY IPV4 IPV6 READ PRIORITY WRITE ERROR HANGUP READ_CLOSED EDGE "
                      "ONE_SHOT").split():
             self.assertIn(f"    SLUICE_{name} = {getattr(sluice, name)}\n", lines)
         for code, kind in sluice.TYPES.items():
