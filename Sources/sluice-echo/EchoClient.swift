@@ -71,7 +71,10 @@ struct EchoClient: ~Copyable {
         case .endOfStream:
             serverHasEnded = true
         case .closed(_, let ending):
-            guard isConnected else { throw ClientFailure(cannotConnectTo: address, ending.error) }
+            guard isConnected else {
+                throw ClientFailure(
+                    cannotConnectTo: address, ending.error, loop.nameProblem(of: server))
+            }
             failure = ending.error
             serverHasEnded = true
         case .ready(input.watch, _):
@@ -163,9 +166,16 @@ struct ClientFailure: Error, CustomStringConvertible {
         self.description = description
     }
 
-    init(cannotConnectTo address: Address, _ code: SluiceError.Code?) {
-        let why = code.map { "\($0.message) (\($0))" } ?? "it closed the connection"
-        let remedy = code == .badAddress ? "" : "; a server is started with: sluice-echo serve"
-        self.init("cannot connect to \(address): \(why)\(remedy)")
+    /// `nameProblem` says why the address has a name that was not found.
+    init(
+        cannotConnectTo address: Address, _ code: SluiceError.Code?, _ nameProblem: String? = nil
+    ) {
+        if let problem = address.problem ?? nameProblem {
+            self.init("cannot connect to \"\(address)\": \(problem)")
+        } else {
+            let why = code.map { "\($0.message) (\($0))" } ?? "it closed the connection"
+            self.init(
+                "cannot connect to \(address): \(why); a server is started with: sluice-echo serve")
+        }
     }
 }

@@ -10,7 +10,8 @@ struct LoadGenerator {
     /// How long nothing may come back, at the end, until what did not is given up.
     private static let patience = Duration.seconds(3)
     private static let connectTimeout = Duration.seconds(5)
-    /// How long to wait for room in a unix listener's queue, before asking again.
+    /// How long to wait for room, before asking again: in a unix listener's queue, or among the names
+    /// that wait to be looked up.
     private static let retryDelay = Duration.milliseconds(1)
     /// How often a progress bar moves.
     private static let step = Duration.milliseconds(100)
@@ -66,9 +67,10 @@ struct LoadGenerator {
             try receive(bytes, on: Int(loop.userWord), in: loop)
         case .endOfStream:
             throw ClientFailure("the server closed a connection; \(unanswered)")
-        case .closed(_, let ending):
+        case .closed(let stream, let ending):
             guard begin != nil else {
-                throw ClientFailure(cannotConnectTo: settings.address, ending.error)
+                throw ClientFailure(
+                    cannotConnectTo: settings.address, ending.error, loop.nameProblem(of: stream))
             }
             let why = ending.error.map { "\($0.message) (\($0))" } ?? "a connection was closed"
             throw ClientFailure("\(why); \(unanswered)")
@@ -104,8 +106,8 @@ struct LoadGenerator {
 
     // MARK: The three parts
 
-    /// Connects until there are as many as there should be. Where a unix listener's queue is full,
-    /// it goes on a little later.
+    /// Connects until there are as many as there should be. Where there is no room for one more, it
+    /// goes on a little later.
     private mutating func connect(_ loop: borrowing EventLoop) throws {
         let options = Stream.Options(connectTimeout: Self.connectTimeout)
         while connections.count < settings.connections {
@@ -113,7 +115,7 @@ struct LoadGenerator {
             do {
                 stream = try loop.connect(to: settings.address, options: options)
             } catch {
-                guard error.code.errno == .resourceTemporarilyUnavailable,
+                guard error.code.errno == .resourceTemporarilyUnavailable || error.code == .full,
                     .now - created < Self.connectTimeout
                 else { throw failure(toConnect: error.code) }
                 try loop.addTimer(after: Self.retryDelay)

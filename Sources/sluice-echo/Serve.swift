@@ -10,10 +10,15 @@ struct Serve: ParsableCommand {
 
             Ctrl-C stops listening and reading, sends what is still to be sent, and says what was \
             served. A second Ctrl-C ends at once.
+
+            Without --listen it serves the socket that systemd hands over (LISTEN_FDS, socket \
+            activation), and where there is none, 127.0.0.1:9999.
             """)
 
-    @Option(name: .customLong("listen"), help: "Where: \(addressForms). Port 0: any free one.")
-    var address = "127.0.0.1:9999"
+    @Option(
+        name: .customLong("listen"),
+        help: "Where: \(addressForms); or *:9999. Port 0: any free one.")
+    var address: String?
 
     @OptionGroup var common: CommonOptions
 
@@ -73,16 +78,22 @@ struct Serve: ParsableCommand {
         if !(1...256).contains(loops) {
             throw ValidationError("--loops \(loops): it must be 1 to 256")
         }
-        if loops > 1 && (!reusePort || address.hasPrefix("unix:")) {
+        if loops > 1 && (!reusePort || address?.hasPrefix("unix:") == true) {
             throw ValidationError(
                 "--loops \(loops) needs --reuse-port, and an address that has a port")
         }
     }
 
     func run() throws {
+        let inherited = address == nil ? try inheritedListener() : nil
+        if inherited != nil && loops > 1 {
+            throw ValidationError(
+                "--loops \(loops) needs --listen: one loop has the socket of LISTEN_FDS")
+        }
         try serve(
             ServeSettings(
-                address: Address(address),
+                address: Address(address ?? "127.0.0.1:9999"),
+                inherited: inherited,
                 // Found out once, to be said and to be the same in every loop.
                 backend: common.backend ?? Poller().backend,
                 maxConnections: maxConnections,

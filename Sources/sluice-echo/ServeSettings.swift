@@ -1,4 +1,7 @@
+import ArgumentParser
+import Glibc
 import Sluice
+import SystemPackage
 
 /// What a server is told, and how its loops are opened by that.
 struct ServeSettings: Sendable {
@@ -8,6 +11,8 @@ struct ServeSettings: Sendable {
     private static let patience = Duration.seconds(5)
 
     var address: Address
+    /// What to listen at instead.
+    let inherited: FileDescriptor?
     let backend: Backend
     let maxConnections: Int?
     let idleTimeout: Duration?
@@ -40,23 +45,48 @@ struct ServeSettings: Sendable {
             streams: Stream.Options(
                 staysHalfOpen: true, idleTimeout: idleTimeout, lingerTime: Self.patience))
         do {
-            let listener = try loop.listen(on: address, options: options)
+            let listener =
+                if let inherited {
+                    try loop.listen(adopting: inherited, options: options)
+                } else {
+                    try loop.listen(on: address, options: options)
+                }
             return (listener, try loop.localAddress(of: listener))
         } catch {
-            throw StartFailure(error)
+            throw StartFailure(error, inherited == nil ? address : nil)
         }
     }
+}
+
+/// The socket that whoever started us has handed over, as sd_listen_fds(3) says; `nil` where the
+/// environment does not speak of us.
+func inheritedListener() throws -> FileDescriptor? {
+    func number(_ name: String) -> Int? {
+        unsafe getenv(name).flatMap { unsafe Int(String(cString: $0)) }
+    }
+    guard let count = number("LISTEN_FDS"), number("LISTEN_PID") == Int(getpid()) else {
+        return nil
+    }
+    guard count == 1 else {
+        throw ValidationError("LISTEN_FDS=\(count): only one socket can be served; hand over one")
+    }
+    return FileDescriptor(rawValue: 3)
 }
 
 /// Why a server could not start, and what to do about it.
 struct StartFailure: Error, CustomStringConvertible {
     private let error: SluiceError
+    private let address: Address?
 
-    init(_ error: SluiceError) {
+    init(_ error: SluiceError, _ address: Address?) {
         self.error = error
+        self.address = address
     }
 
     var description: String {
+        if let address, let problem = address.problem {
+            return "cannot listen on \"\(address)\": \(problem)"
+        }
         let remedy =
             switch error.code.errno {
             case .addressInUse: "; another server is there: stop it, or listen on another port"

@@ -62,4 +62,4 @@ struct CommonOptions: ParsableArguments {
 }
 
 /// The textual forms of an address, for the help.
-let addressForms = "127.0.0.1:9999, [::1]:9999, unix:/path or unix:@name"
+let addressForms = "127.0.0.1:9999, [::1]:9999, localhost:9999, unix:/path or unix:@name"
