@@ -31,6 +31,18 @@ class DocsTest(unittest.TestCase):
         }
         self.assertEqual(named, sources - {"c/echo.c"})  # the README's
 
+    def test_the_table_says_of_each_call_where_it_is(self):
+        symbols = (ROOT / "Tests/ABI/symbols.txt").read_text()
+        rows = re.findall(r"^\| `(sluice_\w+)` \|" + r" (.*) \|" * 4 + "$", TEXT, re.MULTILINE)
+        calls = re.findall(r"(sluice_\w+)\(.*sluice_loop \*", symbols)
+        self.assertEqual([call for call, *_ in rows], [*calls, "sluice_error_errno"])
+        for call, *cells in rows:
+            for cell, wrapper in zip(cells, ("cpp/sluice.hpp", "python/sluice.py",
+                                             "rust/sluice.rs", "go/sluice.go")):
+                is_there = re.search(rf"\b{call}\(|library\.{call}\b",
+                                     (EXAMPLES / wrapper).read_text())
+                self.assertEqual(is_there is None, cell.startswith("no"), (call, wrapper))
+
     def test_the_program_of_the_readme_echoes(self):
         install()
         [program] = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
