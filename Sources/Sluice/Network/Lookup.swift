@@ -40,7 +40,9 @@ public struct Lookup: Handle {
         init(_ event: sluice_event) {
             // Out of memory there may be no words either.
             if let data = unsafe event.data {
-                let text = unsafe RawSpan(_unsafeStart: data, byteCount: event.length)
+                // By `max` the compiler knows that there is nothing to check, and leaves all of this out
+                // of a program that looks up no names.
+                let text = unsafe RawSpan(_unsafeStart: data, byteCount: max(0, event.length))
                 self.text = unsafe _overrideLifetime(text, copying: ())
             } else {
                 text = RawSpan()
