@@ -1,0 +1,11 @@
+// expect: lifetime-dependent variable .kept. escapes its scope
+import Sluice
+
+func keepAnAnswer() throws {
+    var loop = try EventLoop()
+    var kept: Lookup.Answer? = nil
+    while try loop.next() {
+        if let answer = kept { print(answer.addresses) }
+        if case .resolved(_, let answer) = loop.event { kept = answer }
+    }
+}
