@@ -124,16 +124,17 @@ enum sluice_kind {
 };
 
 enum sluice_event_kind {
-    SLUICE_READY = 1,  /* a watched descriptor is ready: value has the flags */
-    SLUICE_TIMER,      /* a timer's time has come */
-    SLUICE_SIGNAL,     /* a signal came: value is its number */
-    SLUICE_POSTED,     /* value is the word that was posted; id is 0 */
-    SLUICE_ACCEPTED,   /* id is the new stream, value the listener's id */
-    SLUICE_CONNECTED,  /* a connect is done; one that failed is a CLOSED instead */
-    SLUICE_DATA,       /* data, length: what the stream received */
-    SLUICE_EOF,        /* the peer will send no more */
-    SLUICE_DRAINED,    /* a stream's queue was over its high mark, and has fallen to its low mark */
-    SLUICE_CLOSED,     /* a stream's last: error says why, length how much was not sent */
+    SLUICE_READY = 1, /* a watched descriptor is ready: value has the flags */
+    SLUICE_TIMER,     /* a timer's time has come */
+    SLUICE_SIGNAL,    /* a signal came: value is its number */
+    SLUICE_POSTED,    /* value is the word that was posted; id is 0 */
+    SLUICE_ACCEPTED,  /* id is the new stream, value the listener's id */
+    SLUICE_CONNECTED, /* a connect is done; one that failed is a CLOSED instead */
+    SLUICE_DATA,      /* data, length: what the stream received */
+    SLUICE_EOF,       /* the peer will send no more */
+    SLUICE_DRAINED,   /* a stream's queue was over its high mark, and has fallen to its low mark */
+    SLUICE_CLOSED,    /* a stream's last: error says why, length how much was not sent; or that of a
+                       * listener that was shut down */
     SLUICE_OVERLOADED, /* a listener had to stop accepting; it resumes by itself; error says why */
     SLUICE_RESOLVED,   /* data, length: a name's addresses; or error, and the words of it */
     SLUICE_EVENT_KINDS /* one more than the last */
@@ -460,9 +461,18 @@ SLUICE_API int sluice_writev(sluice_loop *loop, sluice_id id, const sluice_slice
  * SLUICE_ENOMEM, with nothing changed; -EPIPE and others of send(2), which CLOSED says again. */
 SLUICE_API int sluice_flush(sluice_loop *loop, sluice_id id);
 
-/* Half-close: sends what is queued, then tells the peer that no more comes. Receiving goes on. A
- * second one does nothing. Errors: SLUICE_EFULL (memory_limit) and SLUICE_ENOMEM, with nothing
- * changed; -EPIPE (a send has failed). Source: shutdown(2). */
+/* A stream: half-close. Sends what is queued, then tells the peer that no more comes. Receiving
+ * goes on. A second one does nothing. Errors: SLUICE_EFULL (memory_limit) and SLUICE_ENOMEM, with
+ * nothing changed; -EPIPE (a send has failed). Source: shutdown(2).
+ *
+ * A listener: lets no more callers in, accepts those who wait in its queue by now, then ends with a
+ * CLOSED of its id. Its limits hold: where they are reached, it goes on as streams end. Its streams
+ * live on. The file of a unix socket is removed at once. Later callers of a unix socket are refused
+ * at once. Over TCP their packets are dropped until the listener has ended. They try again by
+ * themselves, first after a second, and then reach whoever listens there, or are refused. A caller
+ * whose handshake is under way at the call may be reset. All this is done to the socket: where
+ * other processes share it, use sluice_close. Errors: those of shutdown(2), or of SO_ATTACH_FILTER
+ * in socket(7); the listener goes on then. */
 SLUICE_API int sluice_shutdown(sluice_loop *loop, sluice_id id);
 
 /* Stops and resumes DATA and EOF. They do not nest. A reset reaches a paused stream all the same,

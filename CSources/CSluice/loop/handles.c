@@ -176,6 +176,16 @@ int sluice_close(sluice_loop *loop, sluice_id id) {
     return code < 0 ? code : sluice_stream_close(loop, stream);
 }
 
+int sluice_shutdown(sluice_loop *loop, sluice_id id) {
+    int kind = sluice_kind_of(loop, id);
+    if (kind < 0)
+        return kind;
+    if (kind == SLUICE_KIND_STREAM)
+        return sluice_output_shutdown(loop, sluice_find_stream(loop, id));
+    struct sluice_listener *listener = sluice_find(&loop->listeners, SLUICE_KIND_LISTENER, id);
+    return listener ? sluice_listener_drain(loop, listener) : SLUICE_EKIND;
+}
+
 int sluice_abort(sluice_loop *loop, sluice_id id) {
     int kind = sluice_kind_of(loop, id);
     if (kind < 0)

@@ -8,6 +8,10 @@
  * one descriptor back, and all of them after a tenth of a second, since others may have.
  *
  * Over the limit of connections accepting stops as well, and callers wait in the kernel's queue.
+ *
+ * A listener that drains is accepted from by the loop itself, and not by the engine, since it ends
+ * by an accept that finds nobody, of which an engine says nothing. Each turn has a batch of one of
+ * them. It stops and goes on as any other.
  */
 #include "base/platform.h"
 
@@ -15,7 +19,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include "base/deadline.h"
@@ -27,33 +31,34 @@ static struct sluice_listener *listener_at(const sluice_loop *loop, uint32_t ind
     return sluice_slots_at(&loop->listeners, index);
 }
 
-/* ---- Those that wait ------------------------------------------------------------------------- */
+/* ---- Lists of them --------------------------------------------------------------------------- */
 
-/* Puts a listener into the list of those that stopped for an error. */
-static void wait_in_line(sluice_loop *loop, struct sluice_listener *listener) {
+static void enter(sluice_loop *loop, struct sluice_listener_list *list,
+                  struct sluice_listener *listener) {
     uint32_t index = sluice_slots_index(&loop->listeners, listener);
-    listener->waits = true;
-    listener->next_waiting = SLUICE_NO_SLOT;
-    listener->previous_waiting = loop->last_waiting;
-    if (loop->last_waiting == SLUICE_NO_SLOT)
-        loop->first_waiting = index;
+    listener->in = list;
+    listener->next = SLUICE_NO_SLOT;
+    listener->previous = list->last;
+    if (list->last == SLUICE_NO_SLOT)
+        list->first = index;
     else
-        listener_at(loop, loop->last_waiting)->next_waiting = index;
-    loop->last_waiting = index;
+        listener_at(loop, list->last)->next = index;
+    list->last = index;
 }
 
-static void stop_waiting(sluice_loop *loop, struct sluice_listener *listener) {
-    uint32_t next = listener->next_waiting;
-    uint32_t previous = listener->previous_waiting;
-    listener->waits = false;
-    if (previous == SLUICE_NO_SLOT)
-        loop->first_waiting = next;
+static void leave(sluice_loop *loop, struct sluice_listener *listener) {
+    struct sluice_listener_list *list = listener->in;
+    if (!list)
+        return;
+    listener->in = NULL;
+    if (listener->previous == SLUICE_NO_SLOT)
+        list->first = listener->next;
     else
-        listener_at(loop, previous)->next_waiting = next;
-    if (next == SLUICE_NO_SLOT)
-        loop->last_waiting = previous;
+        listener_at(loop, listener->previous)->next = listener->next;
+    if (listener->next == SLUICE_NO_SLOT)
+        list->last = listener->previous;
     else
-        listener_at(loop, next)->previous_waiting = previous;
+        listener_at(loop, listener->next)->previous = listener->previous;
 }
 
 /* ---- Listening ------------------------------------------------------------------------------ */
@@ -76,11 +81,12 @@ static bool is_full(const sluice_loop *loop, const struct sluice_listener *liste
 
 /* Has the engine accept. */
 static int attach(sluice_loop *loop, struct sluice_listener *listener, sluice_id id,
-                  uint32_t accept_batch, bool is_given) {
+                  bool is_given) {
     const struct sluice_engine_operations *engine = loop->engine->operations;
-    int code = engine->attach(loop->engine, listener->fd, id, SLUICE_ROLE_LISTENER, accept_batch);
+    uint32_t batch = listener->accept_batch;
+    int code = engine->attach(loop->engine, listener->fd, id, SLUICE_ROLE_LISTENER, batch);
     if (code == SLUICE_EEXIST && !is_given)
-        code = sluice_attach_anew(loop, listener->fd, id, SLUICE_ROLE_LISTENER, accept_batch);
+        code = sluice_attach_anew(loop, listener->fd, id, SLUICE_ROLE_LISTENER, batch);
     if (code < 0)
         return code;
     code = want_accepts(loop, listener, true);
@@ -99,10 +105,11 @@ int sluice_listener_begin(sluice_loop *loop, const struct sluice_listener_start 
     listener->fd = start->fd;
     listener->is_local = !sluice_socket_is_tcp(start->fd);
     listener->connection_limit = start->options->connection_limit;
+    listener->accept_batch = start->options->accept_batch;
     *id = sluice_id_of(SLUICE_KIND_LISTENER, index, listener->slot.generation);
     code = sluice_cohort_join(loop, start->settings, index + 1, &listener->cohort);
     if (code == 0) {
-        code = attach(loop, listener, *id, start->options->accept_batch, start->is_given);
+        code = attach(loop, listener, *id, start->is_given);
         if (code < 0)
             sluice_cohort_leave(loop, listener->cohort);
     }
@@ -114,8 +121,7 @@ int sluice_listener_begin(sluice_loop *loop, const struct sluice_listener_start 
 }
 
 void sluice_listener_let_go(sluice_loop *loop, struct sluice_listener *listener) {
-    if (listener->waits)
-        stop_waiting(loop, listener);
+    leave(loop, listener);
     sluice_cohort_at(loop, listener->cohort)->listener = 0;
     sluice_cohort_leave(loop, listener->cohort);
     if (listener->fd >= 0)
@@ -136,9 +142,11 @@ void sluice_listener_end(sluice_loop *loop, struct sluice_listener *listener) {
 }
 
 void sluice_listener_lose_descriptor(sluice_loop *loop, struct sluice_listener *listener) {
-    if (listener->waits)
-        stop_waiting(loop, listener);
+    leave(loop, listener);
     listener->fd = -1;
+    /* One that drains still owes its CLOSED. */
+    if (listener->drains)
+        enter(loop, &loop->draining, listener);
 }
 
 /* The files stay the parent's, which still listens there. */
@@ -159,12 +167,18 @@ static bool stop(sluice_loop *loop, struct sluice_listener *listener, sluice_id 
         return false;
     listener->stopped = true;
     (void)want_accepts(loop, listener, false);
-    wait_in_line(loop, listener);
+    leave(loop, listener);
+    enter(loop, &loop->waiting, listener);
     /* Not a deadline of its own, for which there may be no memory. */
     loop->accept_again = sluice_moment(loop, RETRY_NS);
     *event = (sluice_event){
         .kind = SLUICE_OVERLOADED, .error = error, .id = id, .user = listener->slot.user};
     return true;
+}
+
+/* Whether nobody waits in the queue, by what an accept has given. */
+static bool says_nobody(const struct sluice_listener *listener, int code) {
+    return code == SLUICE_EAGAIN || (code == -EINVAL && listener->drains);
 }
 
 /* Turns a caller away with the descriptor in reserve: false where nobody is waiting, for accept(2)
@@ -177,7 +191,7 @@ static bool turn_away(sluice_loop *loop, const struct sluice_listener *listener)
     if (connection >= 0)
         close(connection);
     loop->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    return connection != SLUICE_EAGAIN;
+    return !says_nobody(listener, connection);
 }
 
 static int begin_connection(sluice_loop *loop, const struct sluice_listener *listener, int fd,
@@ -213,10 +227,11 @@ bool sluice_listener_complete(sluice_loop *loop, struct sluice_listener *listene
     }
     if (is_full(loop, listener)) {
         listener->stopped = true;
+        leave(loop, listener);
         (void)want_accepts(loop, listener, false);
         /* Another's end gives this one room, where it is all streams that are too many. */
         if (loop->streams.living >= loop->handle_limit)
-            wait_in_line(loop, listener);
+            enter(loop, &loop->waiting, listener);
         loop->overloaded = id;
         loop->todo |= TODO_OVERLOADED;
     }
@@ -238,17 +253,24 @@ bool sluice_listener_notice(sluice_loop *loop, sluice_event *event) {
     return true;
 }
 
-/* Begins to accept again, where that may be. */
-static void resume(sluice_loop *loop, struct sluice_listener *listener) {
-    if (!listener->stopped || listener->fd < 0 || is_full(loop, listener))
-        return;
-    if (want_accepts(loop, listener, true) < 0) {
+/* Has one that has stopped accept again, or wait in line where that fails. */
+static void go_on(sluice_loop *loop, struct sluice_listener *listener) {
+    if (!listener->drains && want_accepts(loop, listener, true) < 0) {
         loop->accept_again = sluice_moment(loop, RETRY_NS);
+        if (!listener->in)
+            enter(loop, &loop->waiting, listener);
         return;
     }
     listener->stopped = false;
-    if (listener->waits)
-        stop_waiting(loop, listener);
+    leave(loop, listener);
+    if (listener->drains)
+        enter(loop, &loop->draining, listener);
+}
+
+/* Begins to accept again, where that may be. */
+static void resume(sluice_loop *loop, struct sluice_listener *listener) {
+    if (listener->stopped && listener->fd >= 0 && !is_full(loop, listener))
+        go_on(loop, listener);
 }
 
 static void take_reserve(sluice_loop *loop) {
@@ -266,16 +288,97 @@ void sluice_listeners_heed_end(sluice_loop *loop, uint32_t cohort) {
 }
 
 void sluice_listeners_heed_room(sluice_loop *loop) {
-    if (loop->first_waiting != SLUICE_NO_SLOT)
-        resume(loop, listener_at(loop, loop->first_waiting));
+    if (loop->waiting.first != SLUICE_NO_SLOT)
+        resume(loop, listener_at(loop, loop->waiting.first));
 }
 
 void sluice_listeners_try_again(sluice_loop *loop) {
     take_reserve(loop);
-    uint32_t index = loop->first_waiting;
+    uint32_t index = loop->waiting.first;
     while (index != SLUICE_NO_SLOT) {
         struct sluice_listener *listener = listener_at(loop, index);
-        index = listener->next_waiting;
+        index = listener->next;
         resume(loop, listener);
     }
+}
+
+/* ---- Draining -------------------------------------------------------------------------------- */
+
+int sluice_listener_drain(sluice_loop *loop, struct sluice_listener *listener) {
+    if (listener->drains)
+        return 0;
+    if (listener->fd < 0)
+        return SLUICE_EBADF;
+    int code = listener->stopped ? 0 : want_accepts(loop, listener, false);
+    if (code < 0)
+        return code;
+    code = sluice_socket_let_no_more_in(listener->fd, !listener->is_local);
+    if (code < 0) {
+        /* As it was; or, where that cannot be, accepting begins again when it can. */
+        if (!listener->stopped) {
+            listener->stopped = true;
+            go_on(loop, listener);
+        }
+        return code;
+    }
+    listener->drains = true;
+    sluice_socket_file_remove(&listener->file, listener->fd);
+    if (!listener->stopped)
+        enter(loop, &loop->draining, listener);
+    return 0;
+}
+
+/* What has drained ends, and says so. */
+static bool drained(sluice_loop *loop, struct sluice_listener *listener, sluice_id id, int error,
+                    sluice_event *event) {
+    *event = (sluice_event){
+        .kind = SLUICE_CLOSED, .error = error, .id = id, .user = listener->slot.user};
+    sluice_listener_end(loop, listener);
+    return true;
+}
+
+static bool is_readable(int fd) {
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    return poll(&ready, 1, 0) == 1;
+}
+
+/* Accepts one caller, or ends the listener where there is none: whether that is an event. */
+static bool drain_one(sluice_loop *loop, struct sluice_listener *listener, sluice_event *event) {
+    uint32_t index = sluice_slots_index(&loop->listeners, listener);
+    sluice_id id = sluice_id_of(SLUICE_KIND_LISTENER, index, listener->slot.generation);
+    if (listener->fd < 0)
+        return drained(loop, listener, id, SLUICE_EBADF, event);
+    /* Connects may have taken the room meanwhile, and whoever is accepted now would be reset. */
+    if (is_full(loop, listener))
+        return stop(loop, listener, id, SLUICE_EFULL, event);
+    int code = sluice_socket_accept(listener->fd);
+    if (!says_nobody(listener, code)) {
+        *event = (sluice_event){.id = id, .error = code < 0 ? code : 0, .value = (uint64_t)code};
+        if (sluice_listener_complete(loop, listener, event))
+            return true;
+    }
+    /* Nobody waits; or, over TCP, many in a row have failed. A unix socket that is shut down can
+     * always be read from. */
+    return (listener->is_local || !is_readable(listener->fd)) &&
+           drained(loop, listener, id, 0, event);
+}
+
+void sluice_draining_turn(sluice_loop *loop) {
+    if (loop->draining.first != SLUICE_NO_SLOT)
+        loop->drains_left = listener_at(loop, loop->draining.first)->accept_batch;
+}
+
+bool sluice_draining_next(sluice_loop *loop, sluice_event *event) {
+    while (loop->draining.first != SLUICE_NO_SLOT && loop->drains_left > 0) {
+        loop->drains_left--;
+        if (drain_one(loop, listener_at(loop, loop->draining.first), event))
+            return true;
+    }
+    /* The next turn is another's. */
+    if (loop->draining.first != SLUICE_NO_SLOT) {
+        struct sluice_listener *listener = listener_at(loop, loop->draining.first);
+        leave(loop, listener);
+        enter(loop, &loop->draining, listener);
+    }
+    return false;
 }

@@ -141,8 +141,8 @@ int sluice_open(sluice_loop **result, const sluice_options *given) {
                           .later_notices = SLUICE_EMPTY_LIST,
                           .newest_cohort = SLUICE_NO_SLOT,
                           .answerable_stream = &sluice_no_stream,
-                          .first_waiting = SLUICE_NO_SLOT,
-                          .last_waiting = SLUICE_NO_SLOT,
+                          .waiting = {SLUICE_NO_SLOT, SLUICE_NO_SLOT},
+                          .draining = {SLUICE_NO_SLOT, SLUICE_NO_SLOT},
                           .high_mark = options.high_mark,
                           .low_mark = options.low_mark,
                           .hard_limit = options.hard_limit,
@@ -260,7 +260,8 @@ int64_t sluice_until_next(sluice_loop *loop) {
     if (code < 0)
         return code;
     if (loop->todo || loop->put_off_length > 0 || loop->later_notices.first != SLUICE_NO_SLOT ||
-        atomic_load(&loop->has_answers) || loop->engine->operations->has_left_over(loop->engine))
+        loop->draining.first != SLUICE_NO_SLOT || atomic_load(&loop->has_answers) ||
+        loop->engine->operations->has_left_over(loop->engine))
         return 0;
     int64_t first = sluice_loop_deadline(loop);
     if (first == INT64_MAX)

@@ -37,17 +37,30 @@ struct sluice_signal {
     bool was_blocked; /* before the handle was made */
 };
 
+/* Linked through `next` and `previous`. */
+struct sluice_listener_list {
+    uint32_t first; /* SLUICE_NO_SLOT where it is empty */
+    uint32_t last;
+};
+
+/* Invariants:
+ * - the engine does not accept from one that `drains`; it is in loop->draining, except while it has
+ *   stopped;
+ * - one is in loop->waiting if it has stopped for an error, or since there were too many streams in
+ *   all, and only then. */
 struct sluice_listener {
     struct sluice_slot slot;
     int fd;
     bool stopped;                   /* accepting has stopped, and OVERLOADED has been given */
-    bool waits;                     /* stopped for an error: it is in the loop's list of those */
+    bool drains;                    /* no more callers come: it ends when none waits */
     bool is_local;                  /* its connections are unix sockets */
     struct sluice_socket_file file; /* goes with the listener, but in a fork's child */
     uint32_t cohort;                /* its streams', which counts them */
     uint32_t connection_limit;
-    uint32_t next_waiting; /* these two are of those that wait */
-    uint32_t previous_waiting;
+    uint32_t accept_batch;
+    struct sluice_listener_list *in; /* the list that it is in, or NULL */
+    uint32_t next;                   /* these two are in that list */
+    uint32_t previous;
 };
 
 /* A name that is looked up by itself; it ends with its RESOLVED. */
@@ -68,11 +81,12 @@ enum {
     TODO_AGENDA = 1 << 0,     /* `agenda` is not empty */
     TODO_NOTICES = 1 << 1,    /* `notices` is not empty */
     TODO_OVERLOADED = 1 << 2, /* `overloaded` is set */
-    TODO_TIMERS = 1 << 3,     /* these five are a turn's */
+    TODO_TIMERS = 1 << 3,     /* this and what follows are a turn's */
     TODO_POSTS = 1 << 4,
     TODO_ANSWERS = 1 << 5, /* names that have been looked up */
-    TODO_COMPLETIONS = 1 << 6,
-    TODO_DEADLINES = 1 << 7 /* last: what came in time is seen to before */
+    TODO_DRAINING = 1 << 6,
+    TODO_COMPLETIONS = 1 << 7,
+    TODO_DEADLINES = 1 << 8 /* last: what came in time is seen to before */
 };
 
 struct sluice_loop {
@@ -137,11 +151,12 @@ struct sluice_loop {
     sigset_t signal_set;
     uint32_t signal_index[SLUICE_SIGNAL_COUNT]; /* SLUICE_NO_SLOT where there is none */
 
-    sluice_id overloaded;   /* a listener whose last ACCEPTED reached its limit; or 0 */
-    uint32_t first_waiting; /* the list of listeners that stopped for an error */
-    uint32_t last_waiting;
-    int64_t accept_again; /* when those try again; or INT64_MAX */
-    int reserve_fd;       /* given up to turn a caller away when there are no others; or -1 */
+    sluice_id overloaded; /* a listener whose last ACCEPTED reached its limit; or 0 */
+    struct sluice_listener_list waiting;  /* see struct sluice_listener */
+    int64_t accept_again;                 /* when those try again; or INT64_MAX */
+    struct sluice_listener_list draining; /* those that drain, and can go on */
+    uint32_t drains_left;                 /* accepts that this turn may still have of them */
+    int reserve_fd; /* given up to turn a caller away when there are no others; or -1 */
 
     sluice_id problem_id; /* the stream by name whose CLOSED was pulled last, and what was said */
     const char *problem;  /* of its name: a static string */
@@ -308,6 +323,12 @@ bool sluice_listener_complete(sluice_loop *loop, struct sluice_listener *listene
                               sluice_event *event);
 /* The OVERLOADED of loop->overloaded, where it still holds. */
 bool sluice_listener_notice(sluice_loop *loop, sluice_event *event);
+/* Begins to drain a listener: see sluice_shutdown. */
+SLUICE_CHECKED int sluice_listener_drain(sluice_loop *loop, struct sluice_listener *listener);
+/* What a turn may have of those that drain. */
+void sluice_draining_turn(sluice_loop *loop);
+/* The turn's next event of one that drains, or false. */
+bool sluice_draining_next(sluice_loop *loop, sluice_event *event);
 /* A stream of the cohort has ended, and its descriptor is free: its listener, or one that stopped
  * for want of a descriptor, may go on. O(1). */
 void sluice_listeners_heed_end(sluice_loop *loop, uint32_t cohort);

@@ -312,14 +312,10 @@ int sluice_flush(sluice_loop *loop, sluice_id id) {
     return code < 0 ? code : sluice_output_send(loop, stream, true);
 }
 
-int sluice_shutdown(sluice_loop *loop, sluice_id id) {
-    int code;
-    struct sluice_stream *stream = sluice_called_stream(loop, id, &code);
-    if (!stream)
-        return code;
+int sluice_output_shutdown(sluice_loop *loop, struct sluice_stream *stream) {
     if (stream->state & OUTPUT_FAILED)
         return -EPIPE;
-    code = sluice_output_settle(loop, stream);
+    int code = sluice_output_settle(loop, stream);
     if (code < 0 || (stream->state & OUTPUT_OVER))
         return code;
     stream->state |= OUTPUT_FINISHING;

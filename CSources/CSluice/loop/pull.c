@@ -157,6 +157,8 @@ static enum progress take_part(sluice_loop *loop, sluice_event *event, uint32_t 
         return take_post(loop, event);
     case TODO_ANSWERS:
         return loop->lookups->next(loop, event) ? AN_EVENT : OVER;
+    case TODO_DRAINING:
+        return sluice_draining_next(loop, event) ? AN_EVENT : OVER;
     case TODO_COMPLETIONS:
         return take_completion(loop, event);
     default:
@@ -206,11 +208,14 @@ static uint32_t turns_todo(const sluice_loop *loop, bool waited) {
         todo |= TODO_TIMERS;
     if (sluice_posts_left(&loop->posts))
         todo |= TODO_POSTS;
+    if (loop->draining.first != SLUICE_NO_SLOT)
+        todo |= TODO_DRAINING;
     return todo;
 }
 
 static bool has_more_to_give(sluice_loop *loop) {
-    return sluice_posts_pending(&loop->posts) || loop->later_notices.first != SLUICE_NO_SLOT;
+    return sluice_posts_pending(&loop->posts) || loop->later_notices.first != SLUICE_NO_SLOT ||
+           loop->draining.first != SLUICE_NO_SLOT;
 }
 
 /* Waits for at most `timeout_ns`, and begins a turn: 0, or what the wait failed with. */
@@ -231,6 +236,7 @@ static int begin_turn(sluice_loop *loop, int64_t timeout_ns) {
     loop->notices = loop->later_notices;
     loop->later_notices = SLUICE_EMPTY_LIST;
     sluice_posts_take(&loop->posts);
+    sluice_draining_turn(loop);
     loop->todo |= turns_todo(loop, code == 0);
     if (atomic_load_explicit(&loop->has_answers, memory_order_relaxed))
         loop->lookups->begin_turn(loop);

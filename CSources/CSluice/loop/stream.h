@@ -302,6 +302,9 @@ void sluice_output_sent(sluice_loop *loop, struct sluice_stream *stream, size_t 
 /* Writes, whole or not at all: 0, 1 where the queue is over the high mark then, or an error. */
 SLUICE_CHECKED int sluice_output_write(sluice_loop *loop, struct sluice_stream *stream,
                                        const void *bytes, size_t length);
+/* Has the peer told that no more comes, once all is sent: 0, -EPIPE, or as of sluice_output_settle.
+ */
+SLUICE_CHECKED int sluice_output_shutdown(sluice_loop *loop, struct sluice_stream *stream);
 /* The queue has changed: does that take it over its high mark, or down to its low one? */
 void sluice_output_heed_marks(sluice_loop *loop, struct sluice_stream *stream, bool by_call);
 /* Nothing more will go: forgets what is queued, but for how much it was. */

@@ -7,10 +7,17 @@
  *
  * "*" is one socket, since a listener is one descriptor. IPv6 takes IPv4 callers as well where it
  * is told to; the machine's own setting (net.ipv6.bindv6only) is not asked.
+ *
+ * Letting no more callers in has no call of its own. shutdown(2) does it at a unix socket; over TCP
+ * it would reset those in the queue, and an empty backlog still has room for one. There a filter on
+ * the socket drops each packet that comes to it. Connections in the queue have sockets of their own
+ * already. A caller whose packets are dropped tries again, so that he is not lost where another
+ * socket listens at the address by then, and is refused where none does.
  */
 #include "base/platform.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <netdb.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -146,4 +153,12 @@ int sluice_socket_listen_with(const char *text, const struct sluice_socket_optio
     default:
         return listen_at(&endpoint.address, options, file);
     }
+}
+
+int sluice_socket_let_no_more_in(int fd, bool is_tcp) {
+    if (!is_tcp)
+        return shutdown(fd, SHUT_RD) < 0 ? -errno : 0;
+    struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+    const struct sock_fprog program = {.len = 1, .filter = &drop};
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0 ? -errno : 0;
 }

@@ -83,6 +83,11 @@ struct sluice_socket_options {
 int sluice_socket_listen_with(const char *address, const struct sluice_socket_options *options,
                               struct sluice_socket_file *file);
 
+/* Of a listening socket: those who wait in its queue stay, and no more come into it. `is_tcp`:
+ * later callers' packets are dropped. Else they are refused, and an accept that finds nobody gives
+ * -EINVAL. 0 or -errno. */
+int sluice_socket_let_no_more_in(int fd, bool is_tcp);
+
 /* sluice_socket_connect from an address: a numeric one of this machine, of the same family, whose
  * port may be 0; or an abstract one of a unix socket. NULL: the kernel chooses. SLUICE_EOPTION
  * where it is none of these. */

@@ -335,9 +335,26 @@ static void use_listener(void) {
     assert_int_equal(event.value, listener);
     end_line((struct line){event.id, peer});
     assert_int_equal(sluice_close(loop, listener), 0);
-    int given = sluice_socket_listen("127.0.0.1:0", 1);
+}
+
+/* At an abstract name, since ports are few. */
+static void use_listener_that_ends(void) {
+    char address[SLUICE_ADDRESS_MAX];
+    sluice_id listener;
+    sluice_event event;
+    snprintf(address, sizeof address, "unix:@sluice-test-allocation-%d", (int)getpid());
+    int given = sluice_socket_listen(address, 1);
+    assert_true(given >= 0);
     MUST(sluice_listen_fd(loop, &listener, given, NULL));
-    assert_int_equal(sluice_close(loop, listener), 0);
+    int peer = sluice_socket_connect(address);
+    MUST(sluice_shutdown(loop, listener));
+    bool accepted = pull_for(SLUICE_ACCEPTED, 0, &event); /* or turned away */
+    sluice_id stream = event.id;
+    assert_true(pull_for(SLUICE_CLOSED, listener, &event));
+    if (accepted)
+        end_line((struct line){stream, peer});
+    else
+        close(peer);
 }
 
 /* The connection of an attempt that failed comes first, and has ended. */
@@ -455,6 +472,7 @@ static void scenario(void) {
     use_streams();
     use_many();
     use_listener();
+    use_listener_that_ends();
     use_connect();
     use_names();
     bool failed_before = has_failed();

@@ -126,7 +126,7 @@ static bool is_for(enum call call, enum sluice_kind kind) {
         return kind == SLUICE_KIND_WATCH;
     if (call == TIMER_RESET)
         return kind == SLUICE_KIND_TIMER;
-    if (call == LOCAL_ADDRESS || call == PEER_ADDRESS)
+    if (call == LOCAL_ADDRESS || call == PEER_ADDRESS || call == SHUTDOWN)
         return kind == SLUICE_KIND_STREAM || kind == SLUICE_KIND_LISTENER;
     return kind == SLUICE_KIND_STREAM;
 }
