@@ -364,8 +364,7 @@ static bool drain_one(sluice_loop *loop, struct sluice_listener *listener, sluic
 }
 
 void sluice_draining_turn(sluice_loop *loop) {
-    if (loop->draining.first != SLUICE_NO_SLOT)
-        loop->drains_left = listener_at(loop, loop->draining.first)->accept_batch;
+    loop->drains_left = listener_at(loop, loop->draining.first)->accept_batch;
 }
 
 bool sluice_draining_next(sluice_loop *loop, sluice_event *event) {

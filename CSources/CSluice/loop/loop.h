@@ -325,7 +325,7 @@ bool sluice_listener_complete(sluice_loop *loop, struct sluice_listener *listene
 bool sluice_listener_notice(sluice_loop *loop, sluice_event *event);
 /* Begins to drain a listener: see sluice_shutdown. */
 SLUICE_CHECKED int sluice_listener_drain(sluice_loop *loop, struct sluice_listener *listener);
-/* What a turn may have of those that drain. */
+/* A turn begins in which there are some that drain: what it may have of them. */
 void sluice_draining_turn(sluice_loop *loop);
 /* The turn's next event of one that drains, or false. */
 bool sluice_draining_next(sluice_loop *loop, sluice_event *event);

@@ -200,7 +200,7 @@ int64_t sluice_loop_deadline(sluice_loop *loop) {
 
 /* What a turn has to see to. Timers also where none is due, so that their wheel goes with the time.
  * A turn whose wait has failed has no completions. */
-static uint32_t turns_todo(const sluice_loop *loop, bool waited) {
+static uint32_t turns_todo(sluice_loop *loop, bool waited) {
     uint32_t todo = waited ? TODO_COMPLETIONS : deadlines_todo(loop);
     if (loop->notices.first != SLUICE_NO_SLOT)
         todo |= TODO_NOTICES;
@@ -208,8 +208,10 @@ static uint32_t turns_todo(const sluice_loop *loop, bool waited) {
         todo |= TODO_TIMERS;
     if (sluice_posts_left(&loop->posts))
         todo |= TODO_POSTS;
-    if (loop->draining.first != SLUICE_NO_SLOT)
+    if (loop->draining.first != SLUICE_NO_SLOT) {
+        sluice_draining_turn(loop);
         todo |= TODO_DRAINING;
+    }
     return todo;
 }
 
@@ -236,7 +238,6 @@ static int begin_turn(sluice_loop *loop, int64_t timeout_ns) {
     loop->notices = loop->later_notices;
     loop->later_notices = SLUICE_EMPTY_LIST;
     sluice_posts_take(&loop->posts);
-    sluice_draining_turn(loop);
     loop->todo |= turns_todo(loop, code == 0);
     if (atomic_load_explicit(&loop->has_answers, memory_order_relaxed))
         loop->lookups->begin_turn(loop);
