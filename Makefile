@@ -89,7 +89,7 @@ LIBDIR ?= $(PREFIX)/lib
 TO_INCLUDE = $(DESTDIR)$(INCLUDEDIR)
 TO_LIB = $(DESTDIR)$(LIBDIR)
 
-# A library: its header, and the NAME of lib$(NAME).a, lib$(NAME).so and $(NAME).pc.
+# A library: its headers, and the NAME of lib$(NAME).a, lib$(NAME).so and $(NAME).pc.
 define INSTALL
 	install -d '$(TO_INCLUDE)' '$(TO_LIB)/pkgconfig'
 	install -m 644 $(1) '$(TO_INCLUDE)'
@@ -103,14 +103,14 @@ define INSTALL
 endef
 
 define UNINSTALL
-	rm -f '$(TO_INCLUDE)/$(1)' '$(TO_LIB)/pkgconfig/$(2).pc' '$(TO_LIB)/lib$(2).a' \
+	rm -f $(1:%='$(TO_INCLUDE)/%') '$(TO_LIB)/pkgconfig/$(2).pc' '$(TO_LIB)/lib$(2).a' \
 		'$(TO_LIB)/lib$(2).so' '$(TO_LIB)/lib$(2).so.$(SOVERSION)' '$(TO_LIB)/lib$(2).so.$(VERSION)'
 endef
 
 # The part that needs libevent goes along where that is installed.
 .PHONY: install install-libevent uninstall
 install: lib ## headers, libraries and their .pc; takes PREFIX and DESTDIR
-	$(call INSTALL,$(CORE_DIR)/include/sluice.h,sluice)
+	$(call INSTALL,$(CORE_DIR)/include/sluice.h $(CORE_DIR)/include/sluice_source.h,sluice)
 	@$(if $(LIBEVENT),$(MAKE) --no-print-directory install-libevent, \
 		echo "libsluice-libevent is left out: libevent-dev is not installed")
 
@@ -118,7 +118,7 @@ install-libevent: $(LIBEVENT_LIBRARIES)
 	$(call INSTALL,$(LIBEVENT_DIR)/include/sluice_libevent.h,sluice-libevent)
 
 uninstall: ## removes what install put there, by the same PREFIX and DESTDIR
-	$(call UNINSTALL,sluice.h,sluice)
+	$(call UNINSTALL,sluice.h sluice_source.h,sluice)
 	$(call UNINSTALL,sluice_libevent.h,sluice-libevent)
 
 # ---- Tests in C ---------------------------------------------------------------------------------
@@ -153,11 +153,17 @@ test-c: deps-c deps-libevent ## the tests of the core, without Swift
 	@$(MAKE) --no-print-directory $(CORE_TESTS)
 	@Tests/run-core $(CORE_TESTS)
 
-# The headers are C11 and C++17, and stand by themselves.
+# The headers are C99, C11 and C++17, and stand by themselves.
 .PHONY: test-header
 test-header: deps-c
+	$(CC) -std=c99 $(WARNINGS) -fsyntax-only -x c $(CORE_DIR)/include/sluice.h
 	$(CC) -std=c11 $(WARNINGS) -fsyntax-only -x c $(CORE_DIR)/include/sluice.h
 	$(CXX) -std=c++17 $(WARNINGS) -fsyntax-only -x c++ $(CORE_DIR)/include/sluice.h
+	@# Included, since its functions are unused where it stands alone.
+	$(CC) -std=c99 $(WARNINGS) -fsyntax-only -I$(CORE_DIR)/include -include sluice_source.h \
+		-x c /dev/null
+	$(CXX) -std=c++17 $(WARNINGS) -fsyntax-only -I$(CORE_DIR)/include -include sluice_source.h \
+		-x c++ /dev/null
 	$(CC) -std=c11 $(WARNINGS) -fsyntax-only -I$(CORE_DIR)/include -x c \
 		$(LIBEVENT_DIR)/include/sluice_libevent.h
 	$(CXX) -std=c++17 $(WARNINGS) -fsyntax-only -I$(CORE_DIR)/include -x c++ \
@@ -177,6 +183,12 @@ abi: deps-c lib ## write down anew what test-abi compares with
 test-languages: deps-c ## C, C++, Python, Rust and Go: those that are installed
 	@Tools/need pkg-config
 	python3 -W error -m unittest discover -s Tests/Languages
+
+# Other libraries on a loop, against the real thing.
+.PHONY: test-adapters
+test-adapters: deps-c ## the adapters of Examples/c for hiredis and libcurl, with Redis and nginx
+	@Tools/need pkg-config libhiredis-dev redis-server libcurl4-openssl-dev nginx-light
+	python3 -W error -m unittest discover -s Tests/Adapters
 
 # ---- Coverage -----------------------------------------------------------------------------------
 
@@ -490,7 +502,8 @@ deps-bench: deps-gate
 		Tools/need $$package || echo "left out: $$package"; done
 
 deps-lint: deps-swift
-	@Tools/need clang-format clang-tidy shellcheck libevent-dev libuv1-dev libev-dev
+	@Tools/need clang-format clang-tidy shellcheck libevent-dev libuv1-dev libev-dev \
+		libhiredis-dev libcurl4-openssl-dev
 
 .PHONY: clean
 clean: ## remove what was built

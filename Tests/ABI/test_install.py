@@ -14,7 +14,9 @@ VERSION = (ROOT / "VERSION").read_text().strip()
 MAJOR = VERSION.split(".")[0]
 PREFIX = "/opt/sluice"
 PATIENCE = 10  # seconds
-INSTALLED = {"include/sluice.h", "include/sluice_libevent.h"} | {
+INSTALLED = {
+    "include/sluice.h", "include/sluice_libevent.h", "include/sluice_source.h"
+} | {
     path
     for name in ("sluice", "sluice-libevent")
     for path in (

@@ -452,7 +452,8 @@ SLUICE_API int sluice_peer_address(const sluice_loop *loop, sluice_id id, char *
  * (after a shutdown, a close or a failed send), SLUICE_ENOMEM, those of send(2). */
 SLUICE_API int sluice_write(sluice_loop *loop, sluice_id id, const void *bytes, size_t length);
 
-/* The same for several pieces, together whole or not at all. */
+/* The same for several pieces, together whole or not at all. What a piece is stands with the byte
+ * queue, below. */
 typedef struct sluice_slice sluice_slice;
 SLUICE_API int sluice_writev(sluice_loop *loop, sluice_id id, const sluice_slice *slices,
                              int count);
@@ -680,10 +681,10 @@ typedef struct sluice_queue sluice_queue;
 
 /* A piece of bytes. Laid out as struct iovec, so that an array of them can be cast for writev(2) or
  * sendmsg(2). */
-typedef struct sluice_slice {
+struct sluice_slice {
     const void *bytes;
     size_t length;
-} sluice_slice;
+};
 
 /* The most bytes in one piece that can be asked of sluice_queue_reserve. */
 #define SLUICE_QUEUE_RESERVE_MAX 4096
