@@ -89,7 +89,7 @@ struct member {
 };
 
 #define MEMBER(type, name)                                                                         \
-    { offsetof(type, name), sizeof(((type *)NULL)->name) }
+    { offsetof(type, name), sizeof(((type *)NULL)->name) /* NOLINT(bugprone-sizeof-expression) */ }
 
 /* Whether a struct of so many bytes ends inside one of its members. */
 static bool cuts(const struct member *members, size_t count, size_t size) {
