@@ -2,15 +2,19 @@
 #include "loops.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "faults.h"
 
 #define MOST_LOOPS 8
 
@@ -19,7 +23,7 @@
 #define HEADER 32
 #define GUARD 0xA5
 
-/* A loop and what it has allocated. Only the thread that opened it may be asked for memory. */
+/* A loop and what it has allocated. Only the thread that it belongs to may ask for memory. */
 struct kept_loop {
     sluice_loop *loop;
     pthread_t thread;
@@ -98,6 +102,11 @@ sluice_loop *make_loop(void) {
 
 void end_loop(sluice_loop *loop) {
     destroy_kept(find_kept(loop));
+}
+
+int take_over(sluice_loop *loop) {
+    find_kept(loop)->thread = pthread_self();
+    return sluice_take_over(loop);
 }
 
 size_t loop_memory(const sluice_loop *loop) {
@@ -358,6 +367,67 @@ void reset_connection(int fd) {
     const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
     drop(fd);
+}
+
+/* ---- Numbers -------------------------------------------------------------------------------- */
+
+int lowest_number(void) {
+    int lowest = dup(STDIN_FILENO);
+    assert_true(lowest >= 0);
+    assert_int_equal(close(lowest), 0);
+    return lowest;
+}
+
+void close_number(int number) {
+    while (lowest_number() < number)
+        keep(dup(STDIN_FILENO));
+    assert_int_equal(close(number), 0);
+    assert_int_equal(lowest_number(), number);
+}
+
+static rlim_t limit_before;
+
+static void set_fd_limit(rlim_t limit) {
+    struct rlimit now;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
+    now.rlim_cur = limit;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
+}
+
+void free_descriptors(void) {
+    set_fd_limit(limit_before);
+}
+
+static void restore_fd_limit(void *unused) {
+    (void)unused;
+    free_descriptors();
+}
+
+void use_up_descriptors(void) {
+    struct rlimit now;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
+    limit_before = now.rlim_cur;
+    defer(restore_fd_limit, NULL);
+    int highest = 0;
+    for (int fd = 0; fd < 1024; fd++)
+        if (fcntl(fd, F_GETFD) >= 0)
+            highest = fd;
+    set_fd_limit((rlim_t)highest + 1);
+    for (int fd = dup(STDIN_FILENO); fd >= 0; fd = dup(STDIN_FILENO))
+        keep(fd);
+    assert_int_equal(errno, EMFILE);
+}
+
+/* ---- Made-up time and bytes ----------------------------------------------------------------- */
+
+static void use_real_time(void *unused) {
+    (void)unused;
+    simulate_time(false);
+}
+
+void make_up_time(void) {
+    simulate_time(true);
+    defer(use_real_time, NULL);
 }
 
 unsigned char pattern_at(size_t place) {

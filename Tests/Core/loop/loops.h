@@ -15,6 +15,8 @@ sluice_loop *make_loop(void);
 sluice_loop *make_loop_with(sluice_options options);
 /* Destroys it now, and checks that nothing of it is left. */
 void end_loop(sluice_loop *loop);
+/* sluice_take_over: from here on the loop and its allocator are the calling thread's. */
+int take_over(sluice_loop *loop);
 /* Bytes that a loop's allocator has handed out. Posts are not among them. */
 size_t loop_memory(const sluice_loop *loop);
 
@@ -87,6 +89,19 @@ void await_end(int fd);
 void await_hang_up(int fd);
 /* Ends a TCP connection with a reset. */
 void reset_connection(int fd);
+
+/* Closes a number of the test's, or of the loop's behind its back: it is the next that the kernel
+ * gives. Whoever calls must have called by then, since a caller takes a number too. */
+void close_number(int number);
+/* The next number that the kernel gives. */
+int lowest_number(void);
+/* From here on no number is free; and after the test, or from free_descriptors on, as many as
+ * before. */
+void use_up_descriptors(void);
+void free_descriptors(void);
+
+/* The clock is made up for the rest of the test: see simulate_time. */
+void make_up_time(void);
 
 /* Bytes that differ from place to place: the one at `place` of a stream. */
 unsigned char pattern_at(size_t place);

@@ -2,9 +2,7 @@
 #include "loops.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -199,34 +197,6 @@ static void handle_limit(void) {
     assert_int_equal(stats_of(loop).events[SLUICE_ACCEPTED], CALLERS);
 }
 
-static void set_fd_limit(rlim_t limit) {
-    struct rlimit now;
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
-    now.rlim_cur = limit;
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
-}
-
-static void restore_fd_limit(void *limit) {
-    set_fd_limit(*(rlim_t *)limit);
-}
-
-/* From here on no number is free, and after the test as many as before. */
-static void use_up_descriptors(void) {
-    static rlim_t before;
-    struct rlimit now;
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
-    before = now.rlim_cur;
-    defer(restore_fd_limit, &before);
-    int highest = 0;
-    for (int fd = 0; fd < 1024; fd++)
-        if (fcntl(fd, F_GETFD) >= 0)
-            highest = fd;
-    set_fd_limit((rlim_t)highest + 1);
-    for (int fd = dup(0); fd >= 0; fd = dup(0))
-        keep(fd);
-    assert_int_equal(errno, EMFILE);
-}
-
 static void out_of_descriptors(void) {
     sluice_loop *loop = make_loop();
     char address[SLUICE_ADDRESS_MAX];
@@ -249,7 +219,7 @@ static void out_of_descriptors(void) {
     expect_end(second);
     drop(spare);
     /* The listener is as good as before. */
-    restore_fd_limit(&(rlim_t){1024});
+    free_descriptors();
     dial(address);
     do
         event = next_event(loop);

@@ -21,14 +21,6 @@ struct stale {
     int other; /* the other end of the pipe, or -1 */
 };
 
-/* The lowest number that is free. */
-static int lowest_number(void) {
-    int lowest = dup(STDIN_FILENO);
-    assert_true(lowest >= 0);
-    assert_int_equal(close(lowest), 0);
-    return lowest;
-}
-
 /* A pipe's reading end that is watched; in a duplicate its file lives on, or does not. */
 static struct stale watch_one(sluice_loop *loop, uint32_t interest, bool lives_on) {
     struct pair pipe = pipe_pair();
@@ -40,13 +32,9 @@ static struct stale watch_one(sluice_loop *loop, uint32_t interest, bool lives_o
     return stale;
 }
 
-/* From here on the next number that the kernel gives is this one. Whoever calls has to be there
- * before, since a caller takes a number too. */
-static void close_number(int number) {
-    while (lowest_number() < number)
-        keep(dup(STDIN_FILENO));
-    drop(number);
-    assert_int_equal(lowest_number(), number);
+static void close_watched(int number) {
+    release(number);
+    close_number(number);
 }
 
 /* The next connection. libevent may tell of the closed number before it has come back. */
@@ -85,7 +73,7 @@ static void accept_beside(bool lives_on, uint32_t interest) {
     int peers[CALLERS];
     for (size_t i = 0; i < CALLERS; i++)
         peers[i] = dial(address);
-    close_number(stale.number);
+    close_watched(stale.number);
     sluice_id ids[CALLERS] = {0};
     for (size_t i = 0; i < CALLERS; i++)
         ids[i] = expect_accepted(loop, stale.watch);
@@ -130,7 +118,7 @@ static void accept_gives_a_number_that_was_ready(void) {
     expect_event_of(loop, SLUICE_READY, watch);
     int number = pipe.near;
     int peer = dial(address);
-    close_number(number);
+    close_watched(number);
     sluice_id id = expect_accepted(loop, watch);
     assert_int_equal(sluice_fd(loop, id), number);
     expect_working(loop, id, peer);
@@ -146,7 +134,7 @@ static void the_number_comes_back_twice(void) {
     struct stale stale = watch_one(loop, SLUICE_READ, false);
     int first = dial(address);
     int second = dial(address);
-    close_number(stale.number);
+    close_watched(stale.number);
     sluice_id ids[2];
     for (size_t i = 0; i < COUNT_OF(ids); i++)
         ids[i] = expect_accepted(loop, stale.watch);
@@ -158,7 +146,7 @@ static void the_number_comes_back_twice(void) {
     while (lowest_number() <= stale.number)
         keep(dup(STDIN_FILENO));
     first = dial(address);
-    close_number(stale.number);
+    close_watched(stale.number);
     sluice_id again = expect_event(loop, SLUICE_ACCEPTED).id;
     assert_int_equal(sluice_fd(loop, again), stale.number);
     expect_working(loop, again, first);
@@ -175,7 +163,7 @@ static void a_watch_that_was_ended_is_no_hindrance(void) {
     make_listener(loop, NULL, address);
     struct stale stale = watch_one(loop, SLUICE_READ, true);
     int peer = dial(address);
-    close_number(stale.number);
+    close_watched(stale.number);
     assert_int_equal(sluice_close(loop, stale.watch), 0);
     while (lowest_number() < stale.number)
         keep(dup(STDIN_FILENO));
@@ -195,7 +183,7 @@ static void connect_gives_a_watched_number(void) {
     assert_true(sluice_socket_local_address(listener, address, sizeof address) > 0);
     for (int lives_on = 0; lives_on < 2; lives_on++) {
         struct stale stale = watch_one(loop, SLUICE_READ, lives_on);
-        close_number(stale.number);
+        close_watched(stale.number);
         sluice_id id;
         assert_int_equal(sluice_connect(loop, &id, address, NULL), 0);
         assert_int_equal(sluice_fd(loop, id), stale.number);
@@ -212,7 +200,7 @@ static void listen_gives_a_watched_number(void) {
     sluice_loop *loop = make_loop();
     char address[SLUICE_ADDRESS_MAX];
     struct stale stale = watch_one(loop, SLUICE_READ, false);
-    close_number(stale.number);
+    close_watched(stale.number);
     sluice_id listener = make_listener(loop, NULL, address);
     assert_int_equal(sluice_fd(loop, listener), stale.number);
     for (int i = 0; i < 2; i++) {
