@@ -1,0 +1,161 @@
+/* test_loop_forward_ends.c - whose an end is: a forward's that begins when the end has come
+ * already, and that of one source of several. */
+#include "loops.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+static struct line half_open_line(sluice_loop *loop) {
+    sluice_stream_options options = stream_options(SLUICE_HALF_OPEN);
+    return line_of(loop, unix_pair(), &options);
+}
+
+/* EOF has been noted and not been pulled: what was held comes before it. */
+static struct line line_that_has_ended(sluice_loop *loop, bool half_open) {
+    struct line from = half_open ? half_open_line(loop) : unix_line(loop);
+    put_text(from.peer, "head");
+    expect_text(loop, from.id, "head");
+    assert_int_equal(sluice_hold(loop, from.id, 4), 0);
+    assert_int_equal(shutdown(from.peer, SHUT_WR), 0);
+    expect_text(loop, from.id, "head");
+    return from;
+}
+
+static void begun_before_eof_is_pulled(void) {
+    sluice_loop *loop = make_loop();
+    struct line from = line_that_has_ended(loop, false);
+    struct line to = unix_line(loop);
+    assert_int_equal(sluice_forward(loop, from.id, to.id), 0);
+    expect_closed(loop, from.id, 0, 0);
+    expect_end(to.peer);
+    put_text(to.peer, "answer");
+    expect_text(loop, to.id, "answer");
+    expect_no_event(loop);
+}
+
+/* The caller is told when the forward is over, and once. */
+static void ended_again_before_eof_is_pulled(void) {
+    sluice_loop *loop = make_loop();
+    struct line from = line_that_has_ended(loop, true);
+    struct line to = unix_line(loop);
+    assert_int_equal(sluice_forward(loop, from.id, to.id), 0);
+    expect_no_event(loop);
+    expect_end(to.peer);
+    assert_int_equal(sluice_forward(loop, from.id, 0), 0);
+    expect_event_of(loop, SLUICE_EOF, from.id);
+    expect_no_event(loop);
+    write_all(loop, from.id, "still here", 10);
+    expect_no_event(loop);
+    take_text(from.peer, "still here");
+}
+
+/* The caller paused the stream when EOF was due, which therefore waits. */
+static void begun_while_eof_waits_for_the_resume(void) {
+    sluice_loop *loop = make_loop();
+    struct line from = half_open_line(loop);
+    struct line first = unix_line(loop);
+    struct line second = unix_line(loop);
+    assert_int_equal(sluice_forward(loop, from.id, first.id), 0);
+    assert_int_equal(shutdown(from.peer, SHUT_WR), 0);
+    expect_no_event(loop);
+    expect_end(first.peer);
+    assert_int_equal(sluice_forward(loop, from.id, 0), 0);
+    assert_int_equal(sluice_pause(loop, from.id), 0);
+    expect_no_event(loop);
+    assert_int_equal(sluice_forward(loop, from.id, second.id), 0);
+    expect_no_event(loop);
+    expect_end(second.peer);
+    assert_int_equal(sluice_resume(loop, from.id), 0);
+    expect_no_event(loop);
+    assert_int_equal(sluice_forward(loop, from.id, 0), 0);
+    expect_event_of(loop, SLUICE_EOF, from.id);
+    expect_no_event(loop);
+}
+
+/* What the peer said, and its end, wait in the kernel. */
+static void begun_while_paused(void) {
+    sluice_loop *loop = make_loop();
+    struct line from = unix_line(loop);
+    struct line to = unix_line(loop);
+    assert_int_equal(sluice_pause(loop, from.id), 0);
+    put_text(from.peer, "last words");
+    assert_int_equal(shutdown(from.peer, SHUT_WR), 0);
+    expect_no_event(loop);
+    assert_int_equal(sluice_forward(loop, from.id, to.id), 0);
+    expect_no_event(loop);
+    assert_int_equal(sluice_resume(loop, from.id), 0);
+    expect_closed(loop, from.id, 0, 0);
+    take_text(to.peer, "last words");
+    expect_end(to.peer);
+    expect_no_event(loop);
+}
+
+/* ---- Two into one ---------------------------------------------------------------------------- */
+
+static void first_end_shuts_the_target(void) {
+    sluice_loop *loop = make_loop();
+    struct line to = unix_line(loop);
+    struct line from[2];
+    for (size_t i = 0; i < COUNT_OF(from); i++) {
+        from[i] = unix_line(loop);
+        assert_int_equal(sluice_forward(loop, from[i].id, to.id), 0);
+        put_text(from[i].peer, "to the target");
+        expect_no_event(loop);
+        take_text(to.peer, "to the target");
+    }
+    assert_int_equal(shutdown(from[0].peer, SHUT_WR), 0);
+    expect_closed(loop, from[0].id, 0, 0);
+    expect_end(to.peer);
+    put_text(from[1].peer, "to the caller");
+    expect_text(loop, from[1].id, "to the caller");
+    put_text(to.peer, "answer");
+    expect_text(loop, to.id, "answer");
+    drop(from[1].peer);
+    expect_event_of(loop, SLUICE_EOF, from[1].id);
+    expect_closed(loop, from[1].id, 0, 0);
+    drop(to.peer);
+    expect_event_of(loop, SLUICE_EOF, to.id);
+    expect_closed(loop, to.id, 0, 0);
+    expect_no_event(loop);
+}
+
+/* Both ends come in one turn: one goes to the target, and the other is the caller's. */
+static void both_end_at_once(void) {
+    sluice_loop *loop = make_loop();
+    struct line to = unix_line(loop);
+    struct line from[2];
+    for (size_t i = 0; i < COUNT_OF(from); i++) {
+        from[i] = unix_line(loop);
+        assert_int_equal(sluice_forward(loop, from[i].id, to.id), 0);
+    }
+    for (size_t i = 0; i < COUNT_OF(from); i++)
+        assert_int_equal(shutdown(from[i].peer, SHUT_WR), 0);
+    unsigned eof = 0;
+    for (unsigned closed = 0; closed < COUNT_OF(from);) {
+        sluice_event event = next_event(loop);
+        assert_true(event.id == from[0].id || event.id == from[1].id);
+        assert_int_equal(event.error, 0);
+        eof += event.kind == SLUICE_EOF;
+        closed += event.kind == SLUICE_CLOSED;
+    }
+    assert_int_equal(eof, 1);
+    expect_end(to.peer);
+    put_text(to.peer, "answer");
+    expect_text(loop, to.id, "answer");
+}
+
+int main(void) {
+    static const struct test tests[] = {
+        {"begun before EOF is pulled: the target is told, and the caller is not",
+         begun_before_eof_is_pulled, NULL},
+        {"begun before EOF is pulled, and ended again: EOF", ended_again_before_eof_is_pulled,
+         NULL},
+        {"begun while EOF waits for the resume: the target is told",
+         begun_while_eof_waits_for_the_resume, NULL},
+        {"begun while paused, behind the peer's end", begun_while_paused, NULL},
+        {"two into one: the first end shuts the target, the other's bytes are the caller's",
+         first_end_shuts_the_target, NULL},
+        {"two into one: of two ends at once one is the caller's", both_end_at_once, NULL},
+    };
+    return run_over_backends(tests, COUNT_OF(tests));
+}

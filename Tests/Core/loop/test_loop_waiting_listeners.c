@@ -1,0 +1,118 @@
+/* test_loop_waiting_listeners.c - several listeners that have stopped, since no descriptor is free:
+ * who goes on, and when. Time is made up, so that the tenth of a second is not over unawares. */
+#include "loops.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+enum { MOST = 3, CALLERS = 4 };
+
+struct waiting {
+    sluice_loop *loop;
+    sluice_id ids[MOST]; /* the listeners, in the order in which they stopped */
+    sluice_id spare[2];  /* streams, each of which has one descriptor */
+    int files[2];        /* the same of descriptors that the loop knows nothing of */
+};
+
+/* Listeners at which callers are left waiting. */
+static struct waiting stop_all(size_t count) {
+    make_up_time();
+    struct waiting waiting = {.loop = make_loop()};
+    for (size_t i = 0; i < count; i++) {
+        char address[SLUICE_ADDRESS_MAX];
+        make_listener(waiting.loop, NULL, address);
+        for (int caller = 0; caller < CALLERS; caller++)
+            dial(address);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        waiting.spare[i] = unix_line(waiting.loop).id;
+        waiting.files[i] = keep(dup(STDIN_FILENO));
+    }
+    use_up_descriptors();
+    for (size_t i = 0; i < count; i++) {
+        sluice_event event = expect_event(waiting.loop, SLUICE_OVERLOADED);
+        assert_int_equal(event.error, -EMFILE);
+        waiting.ids[i] = event.id;
+    }
+    expect_no_event(waiting.loop);
+    return waiting;
+}
+
+/* A stream ends: the listener accepts one caller, finds no descriptor for the next, and stops. No
+ * other does anything. */
+static void expect_to_go_on(const struct waiting *waiting, sluice_id stream, sluice_id listener) {
+    assert_int_equal(sluice_abort(waiting->loop, stream), 0);
+    expect_closed(waiting->loop, stream, -ECONNABORTED, 0);
+    assert_int_equal(expect_event(waiting->loop, SLUICE_ACCEPTED).value, listener);
+    assert_int_equal(expect_event_of(waiting->loop, SLUICE_OVERLOADED, listener).error, -EMFILE);
+    expect_no_event(waiting->loop);
+}
+
+static void first_goes_on(void) {
+    struct waiting waiting = stop_all(2);
+    expect_to_go_on(&waiting, waiting.spare[0], waiting.ids[0]);
+    /* It is the last by now. */
+    expect_to_go_on(&waiting, waiting.spare[1], waiting.ids[1]);
+}
+
+static void all_go_on_after_a_tenth_of_a_second(void) {
+    struct waiting waiting = stop_all(2);
+    for (size_t i = 0; i < 2; i++)
+        drop(waiting.files[i]);
+    expect_no_event(waiting.loop);
+    const int64_t begin = sluice_update_now(waiting.loop);
+    bool accepts[2] = {false, false};
+    for (size_t i = 0; i < 2; i++) {
+        sluice_event event = expect_event(waiting.loop, SLUICE_ACCEPTED);
+        accepts[event.value == waiting.ids[1]] = true;
+        assert_in_range(sluice_now(waiting.loop) - begin, 100 * NS_PER_MS, 101 * NS_PER_MS);
+    }
+    assert_true(accepts[0] && accepts[1]);
+}
+
+/* Nothing is free then: they stop again, and go on again. */
+static void all_try_again_and_again(void) {
+    struct waiting waiting = stop_all(2);
+    const int64_t begin = sluice_update_now(waiting.loop);
+    for (int again = 1; again < CALLERS; again++) {
+        bool stops[2] = {false, false};
+        for (size_t i = 0; i < 2; i++) {
+            sluice_event event = expect_event(waiting.loop, SLUICE_OVERLOADED);
+            assert_int_equal(event.error, -EMFILE);
+            stops[event.id == waiting.ids[1]] = true;
+        }
+        assert_true(stops[0] && stops[1]);
+        const int64_t due = NS_PER_MS * 100 * again;
+        assert_in_range(sluice_now(waiting.loop) - begin, due, due + NS_PER_MS * again);
+        expect_no_event(waiting.loop);
+    }
+}
+
+/* The first, the middle or the last of three is closed, and the others keep their order. */
+static void one_that_waits_is_closed(void) {
+    for (size_t closed = 0; closed < MOST; closed++) {
+        struct waiting waiting = stop_all(MOST);
+        assert_int_equal(sluice_close(waiting.loop, waiting.ids[closed]), 0);
+        keep(dup(STDIN_FILENO)); /* its descriptor is not free either */
+        expect_no_event(waiting.loop);
+        sluice_id first = waiting.ids[closed == 0 ? 1 : 0];
+        sluice_id second = waiting.ids[closed == 2 ? 1 : 2];
+        expect_to_go_on(&waiting, waiting.spare[0], first);
+        expect_to_go_on(&waiting, waiting.spare[1], second);
+        assert_int_equal(sluice_close(waiting.loop, first), 0);
+        assert_int_equal(sluice_close(waiting.loop, second), 0);
+        expect_no_event(waiting.loop);
+        end_loop(waiting.loop);
+        free_descriptors();
+    }
+}
+
+int main(void) {
+    static const struct test tests[] = {
+        {"EMFILE: of several the first to have stopped goes on", first_goes_on, NULL},
+        {"EMFILE: all go on after a tenth of a second", all_go_on_after_a_tenth_of_a_second, NULL},
+        {"EMFILE: all try again and again", all_try_again_and_again, NULL},
+        {"EMFILE: one of several that wait is closed", one_that_waits_is_closed, NULL},
+    };
+    return run_over_backends(tests, COUNT_OF(tests));
+}
