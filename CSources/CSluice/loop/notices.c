@@ -39,7 +39,7 @@ static void closed(sluice_loop *loop, struct sluice_stream *stream, sluice_event
     event->length = stream->output.length;
     sluice_stream_told_end(loop, stream);
     sluice_slots_end(&loop->streams, sluice_id_index(event->id));
-    if (loop->waiting.first != SLUICE_NO_SLOT)
+    if (loop->streams.living + 1 == loop->handle_limit) /* there was no handle for a caller */
         sluice_listeners_heed_room(loop);
 }
 

@@ -236,30 +236,6 @@ static void others_have_taken_the_room(void) {
     expect_drained(loop, id);
 }
 
-static void restore_fd_limit(void *limit) {
-    struct rlimit now;
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
-    now.rlim_cur = *(rlim_t *)limit;
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
-}
-
-/* From here on no number is free, until the test ends. */
-static void use_up_descriptors(void) {
-    static rlim_t before;
-    struct rlimit now;
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
-    before = now.rlim_cur;
-    defer(restore_fd_limit, &before);
-    int highest = 0;
-    for (int fd = 0; fd < 1024; fd++)
-        if (fcntl(fd, F_GETFD) >= 0)
-            highest = fd;
-    restore_fd_limit(&(rlim_t){(rlim_t)highest + 1});
-    for (int fd = dup(0); fd >= 0; fd = dup(0))
-        keep(fd);
-    assert_int_equal(errno, EMFILE);
-}
-
 static void out_of_descriptors(void) {
     sluice_loop *loop = make_loop();
     char address[SLUICE_ADDRESS_MAX];
