@@ -282,7 +282,8 @@ void sluice_listeners_heed_end(sluice_loop *loop, uint32_t cohort) {
     uint32_t place = sluice_cohort_at(loop, cohort)->listener;
     sluice_cohort_leave(loop, cohort);
     take_reserve(loop);
-    if (place)
+    /* One that waits for a descriptor keeps its place in the line. */
+    if (place && listener_at(loop, place - 1)->in != &loop->waiting)
         resume(loop, listener_at(loop, place - 1));
     sluice_listeners_heed_room(loop);
 }
