@@ -6,6 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -207,6 +210,92 @@ static void a_listener_loses_its_number(void) {
     }
 }
 
+static void destroy_plain(void *loop) {
+    assert_int_equal(sluice_destroy(loop), 0);
+}
+
+/* With libc's memory, where what is written before a block is seen by it and by the sanitizers. */
+static sluice_loop *plain_loop(void) {
+    const sluice_options options = {.size = sizeof options, .backend = test_backend()};
+    sluice_loop *loop;
+    assert_int_equal(sluice_open(&loop, &options), 0);
+    defer(destroy_plain, loop);
+    return loop;
+}
+
+/* It had stopped at its limit, and a stream of it ends. */
+static void a_full_listener_loses_its_number(void) {
+    sluice_loop *loop = plain_loop();
+    char address[SLUICE_ADDRESS_MAX];
+    int elsewhere = tcp_listener(4);
+    sluice_listen_options options = listen_options();
+    options.connection_limit = 1;
+    sluice_id listener = make_listener(loop, &options, address);
+    dial(address);
+    sluice_id only = expect_event(loop, SLUICE_ACCEPTED).id;
+    expect_event_of(loop, SLUICE_OVERLOADED, listener);
+    struct line line = take_number(loop, elsewhere, sluice_fd(loop, listener));
+    assert_int_equal(sluice_abort(loop, only), 0);
+    expect_closed(loop, only, -ECONNABORTED, 0);
+    expect_working(loop, line.id, line.peer);
+    assert_int_equal(sluice_close(loop, listener), 0);
+    expect_end_in_order(loop, line.id, line.peer);
+}
+
+/* It waits for a descriptor when it loses its own, and another waits behind it. */
+static void a_waiting_listener_loses_its_number(void) {
+    make_up_time();
+    sluice_loop *loop = plain_loop();
+    int elsewhere = tcp_listener(4);
+    sluice_id listeners[2];
+    char address[2][SLUICE_ADDRESS_MAX];
+    for (size_t i = 0; i < COUNT_OF(listeners); i++) {
+        listeners[i] = make_listener(loop, NULL, address[i]);
+        for (size_t n = 0; n < 2; n++)
+            dial(address[i]);
+    }
+    sluice_id spare = unix_line(loop).id;
+    int file = keep(dup(STDIN_FILENO));
+    use_up_descriptors();
+    sluice_id first = expect_event(loop, SLUICE_OVERLOADED).id;
+    sluice_id second = expect_event(loop, SLUICE_OVERLOADED).id;
+    int number = sluice_fd(loop, first);
+    assert_int_equal(close(number), 0);
+    char there[SLUICE_ADDRESS_MAX];
+    assert_true(sluice_socket_local_address(elsewhere, there, sizeof there) > 0);
+    sluice_id id;
+    assert_int_equal(sluice_connect(loop, &id, there, NULL), 0);
+    assert_int_equal(sluice_fd(loop, id), number);
+    expect_event_of(loop, SLUICE_CONNECTED, id);
+    drop(file);
+    int peer = keep(sluice_socket_accept(elsewhere));
+    const int64_t begin = sluice_update_now(loop);
+    assert_int_equal(sluice_abort(loop, spare), 0);
+    expect_closed(loop, spare, -ECONNABORTED, 0);
+    assert_int_equal(expect_event(loop, SLUICE_ACCEPTED).value, second);
+    assert_int_equal(sluice_now(loop), begin);
+    expect_no_event(loop);
+    assert_int_equal(sluice_close(loop, first), 0);
+    expect_working(loop, id, peer);
+}
+
+/* The folder that its file is in is not left open, as the count of descriptors shows. */
+static void a_unix_listener_loses_its_number(void) {
+    sluice_loop *loop = make_loop();
+    int elsewhere = tcp_listener(4);
+    char path[] = "/tmp/sluice-lost-XXXXXX";
+    assert_non_null(mkdtemp(path));
+    char address[64];
+    snprintf(address, sizeof address, "unix:%s/socket", path);
+    sluice_id listener;
+    assert_int_equal(sluice_listen(loop, &listener, address, NULL), 0);
+    struct line line = take_number(loop, elsewhere, sluice_fd(loop, listener));
+    assert_int_equal(sluice_close(loop, listener), 0);
+    expect_working(loop, line.id, line.peer);
+    (void)unlink(address + strlen("unix:"));
+    assert_int_equal(rmdir(path), 0);
+}
+
 int main(void) {
     static const struct test tests[] = {
         {"accept gives a stream's number: the old stream ends, the new one works",
@@ -214,6 +303,10 @@ int main(void) {
         {"connect gives a stream's number", connect_gives_a_stream_s_number, NULL},
         {"listen gives a stream's number", listen_gives_a_stream_s_number, NULL},
         {"a listener that loses its number is silent", a_listener_loses_its_number, NULL},
+        {"the same of one that is full", a_full_listener_loses_its_number, NULL},
+        {"the same of one that waits for a descriptor", a_waiting_listener_loses_its_number, NULL},
+        {"the same of a unix socket's: its folder is closed", a_unix_listener_loses_its_number,
+         NULL},
     };
     return run_over_backends(tests, COUNT_OF(tests));
 }

@@ -139,6 +139,31 @@ static void a_packet_longer_than_the_room_left(void) {
         no_room_left(kinds[i]);
 }
 
+/* The room is what another leaves that has more each time. */
+static void no_room_beside_a_busy_stream(struct pair (*kind)(void)) {
+    enum { LENGTH = 12000, MORE = 6000 };
+    sluice_loop *loop = make_loop_with((sluice_options){.receive_size = RECEIVE_SIZE});
+    struct told told[3] = {tell_of(loop, unix_pair()), tell_of(loop, kind()),
+                           tell_of(loop, unix_pair())};
+    put_packet(told[1].line.peer, 0, LENGTH);
+    for (size_t round = 0; told[1].story.data == 0; round++) {
+        if (round == 8)
+            fail_msg("the packet did not come in %zu pulls", round);
+        for (size_t i = 0; i < COUNT_OF(told); i += 2)
+            put_packet(told[i].line.peer, round * MORE, MORE);
+        hear_all(loop, told, COUNT_OF(told), 16, PATIENCE_NS);
+    }
+    assert_int_equal(told[1].story.length, LENGTH);
+    for (size_t i = 0; i < COUNT_OF(told); i++)
+        assert_true(told[i].story.is_pattern);
+    end_loop(loop);
+}
+
+static void a_packet_beside_a_busy_stream(void) {
+    for (size_t i = 0; i < COUNT_OF(kinds); i++)
+        no_room_beside_a_busy_stream(kinds[i]);
+}
+
 /* ---- Closing --------------------------------------------------------------------------------- */
 
 /* A peer of datagrams cannot be told of an end, nor can it tell: all is sent, what still comes is
@@ -199,6 +224,7 @@ int main(void) {
          NULL},
         {"longer than the room left: whole, with the next pull", a_packet_longer_than_the_room_left,
          NULL},
+        {"the same beside a stream that always has more", a_packet_beside_a_busy_stream, NULL},
         {"datagrams are closed in order", datagrams_are_closed_in_order, NULL},
         {"sequenced packets are closed in order", sequenced_packets_are_closed_in_order, NULL},
     };

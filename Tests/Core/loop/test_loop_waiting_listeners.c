@@ -55,6 +55,29 @@ static void first_goes_on(void) {
     expect_to_go_on(&waiting, waiting.spare[1], waiting.ids[1]);
 }
 
+/* A stream of the one that stopped last ends: that one does not go before the others. */
+static void first_goes_on_whose_ever_stream_ends(void) {
+    make_up_time();
+    sluice_loop *loop = make_loop();
+    sluice_id streams[2];
+    sluice_id of[2]; /* their listeners */
+    char addresses[2][SLUICE_ADDRESS_MAX];
+    for (size_t i = 0; i < COUNT_OF(of); i++) {
+        of[i] = make_listener(loop, NULL, addresses[i]);
+        dial(addresses[i]);
+        streams[i] = expect_event(loop, SLUICE_ACCEPTED).id;
+        expect_no_event(loop);
+    }
+    for (size_t i = 0; i < COUNT_OF(of); i++)
+        for (int caller = 0; caller < CALLERS; caller++)
+            dial(addresses[i]);
+    use_up_descriptors();
+    sluice_id first = expect_event(loop, SLUICE_OVERLOADED).id;
+    sluice_id second = expect_event(loop, SLUICE_OVERLOADED).id;
+    struct waiting waiting = {.loop = loop};
+    expect_to_go_on(&waiting, streams[second == of[1]], first);
+}
+
 static void all_go_on_after_a_tenth_of_a_second(void) {
     struct waiting waiting = stop_all(2);
     for (size_t i = 0; i < 2; i++)
@@ -110,6 +133,8 @@ static void one_that_waits_is_closed(void) {
 int main(void) {
     static const struct test tests[] = {
         {"EMFILE: of several the first to have stopped goes on", first_goes_on, NULL},
+        {"EMFILE: the first goes on, whose ever stream ends", first_goes_on_whose_ever_stream_ends,
+         NULL},
         {"EMFILE: all go on after a tenth of a second", all_go_on_after_a_tenth_of_a_second, NULL},
         {"EMFILE: all try again and again", all_try_again_and_again, NULL},
         {"EMFILE: one of several that wait is closed", one_that_waits_is_closed, NULL},
