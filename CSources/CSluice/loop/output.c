@@ -166,14 +166,18 @@ void sluice_output_send_put_off(sluice_loop *loop, ptrdiff_t sent) {
 /* With any of these, no write is put off. */
 #define PUTS_NOTHING_OFF (TAKES_NO_WRITE | STREAM_CONNECTING | STREAM_BLOCKED | STREAM_ENDED)
 
-/* Whether a write waits for the next pull, where it is: one of bytes of the event that was pulled
- * last, and the only one so far, by a stream that has nothing queued. */
-static inline bool can_put_off(const sluice_loop *loop, const struct sluice_stream *stream,
-                               const void *bytes, size_t length) {
-    size_t from = (uintptr_t)bytes - (uintptr_t)loop->answerable_bytes;
-    return from < loop->answerable_length && length <= loop->answerable_length - from &&
-           length <= loop->hard_limit && !(stream->state & PUTS_NOTHING_OFF) &&
+/* Whether a write of this stream waits for the next pull, where it is: of bytes of the event that
+ * was pulled last, the only one so far, and with nothing queued before it. */
+static inline bool can_wait(const sluice_loop *loop, const struct sluice_stream *stream,
+                            size_t length) {
+    return length <= loop->hard_limit && !(stream->state & PUTS_NOTHING_OFF) &&
            stream->output.length == 0 && loop->put_off_length == 0;
+}
+
+/* Whether all of these bytes are of that event. */
+static bool are_lent(const sluice_loop *loop, const void *bytes, size_t length) {
+    size_t from = (uintptr_t)bytes - (uintptr_t)loop->answerable_bytes;
+    return from < loop->answerable_length && length <= loop->answerable_length - from;
 }
 
 static inline int put_off(sluice_loop *loop, const struct sluice_stream *stream, sluice_id id,
@@ -248,7 +252,7 @@ static SLUICE_NOINLINE int write_any(sluice_loop *loop, sluice_id id, const void
     struct sluice_stream *stream = sluice_called_stream(loop, id, &code);
     if (!stream)
         return code;
-    if (can_put_off(loop, stream, bytes, length))
+    if (are_lent(loop, bytes, length) && can_wait(loop, stream, length))
         return put_off(loop, stream, id, bytes, length);
     if (!bytes && length > 0)
         return SLUICE_ENULL;
@@ -258,11 +262,12 @@ static SLUICE_NOINLINE int write_any(sluice_loop *loop, sluice_id id, const void
     return code < 0 || length == 0 ? code : sluice_output_write(loop, stream, bytes, length);
 }
 
-/* Most writes answer the event that was pulled last with bytes out of it: those need not look their
- * stream up. */
+/* Most writes answer the event that was pulled last with its bytes, from the first on: those need
+ * not look their stream up. */
 int sluice_write(sluice_loop *loop, sluice_id id, const void *bytes, size_t length) {
     if (sluice_likely(loop && loop->thread == sluice_thread() && id == loop->answerable &&
-                      can_put_off(loop, loop->answerable_stream, bytes, length)))
+                      bytes == loop->answerable_bytes && length <= loop->answerable_length &&
+                      can_wait(loop, loop->answerable_stream, length)))
         return put_off(loop, loop->answerable_stream, id, bytes, length);
     return write_any(loop, id, bytes, length);
 }
