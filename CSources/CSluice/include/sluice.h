@@ -225,7 +225,9 @@ SLUICE_API int64_t sluice_until_next(sluice_loop *loop);
 
 /* To be called in the child after fork(2), before anything else on the loop, by the thread that
  * forked. Parent and child then have a loop each. The descriptors of streams, listeners and watches
- * are shared, as fork leaves them; signals are not: see sluice_signal.
+ * are shared, as fork leaves them; signals are not: see sluice_signal. What streams have queued is
+ * the parent's to send, and is dropped here. An abort in the child resets no connection that the
+ * parent has too.
  * Errors: SLUICE_ENOMEM, -EMFILE, -ENFILE, -ENOSPC; SLUICE_EAGAIN, SLUICE_EFULL (names are to be
  * looked up, and no thread could be started, or too many wait). The loop may still be the parent's
  * then: call this again, or leave it alone. */
