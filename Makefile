@@ -467,7 +467,7 @@ clang: deps-c deps-swift deps-libevent
 	$(MAKE) test-header lib lib-libevent CC=clang CXX=clang++ BUILD=build/clang
 
 .PHONY: check
-check: test lib clang lint bench-gate asan tsan ## everything that must hold
+check: test test-adapters lib clang lint bench-gate asan tsan ## everything that must hold
 	$(MAKE) coverage differential fuzz FOR=25
 
 # ---- What is needed -----------------------------------------------------------------------------
