@@ -65,8 +65,8 @@ static const struct error_text texts[] = {
     {SLUICE_ESCOPE, ENODEV, "SLUICE_ESCOPE",
      "the network interface behind % is not there; name one that ip link lists"},
     {SLUICE_ENUMERIC, EINVAL, "SLUICE_ENUMERIC",
-     "a numeric address or a unix one is needed here; look a host name up first, and use * only to "
-     "listen"},
+     "* is an address to listen at only; name a host to connect to, and a numeric address where "
+     "no name is taken"},
 };
 
 static const struct error_text *find(int code) {

@@ -60,7 +60,7 @@ enum sluice_error {
     SLUICE_EPORT = -10020,     /* an address without a port, or with one that is none */
     SLUICE_EPATH = -10021,     /* a unix path that is empty or too long */
     SLUICE_ESCOPE = -10022,    /* an IPv6 address with an interface that there is not */
-    SLUICE_ENUMERIC = -10023   /* a host name, or *, where it has to be a numeric address */
+    SLUICE_ENUMERIC = -10023   /* * to connect to, or a host name where only a number will do */
 };
 
 /* The code's name, such as "SLUICE_ENOTSUP" or "ECONNREFUSED", or "OK" for a count.
@@ -497,9 +497,10 @@ SLUICE_API int64_t sluice_pending(const sluice_loop *loop, sluice_id id);
 /* A proxy: what `from` receives is written to `to`, without an event, and `from`'s end is passed on
  * as a shutdown, also where it came before. What `from` holds is passed on first. `from` is not
  * read from while `to` is over its high mark. 0 for `to` ends it. When `to` takes no more, `from`
- * gives DATA again, and EOF where its end had gone to `to`. A stream may be forwarded to itself: an
- * echo. O(1), and the bytes that are held. Errors: -EPIPE (`to` takes no more), SLUICE_ENOMEM, and
- * those of a write of what is held. */
+ * gives DATA again, and EOF where its end had gone to `to`. A stream that gives CLOSED leaves the
+ * other open: close that one. A stream may be forwarded to itself: an echo. O(1), and the bytes
+ * that are held. Errors: -EPIPE (`to` takes no more), SLUICE_ENOMEM, and those of a write of what
+ * is held. */
 SLUICE_API int sluice_forward(sluice_loop *loop, sluice_id from, sluice_id to);
 
 /* ---- Readiness ------------------------------------------------------------------------------ */
