@@ -160,6 +160,14 @@ void sluice_listeners_after_fork(sluice_loop *loop) {
 
 /* ---- Accepting ------------------------------------------------------------------------------ */
 
+/* Puts it in the line of those that wait for room. */
+static void stand_in_line(sluice_loop *loop, struct sluice_listener *listener) {
+    leave(loop, listener);
+    enter(loop, &loop->waiting, listener);
+    /* Not a deadline of its own, for which there may be no memory. */
+    loop->accept_again = sluice_moment(loop, RETRY_NS);
+}
+
 /* Stops accepting, and says so; with an error to be tried again after. */
 static bool stop(sluice_loop *loop, struct sluice_listener *listener, sluice_id id, int error,
                  sluice_event *event) {
@@ -167,10 +175,7 @@ static bool stop(sluice_loop *loop, struct sluice_listener *listener, sluice_id 
         return false;
     listener->stopped = true;
     (void)want_accepts(loop, listener, false);
-    leave(loop, listener);
-    enter(loop, &loop->waiting, listener);
-    /* Not a deadline of its own, for which there may be no memory. */
-    loop->accept_again = sluice_moment(loop, RETRY_NS);
+    stand_in_line(loop, listener);
     *event = (sluice_event){
         .kind = SLUICE_OVERLOADED, .error = error, .id = id, .user = listener->slot.user};
     return true;
@@ -231,7 +236,7 @@ bool sluice_listener_complete(sluice_loop *loop, struct sluice_listener *listene
         (void)want_accepts(loop, listener, false);
         /* Another's end gives this one room, where it is all streams that are too many. */
         if (loop->streams.living >= loop->handle_limit)
-            enter(loop, &loop->waiting, listener);
+            stand_in_line(loop, listener);
         loop->overloaded = id;
         loop->todo |= TODO_OVERLOADED;
     }
@@ -301,6 +306,9 @@ void sluice_listeners_try_again(sluice_loop *loop) {
         index = listener->next;
         resume(loop, listener);
     }
+    /* Room that comes free goes to the first, which may have no caller, or a limit of its own. */
+    if (loop->waiting.first != loop->waiting.last)
+        loop->accept_again = sluice_moment(loop, RETRY_NS);
 }
 
 /* ---- Draining -------------------------------------------------------------------------------- */

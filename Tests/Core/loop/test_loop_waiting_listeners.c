@@ -3,6 +3,7 @@
 #include "loops.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <unistd.h>
 
 enum { MOST = 3, CALLERS = 4 };
@@ -130,6 +131,40 @@ static void one_that_waits_is_closed(void) {
     }
 }
 
+/* The first in line has no caller, or a limit of its own that it has reached, and a stream ends:
+ * the second has its caller accepted all the same, within a tenth of a second. */
+static void room_is_not_lost_to_one_without_a_caller(void) {
+    for (uint32_t limit = 0; limit < 2; limit++) {
+        for (int drains = 0; drains < 2; drains++) {
+            make_up_time();
+            sluice_loop *loop = make_loop_with((sluice_options){.handle_limit = 2});
+            struct line line = unix_line(loop);
+            char addresses[2][SLUICE_ADDRESS_MAX];
+            const sluice_listen_options options = {.size = sizeof options,
+                                                   .connection_limit = limit};
+            sluice_id first = make_listener(loop, &options, addresses[0]);
+            sluice_id second = make_listener(loop, NULL, addresses[1]);
+            dial(addresses[0]);
+            expect_event(loop, SLUICE_ACCEPTED);
+            expect_event_of(loop, SLUICE_OVERLOADED, first);
+            dial(addresses[1]);
+            expect_event_of(loop, SLUICE_OVERLOADED, second);
+            await(dial(addresses[1]), POLLOUT);
+            if (drains)
+                assert_int_equal(sluice_shutdown(loop, second), 0);
+            const int64_t over = sluice_update_now(loop) + 350 * NS_PER_MS;
+            sluice_event event;
+            while (sluice_now(loop) < over)
+                assert_int_equal(sluice_next(loop, &event, over - sluice_now(loop)), 0);
+            assert_int_equal(sluice_abort(loop, line.id), 0);
+            expect_closed(loop, line.id, -ECONNABORTED, 0);
+            assert_int_equal(expect_event(loop, SLUICE_ACCEPTED).value, second);
+            assert_true(sluice_now(loop) - over < 101 * NS_PER_MS);
+            end_loop(loop);
+        }
+    }
+}
+
 int main(void) {
     static const struct test tests[] = {
         {"EMFILE: of several the first to have stopped goes on", first_goes_on, NULL},
@@ -137,6 +172,8 @@ int main(void) {
          NULL},
         {"EMFILE: all go on after a tenth of a second", all_go_on_after_a_tenth_of_a_second, NULL},
         {"EMFILE: all try again and again", all_try_again_and_again, NULL},
+        {"handle_limit: room is not lost to one without a caller",
+         room_is_not_lost_to_one_without_a_caller, NULL},
         {"EMFILE: one of several that wait is closed", one_that_waits_is_closed, NULL},
     };
     return run_over_backends(tests, COUNT_OF(tests));
