@@ -72,7 +72,7 @@ int sluice_stream_configure(int fd, const struct sluice_stream_settings *setting
 }
 
 static bool has(const struct sluice_cohort *cohort, const struct sluice_stream_settings *settings) {
-    return cohort->listener == 0 && !cohort->is_inherited && cohort->flags == settings->flags &&
+    return cohort->listener == 0 && cohort->flags == settings->flags &&
            cohort->idle_ms == settings->idle_ms && cohort->linger_ms == settings->linger_ms &&
            cohort->high_mark == settings->high_mark && cohort->low_mark == settings->low_mark;
 }

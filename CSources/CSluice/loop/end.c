@@ -37,9 +37,9 @@ int sluice_stream_close(sluice_loop *loop, struct sluice_stream *stream) {
 /* Whether bytes are lost by this end that the peer would wait for. What the kernel has taken it
  * goes on sending after a close, and what it has that nobody read makes it reset by itself. So only
  * an abort takes back what is on its way. */
-static bool loses_output(const sluice_loop *loop, const struct sluice_stream *stream) {
-    if (sluice_cohort_at(loop, stream->cohort)->is_inherited)
-        return false; /* the connection goes on, and the parent has it */
+static bool loses_output(const struct sluice_stream *stream) {
+    if (stream->state & STREAM_INHERITED)
+        return false; /* the connection goes on, in the parent */
     if (!stream->error || !(stream->state & STREAM_SOCKET))
         return false;
     return stream->output.length > 0 ||
@@ -77,7 +77,7 @@ static void release(const sluice_loop *loop, const struct sluice_stream *stream)
         return;
     if (stream->state & STREAM_UNBLOCKED)
         restore(loop, stream);
-    if (loses_output(loop, stream))
+    if (loses_output(stream))
         sluice_socket_reset_when_closed(stream->fd);
     close(stream->fd);
 }
@@ -128,14 +128,13 @@ void sluice_stream_abort(sluice_loop *loop, struct sluice_stream *stream) {
 /* ---- After a fork ---------------------------------------------------------------------------- */
 
 void sluice_streams_after_fork(sluice_loop *loop) {
-    for (uint32_t i = 0; i < loop->cohorts.used; i++)
-        sluice_cohort_at(loop, i)->is_inherited = true;
     loop->put_off_length = 0;
     for (uint32_t i = 0; i < loop->streams.used; i++) {
         struct sluice_stream *stream = sluice_stream_at(loop, i);
         if (!sluice_slot_lives(&stream->slot) || (stream->state & STREAM_ENDED))
             continue;
         stream->state &= ~(uint32_t)STREAM_UNBLOCKED;
+        stream->state |= STREAM_INHERITED;
         sluice_bytes_clear(&loop->pool, &stream->output);
         sluice_output_heed_marks(loop, stream, true);
     }

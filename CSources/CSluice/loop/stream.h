@@ -85,14 +85,16 @@ enum {
     STREAM_APART = STREAM_CLOSING | STREAM_TIMED | STREAM_EXTRAS | OUTPUT_FAILED
 };
 
+/* A fork's child has it from its parent, which has the connection too. An enum has no room for it.
+ */
+#define STREAM_INHERITED (UINT32_C(1) << 31)
+
 /* Streams that behave alike: those of one listener, or those that were made with the same options.
  * Invariant: `users` is how many streams are of it, and one more where it is a listener's or the
  * loop's default; it ends with the last of them. */
 struct sluice_cohort {
     struct sluice_slot slot;
     uint32_t users;
-    bool is_inherited; /* made before a fork whose child we are: the parent has the connections too
-                        */
     uint32_t listener; /* 1 + its index; 0 where there is none, or none any more */
     uint32_t flags;    /* enum sluice_stream_flag */
     uint32_t idle_ms;

@@ -217,6 +217,28 @@ static void after_fork_without_descriptors_can_be_tried_again(void) {
     expect_event_of(loop, SLUICE_SIGNAL, id);
 }
 
+/* Its own connection, which the parent does not have: an abort of it is a reset. */
+static int aborts_a_caller(sluice_loop *loop) {
+    sluice_event event;
+    if (sluice_after_fork(loop) != 0 || sluice_next(loop, &event, SLUICE_FOREVER) != 1)
+        return 1;
+    if (event.kind != SLUICE_ACCEPTED || sluice_write(loop, event.id, "hello", 5) < 0)
+        return 2;
+    return sluice_abort(loop, event.id) == 0 ? 0 : 3;
+}
+
+static void a_child_resets_whom_it_has_accepted(void) {
+    sluice_loop *loop = make_loop();
+    char address[SLUICE_ADDRESS_MAX];
+    make_listener(loop, NULL, address);
+    int peer = dial(address);
+    run_child(loop, aborts_a_caller);
+    await(peer, POLLIN | POLLHUP);
+    char byte;
+    assert_int_equal(read(peer, &byte, 1), -1);
+    assert_int_equal(errno, ECONNRESET);
+}
+
 int main(void) {
     static const struct test tests[] = {
         {"a child that destroys leaves streams non-blocking",
@@ -227,6 +249,7 @@ int main(void) {
          what_is_queued_is_sent_once_where_the_child_pulls, NULL},
         {"after a listener that is no more the child keeps its files",
          after_a_listener_that_is_no_more, NULL},
+        {"a child resets whom it has accepted", a_child_resets_whom_it_has_accepted, NULL},
         {"after_fork without descriptors can be tried again",
          after_fork_without_descriptors_can_be_tried_again, NULL},
     };
