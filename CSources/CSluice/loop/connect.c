@@ -90,6 +90,9 @@ static void begin_next(sluice_loop *loop, struct sluice_stream *stream,
     if (step->given_up != SLUICE_NO_ATTEMPT)
         close_attempt(loop, &connecting->list[step->given_up]);
     int code = begin_attempt(loop, stream, step->index);
+    /* An address of another family than the source's does not say why the others failed. */
+    if (code == SLUICE_EOPTION && connecting->attempts.error < 0)
+        code = connecting->attempts.error;
     if (code < 0)
         sluice_attempts_failed(&connecting->attempts, step->index, code);
 }

@@ -187,6 +187,22 @@ static void each_attempt_comes_from_the_source(void) {
     assert_int_equal(sluice_connect(loop, &refused, "name:1", &options), SLUICE_EPORT);
 }
 
+/* Whichever comes first: one that is refused, or one of another family than the source's. */
+static void what_is_passed_over_is_not_the_error(void) {
+    MAKE_UP({"last", {"127.0.0.2", "::1"}, 0, 0, false},
+            {"first", {"::1", "127.0.0.2"}, 0, 0, false}, {"only", {"::1"}, 0, 0, false});
+    static const struct {
+        const char *name;
+        int error;
+    } cases[] = {{"last", -ECONNREFUSED}, {"first", -ECONNREFUSED}, {"only", SLUICE_EOPTION}};
+    sluice_loop *loop = make_loop();
+    int port = choose_port();
+    sluice_stream_options options = stream_options(0);
+    options.source = "127.0.0.77:0";
+    for (size_t i = 0; i < COUNT_OF(cases); i++)
+        expect_closed(loop, connect_with(loop, cases[i].name, port, &options), cases[i].error, 0);
+}
+
 static void the_next_after_250_ms(void) {
     MAKE_UP({"name", {"127.0.0.2", "127.0.0.3"}, 0, 0, false});
     sluice_loop *loop = make_loop();
@@ -730,6 +746,7 @@ int main(void) {
         {"localhost, with a listener at 127.0.0.1 alone", to_localhost, NULL},
         {"the next address after one that refuses", the_next_after_one_that_refuses, NULL},
         {"each attempt comes from the source", each_attempt_comes_from_the_source, NULL},
+        {"what is passed over is not the error", what_is_passed_over_is_not_the_error, NULL},
         {"the next address after 250 ms", the_next_after_250_ms, NULL},
         {"ten addresses of which the ninth answers", ten_addresses_of_which_the_ninth_answers,
          NULL},
