@@ -360,16 +360,20 @@ static bool drain_one(sluice_loop *loop, struct sluice_listener *listener, sluic
     /* Connects may have taken the room meanwhile, and whoever is accepted now would be reset. */
     if (is_full(loop, listener))
         return stop(loop, listener, id, SLUICE_EFULL, event);
+    /* Asked first, since the number may be another socket's by now, and one that blocks. A unix
+     * socket that is shut down can always be read from. */
+    if (!listener->is_local && !is_readable(listener->fd))
+        return drained(loop, listener, id, 0, event);
     int code = sluice_socket_accept(listener->fd);
+    if (code == SLUICE_EBADF)
+        return drained(loop, listener, id, code, event);
     if (!says_nobody(listener, code)) {
         *event = (sluice_event){.id = id, .error = code < 0 ? code : 0, .value = (uint64_t)code};
         if (sluice_listener_complete(loop, listener, event))
             return true;
     }
-    /* Nobody waits; or, over TCP, many in a row have failed. A unix socket that is shut down can
-     * always be read from. */
-    return (listener->is_local || !is_readable(listener->fd)) &&
-           drained(loop, listener, id, 0, event);
+    /* Nobody waits; or, over TCP, many in a row have failed. */
+    return listener->is_local && drained(loop, listener, id, 0, event);
 }
 
 void sluice_draining_turn(sluice_loop *loop) {

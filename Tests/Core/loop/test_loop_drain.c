@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -358,6 +359,28 @@ static void lost_descriptor(void) {
 }
 
 /* Over its limit it is in no list; its CLOSED is owed all the same. */
+/* Nobody has noticed: no file has the number by now, or another socket that listens and blocks. */
+static void lost_descriptor_unnoticed(void) {
+    for (int reused = 0; reused < 2; reused++) {
+        sluice_loop *loop = make_loop();
+        char address[SLUICE_ADDRESS_MAX];
+        sluice_id id = make(loop, NULL, address);
+        shut_down(loop, id);
+        int number = sluice_fd(loop, id);
+        int other = reused ? socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
+        close(number);
+        if (reused) {
+            assert_int_equal(listen(other, 1), 0);
+            assert_int_equal(dup2(other, number), number);
+            close(other);
+        }
+        sluice_event event = expect_event_of(loop, SLUICE_CLOSED, id);
+        assert_int_equal(event.error, reused ? 0 : SLUICE_EBADF);
+        expect_no_event(loop);
+        end_loop(loop);
+    }
+}
+
 static void lost_descriptor_over_the_limit(void) {
     sluice_loop *loop = make_loop();
     char address[SLUICE_ADDRESS_MAX];
@@ -418,6 +441,7 @@ int main(void) {
         {"closed while it drains: no event", closed_while_it_drains, NULL},
         {"closed while it drains: no event (unix)", closed_while_it_drains, at_a_path},
         {"its number was closed: SLUICE_EBADF", lost_descriptor, NULL},
+        {"its number was closed, unnoticed", lost_descriptor_unnoticed, NULL},
         {"its number was closed, over the limit: SLUICE_EBADF", lost_descriptor_over_the_limit,
          NULL},
         {"other handles: SLUICE_EKIND", other_handles, NULL},
