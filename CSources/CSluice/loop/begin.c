@@ -16,6 +16,21 @@
 
 #include "network/socket.h"
 
+/* Of a descriptor that is non-blocking by now, which stays the caller's on failure. */
+static int begin(sluice_loop *loop, const struct sluice_stream_settings *settings,
+                 struct sluice_stream_start *start, sluice_id *id) {
+    bool may_be_tcp = start->role == SLUICE_ROLE_SOCKET || start->role == SLUICE_ROLE_CONNECTING;
+    int code = may_be_tcp ? sluice_stream_configure(start->fd, settings) : 0;
+    if (code == 0)
+        code = sluice_cohort_join(loop, settings, 0, &start->cohort);
+    if (code < 0)
+        return code;
+    code = sluice_stream_begin(loop, start, id);
+    if (code < 0)
+        sluice_cohort_leave(loop, start->cohort);
+    return code;
+}
+
 /* ---- Descriptors ----------------------------------------------------------------------------- */
 
 static int socket_option(int fd, int option) {
@@ -68,20 +83,6 @@ static uint32_t traits_of(int flags) {
     return traits;
 }
 
-/* Of a descriptor that is non-blocking by now. */
-static int begin_adopted(sluice_loop *loop, const struct sluice_stream_settings *settings,
-                         struct sluice_stream_start *start, sluice_id *id) {
-    int code = start->role == SLUICE_ROLE_SOCKET ? sluice_stream_configure(start->fd, settings) : 0;
-    if (code == 0)
-        code = sluice_cohort_join(loop, settings, 0, &start->cohort);
-    if (code < 0)
-        return code;
-    code = sluice_stream_begin(loop, start, id);
-    if (code < 0)
-        sluice_cohort_leave(loop, start->cohort);
-    return code;
-}
-
 int sluice_adopt(sluice_loop *loop, sluice_id *id, int fd, const sluice_stream_options *options) {
     int code = sluice_loop_check(loop);
     if (code < 0)
@@ -104,30 +105,13 @@ int sluice_adopt(sluice_loop *loop, sluice_id *id, int fd, const sluice_stream_o
         start.traits |= STREAM_UNBLOCKED;
     if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
         return -errno;
-    code = begin_adopted(loop, &settings, &start, id);
+    code = begin(loop, &settings, &start, id);
     if (code < 0)
         (void)fcntl(fd, F_SETFL, flags);
     return code;
 }
 
 /* ---- Addresses ------------------------------------------------------------------------------- */
-
-/* Of a socket that is under way. */
-static int begin_connecting(sluice_loop *loop, const struct sluice_stream_settings *settings,
-                            int fd, sluice_id *id) {
-    struct sluice_stream_start start = {.fd = fd,
-                                        .role = SLUICE_ROLE_CONNECTING,
-                                        .connect_timeout_ns = settings->connect_timeout_ns};
-    int code = sluice_stream_configure(fd, settings);
-    if (code == 0)
-        code = sluice_cohort_join(loop, settings, 0, &start.cohort);
-    if (code < 0)
-        return code;
-    code = sluice_stream_begin(loop, &start, id);
-    if (code < 0)
-        sluice_cohort_leave(loop, start.cohort);
-    return code;
-}
 
 int sluice_connect(sluice_loop *loop, sluice_id *id, const char *address,
                    const sluice_stream_options *options) {
@@ -151,7 +135,10 @@ int sluice_connect(sluice_loop *loop, sluice_id *id, const char *address,
     int fd = sluice_socket_connect_to(&endpoint.address, settings.source);
     if (fd < 0)
         return fd;
-    code = begin_connecting(loop, &settings, fd, id);
+    struct sluice_stream_start start = {.fd = fd,
+                                        .role = SLUICE_ROLE_CONNECTING,
+                                        .connect_timeout_ns = settings.connect_timeout_ns};
+    code = begin(loop, &settings, &start, id);
     if (code < 0)
         close(fd);
     return code;
