@@ -100,6 +100,18 @@ sluice_loop *make_loop(void) {
     return make_loop_with((sluice_options){0});
 }
 
+static void destroy_plain(void *loop) {
+    assert_int_equal(sluice_destroy(loop), 0);
+}
+
+sluice_loop *make_plain_loop(void) {
+    const sluice_options options = {.size = sizeof options, .backend = test_backend()};
+    sluice_loop *loop;
+    assert_int_equal(sluice_open(&loop, &options), 0);
+    defer(destroy_plain, loop);
+    return loop;
+}
+
 void end_loop(sluice_loop *loop) {
     destroy_kept(find_kept(loop));
 }

@@ -13,7 +13,9 @@
  * size, backend and allocator are filled in. */
 sluice_loop *make_loop(void);
 sluice_loop *make_loop_with(sluice_options options);
-/* Destroys it now, and checks that nothing of it is left. */
+/* One with libc's memory, whose ends the sanitizers know. It ends with the test. */
+sluice_loop *make_plain_loop(void);
+/* Destroys a loop of make_loop now, and checks that nothing of it is left. */
 void end_loop(sluice_loop *loop);
 /* sluice_take_over: from here on the loop and its allocator are the calling thread's. */
 int take_over(sluice_loop *loop);

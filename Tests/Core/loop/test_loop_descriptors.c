@@ -58,36 +58,12 @@ static struct source packets(struct pair pair, bool ends) {
     return source;
 }
 
-static struct pair pair_of(int type) {
-    int fds[2];
-    assert_int_equal(socketpair(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
-    return (struct pair){.near = keep(fds[0]), .far = keep(fds[1])};
-}
-
 static struct source sequenced_packets(void) {
-    return packets(pair_of(SOCK_SEQPACKET), true);
+    return packets(unix_pair_of(SOCK_SEQPACKET), true);
 }
 
 static struct source datagrams(void) {
-    return packets(pair_of(SOCK_DGRAM), false);
-}
-
-/* Two UDP sockets of the loopback that are connected to each other. */
-static struct pair udp_pair(void) {
-    struct sockaddr_in addresses[2];
-    int fds[2];
-    for (int i = 0; i < 2; i++) {
-        socklen_t size = sizeof addresses[i];
-        fds[i] = keep(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-        addresses[i] = (struct sockaddr_in){.sin_family = AF_INET};
-        addresses[i].sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        assert_int_equal(bind(fds[i], (struct sockaddr *)&addresses[i], size), 0);
-        assert_int_equal(getsockname(fds[i], (struct sockaddr *)&addresses[i], &size), 0);
-    }
-    for (int i = 0; i < 2; i++)
-        assert_int_equal(connect(fds[i], (struct sockaddr *)&addresses[!i], sizeof addresses[!i]),
-                         0);
-    return (struct pair){.near = fds[0], .far = fds[1]};
+    return packets(unix_pair_of(SOCK_DGRAM), false);
 }
 
 static struct source udp_datagrams(void) {
@@ -329,7 +305,7 @@ static void a_semaphore(void) {
 static void an_empty_datagram_is_no_end(void) {
     sluice_loop *loop = make_loop();
     for (int how = 0; how < 2; how++) {
-        struct pair pair = how ? udp_pair() : pair_of(SOCK_DGRAM);
+        struct pair pair = how ? udp_pair() : unix_pair_of(SOCK_DGRAM);
         struct line line = line_of(loop, pair, NULL);
         assert_int_equal(send(line.peer, "", 0, 0), 0);
         assert_int_equal(send(line.peer, "after", 5, 0), 5);
@@ -484,7 +460,7 @@ static void output_to_a_terminal(void) {
 /* Each write may become a packet, or several, and all bytes arrive. */
 static void output_in_packets(void) {
     sluice_loop *loop = make_loop();
-    struct pair pairs[] = {pair_of(SOCK_SEQPACKET), pair_of(SOCK_DGRAM), udp_pair()};
+    struct pair pairs[] = {unix_pair_of(SOCK_SEQPACKET), unix_pair_of(SOCK_DGRAM), udp_pair()};
     for (size_t i = 0; i < COUNT_OF(pairs); i++) {
         struct line line = line_of(loop, pairs[i], NULL);
         make_pattern(bytes, 0, 3000);
@@ -653,7 +629,7 @@ static void o_nonblock_is_as_it_was(void) {
 
 /* Somebody who shares it has shut its receiving side: poll says for ever that it can be read. */
 static void packets_that_are_received_no_more(void) {
-    struct pair pairs[] = {pair_of(SOCK_SEQPACKET), pair_of(SOCK_DGRAM), udp_pair()};
+    struct pair pairs[] = {unix_pair_of(SOCK_SEQPACKET), unix_pair_of(SOCK_DGRAM), udp_pair()};
     for (size_t i = 0; i < COUNT_OF(pairs); i++) {
         sluice_loop *loop = make_loop();
         int other = duplicate(pairs[i].near, 0);

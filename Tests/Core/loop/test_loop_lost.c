@@ -210,22 +210,9 @@ static void a_listener_loses_its_number(void) {
     }
 }
 
-static void destroy_plain(void *loop) {
-    assert_int_equal(sluice_destroy(loop), 0);
-}
-
-/* With libc's memory, where what is written before a block is seen by it and by the sanitizers. */
-static sluice_loop *plain_loop(void) {
-    const sluice_options options = {.size = sizeof options, .backend = test_backend()};
-    sluice_loop *loop;
-    assert_int_equal(sluice_open(&loop, &options), 0);
-    defer(destroy_plain, loop);
-    return loop;
-}
-
 /* It had stopped at its limit, and a stream of it ends. */
 static void a_full_listener_loses_its_number(void) {
-    sluice_loop *loop = plain_loop();
+    sluice_loop *loop = make_plain_loop();
     char address[SLUICE_ADDRESS_MAX];
     int elsewhere = tcp_listener(4);
     sluice_listen_options options = listen_options();
@@ -245,7 +232,7 @@ static void a_full_listener_loses_its_number(void) {
 /* It waits for a descriptor when it loses its own, and another waits behind it. */
 static void a_waiting_listener_loses_its_number(void) {
     make_up_time();
-    sluice_loop *loop = plain_loop();
+    sluice_loop *loop = make_plain_loop();
     int elsewhere = tcp_listener(4);
     sluice_id listeners[2];
     char address[2][SLUICE_ADDRESS_MAX];

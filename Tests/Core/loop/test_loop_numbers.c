@@ -268,19 +268,6 @@ static sluice_event next_but_overloaded(sluice_loop *loop) {
     return event;
 }
 
-static void destroy_loop(void *loop) {
-    sluice_destroy(loop);
-}
-
-/* Over libc's memory, whose ends a sanitizer knows. */
-static sluice_loop *make_plain_loop(void) {
-    const sluice_options options = {.size = sizeof options, .backend = test_backend()};
-    sluice_loop *loop;
-    assert_int_equal(sluice_open(&loop, &options), 0);
-    defer(destroy_loop, loop);
-    return loop;
-}
-
 /* It is to go on, and cannot: no harm is done, and another that waits behind it goes on. */
 static void a_stopped_listener_s_number_comes_back(void) {
     for (int how = 0; how < 2 * STOPS; how++) {

@@ -11,39 +11,15 @@
 
 enum { RECEIVE_SIZE = 16384 };
 
-static struct pair pair_of(int type) {
-    int fds[2];
-    assert_int_equal(socketpair(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
-    return (struct pair){.near = keep(fds[0]), .far = keep(fds[1])};
-}
-
 static struct pair sequenced(void) {
-    return pair_of(SOCK_SEQPACKET);
+    return unix_pair_of(SOCK_SEQPACKET);
 }
 
 static struct pair datagrams(void) {
-    return pair_of(SOCK_DGRAM);
+    return unix_pair_of(SOCK_DGRAM);
 }
 
-/* Two sockets of the loopback that are connected to each other. */
-static struct pair udp(void) {
-    struct sockaddr_in addresses[2];
-    int fds[2];
-    for (int i = 0; i < 2; i++) {
-        socklen_t size = sizeof addresses[i];
-        fds[i] = keep(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-        addresses[i] = (struct sockaddr_in){.sin_family = AF_INET};
-        addresses[i].sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        assert_int_equal(bind(fds[i], (struct sockaddr *)&addresses[i], size), 0);
-        assert_int_equal(getsockname(fds[i], (struct sockaddr *)&addresses[i], &size), 0);
-    }
-    for (int i = 0; i < 2; i++)
-        assert_int_equal(connect(fds[i], (struct sockaddr *)&addresses[!i], sizeof addresses[!i]),
-                         0);
-    return (struct pair){.near = fds[0], .far = fds[1]};
-}
-
-static struct pair (*const kinds[])(void) = {sequenced, datagrams, udp};
+static struct pair (*const kinds[])(void) = {sequenced, datagrams, udp_pair};
 
 static void put_packet(int fd, size_t place, size_t length) {
     static unsigned char bytes[65536];
@@ -200,7 +176,7 @@ static void close_in_order(struct pair (*kind)(void)) {
 static void datagrams_are_closed_in_order(void) {
     make_up_time();
     close_in_order(datagrams);
-    close_in_order(udp);
+    close_in_order(udp_pair);
 }
 
 /* One of sequenced packets can be told, and tells. */

@@ -40,10 +40,14 @@ int closed_number(void) {
     return fd;
 }
 
-struct pair unix_pair(void) {
+struct pair unix_pair_of(int type) {
     int fds[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    assert_int_equal(socketpair(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
     return keep_pair(fds[0], fds[1]);
+}
+
+struct pair unix_pair(void) {
+    return unix_pair_of(SOCK_STREAM);
 }
 
 int readable(void) {
@@ -111,6 +115,23 @@ struct pair tcp_pair(void) {
     await(near, POLLOUT);
     drop(listener);
     return (struct pair){.near = near, .far = far};
+}
+
+struct pair udp_pair(void) {
+    struct sockaddr_in addresses[2];
+    int fds[2];
+    for (int i = 0; i < 2; i++) {
+        socklen_t size = sizeof addresses[i];
+        fds[i] = keep(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+        addresses[i] = (struct sockaddr_in){.sin_family = AF_INET};
+        addresses[i].sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        assert_int_equal(bind(fds[i], (struct sockaddr *)&addresses[i], size), 0);
+        assert_int_equal(getsockname(fds[i], (struct sockaddr *)&addresses[i], &size), 0);
+    }
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(connect(fds[i], (struct sockaddr *)&addresses[!i], sizeof addresses[!i]),
+                         0);
+    return (struct pair){.near = fds[0], .far = fds[1]};
 }
 
 void put_byte(int fd) {

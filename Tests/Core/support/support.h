@@ -85,8 +85,12 @@ struct pair {
     int far;
 };
 struct pair unix_pair(void);
+/* Of SOCK_SEQPACKET, SOCK_DGRAM or SOCK_STREAM. */
+struct pair unix_pair_of(int type);
 struct pair pipe_pair(void);
 struct pair tcp_pair(void);
+/* Two sockets of the loopback that are connected to each other. */
+struct pair udp_pair(void);
 struct pair pty_pair(void);
 int regular_file(void);
 /* Opened with O_PATH. */
