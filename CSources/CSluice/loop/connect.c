@@ -59,14 +59,6 @@ static void close_attempt(sluice_loop *loop, struct attempt *attempt) {
     attempt->fd = -1;
 }
 
-static int attach(sluice_loop *loop, int fd, sluice_id id) {
-    int code = loop->engine->operations->attach(loop->engine, fd, id, SLUICE_ROLE_CONNECTING,
-                                                SLUICE_OP_CONNECT);
-    return code == SLUICE_EEXIST
-               ? sluice_attach_anew(loop, fd, id, SLUICE_ROLE_CONNECTING, SLUICE_OP_CONNECT)
-               : code;
-}
-
 static int begin_attempt(sluice_loop *loop, const struct sluice_stream *stream, uint32_t index) {
     const struct sluice_connecting *connecting = connecting_of(stream);
     struct attempt *attempt = &connecting->list[index];
@@ -76,7 +68,7 @@ static int begin_attempt(sluice_loop *loop, const struct sluice_stream *stream, 
     sluice_id id = sluice_id_of(SLUICE_KIND_ATTEMPT, sluice_stream_index(loop, stream), index);
     int code = sluice_stream_configure(fd, &connecting->settings);
     if (code == 0)
-        code = attach(loop, fd, id);
+        code = sluice_attach(loop, fd, id, SLUICE_ROLE_CONNECTING, SLUICE_OP_CONNECT);
     if (code < 0)
         close(fd);
     else

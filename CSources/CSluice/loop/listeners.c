@@ -84,9 +84,9 @@ static int attach(sluice_loop *loop, struct sluice_listener *listener, sluice_id
                   bool is_given) {
     const struct sluice_engine_operations *engine = loop->engine->operations;
     uint32_t batch = listener->accept_batch;
-    int code = engine->attach(loop->engine, listener->fd, id, SLUICE_ROLE_LISTENER, batch);
-    if (code == SLUICE_EEXIST && !is_given)
-        code = sluice_attach_anew(loop, listener->fd, id, SLUICE_ROLE_LISTENER, batch);
+    int code = is_given
+                   ? engine->attach(loop->engine, listener->fd, id, SLUICE_ROLE_LISTENER, batch)
+                   : sluice_attach(loop, listener->fd, id, SLUICE_ROLE_LISTENER, batch);
     if (code < 0)
         return code;
     code = want_accepts(loop, listener, true);

@@ -299,11 +299,10 @@ void sluice_deadline_cancel(sluice_loop *loop, struct sluice_stream *stream);
 
 /* ---- Listeners, watches, signals ------------------------------------------------------------ */
 
-/* Where the engine has refused with SLUICE_EEXIST a descriptor that the kernel has just given to
- * the loop: a handle still has that number, which was closed behind our back. It loses it, and the
- * engine is told of the descriptor again. */
-SLUICE_CHECKED int sluice_attach_anew(sluice_loop *loop, int fd, sluice_id id,
-                                      enum sluice_role role, uint32_t detail);
+/* Tells the engine of a descriptor that the kernel has just given to the loop. Where a handle still
+ * has that number, it was closed behind our back, and the handle loses it. */
+SLUICE_CHECKED int sluice_attach(sluice_loop *loop, int fd, sluice_id id, enum sluice_role role,
+                                 uint32_t detail);
 
 struct sluice_listener_start {
     int fd;

@@ -12,9 +12,8 @@
 #include <poll.h>
 #include <sys/ioctl.h>
 
-#include "loop/lookups.h"
-
 #include "base/deadline.h"
+#include "loop/lookups.h"
 #include "network/socket.h"
 
 /* ---- The agenda ------------------------------------------------------------------------------ */
@@ -84,11 +83,10 @@ int sluice_stream_begin(sluice_loop *loop, const struct sluice_stream_start *sta
     uint32_t wanted = first_wanted(stream);
     if (wanted == SLUICE_OP_RECEIVE)
         stream->state |= STREAM_RECEIVES;
-    const struct sluice_engine_operations *engine = loop->engine->operations;
-    if (code == 0 && start->origin != SLUICE_ORIGIN_NONE)
-        code = engine->attach(loop->engine, start->fd, *id, start->role, wanted);
-    if (code == SLUICE_EEXIST && start->origin == SLUICE_ORIGIN_KERNEL)
-        code = sluice_attach_anew(loop, start->fd, *id, start->role, wanted);
+    if (code == 0 && start->origin == SLUICE_ORIGIN_KERNEL)
+        code = sluice_attach(loop, start->fd, *id, start->role, wanted);
+    else if (code == 0 && start->origin == SLUICE_ORIGIN_CALLER)
+        code = loop->engine->operations->attach(loop->engine, start->fd, *id, start->role, wanted);
     if (code < 0)
         sluice_stream_forget(loop, stream);
     return code;
@@ -166,6 +164,7 @@ void sluice_stream_lose_descriptor(sluice_loop *loop, struct sluice_stream *stre
     sluice_input_fail(loop, stream, SLUICE_EBADF);
     sluice_output_fail(loop, stream, SLUICE_EBADF);
 }
+
 /* ---- What follows ---------------------------------------------------------------------------- */
 
 static int finish_sending(const struct sluice_stream *stream) {

@@ -175,6 +175,7 @@ void sluice_stream_forget(sluice_loop *loop, struct sluice_stream *stream);
 
 /* Has sluice_stream_follow see to the stream before the next event. */
 void sluice_stream_on_agenda(sluice_loop *loop, struct sluice_stream *stream);
+
 /* In the child of a fork: what is queued is the parent's to send, and so is the restoring of what
  * the two share. */
 void sluice_streams_after_fork(sluice_loop *loop);
