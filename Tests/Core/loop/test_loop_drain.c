@@ -15,28 +15,15 @@
 
 #include "faults.h"
 
-/* A listener over TCP, or at a unix path in a folder of the test's own, by the test's data. */
-static char folder[64];
-
-static void remove_folder(void *unused) {
-    (void)unused;
-    char path[128];
-    snprintf(path, sizeof path, "%s/socket", folder);
-    unlink(path);
-    rmdir(folder);
-}
-
 static bool is_unix(void) {
     return test_data() != NULL;
 }
 
+/* A listener over TCP, or at a unix path in a folder of the test's own, by the test's data. */
 static sluice_id make(sluice_loop *loop, const sluice_listen_options *options, char *address) {
     if (!is_unix())
         return make_listener(loop, options, address);
-    strcpy(folder, "/tmp/sluice-test-XXXXXX");
-    assert_non_null(mkdtemp(folder));
-    defer(remove_folder, NULL);
-    snprintf(address, SLUICE_ADDRESS_MAX, "unix:%s/socket", folder);
+    snprintf(address, SLUICE_ADDRESS_MAX, "unix:%s/socket", test_folder());
     sluice_id id;
     assert_int_equal(sluice_listen(loop, &id, address, options), 0);
     return id;

@@ -130,10 +130,8 @@ static int be_the_child(sluice_loop *loop, struct line line, int from_parent) {
 }
 
 static void parent_and_child_have_a_loop_each(void) {
-    char directory[] = "/tmp/sluice-test-XXXXXX";
-    assert_non_null(mkdtemp(directory));
     char address[64];
-    snprintf(address, sizeof address, "unix:%s/s", directory);
+    snprintf(address, sizeof address, "unix:%s/s", test_folder());
     sluice_loop *loop = make_loop();
     sluice_id listener;
     assert_int_equal(sluice_listen(loop, &listener, address, NULL), 0);
@@ -163,7 +161,6 @@ static void parent_and_child_have_a_loop_each(void) {
     assert_int_equal(expect_event(loop, SLUICE_POSTED).value, 2);
     int caller = sluice_socket_connect(address);
     assert_int_equal(sluice_close(loop, listener), 0);
-    rmdir(directory);
     keep(caller);
 }
 

@@ -121,27 +121,10 @@ static void expect_files_kept(sluice_loop *loop) {
         drop(files_of_its_own[i]);
 }
 
-static char directory[64];
-
-static void remove_directory(void *unused) {
-    (void)unused;
-    char path[128];
-    snprintf(path, sizeof path, "%s/socket", directory);
-    unlink(path);
-    rmdir(directory);
-}
-
-static void make_address(char *address, size_t capacity) {
-    strcpy(directory, "/tmp/sluice-test-XXXXXX");
-    assert_non_null(mkdtemp(directory));
-    defer(remove_directory, NULL);
-    snprintf(address, capacity, "unix:%s/socket", directory);
-}
-
 /* Out of memory at each point in turn; and last one that was well, and has ended. */
 static void after_a_listener_that_is_no_more(void) {
     char address[128];
-    make_address(address, sizeof address);
+    snprintf(address, sizeof address, "unix:%s/socket", test_folder());
     long nth = 1;
     for (bool failed = true; failed; nth++) {
         sluice_loop *loop = make_loop();

@@ -24,22 +24,9 @@ static int socket_option(int fd, int level, int option) {
 
 /* ---- Unix sockets --------------------------------------------------------------------------- */
 
-static char directory[64];
-
-static void remove_directory(void *unused) {
-    (void)unused;
-    char path[128];
-    snprintf(path, sizeof path, "%s/socket", directory);
-    unlink(path);
-    rmdir(directory);
-}
-
-/* A path in a directory of the test's own. */
+/* A path in a folder of the test's own. */
 static void make_path(char *address, size_t capacity, const char **path) {
-    strcpy(directory, "/tmp/sluice-test-XXXXXX");
-    assert_non_null(mkdtemp(directory));
-    defer(remove_directory, NULL);
-    snprintf(address, capacity, "unix:%s/socket", directory);
+    snprintf(address, capacity, "unix:%s/socket", test_folder());
     *path = address + strlen("unix:");
 }
 
@@ -70,8 +57,8 @@ static void unix_path_goes_with_its_listener(void) {
     }
 }
 
-static void go_back(void *folder) {
-    int fd = *(int *)folder;
+static void go_back(void *working) {
+    int fd = *(int *)working;
     assert_int_equal(fchdir(fd), 0);
     close(fd);
 }
@@ -79,14 +66,15 @@ static void go_back(void *folder) {
 static void unix_path_goes_after_chdir(void) {
     static int working_folder;
     char address[128];
-    const char *path;
-    make_path(address, sizeof address, &path);
+    const char *folder = test_folder();
+    snprintf(address, sizeof address, "unix:%s/socket", folder);
+    const char *path = address + strlen("unix:");
     working_folder = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     defer(go_back, &working_folder);
     sluice_loop *loop = make_loop();
     sluice_id id;
     for (int round = 0; round < 2; round++) {
-        assert_int_equal(chdir(directory), 0);
+        assert_int_equal(chdir(folder), 0);
         assert_int_equal(sluice_listen(loop, &id, "unix:socket", NULL), 0);
         assert_int_equal(chdir("/"), 0);
         assert_true(exists(path));

@@ -3,7 +3,6 @@
 #include "loops.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
@@ -110,16 +109,6 @@ static void await_attempts(sluice_loop *loop, size_t before, size_t count) {
     while (open_fd_count() != before + count && monotonic_ns() < until)
         assert_int_equal(sluice_next(loop, &event, NS_PER_MS), 0);
     assert_int_equal(open_fd_count(), before + count);
-}
-
-static size_t thread_count(void) {
-    DIR *directory = opendir("/proc/self/task");
-    assert_non_null(directory);
-    size_t count = 0;
-    while (readdir(directory))
-        count++;
-    closedir(directory);
-    return count;
 }
 
 /* ---- Connecting ------------------------------------------------------------------------------

@@ -268,11 +268,9 @@ static void path_without_terminator(void) {
 }
 
 static void longest_path_of_a_socket(void) {
-    char directory[] = "/tmp/sluice-test-XXXXXX";
-    assert_non_null(mkdtemp(directory));
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     char path[sizeof address.sun_path + 1];
-    int length = snprintf(path, sizeof path, "%s/", directory);
+    int length = snprintf(path, sizeof path, "%s/", test_folder());
     memset(path + length, 'p', sizeof path - 1 - (size_t)length);
     path[sizeof path - 1] = '\0';
     memcpy(address.sun_path, path, sizeof address.sun_path);
@@ -280,8 +278,6 @@ static void longest_path_of_a_socket(void) {
     int bound = bind(fd, (struct sockaddr *)&address, sizeof address);
     char text[SLUICE_ADDRESS_MAX];
     length = sluice_socket_local_address(fd, text, sizeof text);
-    unlink(path);
-    rmdir(directory);
     assert_int_equal(bound, 0);
     assert_int_equal(length, strlen("unix:") + strlen(path));
     assert_string_equal(text + strlen("unix:"), path);

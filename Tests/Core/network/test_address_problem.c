@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,27 +114,17 @@ static void bad_arguments(void) {
 
 /* ---- The file system ------------------------------------------------------------------------- */
 
-static char folder[64];
 static const uid_t nobody = 65534;
 
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk) {
-    (void)status, (void)type, (void)walk;
-    return remove(path);
-}
-
-static void leave_folder(void *unused) {
+static void be_oneself_again(void *unused) {
     (void)unused;
     if (geteuid() != getuid())
         assert_int_equal(seteuid(getuid()), 0);
-    assert_int_equal(chdir("/"), 0);
-    nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 static void enter_folder(void) {
-    strcpy(folder, "/tmp/sluice-test-XXXXXX");
-    assert_non_null(mkdtemp(folder));
-    defer(leave_folder, NULL);
-    assert_int_equal(chdir(folder), 0);
+    (void)enter_test_folder();
+    defer(be_oneself_again, NULL);
     assert_int_equal(chmod(".", 0755), 0);
 }
 

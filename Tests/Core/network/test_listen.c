@@ -291,22 +291,6 @@ static void reuse_port(void) {
 
 /* ---- The mode of a unix socket's file -------------------------------------------------------- */
 
-static char folder[64];
-
-static void leave_folder(void *unused) {
-    (void)unused;
-    unlink("socket");
-    assert_int_equal(chdir("/"), 0);
-    rmdir(folder);
-}
-
-static void enter_folder(void) {
-    strcpy(folder, "/tmp/sluice-test-XXXXXX");
-    assert_non_null(mkdtemp(folder));
-    defer(leave_folder, NULL);
-    assert_int_equal(chdir(folder), 0);
-}
-
 static mode_t mode_at(const char *path) {
     struct stat status;
     assert_int_equal(lstat(path, &status), 0);
@@ -318,7 +302,7 @@ static void mode_of_the_file(void) {
     static const mode_t modes[] = {0600, 0660, 0666, 0777, 0000};
     static const mode_t masks[] = {0000, 0022, 0077};
     begin();
-    enter_folder();
+    (void)enter_test_folder();
     for (size_t i = 0; i < COUNT_OF(modes); i++)
         for (size_t j = 0; j < COUNT_OF(masks); j++) {
             const struct sluice_socket_options options = {.has_mode = true, .mode = modes[i]};

@@ -1,7 +1,6 @@
 /* test_names.c - host names looked up on the helper thread. */
 #include "support.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -70,16 +69,6 @@ static void expect_address(const struct asker *asker, size_t index, const char *
     char text[SLUICE_ADDRESS_MAX];
     assert_true(sluice_address_format(&asker->addresses[index], text, sizeof text) > 0);
     assert_string_equal(text, expected);
-}
-
-static size_t thread_count(void) {
-    DIR *directory = opendir("/proc/self/task");
-    assert_non_null(directory);
-    size_t count = 0;
-    while (readdir(directory))
-        count++;
-    closedir(directory);
-    return count;
 }
 
 /* The helper ends by itself once it has nothing to do: waits until there are so many. */

@@ -90,15 +90,12 @@ static void unnamed_unix(void) {
 }
 
 static void unix_path(void) {
-    char directory[] = "/tmp/sluice-test-XXXXXX";
     char address[SLUICE_ADDRESS_MAX];
-    assert_non_null(mkdtemp(directory));
-    snprintf(address, sizeof address, "unix:%s/socket", directory);
+    snprintf(address, sizeof address, "unix:%s/socket", test_folder());
     int listener = sluice_socket_listen(address, 1);
     int second = sluice_socket_listen(address, 1);
     int client = sluice_socket_connect(address);
     unlink(address + strlen("unix:"));
-    rmdir(directory);
     int late = sluice_socket_connect(address);
     keep(listener);
     keep(client);

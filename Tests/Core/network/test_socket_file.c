@@ -7,7 +7,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -23,28 +22,6 @@
 #include <unistd.h>
 
 #define ADDRESS "unix:socket"
-
-/* ---- A folder of the test's own, which is the working one meanwhile -------------------------- */
-
-static char folder[64];
-
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk) {
-    (void)status, (void)type, (void)walk;
-    return remove(path);
-}
-
-static void leave_folder(void *unused) {
-    (void)unused;
-    assert_int_equal(chdir("/"), 0);
-    nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-static void enter_folder(void) {
-    strcpy(folder, "/tmp/sluice-test-XXXXXX");
-    assert_non_null(mkdtemp(folder));
-    defer(leave_folder, NULL);
-    assert_int_equal(chdir(folder), 0);
-}
 
 /* The file's type, or 0 where there is none. */
 static mode_t type_at(const char *path) {
@@ -112,7 +89,7 @@ static void expect_reached(int listener) {
 /* ---- Which file goes ------------------------------------------------------------------------- */
 
 static void own_file_goes(void) {
-    enter_folder();
+    const char *folder = enter_test_folder();
     struct server server = listen_at(ADDRESS);
     assert_int_equal(type_at("socket"), S_IFSOCK);
     end(&server);
@@ -125,7 +102,7 @@ static void own_file_goes(void) {
 }
 
 static void own_file_goes_after_chdir(void) {
-    enter_folder();
+    (void)enter_test_folder();
     assert_true(mkdir("one", 0700) == 0 && mkdir("two", 0700) == 0);
     assert_int_equal(chdir("one"), 0);
     struct server server = listen_at(ADDRESS);
@@ -137,7 +114,7 @@ static void own_file_goes_after_chdir(void) {
 }
 
 static void own_file_goes_after_its_folder_has_moved(void) {
-    enter_folder();
+    (void)enter_test_folder();
     assert_int_equal(mkdir("one", 0700), 0);
     struct server server = listen_at("unix:one/socket");
     assert_int_equal(rename("one", "two"), 0);
@@ -149,7 +126,7 @@ static void own_file_goes_after_its_folder_has_moved(void) {
 }
 
 static void successors_file_stays(void) {
-    enter_folder();
+    (void)enter_test_folder();
     struct server first = listen_at(ADDRESS);
     assert_int_equal(unlink("socket"), 0);
     struct server second = listen_at(ADDRESS);
@@ -161,7 +138,7 @@ static void successors_file_stays(void) {
 }
 
 static void other_files_stay(void) {
-    enter_folder();
+    (void)enter_test_folder();
     struct server server = listen_at(ADDRESS);
     assert_int_equal(rename("socket", "renamed"), 0);
     make_file("socket");
@@ -177,7 +154,7 @@ static void other_files_stay(void) {
 }
 
 static void forgotten_file_stays(void) {
-    enter_folder();
+    (void)enter_test_folder();
     struct server server = listen_at(ADDRESS);
     sluice_socket_file_forget(&server.file);
     end(&server);
@@ -186,7 +163,7 @@ static void forgotten_file_stays(void) {
 
 /* What the caller of the public call has to remove. */
 static void bare_sockets_file_stays(void) {
-    enter_folder();
+    (void)enter_test_folder();
     int fd = sluice_socket_listen(ADDRESS, 1);
     assert_true(fd >= 0);
     close(fd);
@@ -206,7 +183,7 @@ static void no_file_of_other_sockets(void) {
 }
 
 static void no_file_of_what_fails(void) {
-    enter_folder();
+    (void)enter_test_folder();
     make_file("file");
     struct rlimit limit;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
@@ -228,7 +205,7 @@ static void no_file_of_what_fails(void) {
 }
 
 static void path_asked_for_is_told(void) {
-    enter_folder();
+    (void)enter_test_folder();
     make_dead_file();
     struct server server = listen_at(ADDRESS);
     char text[SLUICE_ADDRESS_MAX];
@@ -243,7 +220,7 @@ static void path_asked_for_is_told(void) {
 /* ---- Who has a path -------------------------------------------------------------------------- */
 
 static void dead_file_is_replaced(void) {
-    enter_folder();
+    (void)enter_test_folder();
     make_dead_file();
     struct server server = listen_at(ADDRESS);
     assert_int_equal(files_here(), 1);
@@ -254,7 +231,7 @@ static void dead_file_is_replaced(void) {
 
 /* Also where a connection that was accepted there lives on. */
 static void dead_file_with_connections_is_replaced(void) {
-    enter_folder();
+    (void)enter_test_folder();
     int listener = keep(sluice_socket_listen(ADDRESS, 1));
     int caller = keep(sluice_socket_connect(ADDRESS));
     await(listener, POLLIN);
@@ -268,7 +245,7 @@ static void dead_file_with_connections_is_replaced(void) {
 }
 
 static void file_of_a_killed_process_is_replaced(void) {
-    enter_folder();
+    (void)enter_test_folder();
     struct pair pair = unix_pair();
     pid_t child = fork();
     assert_true(child >= 0);
@@ -292,7 +269,7 @@ static void file_of_a_killed_process_is_replaced(void) {
 
 /* Bound, whether it listens or not, and of whatever type: in use, and no caller is sent to it. */
 static void file_of_a_living_socket_is_left(void) {
-    enter_folder();
+    (void)enter_test_folder();
     static const int types[] = {SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM};
     for (size_t i = 0; i < COUNT_OF(types); i++) {
         struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "socket"};
@@ -311,7 +288,7 @@ static void file_of_a_living_socket_is_left(void) {
 }
 
 static void other_file_is_left(void) {
-    enter_folder();
+    (void)enter_test_folder();
     make_file("socket");
     assert_int_equal(sluice_socket_listen(ADDRESS, 1), -EADDRINUSE);
     assert_int_equal(type_at("socket"), S_IFREG);
@@ -326,7 +303,7 @@ static void other_file_is_left(void) {
 
 /* Another is about to be bound. It is not waited for. */
 static void locked_path_is_in_use(void) {
-    enter_folder();
+    (void)enter_test_folder();
     make_dead_file();
     int lock = keep(open(LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     assert_int_equal(flock(lock, LOCK_EX), 0);
@@ -340,7 +317,7 @@ static void locked_path_is_in_use(void) {
 
 /* As a crash leaves it. */
 static void lock_that_nobody_holds_hinders_nobody(void) {
-    enter_folder();
+    (void)enter_test_folder();
     make_dead_file();
     make_file(LOCK);
     struct server server = listen_at(ADDRESS);
@@ -350,7 +327,7 @@ static void lock_that_nobody_holds_hinders_nobody(void) {
 
 /* The dead file stays, and nothing else is left, whichever step it is that has no descriptor. */
 static void no_descriptors_to_replace_with(void) {
-    enter_folder();
+    (void)enter_test_folder();
     make_dead_file();
     struct rlimit limit;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
@@ -380,7 +357,7 @@ static void be_root_again(void *unused) {
 
 /* Of a folder that may be read only. */
 static void no_permission_to_replace(void) {
-    enter_folder();
+    (void)enter_test_folder();
     make_dead_file();
     assert_int_equal(chmod("socket", 0777), 0);
     assert_int_equal(chmod(".", 0755), 0);
@@ -406,7 +383,7 @@ static void begin_third(void) {
 
 /* The second begins after the first has looked at the dead file, and before it has removed it. */
 static void first_keeps_the_place_of_a_dead_file(void) {
-    enter_folder();
+    (void)enter_test_folder();
     make_dead_file();
     third = 0;
     before_unlink(begin_third);
@@ -426,7 +403,7 @@ static void come_and_go(void) {
 }
 
 static void lock_is_of_the_file_that_is_there(void) {
-    enter_folder();
+    (void)enter_test_folder();
     make_dead_file();
     second = third = 0;
     before_flock(come_and_go);
@@ -490,13 +467,13 @@ static void run_race(bool with_dead_file) {
 }
 
 static void race_for_a_free_path(void) {
-    enter_folder();
+    (void)enter_test_folder();
     for (int i = 0; i < ROUNDS / 4; i++)
         run_race(false);
 }
 
 static void race_for_a_dead_file(void) {
-    enter_folder();
+    (void)enter_test_folder();
     for (int i = 0; i < ROUNDS; i++)
         run_race(true);
 }

@@ -50,14 +50,22 @@ __attribute__((constructor)) static void register_backends(void) {
         abort();
 }
 
-size_t open_fd_count(void) {
-    DIR *directory = opendir("/proc/self/fd");
+static size_t entries_of(const char *path) {
+    DIR *directory = opendir(path);
     assert_non_null(directory);
     size_t count = 0;
     while (readdir(directory))
         count++;
     closedir(directory);
     return count;
+}
+
+size_t open_fd_count(void) {
+    return entries_of("/proc/self/fd");
+}
+
+size_t thread_count(void) {
+    return entries_of("/proc/self/task");
 }
 
 void begin_test(const char *backend) {

@@ -71,6 +71,11 @@ int release(int fd);
  */
 void defer(void (*call)(void *), void *argument);
 
+/* The path of an empty folder of the test's own, which goes with the test, and all that is in it.
+ * enter_test_folder: it is the working one meanwhile. */
+const char *test_folder(void);
+const char *enter_test_folder(void);
+
 /* The same file under the number `to`, and no longer under `fd`. Returns `to`. */
 int move_fd(int fd, int to);
 /* A duplicate of `fd`, at `lowest` or above. */
@@ -118,5 +123,7 @@ int wait_one(sluice_poller *poller, int64_t timeout_ns);
 int64_t monotonic_ns(void);
 int64_t cpu_ns(void);
 size_t open_fd_count(void);
+/* How many threads this process has, and a constant. */
+size_t thread_count(void);
 
 #endif
