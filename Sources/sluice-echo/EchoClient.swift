@@ -15,7 +15,7 @@ struct EchoClient: ~Copyable {
     private static let printedAtOnce = 4096
 
     private let address: Address
-    private let server: Stream
+    private let server: StreamID
     private var input: WatchedDescriptor
     private var screen: WatchedDescriptor
     private let prompts: Bool
@@ -32,7 +32,7 @@ struct EchoClient: ~Copyable {
     private var failure: SluiceError.Code?
 
     init(connectingTo address: Address, in loop: borrowing EventLoop, prompts: Bool) throws {
-        let server: Stream
+        let server: StreamID
         do {
             server = try loop.connect(to: address)
         } catch {
@@ -143,7 +143,7 @@ struct EchoClient: ~Copyable {
 /// A descriptor that a loop watches and does not own.
 private struct WatchedDescriptor {
     let descriptor: FileDescriptor
-    let watch: Watch
+    let watch: WatchID
     private var interest: Interest = []
 
     init(_ descriptor: FileDescriptor, in loop: borrowing EventLoop) throws {

@@ -8,20 +8,20 @@ import SystemPackage
 struct EchoServer {
     private let settings: ServeSettings
     private let output: Output
-    private let listener: Listener
+    private let listener: ListenerID
     /// The loops that stop when this one does, and how many of them have not ended.
     private let helpers: [EventLoop.Poster]
     private var helpersServing: Int
     /// Whether a post is an interrupt, passed on by the first loop.
     private let isHelper: Bool
     private var statisticsLine: StatisticsLine
-    private var streams: Set<Stream> = []
+    private var streams: Set<StreamID> = []
     private var served = Served()
     private var isStopping = false
 
     /// One of a loop that listens. A first one has `helpers`; one of those has none.
     init(
-        _ settings: ServeSettings, _ listener: Listener, in loop: borrowing EventLoop,
+        _ settings: ServeSettings, _ listener: ListenerID, in loop: borrowing EventLoop,
         helpers: [EventLoop.Poster]? = nil
     ) throws {
         self.settings = settings
@@ -74,7 +74,7 @@ struct EchoServer {
     }
 
     /// Who was idle for too long, or had to go at a stop when all was sent, is not lost.
-    private mutating func note(_ ending: Stream.Ending, of stream: Stream) {
+    private mutating func note(_ ending: StreamEnding, of stream: StreamID) {
         guard let error = ending.error else { return }
         if ending.unsentBytes == 0 {
             if isStopping && error.errno == .connectionAbort { return }
@@ -112,8 +112,8 @@ struct EchoServer {
     /// can go at once; to close with bytes unread would be a reset, which takes away what the kernel
     /// has still to deliver. So the others are sent what is queued and the end of it, and what they
     /// send is dropped until they have ended too.
-    private func part(from streams: [Stream], in loop: borrowing EventLoop) throws {
-        var settled: [FileDescriptor: Stream] = [:]
+    private func part(from streams: [StreamID], in loop: borrowing EventLoop) throws {
+        var settled: [FileDescriptor: StreamID] = [:]
         for stream in streams where loop.isLive(stream) {
             if try loop.pendingBytes(of: stream) == 0 {
                 settled[try loop.descriptor(of: stream)] = stream

@@ -3,7 +3,7 @@ import Sluice
 /// What one connection of a load has sent, and what of that is back.
 struct LoadConnection {
     let number: Int
-    let stream: Stream
+    let stream: StreamID
     private var sent = 0
     private var returned = 0
     /// How many bytes of the next message are back.
@@ -11,7 +11,7 @@ struct LoadConnection {
     /// When each message that is under way was sent: the one numbered n at n modulo their count.
     private var sentAt: [ContinuousClock.Instant]
 
-    init(number: Int, stream: Stream, pipeline: Int) {
+    init(number: Int, stream: StreamID, pipeline: Int) {
         self.number = number
         self.stream = stream
         sentAt = Array(repeating: .now, count: pipeline)

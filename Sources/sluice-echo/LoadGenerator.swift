@@ -31,8 +31,8 @@ struct LoadGenerator {
     private var end: ContinuousClock.Instant?
     private var returnedInTime = 0
     private var isGivenUp = false
-    private var timeIsUp: Timer?
-    private var patienceIsOver: Timer?
+    private var timeIsUp: TimerID?
+    private var patienceIsOver: TimerID?
 
     /// Begins to connect.
     init(
@@ -85,7 +85,7 @@ struct LoadGenerator {
         }
     }
 
-    private mutating func take(_ timer: Timer, in loop: borrowing EventLoop) throws {
+    private mutating func take(_ timer: TimerID, in loop: borrowing EventLoop) throws {
         if timer == patienceIsOver {
             isGivenUp = true
         } else if begin == nil {
@@ -109,9 +109,9 @@ struct LoadGenerator {
     /// Connects until there are as many as there should be. Where there is no room for one more, it
     /// goes on a little later.
     private mutating func connect(_ loop: borrowing EventLoop) throws {
-        let options = Stream.Options(connectTimeout: Self.connectTimeout)
+        let options = StreamOptions(connectTimeout: Self.connectTimeout)
         while connections.count < settings.connections {
-            let stream: Stream
+            let stream: StreamID
             do {
                 stream = try loop.connect(to: settings.address, options: options)
             } catch {

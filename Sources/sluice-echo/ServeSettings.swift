@@ -36,13 +36,13 @@ struct ServeSettings: Sendable {
     }
 
     /// Listens, and says where.
-    func listen(_ loop: borrowing EventLoop) throws -> (Listener, Address) {
-        let options = Listener.Options(
+    func listen(_ loop: borrowing EventLoop) throws -> (ListenerID, Address) {
+        let options = ListenerOptions(
             connectionLimit: maxConnections,
             reusesPort: reusesPort,
             // Half-open, because a client that has sent all may take its answers as slowly as it
             // likes; a close would be limited by the linger time.
-            streams: Stream.Options(
+            streams: StreamOptions(
                 staysHalfOpen: true, idleTimeout: idleTimeout, lingerTime: Self.patience))
         do {
             let listener =

@@ -2,7 +2,7 @@
 import Sluice
 
 struct Service {
-    var counts: [Stream: Int] = [:]
+    var counts: [StreamID: Int] = [:]
 
     mutating func handle(_ event: Event, _ loop: borrowing EventLoop) throws {
         switch event {

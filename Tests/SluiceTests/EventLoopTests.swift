@@ -11,9 +11,9 @@ struct EventLoopTests {
         let client = try loop.connect(to: try loop.localAddress(of: listener))
         try loop.write("hello", to: client)
         try loop.finishSending(on: client)
-        var server: Stream?
+        var server: StreamID?
         var echoed: [UInt8] = []
-        var closed: [Stream: Stream.Ending] = [:]
+        var closed: [StreamID: StreamEnding] = [:]
         try loop.pull { event, loop in
             switch event {
             case .accepted(let stream, by: listener): server = stream
@@ -160,7 +160,7 @@ struct EventLoopTests {
         try loop.poster.post(2)
         do throws(SluiceError) {
             try loop.run { (_, loop) throws(SluiceError) in
-                try loop.close(Stream(rawValue: 12345))
+                try loop.close(StreamID(rawValue: 12345))
             }
         } catch {
             #expect(error.code == .stale)

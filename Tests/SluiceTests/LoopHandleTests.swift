@@ -20,7 +20,7 @@ struct LoopHandleTests {
             code { () throws(SluiceError) in try loop.reset(first, after: .zero) } == .stale)
         #expect(code { () throws(SluiceError) in _ = try loop.userWord(of: first) } == .stale)
         // One kind's name made into another's is seen through as well.
-        let forged = Stream(rawValue: second.rawValue)
+        let forged = StreamID(rawValue: second.rawValue)
         #expect(loop.isLive(forged) == false)
         #expect(code { () throws(SluiceError) in try loop.write("x", to: forged) } == .wrongKind)
     }
@@ -72,7 +72,7 @@ struct LoopHandleTests {
         let moved = try loop.addTimer(after: .milliseconds(2))
         try loop.close(closed)
         try loop.reset(moved, after: .milliseconds(6))
-        var fired: [Timer] = []
+        var fired: [TimerID] = []
         try loop.pull { event, loop in
             guard case .timer(let timer) = event else { return false }
             fired.append(timer)

@@ -17,12 +17,12 @@ extension EventLoop {
 
     /// Two streams of this loop that are each other's peers.
     mutating func connectedPair(
-        _ listening: Listener.Options = Listener.Options(),
-        _ connecting: Stream.Options = Stream.Options()
-    ) throws -> (listener: Listener, near: Stream, far: Stream) {
+        _ listening: ListenerOptions = ListenerOptions(),
+        _ connecting: StreamOptions = StreamOptions()
+    ) throws -> (listener: ListenerID, near: StreamID, far: StreamID) {
         let listener = try listen(on: "127.0.0.1:0", options: listening)
         let near = try connect(to: try localAddress(of: listener), options: connecting)
-        var far: Stream?
+        var far: StreamID?
         var isConnected = false
         try pull { event, _ in
             switch event {
@@ -36,7 +36,7 @@ extension EventLoop {
     }
 
     /// What a stream receives, until there is so much of it.
-    mutating func receive(_ count: Int, from stream: Stream) throws -> [UInt8] {
+    mutating func receive(_ count: Int, from stream: StreamID) throws -> [UInt8] {
         var received: [UInt8] = []
         try pull { event, _ in
             if case .data(stream, let bytes) = event { received.append(copying: bytes) }

@@ -17,7 +17,7 @@ struct NameTests {
         #expect(
             code { () throws(SluiceError) in _ = try loop.descriptor(of: stream) } == .wrongState)
         try loop.write("hello", to: stream)
-        var accepted: Stream?
+        var accepted: StreamID?
         try loop.pull { event, _ in
             if case .accepted(let stream, by: listener) = event { accepted = stream }
             if case .closed(_, let ending) = event { Issue.record("closed: \(ending)") }
@@ -135,7 +135,7 @@ struct ListenerTests {
         let loop = try EventLoop()
         let path = "/tmp/sluice-tests-mode-\(getpid())"
         let listener = try loop.listen(
-            on: .unix(path), options: Listener.Options(unixMode: [.ownerReadWrite, .groupWrite]))
+            on: .unix(path), options: ListenerOptions(unixMode: [.ownerReadWrite, .groupWrite]))
         var status = stat()
         #expect(unsafe stat(path, &status) == 0)
         #expect(status.st_mode & 0o777 == 0o620)
@@ -143,7 +143,7 @@ struct ListenerTests {
         for mode in [FilePermissions(rawValue: 0), FilePermissions(rawValue: 0o1777)] {
             #expect(
                 code { () throws(SluiceError) in
-                    try loop.listen(on: .unix(path), options: Listener.Options(unixMode: mode))
+                    try loop.listen(on: .unix(path), options: ListenerOptions(unixMode: mode))
                 } == .badOption)
         }
     }
@@ -151,9 +151,9 @@ struct ListenerTests {
     @Test("a listener for IPv6 alone takes no caller of IPv4")
     func onlyIPv6() throws {
         var loop = try EventLoop()
-        let listener: Listener
+        let listener: ListenerID
         do {
-            listener = try loop.listen(on: "*:0", options: Listener.Options(onlyIPv6: true))
+            listener = try loop.listen(on: "*:0", options: ListenerOptions(onlyIPv6: true))
         } catch {
             // A machine without IPv6.
             #expect([.addressFamilyNotSupported, .addressNotAvailable].contains(error.code.errno))
@@ -172,13 +172,13 @@ struct ListenerTests {
     func source() throws {
         var loop = try EventLoop()
         let (_, near, far) = try loop.connectedPair(
-            Listener.Options(), Stream.Options(source: "127.0.0.2:0"))
+            ListenerOptions(), StreamOptions(source: "127.0.0.2:0"))
         let local = try loop.localAddress(of: near)
         #expect(local.text.hasPrefix("127.0.0.2:"))
         #expect(try loop.peerAddress(of: far) == local)
         #expect(
             code { () throws(SluiceError) in
-                try loop.connect(to: "127.0.0.1:1", options: Stream.Options(source: "nonsense"))
+                try loop.connect(to: "127.0.0.1:1", options: StreamOptions(source: "nonsense"))
             } != nil)
     }
 }

@@ -165,11 +165,11 @@ struct StreamTests {
         let big = [UInt8](repeating: 1, count: 20_000_000)
         for (isThrottled, isHeard) in [(nil, false), (true, false), (false, true)] {
             var loop = try EventLoop(backend)
-            let options = Stream.Options(isThrottled: isThrottled)
+            let options = StreamOptions(isThrottled: isThrottled)
             let listener = try loop.listen(on: "127.0.0.1:0", options: .init(streams: options))
             let peer = try FileDescriptor.connect(to: loop.localAddress(of: listener).text)
             defer { try? peer.close() }
-            var accepted: Stream?
+            var accepted: StreamID?
             try loop.pull { event, loop in
                 guard case .accepted(let stream, _) = event else { return false }
                 let result = try loop.write(big, to: stream)
@@ -242,7 +242,7 @@ struct StreamTests {
         try loop.write([UInt8](repeating: 1, count: count), to: near)
         try loop.abort(near)
         try loop.resume(far)
-        var endings: [Stream: Stream.Ending] = [:]
+        var endings: [StreamID: StreamEnding] = [:]
         try loop.pull { event, _ in
             if case .closed(let stream, let ending) = event { endings[stream] = ending }
             return endings.count == 2
@@ -306,7 +306,7 @@ struct StreamTests {
         let listener = try loop.listen(on: "127.0.0.1:0", options: .init(connectionLimit: 1))
         let address = try loop.localAddress(of: listener)
         let clients = [try loop.connect(to: address), try loop.connect(to: address)]
-        var accepted: [Stream] = []
+        var accepted: [StreamID] = []
         var overloads = 0
         try loop.pull { event, loop in
             switch event {

@@ -192,7 +192,7 @@ extension EventLoop {
     /// - Throws: as ``write(_:to:)``.
     @discardableResult
     public func write(
-        _ queue: borrowing ByteQueue, to stream: Stream
+        _ queue: borrowing ByteQueue, to stream: StreamID
     ) throws(SluiceError) -> WriteResult {
         let code = unsafe queue.withSlices {
             unsafe sluice_writev(handle, stream.rawValue, $0.baseAddress, CInt($0.count))

@@ -1,35 +1,35 @@
 public import CSluice
 
 /// What a loop has to tell. It cannot be kept past the next pull; what it names, such as a
-/// ``Stream``, can.
+/// ``StreamID``, can.
 public enum Event: ~Escapable {
     /// Nothing has been pulled: not yet, or not before the time was up.
     case nothing
     /// A watched descriptor is ready.
-    case ready(Watch, Readiness)
+    case ready(WatchID, Readiness)
     /// A timer's time has come. One that does not repeat has ended with it.
-    case timer(Timer)
+    case timer(TimerID)
     /// A signal came.
-    case signal(Signal)
+    case signal(SignalID)
     /// A word that a ``Poster`` posted.
     case posted(UInt64)
     /// A listener accepted a connection.
-    case accepted(Stream, by: Listener)
+    case accepted(StreamID, by: ListenerID)
     /// A connect is done. One that fails is ``closed(_:_:)`` instead.
-    case connected(Stream)
+    case connected(StreamID)
     /// A stream received bytes.
-    case data(Stream, RawSpan)
+    case data(StreamID, RawSpan)
     /// The peer will send no more. Unless told to stay half-open, the stream sends what is queued
     /// and closes.
-    case endOfStream(Stream)
+    case endOfStream(StreamID)
     /// A stream's queue was over its high mark, and has fallen to its low mark.
-    case drained(Stream)
+    case drained(StreamID)
     /// A stream's last event: how it ended.
-    case closed(Stream, Stream.Ending)
+    case closed(StreamID, StreamEnding)
     /// A listener had to stop accepting, for that reason. It resumes by itself.
-    case overloaded(Listener, SluiceError.Code)
+    case overloaded(ListenerID, SluiceError.Code)
     /// A lookup has ended, with a name's addresses or without.
-    case resolved(Lookup, Lookup.Answer)
+    case resolved(LookupID, LookupAnswer)
 }
 
 extension Event {
@@ -114,39 +114,39 @@ extension Event {
             // DATA has at least one byte, so the pointer is there.
             let bytes = unsafe RawSpan(_unsafeStart: event.data!, byteCount: event.length)
             self = unsafe .data(
-                Stream(rawValue: event.id), _overrideLifetime(bytes, copying: ()))
+                StreamID(rawValue: event.id), _overrideLifetime(bytes, copying: ()))
         case SLUICE_READY.rawValue:
             self = unsafe .ready(
-                Watch(rawValue: event.id),
+                WatchID(rawValue: event.id),
                 Readiness(rawValue: UInt32(truncatingIfNeeded: event.value)))
         case SLUICE_TIMER.rawValue:
-            self = unsafe .timer(Timer(rawValue: event.id))
+            self = unsafe .timer(TimerID(rawValue: event.id))
         case SLUICE_SIGNAL.rawValue:
             self = unsafe .signal(
-                Signal(rawValue: event.id, number: CInt(truncatingIfNeeded: event.value)))
+                SignalID(rawValue: event.id, number: CInt(truncatingIfNeeded: event.value)))
         case SLUICE_POSTED.rawValue:
             self = unsafe .posted(event.value)
         case SLUICE_ACCEPTED.rawValue:
             self = unsafe .accepted(
-                Stream(rawValue: event.id), by: Listener(rawValue: event.value))
+                StreamID(rawValue: event.id), by: ListenerID(rawValue: event.value))
         case SLUICE_CONNECTED.rawValue:
-            self = unsafe .connected(Stream(rawValue: event.id))
+            self = unsafe .connected(StreamID(rawValue: event.id))
         case SLUICE_EOF.rawValue:
-            self = unsafe .endOfStream(Stream(rawValue: event.id))
+            self = unsafe .endOfStream(StreamID(rawValue: event.id))
         case SLUICE_DRAINED.rawValue:
-            self = unsafe .drained(Stream(rawValue: event.id))
+            self = unsafe .drained(StreamID(rawValue: event.id))
         case SLUICE_CLOSED.rawValue:
             let error = unsafe event.error
             self = unsafe .closed(
-                Stream(rawValue: event.id),
-                Stream.Ending(
+                StreamID(rawValue: event.id),
+                StreamEnding(
                     unsentBytes: event.length,
                     error: error == 0 ? nil : SluiceError.Code(rawValue: error)))
         case SLUICE_OVERLOADED.rawValue:
             self = unsafe .overloaded(
-                Listener(rawValue: event.id), SluiceError.Code(rawValue: event.error))
+                ListenerID(rawValue: event.id), SluiceError.Code(rawValue: event.error))
         case SLUICE_RESOLVED.rawValue:
-            self = unsafe .resolved(Lookup(rawValue: event.id), Lookup.Answer(event))
+            self = unsafe .resolved(LookupID(rawValue: event.id), LookupAnswer(event))
         default:
             self = .nothing
         }

@@ -1,7 +1,7 @@
 internal import CSluice
 
-/// The name of something that a loop looks after: a ``Stream``, ``Listener``, ``Timer``,
-/// ``Signal``, ``Watch`` or ``Lookup``.
+/// The name of something that a loop looks after: a ``StreamID``, ``ListenerID``, ``TimerID``,
+/// ``SignalID``, ``WatchID`` or ``LookupID``.
 ///
 /// A name is a small value that can be kept, compared and sent anywhere. What it names ends on its
 /// own time; from then on the name is stale, for ever, and a call that is given it throws
@@ -14,17 +14,17 @@ where RawValue == UInt64 {
 
 /// The kinds of what a loop looks after.
 public enum HandleKind: UInt32, CaseIterable, Hashable, Sendable {
-    /// ``Watch``
+    /// ``WatchID``
     case watch = 1
-    /// ``Timer``
+    /// ``TimerID``
     case timer
-    /// ``Signal``
+    /// ``SignalID``
     case signal
-    /// ``Listener``
+    /// ``ListenerID``
     case listener
-    /// ``Stream``
+    /// ``StreamID``
     case stream
-    /// ``Lookup``
+    /// ``LookupID``
     case lookup
 }
 
@@ -35,7 +35,7 @@ extension Handle {
 
 extension EventLoop {
     /// Ends a handle. A stream first sends what is queued, tells the peer, and waits until the peer
-    /// has ended too, at most for ``Stream/Options/lingerTime``; then it gives
+    /// has ended too, at most for ``StreamOptions/lingerTime``; then it gives
     /// ``Event/closed(_:_:)``. Any other ends at once and gives no further event, not even one that
     /// was gathered already. The descriptor of a watch stays open.
     ///

@@ -6,7 +6,7 @@ extension EventLoop {
         /// What one receive brings at most: the size of the loop's one receive buffer.
         public var receiveSize: Int
         /// Over so many queued bytes a stream is to wait for ``Event/drained(_:)``, and is not read
-        /// from where ``Stream/Options/isThrottled`` says so.
+        /// from where ``StreamOptions/isThrottled`` says so.
         public var highMark: Int
         /// At so many queued bytes ``Event/drained(_:)`` comes; a quarter of the high mark for
         /// `nil`.

@@ -1,7 +1,7 @@
 internal import CSluice
 
 /// Names a signal that a loop looks out for.
-public struct Signal: Handle {
+public struct SignalID: Handle {
     /// ``HandleKind/signal``
     public static var kind: HandleKind { .signal }
 
@@ -24,7 +24,7 @@ public struct Signal: Handle {
     }
 }
 
-extension Signal {
+extension SignalID {
     /// Names are the same where they name the same.
     public static func == (left: Self, right: Self) -> Bool {
         left.rawValue == right.rawValue
@@ -46,10 +46,10 @@ extension EventLoop {
     /// - Throws: ``SluiceError/Code/alreadyRegistered`` where this loop has it, or the errno
     ///   `invalidArgument` where it cannot be caught.
     @discardableResult
-    public func addSignal(_ number: CInt) throws(SluiceError) -> Signal {
+    public func addSignal(_ number: CInt) throws(SluiceError) -> SignalID {
         var id: UInt64 = 0
         let code = unsafe sluice_signal(handle, &id, number)
         guard code >= 0 else { throw SluiceError(code, "add signal", "\(number)") }
-        return Signal(rawValue: id, number: number)
+        return SignalID(rawValue: id, number: number)
     }
 }

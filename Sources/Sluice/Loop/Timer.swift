@@ -1,7 +1,7 @@
 internal import CSluice
 
 /// Names a timer of a loop.
-public struct Timer: Handle {
+public struct TimerID: Handle {
     /// ``HandleKind/timer``
     public static var kind: HandleKind { .timer }
 
@@ -28,13 +28,13 @@ extension EventLoop {
     @discardableResult
     public func addTimer(
         after delay: Duration, every interval: Duration? = nil, userWord: UInt64 = 0
-    ) throws(SluiceError) -> Timer {
+    ) throws(SluiceError) -> TimerID {
         var id: UInt64 = 0
         let code = unsafe sluice_timer(
             handle, &id, Self.nanoseconds(delay),
             interval.map { max(1, Self.nanoseconds($0)) } ?? 0, userWord)
         guard code >= 0 else { throw SluiceError(code, "add timer") }
-        return Timer(rawValue: id)
+        return TimerID(rawValue: id)
     }
 
     /// Begins a timer anew: its next event comes when `delay` is over, counted from ``now``. Made
@@ -42,7 +42,7 @@ extension EventLoop {
     ///
     /// - Complexity: O(1).
     /// - Throws: ``SluiceError/Code/stale``.
-    public func reset(_ timer: Timer, after delay: Duration) throws(SluiceError) {
+    public func reset(_ timer: TimerID, after delay: Duration) throws(SluiceError) {
         try check(
             unsafe sluice_timer_reset(handle, timer.rawValue, Self.nanoseconds(delay)), "reset",
             timer)

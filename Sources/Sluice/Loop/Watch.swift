@@ -2,7 +2,7 @@ internal import CSluice
 public import SystemPackage
 
 /// Names a watch on a descriptor that a loop does not own.
-public struct Watch: Handle {
+public struct WatchID: Handle {
     /// ``HandleKind/watch``
     public static var kind: HandleKind { .watch }
 
@@ -26,12 +26,12 @@ extension EventLoop {
     @discardableResult
     public func watch(
         _ descriptor: FileDescriptor, for interest: Interest, userWord: UInt64 = 0
-    ) throws(SluiceError) -> Watch {
+    ) throws(SluiceError) -> WatchID {
         var id: UInt64 = 0
         let code = unsafe sluice_watch(
             handle, &id, descriptor.rawValue, interest.rawValue, userWord)
         guard code >= 0 else { throw SluiceError(code, "watch", descriptor) }
-        return Watch(rawValue: id)
+        return WatchID(rawValue: id)
     }
 
     /// Replaces the interest of a watch, and arms it again after a one-shot event.
@@ -39,7 +39,7 @@ extension EventLoop {
     /// - Complexity: O(1).
     /// - Throws: ``SluiceError/Code/stale``, and what
     ///   ``Poller/modify(_:interest:user:)`` throws.
-    public func rewatch(_ watch: Watch, for interest: Interest) throws(SluiceError) {
+    public func rewatch(_ watch: WatchID, for interest: Interest) throws(SluiceError) {
         try check(
             unsafe sluice_rewatch(handle, watch.rawValue, interest.rawValue), "rewatch", watch)
     }

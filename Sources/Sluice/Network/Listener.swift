@@ -2,7 +2,7 @@ internal import CSluice
 public import SystemPackage
 
 /// Names a listener of a loop. Its connections come as ``Event/accepted(_:by:)``.
-public struct Listener: Handle {
+public struct ListenerID: Handle {
     /// ``HandleKind/listener``
     public static var kind: HandleKind { .listener }
 
@@ -14,47 +14,47 @@ public struct Listener: Handle {
     public init(rawValue: UInt64) {
         self.rawValue = rawValue
     }
+}
 
-    /// How a listener behaves, and its streams.
-    public struct Options: Hashable, Sendable {
-        /// How many callers may wait to be accepted; at least 1.
-        public var backlog: Int
-        /// How many are accepted in one turn of the loop; at least 1. Rounded down to a power of two.
-        public var acceptBatch: Int
-        /// How many of its connections may be open at once, at least 1; over that, accepting stops
-        /// until one closes. No limit for `nil`.
-        public var connectionLimit: Int?
-        /// Whether several loops listen at one address, and the kernel spreads callers over them.
-        public var reusesPort: Bool
-        /// Whether an IPv6 socket takes no IPv4 callers, nor does `*`.
-        public var onlyIPv6: Bool
-        /// Who may call at a unix socket's path, whatever the umask; as the umask says for `nil`.
-        public var unixMode: FilePermissions?
-        /// How its connections behave.
-        public var streams: Stream.Options
+/// How a listener behaves, and its streams.
+public struct ListenerOptions: Hashable, Sendable {
+    /// How many callers may wait to be accepted; at least 1.
+    public var backlog: Int
+    /// How many are accepted in one turn of the loop; at least 1. Rounded down to a power of two.
+    public var acceptBatch: Int
+    /// How many of its connections may be open at once, at least 1; over that, accepting stops
+    /// until one closes. No limit for `nil`.
+    public var connectionLimit: Int?
+    /// Whether several loops listen at one address, and the kernel spreads callers over them.
+    public var reusesPort: Bool
+    /// Whether an IPv6 socket takes no IPv4 callers, nor does `*`.
+    public var onlyIPv6: Bool
+    /// Who may call at a unix socket's path, whatever the umask; as the umask says for `nil`.
+    public var unixMode: FilePermissions?
+    /// How its connections behave.
+    public var streams: StreamOptions
 
-        /// The defaults, but where told.
-        public init(
-            backlog: Int = 1024,
-            acceptBatch: Int = 64,
-            connectionLimit: Int? = nil,
-            reusesPort: Bool = false,
-            onlyIPv6: Bool = false,
-            unixMode: FilePermissions? = nil,
-            streams: Stream.Options = Stream.Options()
-        ) {
-            self.backlog = backlog
-            self.acceptBatch = acceptBatch
-            self.connectionLimit = connectionLimit
-            self.reusesPort = reusesPort
-            self.onlyIPv6 = onlyIPv6
-            self.unixMode = unixMode
-            self.streams = streams
-        }
+    /// The defaults, but where told.
+    public init(
+        backlog: Int = 1024,
+        acceptBatch: Int = 64,
+        connectionLimit: Int? = nil,
+        reusesPort: Bool = false,
+        onlyIPv6: Bool = false,
+        unixMode: FilePermissions? = nil,
+        streams: StreamOptions = StreamOptions()
+    ) {
+        self.backlog = backlog
+        self.acceptBatch = acceptBatch
+        self.connectionLimit = connectionLimit
+        self.reusesPort = reusesPort
+        self.onlyIPv6 = onlyIPv6
+        self.unixMode = unixMode
+        self.streams = streams
     }
 }
 
-extension Listener.Options {
+extension ListenerOptions {
     /// Hands `body` the options as C takes them.
     func withC(
         _ body: (UnsafePointer<sluice_listen_options>) -> CInt
@@ -83,14 +83,14 @@ extension EventLoop {
     ///   ``SluiceError/Code/badOption``, or an errno such as `addressInUse`.
     @discardableResult
     public func listen(
-        on address: Address, options: Listener.Options = Listener.Options()
-    ) throws(SluiceError) -> Listener {
+        on address: Address, options: ListenerOptions = ListenerOptions()
+    ) throws(SluiceError) -> ListenerID {
         var id: UInt64 = 0
         let code = try unsafe options.withC { options in
             unsafe sluice_listen(handle, &id, address.text, options)
         }
         guard code >= 0 else { throw SluiceError(code, "listen on", address.text) }
-        return Listener(rawValue: id)
+        return ListenerID(rawValue: id)
     }
 
     /// Makes a listener of a stream socket that listens already: one of `LISTEN_FDS` (socket
@@ -103,14 +103,14 @@ extension EventLoop {
     ///   `notSocket`.
     @discardableResult
     public func listen(
-        adopting descriptor: FileDescriptor, options: Listener.Options = Listener.Options()
-    ) throws(SluiceError) -> Listener {
+        adopting descriptor: FileDescriptor, options: ListenerOptions = ListenerOptions()
+    ) throws(SluiceError) -> ListenerID {
         var id: UInt64 = 0
         let code = try unsafe options.withC { options in
             unsafe sluice_listen_fd(handle, &id, descriptor.rawValue, options)
         }
         guard code >= 0 else { throw SluiceError(code, "listen on", descriptor) }
-        return Listener(rawValue: id)
+        return ListenerID(rawValue: id)
     }
 
     /// Where a listener listens, or this end of a stream.
@@ -125,7 +125,7 @@ extension EventLoop {
     ///
     /// - Throws: ``SluiceError/Code/stale``, ``SluiceError/Code/wrongKind``, or an errno such as
     ///   `socketNotConnected`.
-    public func peerAddress(of stream: Stream) throws(SluiceError) -> Address {
+    public func peerAddress(of stream: StreamID) throws(SluiceError) -> Address {
         try unsafe address(of: stream, sluice_peer_address, "find peer address of")
     }
 

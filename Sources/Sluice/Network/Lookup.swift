@@ -4,7 +4,7 @@
 public import CSluice
 
 /// Names a lookup of a loop: a host name that is looked up. It ends with ``Event/resolved(_:_:)``.
-public struct Lookup: Handle {
+public struct LookupID: Handle {
     /// ``HandleKind/lookup``
     public static var kind: HandleKind { .lookup }
 
@@ -16,43 +16,43 @@ public struct Lookup: Handle {
     public init(rawValue: UInt64) {
         self.rawValue = rawValue
     }
+}
 
-    /// Which of a name's addresses are asked for.
-    public enum Family: UInt32, Hashable, Sendable {
-        /// Those of IPv4.
-        case ipv4 = 4
-        /// Those of IPv6.
-        case ipv6 = 6
-    }
+/// Which of a name's addresses are asked for.
+public enum AddressFamily: UInt32, Hashable, Sendable {
+    /// Those of IPv4.
+    case ipv4 = 4
+    /// Those of IPv6.
+    case ipv6 = 6
+}
 
-    /// What a lookup has found. It cannot be kept past the next pull; what it gives can.
-    public struct Answer: ~Escapable {
-        /// Addresses, one a line, or why there are none.
-        private let text: RawSpan
+/// What a lookup has found. It cannot be kept past the next pull; what it gives can.
+public struct LookupAnswer: ~Escapable {
+    /// Addresses, one a line, or why there are none.
+    private let text: RawSpan
 
-        /// Why there is no address: ``SluiceError/Code/unknownName`` or
-        /// ``SluiceError/Code/outOfMemory``. `nil` where there is one.
-        public let error: SluiceError.Code?
+    /// Why there is no address: ``SluiceError/Code/unknownName`` or
+    /// ``SluiceError/Code/outOfMemory``. `nil` where there is one.
+    public let error: SluiceError.Code?
 
-        /// The answer as C has it. Its bytes live as long as they do there: the caller binds them.
-        @_lifetime(immortal)
-        @usableFromInline
-        init(_ event: sluice_event) {
-            // Out of memory there may be no words either.
-            if let data = unsafe event.data {
-                // By `max` the compiler knows that there is nothing to check, and leaves all of this out
-                // of a program that looks up no names.
-                let text = unsafe RawSpan(_unsafeStart: data, byteCount: max(0, event.length))
-                self.text = unsafe _overrideLifetime(text, copying: ())
-            } else {
-                text = RawSpan()
-            }
-            error = unsafe event.error == 0 ? nil : SluiceError.Code(rawValue: event.error)
+    /// The answer as C has it. Its bytes live as long as they do there: the caller binds them.
+    @_lifetime(immortal)
+    @usableFromInline
+    init(_ event: sluice_event) {
+        // Out of memory there may be no words either.
+        if let data = unsafe event.data {
+            // By `max` the compiler knows that there is nothing to check, and leaves all of this out
+            // of a program that looks up no names.
+            let text = unsafe RawSpan(_unsafeStart: data, byteCount: max(0, event.length))
+            self.text = unsafe _overrideLifetime(text, copying: ())
+        } else {
+            text = RawSpan()
         }
+        error = unsafe event.error == 0 ? nil : SluiceError.Code(rawValue: event.error)
     }
 }
 
-extension Lookup.Answer {
+extension LookupAnswer {
     /// The addresses, in the order in which ``EventLoop/connect(to:options:)`` would try them.
     ///
     /// - Complexity: O(length of the answer).
@@ -88,13 +88,13 @@ extension EventLoop {
     ///   `addressFamilyNotSupported` for an address of another family.
     @discardableResult
     public func resolve(
-        _ address: Address, family: Lookup.Family? = nil, userWord: UInt64 = 0
-    ) throws(SluiceError) -> Lookup {
+        _ address: Address, family: AddressFamily? = nil, userWord: UInt64 = 0
+    ) throws(SluiceError) -> LookupID {
         var id: UInt64 = 0
         let code = unsafe sluice_resolve(
             handle, &id, address.text, family?.rawValue ?? SLUICE_ANY_FAMILY.rawValue, userWord)
         guard code >= 0 else { throw SluiceError(code, "resolve", address.text) }
-        return Lookup(rawValue: id)
+        return LookupID(rawValue: id)
     }
 
     /// Why the name has no address that a stream was to be connected to, in the words of
@@ -102,7 +102,7 @@ extension EventLoop {
     /// ``SluiceError/Code/unknownName``, until another such end is pulled; `nil` for any other.
     ///
     /// - Complexity: O(1).
-    public func nameProblem(of stream: Stream) -> String? {
+    public func nameProblem(of stream: StreamID) -> String? {
         guard let words = unsafe sluice_name_problem(handle, stream.rawValue) else { return nil }
         return unsafe String(cString: words)
     }

@@ -6,7 +6,7 @@ extension EventLoop {
     ///
     /// - Complexity: O(1).
     /// - Throws: ``SluiceError/Code/stale``.
-    public func pause(_ stream: Stream) throws(SluiceError) {
+    public func pause(_ stream: StreamID) throws(SluiceError) {
         try check(unsafe sluice_pause(handle, stream.rawValue), "pause", stream)
     }
 
@@ -14,7 +14,7 @@ extension EventLoop {
     ///
     /// - Complexity: O(1).
     /// - Throws: ``SluiceError/Code/stale``.
-    public func resume(_ stream: Stream) throws(SluiceError) {
+    public func resume(_ stream: StreamID) throws(SluiceError) {
         try check(unsafe sluice_resume(handle, stream.rawValue), "resume", stream)
     }
 
@@ -26,7 +26,7 @@ extension EventLoop {
     /// - Throws: ``SluiceError/Code/noCapacity`` for more than the event had or less than none,
     ///   ``SluiceError/Code/full`` over ``Options/hardLimit`` or ``Options/memoryLimit``,
     ///   ``SluiceError/Code/wrongState`` where the last event is not this stream's data.
-    public func hold(last count: Int, of stream: Stream) throws(SluiceError) {
+    public func hold(last count: Int, of stream: StreamID) throws(SluiceError) {
         // Less than none is, to C, more than any event has.
         try check(unsafe sluice_hold(handle, stream.rawValue, count), "hold bytes of", stream)
     }
@@ -39,7 +39,7 @@ extension EventLoop {
     /// - Complexity: O(1) and the bytes that are held; no copy for what is passed on.
     /// - Throws: ``SluiceError/Code/stale``, the errno `brokenPipe` where `destination` takes no
     ///   more, ``SluiceError/Code/outOfMemory``, and what a write of the held bytes throws.
-    public func forward(from source: Stream, to destination: Stream) throws(SluiceError) {
+    public func forward(from source: StreamID, to destination: StreamID) throws(SluiceError) {
         try check(
             unsafe sluice_forward(handle, source.rawValue, destination.rawValue), "forward from",
             source)
@@ -49,7 +49,7 @@ extension EventLoop {
     ///
     /// - Complexity: O(1).
     /// - Throws: ``SluiceError/Code/stale``.
-    public func stopForwarding(from source: Stream) throws(SluiceError) {
+    public func stopForwarding(from source: StreamID) throws(SluiceError) {
         try check(
             unsafe sluice_forward(handle, source.rawValue, 0), "stop forwarding from", source)
     }

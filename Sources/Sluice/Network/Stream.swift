@@ -4,7 +4,7 @@ public import SystemPackage
 /// Names a stream of a loop: a connection, or a pipe, a terminal or a file that was adopted.
 ///
 /// Every stream ends in exactly one ``Event/closed(_:_:)``, and nothing follows that.
-public struct Stream: Handle {
+public struct StreamID: Handle {
     /// ``HandleKind/stream``
     public static var kind: HandleKind { .stream }
 
@@ -16,82 +16,82 @@ public struct Stream: Handle {
     public init(rawValue: UInt64) {
         self.rawValue = rawValue
     }
+}
 
-    /// How a stream ended.
-    public struct Ending: Hashable, Sendable {
-        /// How many queued bytes the kernel did not take.
-        public let unsentBytes: Int
-        /// Why it ended; `nil` for an orderly end.
-        public let error: SluiceError.Code?
+/// How a stream ended.
+public struct StreamEnding: Hashable, Sendable {
+    /// How many queued bytes the kernel did not take.
+    public let unsentBytes: Int
+    /// Why it ended; `nil` for an orderly end.
+    public let error: SluiceError.Code?
 
-        @usableFromInline
-        init(unsentBytes: Int, error: SluiceError.Code?) {
-            self.unsentBytes = unsentBytes
-            self.error = error
-        }
-    }
-
-    /// How a stream behaves. A time of less than a nanosecond is one.
-    public struct Options: Hashable, Sendable {
-        /// Whether it stays open when the peer has ended (half-close), until it is closed.
-        public var staysHalfOpen: Bool
-        /// Whether Nagle's algorithm is left on, which delays small writes.
-        public var delaysSmallWrites: Bool
-        /// Whether the kernel probes a silent peer (SO_KEEPALIVE).
-        public var keepsAlive: Bool
-        /// How long a peer is silent before the first probe, in whole seconds; the system's for
-        /// `nil`.
-        public var keepaliveDelay: Duration?
-        /// Without a byte in or out for so long, while the loop reads, it ends, with the errno
-        /// `timedOut`; never for `nil`.
-        public var idleTimeout: Duration?
-        /// How long a close may take after the last byte went.
-        public var lingerTime: Duration
-        /// Not connected after so long it ends, with the errno `timedOut`; never for `nil`.
-        public var connectTimeout: Duration?
-        /// Whether it is not read from while it is over its high mark, so that a peer that does not
-        /// read is not read from. For `nil` accepted streams are so; connected and adopted ones are
-        /// not, since two ends that both wait for room would wait for ever.
-        public var isThrottled: Bool?
-        /// As ``EventLoop/Options/highMark``, for this stream; the loop's for `nil`.
-        public var highMark: Int?
-        /// As ``EventLoop/Options/lowMark``, for this stream; for `nil` a quarter of its high mark,
-        /// or the loop's where that is `nil` too.
-        public var lowMark: Int?
-        /// The address that it connects from: numeric, or `unix:@name`. Port 0 is any port. Of a
-        /// name's addresses, those of another family are passed over. The kernel chooses for `nil`.
-        public var source: Address?
-
-        /// The defaults, but where told.
-        public init(
-            staysHalfOpen: Bool = false,
-            delaysSmallWrites: Bool = false,
-            keepsAlive: Bool = false,
-            keepaliveDelay: Duration? = nil,
-            idleTimeout: Duration? = nil,
-            lingerTime: Duration = .seconds(10),
-            connectTimeout: Duration? = nil,
-            isThrottled: Bool? = nil,
-            highMark: Int? = nil,
-            lowMark: Int? = nil,
-            source: Address? = nil
-        ) {
-            self.staysHalfOpen = staysHalfOpen
-            self.delaysSmallWrites = delaysSmallWrites
-            self.keepsAlive = keepsAlive
-            self.keepaliveDelay = keepaliveDelay
-            self.idleTimeout = idleTimeout
-            self.lingerTime = lingerTime
-            self.connectTimeout = connectTimeout
-            self.isThrottled = isThrottled
-            self.highMark = highMark
-            self.lowMark = lowMark
-            self.source = source
-        }
+    @usableFromInline
+    init(unsentBytes: Int, error: SluiceError.Code?) {
+        self.unsentBytes = unsentBytes
+        self.error = error
     }
 }
 
-extension Stream.Ending: CustomStringConvertible {
+/// How a stream behaves. A time of less than a nanosecond is one.
+public struct StreamOptions: Hashable, Sendable {
+    /// Whether it stays open when the peer has ended (half-close), until it is closed.
+    public var staysHalfOpen: Bool
+    /// Whether Nagle's algorithm is left on, which delays small writes.
+    public var delaysSmallWrites: Bool
+    /// Whether the kernel probes a silent peer (SO_KEEPALIVE).
+    public var keepsAlive: Bool
+    /// How long a peer is silent before the first probe, in whole seconds; the system's for
+    /// `nil`.
+    public var keepaliveDelay: Duration?
+    /// Without a byte in or out for so long, while the loop reads, it ends, with the errno
+    /// `timedOut`; never for `nil`.
+    public var idleTimeout: Duration?
+    /// How long a close may take after the last byte went.
+    public var lingerTime: Duration
+    /// Not connected after so long it ends, with the errno `timedOut`; never for `nil`.
+    public var connectTimeout: Duration?
+    /// Whether it is not read from while it is over its high mark, so that a peer that does not
+    /// read is not read from. For `nil` accepted streams are so; connected and adopted ones are
+    /// not, since two ends that both wait for room would wait for ever.
+    public var isThrottled: Bool?
+    /// As ``EventLoop/Options/highMark``, for this stream; the loop's for `nil`.
+    public var highMark: Int?
+    /// As ``EventLoop/Options/lowMark``, for this stream; for `nil` a quarter of its high mark,
+    /// or the loop's where that is `nil` too.
+    public var lowMark: Int?
+    /// The address that it connects from: numeric, or `unix:@name`. Port 0 is any port. Of a
+    /// name's addresses, those of another family are passed over. The kernel chooses for `nil`.
+    public var source: Address?
+
+    /// The defaults, but where told.
+    public init(
+        staysHalfOpen: Bool = false,
+        delaysSmallWrites: Bool = false,
+        keepsAlive: Bool = false,
+        keepaliveDelay: Duration? = nil,
+        idleTimeout: Duration? = nil,
+        lingerTime: Duration = .seconds(10),
+        connectTimeout: Duration? = nil,
+        isThrottled: Bool? = nil,
+        highMark: Int? = nil,
+        lowMark: Int? = nil,
+        source: Address? = nil
+    ) {
+        self.staysHalfOpen = staysHalfOpen
+        self.delaysSmallWrites = delaysSmallWrites
+        self.keepsAlive = keepsAlive
+        self.keepaliveDelay = keepaliveDelay
+        self.idleTimeout = idleTimeout
+        self.lingerTime = lingerTime
+        self.connectTimeout = connectTimeout
+        self.isThrottled = isThrottled
+        self.highMark = highMark
+        self.lowMark = lowMark
+        self.source = source
+    }
+}
+
+extension StreamEnding: CustomStringConvertible {
     /// In words, such as "ECONNRESET, 12 bytes unsent".
     public var description: String {
         "\(error.map { "\($0)" } ?? "in order"), \(unsentBytes.bytes) unsent"
@@ -103,7 +103,7 @@ extension Int {
     var bytes: String { self == 1 ? "1 byte" : "\(self) bytes" }
 }
 
-extension Stream.Options {
+extension StreamOptions {
     /// Hands `body` the options as C takes them, where 0 is a default and thus nothing that can be
     /// asked for.
     func withC(
@@ -149,7 +149,7 @@ extension EventLoop {
     /// that is queued.
     ///
     /// A name's addresses are tried as RFC 8305 says, and the first that connects is the stream.
-    /// Until then it has no descriptor. ``Stream/Options/connectTimeout`` holds for all of it
+    /// Until then it has no descriptor. ``StreamOptions/connectTimeout`` holds for all of it
     /// together. Where the name has no address, the stream ends with
     /// ``SluiceError/Code/unknownName``, and ``nameProblem(of:)`` says more.
     ///
@@ -158,14 +158,14 @@ extension EventLoop {
     ///   at once.
     @discardableResult
     public func connect(
-        to address: Address, options: Stream.Options = Stream.Options()
-    ) throws(SluiceError) -> Stream {
+        to address: Address, options: StreamOptions = StreamOptions()
+    ) throws(SluiceError) -> StreamID {
         var id: UInt64 = 0
         let code = try unsafe options.withC { options in
             unsafe sluice_connect(handle, &id, address.text, options)
         }
         guard code >= 0 else { throw SluiceError(code, "connect to", address.text) }
-        return Stream(rawValue: id)
+        return StreamID(rawValue: id)
     }
 
     /// Makes a stream of a descriptor: a connected socket, a pipe, a terminal, a file, or what else
@@ -176,13 +176,13 @@ extension EventLoop {
     ///   ``SluiceError/Code/badOption``, ``SluiceError/Code/outOfMemory``, …
     @discardableResult
     public func adopt(
-        _ descriptor: FileDescriptor, options: Stream.Options = Stream.Options()
-    ) throws(SluiceError) -> Stream {
+        _ descriptor: FileDescriptor, options: StreamOptions = StreamOptions()
+    ) throws(SluiceError) -> StreamID {
         var id: UInt64 = 0
         let code = try unsafe options.withC { options in
             unsafe sluice_adopt(handle, &id, descriptor.rawValue, options)
         }
         guard code >= 0 else { throw SluiceError(code, "adopt", descriptor) }
-        return Stream(rawValue: id)
+        return StreamID(rawValue: id)
     }
 }

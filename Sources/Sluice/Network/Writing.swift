@@ -26,7 +26,7 @@ extension EventLoop {
     ///   ``SluiceError/Code/stale``, ``SluiceError/Code/outOfMemory``.
     @inlinable
     @discardableResult
-    public func write(_ bytes: RawSpan, to stream: Stream) throws(SluiceError) -> WriteResult {
+    public func write(_ bytes: RawSpan, to stream: StreamID) throws(SluiceError) -> WriteResult {
         let code = unsafe bytes.withUnsafeBytes {
             unsafe sluice_write(handle, stream.rawValue, $0.baseAddress, $0.count)
         }
@@ -35,20 +35,21 @@ extension EventLoop {
 
     /// Queues the bytes to be sent, whole or not at all.
     @discardableResult
-    public func write(_ bytes: Span<UInt8>, to stream: Stream) throws(SluiceError) -> WriteResult {
+    public func write(_ bytes: Span<UInt8>, to stream: StreamID) throws(SluiceError) -> WriteResult
+    {
         // Bytes of UInt8 have no padding, so that each of them is initialized.
         try write(unsafe bytes.bytes, to: stream)
     }
 
     /// Queues the bytes to be sent, whole or not at all.
     @discardableResult
-    public func write(_ bytes: [UInt8], to stream: Stream) throws(SluiceError) -> WriteResult {
+    public func write(_ bytes: [UInt8], to stream: StreamID) throws(SluiceError) -> WriteResult {
         try write(bytes.span, to: stream)
     }
 
     /// Queues the text to be sent as UTF-8, whole or not at all.
     @discardableResult
-    public func write(_ text: String, to stream: Stream) throws(SluiceError) -> WriteResult {
+    public func write(_ text: String, to stream: StreamID) throws(SluiceError) -> WriteResult {
         try write(text.utf8Span.span, to: stream)
     }
 
@@ -58,7 +59,7 @@ extension EventLoop {
     /// - Throws: as ``write(_:to:)``.
     @discardableResult
     public func write(
-        _ head: RawSpan, then body: RawSpan, to stream: Stream
+        _ head: RawSpan, then body: RawSpan, to stream: StreamID
     ) throws(SluiceError) -> WriteResult {
         let code = unsafe head.withUnsafeBytes { head in
             unsafe body.withUnsafeBytes { body in
@@ -77,11 +78,11 @@ extension EventLoop {
     /// Out of line, so that a write that is queued pays a comparison and no more.
     @usableFromInline
     @inline(never)
-    static func notJustQueued(_ code: CInt, _ stream: Stream) throws(SluiceError) -> WriteResult {
+    static func notJustQueued(_ code: CInt, _ stream: StreamID) throws(SluiceError) -> WriteResult {
         if code > 0 { return .overHighMark }
         let reason = SluiceError.Code(rawValue: code)
         if reason.saysBroken { return .broken(reason) }
-        throw SluiceError(code, "write to", Stream.kind, stream.rawValue)
+        throw SluiceError(code, "write to", StreamID.kind, stream.rawValue)
     }
 
     /// Sends what is queued, as far as the kernel takes it, now and not at the next pull. Where the
@@ -89,7 +90,7 @@ extension EventLoop {
     ///
     /// - Throws: ``SluiceError/Code/stale``, ``SluiceError/Code/full`` over ``Options/memoryLimit``,
     ///   ``SluiceError/Code/outOfMemory``.
-    public func flush(_ stream: Stream) throws(SluiceError) {
+    public func flush(_ stream: StreamID) throws(SluiceError) {
         try checkUnlessBroken(unsafe sluice_flush(handle, stream.rawValue), "flush", stream)
     }
 
@@ -97,14 +98,14 @@ extension EventLoop {
     /// on. Where the connection is broken nothing is sent, and ``Event/closed(_:_:)`` tells why.
     ///
     /// - Throws: as ``flush(_:)``.
-    public func finishSending(on stream: Stream) throws(SluiceError) {
+    public func finishSending(on stream: StreamID) throws(SluiceError) {
         try checkUnlessBroken(
             unsafe sluice_shutdown(handle, stream.rawValue), "finish sending on", stream)
     }
 
     /// What befalls one connection is told by its last event, and never thrown.
     private func checkUnlessBroken(
-        _ code: CInt, _ operation: String, _ stream: Stream
+        _ code: CInt, _ operation: String, _ stream: StreamID
     ) throws(SluiceError) {
         if !SluiceError.Code(rawValue: code).saysBroken { try check(code, operation, stream) }
     }
@@ -113,7 +114,7 @@ extension EventLoop {
     ///
     /// - Complexity: O(1).
     /// - Throws: ``SluiceError/Code/stale``.
-    public func pendingBytes(of stream: Stream) throws(SluiceError) -> Int {
+    public func pendingBytes(of stream: StreamID) throws(SluiceError) -> Int {
         let count = unsafe sluice_pending(handle, stream.rawValue)
         if count < 0 { try check(CInt(count), "count what is pending of", stream) }
         return Int(count)
