@@ -242,6 +242,10 @@ class Loop {
     void abort(sluice_id id, std::error_code &error) noexcept {
         error = error_code(sluice_abort(loop_, id));
     }
+    /* CLOSED says `reason`, a negative code. */
+    void abort_with(sluice_id id, int reason) {
+        check(sluice_abort_with(loop_, id, reason), "abort_with");
+    }
     std::uint64_t user(sluice_id id) const {
         std::uint64_t user;
         check(sluice_user(loop_, id, &user), "user");

@@ -261,6 +261,11 @@ SLUICE_API int sluice_close(sluice_loop *loop, sluice_id id);
  * unix socket it sees a reset only where bytes were unread. Any other handle: as sluice_close. */
 SLUICE_API int sluice_abort(sluice_loop *loop, sluice_id id);
 
+/* The same, but that CLOSED's error is `error`, a negative code of the caller's choice: an errno
+ * negated, or one of Sluice's, such as SLUICE_EFULL for a message that is too long. What the peer
+ * sees is the same. Errors: SLUICE_EOPTION (not negative), with nothing changed. */
+SLUICE_API int sluice_abort_with(sluice_loop *loop, sluice_id id, int error);
+
 /* The user word comes with each event. At first it is what the handle was made with, its listener's
  * for a new connection, or 0. */
 SLUICE_API int sluice_user(const sluice_loop *loop, sluice_id id, uint64_t *user);

@@ -9,7 +9,6 @@
 
 #include "loop/loop.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -34,16 +33,11 @@ int sluice_stream_close(sluice_loop *loop, struct sluice_stream *stream) {
     return 0;
 }
 
-/* Whether bytes are lost by this end that the peer would wait for. What the kernel has taken it
- * goes on sending after a close, and what it has that nobody read makes it reset by itself. So only
- * an abort takes back what is on its way. */
-static bool loses_output(const struct sluice_stream *stream) {
-    if (stream->state & STREAM_INHERITED)
-        return false; /* the connection goes on, in the parent */
-    if (!stream->error || !(stream->state & STREAM_SOCKET))
-        return false;
-    return stream->output.length > 0 ||
-           (stream->error == -ECONNABORTED && sluice_socket_has_unsent(stream->fd));
+/* Where bytes are lost by its end that the peer would wait for, it is to see a reset. */
+static void reset_when_closed(const struct sluice_stream *stream) {
+    bool lives_on = (stream->state & STREAM_INHERITED) != 0; /* the connection, in the parent */
+    if ((stream->state & STREAM_SOCKET) && !lives_on)
+        sluice_socket_reset_when_closed(stream->fd);
 }
 
 /* Another living stream of the same open file, whose being non-blocking the two share; or NULL.
@@ -77,8 +71,8 @@ static void release(const sluice_loop *loop, const struct sluice_stream *stream)
         return;
     if (stream->state & STREAM_UNBLOCKED)
         restore(loop, stream);
-    if (loses_output(stream))
-        sluice_socket_reset_when_closed(stream->fd);
+    if (stream->error && stream->output.length > 0)
+        reset_when_closed(stream);
     close(stream->fd);
 }
 
@@ -118,10 +112,14 @@ void sluice_stream_end(sluice_loop *loop, struct sluice_stream *stream, int erro
     sluice_listeners_heed_end(loop, stream->cohort);
 }
 
-void sluice_stream_abort(sluice_loop *loop, struct sluice_stream *stream) {
+void sluice_stream_abort(sluice_loop *loop, struct sluice_stream *stream, int error) {
     stream->state &= ~(uint32_t)STREAM_CLOSE_NEXT;
     stream->state |= STREAM_CLOSING;
-    stream->error = -ECONNABORTED;
+    stream->error = error;
+    /* What the kernel has taken it goes on sending after a close, and what it has that nobody read
+     * makes it reset by itself. So only an abort takes back what is on its way. */
+    if (sluice_socket_has_unsent(stream->fd))
+        reset_when_closed(stream);
     sluice_stream_end(loop, stream, 0);
 }
 

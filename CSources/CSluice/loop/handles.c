@@ -7,6 +7,8 @@
 
 #include "loop/loop.h"
 
+#include <errno.h>
+
 /* Streams are found otherwise: one that has ended keeps its slot until its CLOSED is pulled. */
 static const struct sluice_slots *slots_of(const sluice_loop *loop, uint32_t kind) {
     switch (kind) {
@@ -189,13 +191,19 @@ int sluice_shutdown(sluice_loop *loop, sluice_id id) {
 }
 
 int sluice_abort(sluice_loop *loop, sluice_id id) {
+    return sluice_abort_with(loop, id, -ECONNABORTED);
+}
+
+int sluice_abort_with(sluice_loop *loop, sluice_id id, int error) {
     int kind = sluice_kind_of(loop, id);
     if (kind < 0)
         return kind;
+    if (error >= 0)
+        return SLUICE_EOPTION;
     if (kind != SLUICE_KIND_STREAM)
         end(loop, kind, id);
     else
-        sluice_stream_abort(loop, sluice_find_stream(loop, id));
+        sluice_stream_abort(loop, sluice_find_stream(loop, id), error);
     return 0;
 }
 

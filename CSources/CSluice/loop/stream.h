@@ -186,7 +186,7 @@ void sluice_streams_follow(sluice_loop *loop);
 /* Ends a stream: closes its descriptor and has CLOSED given. Only what carries ends out calls it:
  * sluice_stream_follow, sluice_abort, which is the caller's own end, and sluice_destroy. */
 void sluice_stream_end(sluice_loop *loop, struct sluice_stream *stream, int error);
-void sluice_stream_abort(sluice_loop *loop, struct sluice_stream *stream);
+void sluice_stream_abort(sluice_loop *loop, struct sluice_stream *stream, int error);
 
 /* Notes that the input, or the output, has failed with `error`. */
 void sluice_input_fail(sluice_loop *loop, struct sluice_stream *stream, int error);

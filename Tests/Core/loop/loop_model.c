@@ -253,6 +253,7 @@ static void check_closed(const sluice_event *event, struct stream *stream) {
         check(event->length == 0, "an orderly CLOSED with bytes unsent");
         break;
     case -ECONNABORTED:
+    case SLUICE_EFULL:
         check(stream->aborted && (int64_t)event->length == stream->unsent, "CLOSED of an abort");
         break;
     case -ECONNREFUSED:
@@ -264,9 +265,7 @@ static void check_closed(const sluice_event *event, struct stream *stream) {
                   may_fail_to_send(stream),
               "CLOSED with another error");
     }
-    /* The first error is told, where one had come before the abort. */
-    check(!stream->aborted || event->error == -ECONNABORTED || may_fail_to_send(stream),
-          "an abort ended otherwise");
+    check(!stream->aborted || event->error == stream->reason, "an abort ended otherwise");
     check(!stream->aborted || (int64_t)event->length == stream->unsent, "the count of an abort");
     check(stream->uncertain || event->length <= stream->accepted - stream->arrived,
           "more is unsent than was written");

@@ -54,6 +54,7 @@ struct stream {
     size_t arrived;
     bool may_drain; /* it has been over its high mark since the last DRAINED */
     bool put_off;   /* an answer of lent bytes, which is queued at the pull if at all */
+    int reason;     /* that it was aborted with */
     int64_t unsent; /* when it was aborted */
     bool uncertain; /* how much of the last piece was passed on is not known */
 

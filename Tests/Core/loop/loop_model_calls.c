@@ -250,11 +250,15 @@ void close_one(struct stream *stream) {
 static void abort_one(struct stream *stream) {
     int64_t pending = pending_of(stream);
     tell("abort stream %d", place_of(stream));
-    check(sluice_abort(model.loop, stream->id) == (pending < 0 ? SLUICE_ESTALE : 0), "abort");
+    int reason = one_in(2) ? -ECONNABORTED : SLUICE_EFULL;
+    int code = reason == -ECONNABORTED ? sluice_abort(model.loop, stream->id)
+                                       : sluice_abort_with(model.loop, stream->id, reason);
+    check(code == (pending < 0 ? SLUICE_ESTALE : 0), "abort");
     note_forward_end(stream);
     if (pending < 0)
         return;
     stream->aborted = stream->ended = true;
+    stream->reason = reason;
     stream->unsent = pending;
     check(sluice_write(model.loop, stream->id, "x", 1) == SLUICE_ESTALE, "a write after an abort");
 }

@@ -13,6 +13,7 @@
 enum call {
     CLOSE,
     ABORT,
+    ABORT_WITH,
     USER,
     SET_USER,
     FD,
@@ -70,6 +71,8 @@ static int64_t call_with(sluice_loop *loop, enum call call, sluice_id id) {
         return sluice_close(loop, id);
     case ABORT:
         return sluice_abort(loop, id);
+    case ABORT_WITH:
+        return sluice_abort_with(loop, id, -EPROTO);
     case USER:
         return sluice_user(loop, id, &user);
     case SET_USER:

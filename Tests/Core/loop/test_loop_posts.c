@@ -371,6 +371,7 @@ static void call_all(struct stranger *s) {
         sluice_stats(loop, &stats),
         sluice_close(loop, s->stream),
         sluice_abort(loop, s->stream),
+        sluice_abort_with(loop, s->stream, -EPROTO),
         sluice_user(loop, s->stream, &user),
         sluice_set_user(loop, s->stream, 1),
         sluice_fd(loop, s->stream),

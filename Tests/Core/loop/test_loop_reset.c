@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "faults.h"
+
 static unsigned char bytes[4 * 1024 * 1024];
 
 /* Reads what came before it, and then a reset. */
@@ -28,6 +30,12 @@ static void expect_reset(int fd) {
 static void abort_line(sluice_loop *loop, struct line line, size_t unsent) {
     assert_int_equal(sluice_abort(loop, line.id), 0);
     expect_closed(loop, line.id, -ECONNABORTED, unsent);
+}
+
+static void abort_line_with(sluice_loop *loop, struct line line, int error, size_t unsent) {
+    assert_int_equal(sluice_abort_with(loop, line.id, error), 0);
+    assert_int_equal(sluice_abort_with(loop, line.id, error), SLUICE_ESTALE);
+    expect_closed(loop, line.id, error, unsent);
 }
 
 /* ---- An abort ------------------------------------------------------------------------------- */
@@ -107,6 +115,51 @@ static void abort_of_a_unix_socket_with_bytes_queued(void) {
     expect_end(line.peer);
 }
 
+/* What the peer sees does not depend on the reason. */
+static void abort_with_a_reason(void) {
+    sluice_loop *loop = make_loop();
+    const int errors[] = {SLUICE_EFULL, -EPROTO, -ECONNRESET, -ECONNABORTED, -1, INT32_MIN};
+    for (size_t i = 0; i < COUNT_OF(errors); i++) {
+        struct line line = tcp_line(loop);
+        write_all(loop, line.id, "never sent", 10);
+        abort_line_with(loop, line, errors[i], 10);
+        expect_reset(line.peer);
+        line = tcp_line(loop);
+        fill(sluice_fd(loop, line.id));
+        abort_line_with(loop, line, errors[i], 0);
+        expect_reset(line.peer);
+        line = tcp_line(loop);
+        abort_line_with(loop, line, errors[i], 0);
+        expect_end(line.peer);
+    }
+}
+
+/* CLOSED says the caller's reason, also where a send had failed before. */
+static void abort_with_a_reason_after_a_failure(void) {
+    sluice_loop *loop = make_loop();
+    struct line line = unix_line(loop);
+    assert_int_equal(sluice_pause(loop, line.id), 0);
+    put_text(line.peer, "unread");
+    drop(line.peer);
+    write_all(loop, line.id, "lost", 4);
+    assert_int_equal(sluice_flush(loop, line.id), -EPIPE);
+    abort_line_with(loop, line, SLUICE_EFULL, 4);
+}
+
+static void a_reason_that_is_none(void) {
+    sluice_loop *loop = make_loop();
+    struct line line = tcp_line(loop);
+    assert_int_equal(sluice_abort_with(loop, line.id, 0), SLUICE_EOPTION);
+    assert_int_equal(sluice_abort_with(loop, line.id, ECONNRESET), SLUICE_EOPTION);
+    put_text(line.peer, "still there");
+    expect_text(loop, line.id, "still there");
+    sluice_id timer;
+    assert_int_equal(sluice_timer(loop, &timer, 0, 0, 0), 0);
+    assert_int_equal(sluice_abort_with(loop, timer, 1), SLUICE_EOPTION);
+    assert_int_equal(sluice_abort_with(loop, timer, -EPROTO), 0);
+    expect_no_event(loop);
+}
+
 /* ---- Other ends ----------------------------------------------------------------------------- */
 
 static struct line timed_line(sluice_loop *loop) {
@@ -154,6 +207,23 @@ static void linger_limit_where_the_kernel_has_all(void) {
     assert_int_equal(count, 0);
 }
 
+/* It is no abort of ours, although the error is the same: what was sent goes on its way. */
+static void a_receive_that_says_aborted(void) {
+    sluice_loop *loop = make_loop();
+    struct line line = tcp_line(loop);
+    fill(sluice_fd(loop, line.id));
+    fail_receives(ECONNABORTED, 1);
+    assert_int_equal(shutdown(line.peer, SHUT_WR), 0);
+    expect_closed(loop, line.id, -ECONNABORTED, 0);
+    static char taken[65536];
+    ptrdiff_t count;
+    do {
+        await(line.peer, POLLIN | POLLHUP);
+        count = read(line.peer, taken, sizeof taken);
+    } while (count > 0);
+    assert_int_equal(count, 0);
+}
+
 /* A loop that ends offers what is queued, and closes. Where not all goes, the peer sees an end. */
 static void destroy_with_bytes_queued(void) {
     sluice_loop *loop = make_loop();
@@ -175,6 +245,12 @@ int main(void) {
         {"abort with nothing queued or unread: an end", abort_with_nothing_queued_or_unread, NULL},
         {"abort of a unix socket with bytes queued: an end",
          abort_of_a_unix_socket_with_bytes_queued, NULL},
+        {"abort with a reason: CLOSED says it, and the peer sees the same", abort_with_a_reason,
+         NULL},
+        {"abort with a reason after a failure: CLOSED says the reason",
+         abort_with_a_reason_after_a_failure, NULL},
+        {"abort with a reason that is none: refused", a_reason_that_is_none, NULL},
+        {"a receive that says aborted: an end", a_receive_that_says_aborted, NULL},
         {"idle limit: a reset where bytes were queued", idle_limit, NULL},
         {"linger limit: a reset where bytes were queued", linger_limit, NULL},
         {"linger limit where the kernel has all: an end", linger_limit_where_the_kernel_has_all,

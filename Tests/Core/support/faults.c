@@ -118,6 +118,8 @@ static atomic_long interruptible; /* calls that may be interrupted */
 static atomic_int caller_error;
 static atomic_int failing_callers;
 static atomic_int wait_error;
+static atomic_int receive_error;
+static atomic_int failing_receives;
 
 void fail_allocation(long nth) {
     failed = false;
@@ -192,6 +194,21 @@ static bool is_interrupted(void) {
     if (!interrupting || atomic_fetch_add(&interruptible, 1) % 2 == 1)
         return false;
     errno = EINTR;
+    return true;
+}
+
+void fail_receives(int error, int count) {
+    receive_error = error;
+    failing_receives = count;
+}
+
+static bool receive_fails(void) {
+    if (is_interrupted())
+        return true;
+    if (failing_receives == 0)
+        return false;
+    failing_receives--;
+    errno = receive_error;
     return true;
 }
 
@@ -333,11 +350,11 @@ int __wrap_fcntl(int fd, int command, ...) {
 }
 
 ssize_t __wrap_read(int fd, void *bytes, size_t length) {
-    return is_interrupted() ? -1 : __real_read(fd, bytes, length);
+    return receive_fails() ? -1 : __real_read(fd, bytes, length);
 }
 
 ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags) {
-    return is_interrupted() ? -1 : __real_recvmsg(fd, message, flags);
+    return receive_fails() ? -1 : __real_recvmsg(fd, message, flags);
 }
 
 ssize_t __wrap_write(int fd, const void *bytes, size_t length) {

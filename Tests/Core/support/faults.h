@@ -49,6 +49,9 @@ void fail_threads(int error);
 /* Every other call of read, send and sendmsg fails with EINTR from now on, or none. */
 void interrupt_calls(bool every_other);
 
+/* The next `count` calls of read and recvmsg fail with this errno. */
+void fail_receives(int error, int count);
+
 /* The next `count` callers that accept4 finds are gone: it takes each out of the queue and fails
  * with this errno, as the kernel does for an error of the network. */
 void fail_callers(int error, int count);
