@@ -11,7 +11,7 @@ struct Usage: Error, CustomStringConvertible {
 func pull(_ loop: inout EventLoop) throws {
     while try loop.next() {
         switch loop.event {
-        case .data(let stream, let bytes): try loop.write(bytes, to: stream)
+        case .data(let stream, let bytes): loop.write(bytes, to: stream)
         case .signal: return
         default: break
         }
@@ -22,7 +22,7 @@ func pull(_ loop: inout EventLoop) throws {
 func run(_ loop: inout EventLoop) throws {
     try loop.run { event, loop in
         switch event {
-        case .data(let stream, let bytes): try loop.write(bytes, to: stream)
+        case .data(let stream, let bytes): loop.write(bytes, to: stream)
         case .signal: loop.stop()
         default: break
         }

@@ -92,7 +92,7 @@ struct EchoClient: ~Copyable {
         try input.watch(for: reads ? .read : [], in: loop)
         try screen.watch(for: unprinted.isEmpty ? [] : .write, in: loop)
         guard loop.isLive(server) else { return }
-        if unprinted.count < Self.limit { try loop.resume(server) } else { try loop.pause(server) }
+        if unprinted.count < Self.limit { loop.resume(server) } else { loop.pause(server) }
     }
 
     private mutating func readInput(_ loop: borrowing EventLoop) throws {
@@ -101,26 +101,26 @@ struct EchoClient: ~Copyable {
         guard loop.isLive(server) else { return }
         switch received {
         case .bytes:
-            try loop.write(buffer.bytes, to: server)
+            loop.write(buffer.bytes, to: server)
         case .endOfStream:
             inputHasEnded = true
             // The half-close: the server sees the end of what we send, and we still see its answer.
-            try loop.finishSending(on: server)
+            loop.finishSending(on: server)
         case .wouldBlock:
             break
         }
     }
 
     /// Compares what came back with the oldest bytes that were sent.
-    private mutating func compare(_ back: RawSpan, in loop: borrowing EventLoop) throws {
-        let sent = expected.count - (try loop.pendingBytes(of: server))
-        guard back.byteCount <= sent, expected.begins(with: back) else {
+    private mutating func compare(_ back: Span<UInt8>, in loop: borrowing EventLoop) throws {
+        let sent = expected.count - (loop.pendingBytes(of: server))
+        guard back.count <= sent, expected.begins(with: back) else {
             throw ClientFailure(
                 "what came back differs from what was sent,"
-                    + " within \(counted(back.byteCount, "byte")) from byte \(returned)")
+                    + " within \(counted(back.count, "byte")) from byte \(returned)")
         }
-        expected.removeFirst(back.byteCount)
-        returned += back.byteCount
+        expected.removeFirst(back.count)
+        returned += back.count
     }
 
     private mutating func print() throws {

@@ -30,7 +30,7 @@ struct EchoServer {
         self.helpers = helpers ?? []
         self.helpersServing = self.helpers.count
         self.isHelper = helpers == nil
-        self.statisticsLine = StatisticsLine(since: try loop.statistics())
+        self.statisticsLine = StatisticsLine(since: loop.statistics)
         if settings.showsStatistics { try loop.addTimer(after: .seconds(1), every: .seconds(1)) }
     }
 
@@ -39,13 +39,13 @@ struct EchoServer {
         while !(isStopping && streams.isEmpty && helpersServing == 0), try loop.next() {
             try handle(loop.event, in: loop)
         }
-        served.bytes = try loop.statistics().bytesSent
+        served.bytes = loop.statistics.bytesSent
         return served
     }
 
     private mutating func handle(_ event: Event, in loop: borrowing EventLoop) throws {
         if settings.traces {
-            output.line("turn \(try loop.statistics().turns): \(event.description)")
+            output.line("turn \(loop.statistics.turns): \(event.description)")
         }
         switch event {
         case .accepted(let stream, _):
@@ -53,10 +53,10 @@ struct EchoServer {
             served.connections += 1
             if isStopping { try part(from: [stream], in: loop) }
         case .data(let stream, let bytes):
-            // Who does not read for so long that no more can be queued is parted with.
-            do { try loop.write(bytes, to: stream) } catch { try? loop.abort(stream) }
+            // Who does not read for so long that no more can be queued is parted with by that.
+            loop.write(bytes, to: stream)
         case .endOfStream(let stream):
-            try loop.finishSending(on: stream)
+            loop.finishSending(on: stream)
         case .closed(let stream, let ending):
             streams.remove(stream)
             note(ending, of: stream)
@@ -67,8 +67,8 @@ struct EchoServer {
         case .posted:
             if isHelper { try interrupt(loop) } else { try noteEndOfHelper(loop) }
         case .timer:
-            output.line(statisticsLine.next(try loop.statistics()))
-        case .nothing, .ready, .connected, .drained, .resolved:
+            output.line(statisticsLine.next(loop.statistics))
+        case .nothing, .ready, .connected, .drained, .resolved, .finished:
             break
         }
     }
@@ -94,10 +94,10 @@ struct EchoServer {
     private mutating func interrupt(_ loop: borrowing EventLoop) throws {
         for helper in helpers { try? helper.post(0) }
         if isStopping {
-            for stream in streams { try loop.abort(stream) }
+            for stream in streams { loop.abort(stream) }
         } else {
             isStopping = true
-            try loop.close(listener)
+            loop.close(listener)
             try part(from: Array(streams), in: loop)
         }
     }
@@ -115,16 +115,16 @@ struct EchoServer {
     private func part(from streams: [StreamID], in loop: borrowing EventLoop) throws {
         var settled: [FileDescriptor: StreamID] = [:]
         for stream in streams where loop.isLive(stream) {
-            if try loop.pendingBytes(of: stream) == 0 {
-                settled[try loop.descriptor(of: stream)] = stream
+            if loop.pendingBytes(of: stream) == 0, let descriptor = loop.descriptor(of: stream) {
+                settled[descriptor] = stream
             } else {
-                try loop.close(stream)
+                loop.close(stream)
             }
         }
         let unread = try select(reading: Array(settled.keys), timeout: .zero).readable
         for descriptor in unread {
-            if let stream = settled.removeValue(forKey: descriptor) { try loop.close(stream) }
+            if let stream = settled.removeValue(forKey: descriptor) { loop.close(stream) }
         }
-        for stream in settled.values { try loop.abort(stream) }
+        for stream in settled.values { loop.abort(stream) }
     }
 }

@@ -28,10 +28,10 @@ struct LoadConnection {
     /// Takes what has come back, up to the end of a message: how many bytes that is, and when it
     /// ended one, when that was sent.
     mutating func take(
-        _ bytes: RawSpan, _ messages: LoadMessages, verifies: Bool
+        _ bytes: Span<UInt8>, _ messages: LoadMessages, verifies: Bool
     ) throws -> (count: Int, sentAt: ContinuousClock.Instant?) {
         guard returned < sent else { throw differs(at: 0, "more came back than was sent") }
-        let count = min(bytes.byteCount, messages.size - begun)
+        let count = min(bytes.count, messages.size - begun)
         if verifies,
             let index = messages.firstDifference(
                 bytes.extracting(first: count), ofMessage: returned, of: number, from: begun)

@@ -122,7 +122,7 @@ struct LoadGenerator {
                 return
             }
             let number = connections.count
-            try loop.setUserWord(UInt64(number), of: stream)
+            loop.setUserWord(UInt64(number), of: stream)
             connections.append(
                 LoadConnection(number: number, stream: stream, pipeline: settings.pipeline))
         }
@@ -162,12 +162,12 @@ struct LoadGenerator {
     // MARK: Messages
 
     private mutating func receive(
-        _ bytes: RawSpan, on number: Int, in loop: borrowing EventLoop
+        _ bytes: Span<UInt8>, on number: Int, in loop: borrowing EventLoop
     ) throws {
         let now = ContinuousClock.now
-        if let patienceIsOver { try loop.reset(patienceIsOver, after: Self.patience) }
+        if let patienceIsOver { loop.reset(patienceIsOver, after: Self.patience) }
         var at = 0
-        while at < bytes.byteCount {
+        while at < bytes.count {
             let (count, sentAt) = try connections[number].take(
                 bytes.extracting(at...), messages, verifies: settings.verifies)
             at += count

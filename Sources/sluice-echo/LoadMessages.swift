@@ -28,21 +28,16 @@ struct LoadMessages {
         _ message: Int, of connection: Int, to stream: StreamID, in loop: borrowing EventLoop
     ) throws(SluiceError) {
         let place = place(message, of: connection)
-        try loop.write(text.span.extracting(place..<place + size), to: stream)
+        loop.write(text.span.extracting(place..<place + size), to: stream)
     }
 
     /// Compares bytes with the message's from `start` on: where the first is that differs.
     func firstDifference(
-        _ bytes: RawSpan, ofMessage message: Int, of connection: Int, from start: Int
+        _ bytes: Span<UInt8>, ofMessage message: Int, of connection: Int, from start: Int
     ) -> Int? {
         let place = place(message, of: connection) + start
-        let expected = text.span.extracting(place..<place + bytes.byteCount)
-        // Bytes of UInt8 have no padding, so that each of them is initialized.
-        if unsafe expected.bytes.isSame(as: bytes) { return nil }
-        for index in expected.indices {
-            let byte = unsafe bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self)
-            if byte != expected[index] { return index }
-        }
-        return nil
+        let expected = text.span.extracting(place..<place + bytes.count)
+        if bytes.elementsEqual(expected) { return nil }
+        return expected.indices.first { bytes[$0] != expected[$0] }
     }
 }

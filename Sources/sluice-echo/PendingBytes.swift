@@ -1,4 +1,3 @@
-import Glibc
 import Sluice
 import SystemPackage
 
@@ -13,8 +12,8 @@ struct PendingBytes {
     /// The bytes that wait, the oldest first.
     var waiting: ArraySlice<UInt8> { bytes[head...] }
 
-    mutating func append(copying more: RawSpan) {
-        bytes.append(copying: more)
+    mutating func append(copying more: Span<UInt8>) {
+        bytes.append(contentsOf: more)
     }
 
     /// Receives into `buffer`, and appends what that brought.
@@ -27,9 +26,8 @@ struct PendingBytes {
     }
 
     /// Whether the oldest that wait are these, of which there are no more than wait.
-    func begins(with others: RawSpan) -> Bool {
-        // Bytes of UInt8 have no padding, so that each of them is initialized.
-        unsafe bytes.span.bytes.extracting(head..<head + others.byteCount).isSame(as: others)
+    func begins(with others: Span<UInt8>) -> Bool {
+        bytes.span[head...].starts(with: others)
     }
 
     /// Takes the oldest away. The rest moves to the front once it is the smaller half, so that a
@@ -39,20 +37,6 @@ struct PendingBytes {
         if head >= count {
             bytes.removeFirst(head)
             head = 0
-        }
-    }
-}
-
-extension RawSpan {
-    /// Whether the bytes are the same as others, of which there are as many.
-    func isSame(as others: RawSpan) -> Bool {
-        unsafe withUnsafeBytes { ours in
-            unsafe others.withUnsafeBytes { others in
-                guard let ours = ours.baseAddress, let theirs = others.baseAddress else {
-                    return true
-                }
-                return unsafe memcmp(ours, theirs, others.count) == 0
-            }
         }
     }
 }

@@ -7,11 +7,11 @@ struct Service {
     mutating func handle(_ event: Event, _ loop: borrowing EventLoop) throws {
         switch event {
         case .data(let stream, let bytes):
-            counts[stream, default: 0] += bytes.byteCount
-            try loop.write(bytes, to: stream)
-            if let other = counts.keys.first { try loop.write(bytes, to: other) }
+            counts[stream, default: 0] += bytes.count
+            loop.write(bytes, to: stream)
+            if let other = counts.keys.first { loop.write(bytes, to: other) }
             try loop.addTimer(after: .seconds(1))
-        case .endOfStream(let stream): try loop.close(stream)
+        case .endOfStream(let stream): loop.close(stream)
         default: print(event.description)
         }
     }

@@ -10,5 +10,5 @@ func control(_ descriptor: FileDescriptor) throws {
     while let event = poller.next() { print(event.descriptor) }
     var buffer = ReceiveBuffer(capacity: 16)
     _ = try descriptor.receive(into: &buffer)
-    print(buffer.bytes.byteCount)
+    print(buffer.bytes.count)
 }

@@ -6,5 +6,5 @@ func keepAPiece() throws {
     try queue.append("hello")
     let kept = queue.firstPiece
     try queue.removeFirst(5)
-    print(kept.byteCount)
+    print(kept.count)
 }

@@ -7,5 +7,5 @@ func keepASpan(_ descriptor: FileDescriptor) throws {
     _ = try descriptor.receive(into: &buffer)
     let kept = buffer.bytes
     _ = try descriptor.receive(into: &buffer)
-    print(kept.byteCount)
+    print(kept.count)
 }

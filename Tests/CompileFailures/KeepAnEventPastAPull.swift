@@ -5,7 +5,7 @@ func keepAnEvent() throws {
     var loop = try EventLoop()
     var kept: Event? = nil
     while try loop.next() {
-        if case .data(let stream, let bytes) = kept { try loop.write(bytes, to: stream) }
+        if case .data(let stream, let bytes) = kept { loop.write(bytes, to: stream) }
         kept = loop.event
     }
 }

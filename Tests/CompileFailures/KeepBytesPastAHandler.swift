@@ -3,9 +3,9 @@ import Sluice
 
 func keepBytes() throws {
     var loop = try EventLoop()
-    var kept = RawSpan()
+    var kept = Span<UInt8>()
     try loop.run { event, _ in
         if case .data(_, let bytes) = event { kept = bytes }
     }
-    print(kept.byteCount)
+    print(kept.count)
 }

@@ -3,9 +3,9 @@ import Sluice
 
 func keepBytes() throws {
     var loop = try EventLoop()
-    var kept = RawSpan()
+    var kept = Span<UInt8>()
     while try loop.next() {
-        print(kept.byteCount)
+        print(kept.count)
         if case .data(_, let bytes) = loop.event { kept = bytes }
     }
 }

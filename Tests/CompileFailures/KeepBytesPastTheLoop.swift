@@ -2,11 +2,11 @@
 import Sluice
 
 func keepBytes() throws {
-    var kept = RawSpan()
+    var kept = Span<UInt8>()
     do {
         var loop = try EventLoop()
         _ = try loop.next()
         if case .data(_, let bytes) = loop.event { kept = bytes }
     }
-    print(kept.byteCount)
+    print(kept.count)
 }

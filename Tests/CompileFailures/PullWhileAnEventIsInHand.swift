@@ -6,7 +6,7 @@ func pullWhileAnEventIsInHand() throws {
     while try loop.next() {
         if case .data(_, let bytes) = loop.event {
             _ = try loop.next()
-            print(bytes.byteCount)
+            print(bytes.count)
         }
     }
 }

@@ -8,5 +8,5 @@ func useAfterTheLoopIsGone() throws {
     _ = try loop.next()
     let event = loop.event
     end(loop)
-    if case .data(_, let bytes) = event { print(bytes.byteCount) }
+    if case .data(_, let bytes) = event { print(bytes.count) }
 }

@@ -5,7 +5,7 @@ import Testing
 struct ByteQueueTests {
     private func contents(_ queue: borrowing ByteQueue) -> [UInt8] {
         var copied: [UInt8] = []
-        copied.append(copying: queue)
+        copied.append(contentsOf: queue)
         return copied
     }
 
@@ -13,11 +13,11 @@ struct ByteQueueTests {
     func order() throws {
         var queue = try ByteQueue()
         #expect(queue.isEmpty == true)
-        #expect(queue.firstPiece.byteCount == 0)
+        #expect(queue.firstPiece.count == 0)
         let part = bytes("abc")
         try queue.append(part)
         try queue.append(part.span)
-        try queue.append(unsafe part.span.bytes)
+        try queue.append(part.span.extracting(0..<3))
         try queue.append("déf")
         #expect(queue.count == 13)
         #expect(contents(queue) == bytes("abcabcabcdéf"))
@@ -40,7 +40,7 @@ struct ByteQueueTests {
         let all = (0..<1_000_000).map { UInt8(truncatingIfNeeded: $0 >> 3) }
         try queue.append(all)
         #expect(contents(queue) == all)
-        #expect(queue.firstPiece.byteCount > 1000)
+        #expect(queue.firstPiece.count > 1000)
         struct Enough: Error {}
         var seen = 0
         do throws(Enough) {

@@ -9,16 +9,16 @@ struct EventLoopTests {
         var loop = try EventLoop(backend)
         let listener = try loop.listen(on: "127.0.0.1:0")
         let client = try loop.connect(to: try loop.localAddress(of: listener))
-        try loop.write("hello", to: client)
-        try loop.finishSending(on: client)
+        loop.write("hello", to: client)
+        loop.finishSending(on: client)
         var server: StreamID?
         var echoed: [UInt8] = []
         var closed: [StreamID: StreamEnding] = [:]
         try loop.pull { event, loop in
             switch event {
             case .accepted(let stream, by: listener): server = stream
-            case .data(client, let bytes): echoed.append(copying: bytes)
-            case .data(let stream, let bytes): try loop.write(bytes, to: stream)
+            case .data(client, let bytes): echoed.append(contentsOf: bytes)
+            case .data(let stream, let bytes): loop.write(bytes, to: stream)
             case .closed(let stream, let ending): closed[stream] = ending
             default: break
             }
@@ -28,7 +28,7 @@ struct EventLoopTests {
         #expect(closed[try #require(server)]?.error == nil)
         #expect(closed[client]?.error == nil)
         try loop.expectQuiet()
-        #expect(try loop.statistics().handles(.stream) == 0)
+        #expect(loop.statistics.handles(.stream) == 0)
     }
 
     @Test("bytes arrive whole, in order, once, also those of a slow reader", arguments: Backend.all)
@@ -41,8 +41,8 @@ struct EventLoopTests {
         // More than the kernel holds, of a block whose length no size of a buffer divides.
         var sent = (0..<100_003).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 7) }
         while sent.count < 20_000_000 { sent += sent }
-        try loop.write(sent, to: near)
-        #expect(try loop.pendingBytes(of: near) > 0)
+        loop.write(sent, to: near)
+        #expect(loop.pendingBytes(of: near) > 0)
         var received = 0
         var wasDrained = false
         var pieces = 0
@@ -50,21 +50,21 @@ struct EventLoopTests {
             switch event {
             case .data(far, let bytes):
                 #expect(matches(bytes, sent, from: received) == true)
-                received += bytes.byteCount
+                received += bytes.count
                 pieces += 1
                 // Each pause has the data wait for a timer.
                 if pieces % 500 == 0 {
-                    try loop.pause(far)
+                    loop.pause(far)
                     try loop.addTimer(after: .milliseconds(1))
                 }
-            case .timer: try loop.resume(far)
+            case .timer: loop.resume(far)
             case .drained(near): wasDrained = true
             default: Issue.record("unexpected: \(event.description)")
             }
             return received >= sent.count && wasDrained
         }
         #expect(received == sent.count)
-        #expect(try loop.pendingBytes(of: near) == 0)
+        #expect(loop.pendingBytes(of: near) == 0)
     }
 
     @Test("nothing is the event before the first pull, and when the time is up")
@@ -128,7 +128,7 @@ struct EventLoopTests {
         let began = ContinuousClock.now
         while ContinuousClock.now - began < .milliseconds(2) {}
         #expect(loop.now == before)
-        let updated = try loop.updateNow()
+        let updated = loop.updateNow()
         #expect(updated - before >= .milliseconds(2))
         #expect(loop.now == updated)
     }
@@ -157,15 +157,6 @@ struct EventLoopTests {
         var loop = try EventLoop()
         try loop.poster.post(1)
         #expect(throws: Mine.self) { try loop.run { _, _ in throw Mine() } }
-        try loop.poster.post(2)
-        do throws(SluiceError) {
-            try loop.run { (_, loop) throws(SluiceError) in
-                try loop.close(StreamID(rawValue: 12345))
-            }
-        } catch {
-            #expect(error.code == .stale)
-            #expect("\(error)".hasPrefix("close stream 12345: "))
-        }
     }
 
     @Test("an unknown backend and a bad option are named")
@@ -189,47 +180,90 @@ struct EventLoopTests {
             } == .badOption)
     }
 
-    @Test("a call from another thread is refused")
-    func wrongThread() throws {
-        // Only a lie brings a loop to another thread, and the loop sees through it.
-        final class Liar: @unchecked Sendable {
-            var loop: EventLoop
-            var codes: [SluiceError.Code?] = []
-            init() throws { loop = try EventLoop() }
+    /// Only a lie brings a loop to another thread, and the loop sees through it.
+    private final class Liar: @unchecked Sendable {
+        var loop: EventLoop
+        var results: [Bool] = []
+        init() throws { loop = try EventLoop() }
+    }
+
+    @Test("a pull on another thread ends the program, with a message")
+    func pullOnWrongThread() async {
+        let result = await #expect(
+            processExitsWith: .failure, observing: [\.standardErrorContent]
+        ) {
+            let liar = try Liar()
+            TestThread { _ = try? liar.loop.next(timeout: .zero) }.join()
         }
+        let message = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+        #expect(message.contains("this EventLoop belongs to another thread"))
+    }
+
+    @Test("so does a question: none is answered by a zero or by no")
+    func questionOnWrongThread() async {
+        await #expect(processExitsWith: .failure) {
+            let liar = try Liar()
+            TestThread { _ = liar.loop.now }.join()
+        }
+        await #expect(processExitsWith: .failure) {
+            let liar = try Liar()
+            TestThread { _ = liar.loop.untilNext }.join()
+        }
+        await #expect(processExitsWith: .failure) {
+            let liar = try Liar()
+            let timer = try liar.loop.addTimer(after: .seconds(60))
+            TestThread { _ = liar.loop.isLive(timer) }.join()
+        }
+        await #expect(processExitsWith: .failure) {
+            let liar = try Liar()
+            TestThread { liar.loop.write("x", to: StreamID(rawValue: 1)) }.join()
+        }
+        await #expect(processExitsWith: .failure) {
+            let liar = try Liar()
+            TestThread { _ = liar.loop.statistics }.join()
+        }
+    }
+
+    @Test("a loop that is taken over serves its new thread")
+    func takeOver() throws {
         let liar = try Liar()
         let timer = try liar.loop.addTimer(after: .seconds(60))
         TestThread {
-            liar.codes = [
-                code { () throws(SluiceError) in _ = try liar.loop.next(timeout: .zero) },
-                code { () throws(SluiceError) in try liar.loop.close(timer) },
-                code { () throws(SluiceError) in try liar.loop.listen(on: "127.0.0.1:0") },
-                code { () throws(SluiceError) in _ = try liar.loop.statistics() },
-            ]
-        }.join()
-        #expect(liar.codes == Array(repeating: .wrongThread, count: 4))
-        #expect(try !liar.loop.next(timeout: .zero))
-        TestThread {
             liar.loop.takeOver()
-            liar.codes = [
-                code { () throws(SluiceError) in _ = try liar.loop.next(timeout: .zero) },
-                code { () throws(SluiceError) in try liar.loop.close(timer) },
-                code { () throws(SluiceError) in _ = try liar.loop.updateNow() },
-            ]
+            liar.loop.updateNow()
+            liar.results = [(try? liar.loop.next(timeout: .zero)) ?? true, liar.loop.close(timer)]
         }.join()
-        #expect(liar.codes == [nil, nil, nil])
-        #expect(code { () throws(SluiceError) in _ = try liar.loop.updateNow() } == .wrongThread)
+        #expect(liar.results == [false, true])
         liar.loop.takeOver()
         #expect(try !liar.loop.next(timeout: .zero))
+    }
+
+    @Test("a loop that ends on another thread leaves no descriptor")
+    func endsElsewhere() throws {
+        final class Box: @unchecked Sendable {
+            var loop: EventLoop?
+        }
+        let listener: FileDescriptor
+        let box = Box()
+        do {
+            let loop = try EventLoop()
+            let descriptor = loop.descriptor(of: try loop.listen(on: "127.0.0.1:0"))
+            listener = try #require(descriptor)
+            box.loop = consume loop
+        }
+        TestThread { box.loop = nil }.join()
+        #expect(throws: Errno.badFileDescriptor) {
+            _ = try listener.duplicate()
+        }
     }
 
     @Test("counts what it does", arguments: Backend.all)
     func statistics(backend: Backend) throws {
         var loop = try EventLoop(backend)
         let (_, near, far) = try loop.connectedPair()
-        try loop.write([UInt8](repeating: 1, count: 1000), to: near)
+        loop.write([UInt8](repeating: 1, count: 1000), to: near)
         _ = try loop.receive(1000, from: far)
-        let statistics = try loop.statistics()
+        let statistics = loop.statistics
         #expect(statistics.bytesSent == 1000)
         #expect(statistics.bytesReceived == 1000)
         #expect(statistics.events(.accepted) == 1)

@@ -39,7 +39,7 @@ extension EventLoop {
     mutating func receive(_ count: Int, from stream: StreamID) throws -> [UInt8] {
         var received: [UInt8] = []
         try pull { event, _ in
-            if case .data(stream, let bytes) = event { received.append(copying: bytes) }
+            if case .data(stream, let bytes) = event { received.append(contentsOf: bytes) }
             return received.count >= count
         }
         return received
@@ -55,7 +55,7 @@ extension EventLoop {
 }
 
 /// Whether the bytes are those of `expected` from `offset` on. Quick also without optimization.
-func matches(_ bytes: RawSpan, _ expected: [UInt8], from offset: Int) -> Bool {
+func matches(_ bytes: Span<UInt8>, _ expected: [UInt8], from offset: Int) -> Bool {
     unsafe bytes.withUnsafeBytes { bytes in
         unsafe expected.withUnsafeBytes { expected in
             guard offset + bytes.count <= expected.count else { return false }

@@ -14,9 +14,8 @@ struct NameTests {
         let listener = try loop.listen(on: "localhost:0")
         let port = try #require(try loop.localAddress(of: listener).port)
         let stream = try loop.connect(to: "localhost:\(port)")
-        #expect(
-            code { () throws(SluiceError) in _ = try loop.descriptor(of: stream) } == .wrongState)
-        try loop.write("hello", to: stream)
+        #expect(loop.descriptor(of: stream) == nil)
+        loop.write("hello", to: stream)
         var accepted: StreamID?
         try loop.pull { event, _ in
             if case .accepted(let stream, by: listener) = event { accepted = stream }
@@ -25,7 +24,7 @@ struct NameTests {
         }
         let received = try loop.receive(5, from: try #require(accepted))
         #expect(received == Array("hello".utf8))
-        #expect(try loop.descriptor(of: stream).rawValue >= 0)
+        #expect(loop.descriptor(of: stream) != nil)
     }
 
     @Test("a stream to a name that is not found ends, and the words can be asked for")
@@ -63,7 +62,7 @@ struct NameTests {
     @Test("a lookup that finds nothing says why in words")
     func resolveInVain() throws {
         var loop = try EventLoop()
-        let lookup = try loop.resolve(unknown)
+        let lookup = try loop.resolve(unknown.text)
         try loop.pull { event, _ in
             guard case .resolved(lookup, let answer) = event else { return false }
             #expect(answer.error == .unknownName)
@@ -78,7 +77,7 @@ struct NameTests {
     @Test("what is no name is its own answer, and a lookup can be given up")
     func ownAnswer() throws {
         var loop = try EventLoop()
-        try loop.close(try loop.resolve("localhost:1"))
+        loop.close(try loop.resolve("localhost:1"))
         let lookup = try loop.resolve("[::1]:80")
         try loop.pull { event, _ in
             guard case .resolved(lookup, let answer) = event else {
@@ -104,7 +103,7 @@ struct ListenerTests {
         var loop = try EventLoop()
         let socket = try FileDescriptor.listen(on: "127.0.0.1:0")
         let listener = try loop.listen(adopting: socket)
-        #expect(try loop.descriptor(of: listener) == socket)
+        #expect(loop.descriptor(of: listener) == socket)
         let address = try loop.localAddress(of: listener)
         let client = try FileDescriptor.connect(to: address.text)
         defer { try? client.close() }
@@ -112,7 +111,7 @@ struct ListenerTests {
             if case .accepted(_, by: listener) = event { return true }
             return false
         }
-        try loop.close(listener)
+        loop.close(listener)
         #expect(fcntl(socket.rawValue, F_GETFD) == -1)
     }
 
@@ -139,7 +138,7 @@ struct ListenerTests {
         var status = stat()
         #expect(unsafe stat(path, &status) == 0)
         #expect(status.st_mode & 0o777 == 0o620)
-        try loop.close(listener)
+        loop.close(listener)
         for mode in [FilePermissions(rawValue: 0), FilePermissions(rawValue: 0o1777)] {
             #expect(
                 code { () throws(SluiceError) in
@@ -173,9 +172,10 @@ struct ListenerTests {
         var loop = try EventLoop()
         let (_, near, far) = try loop.connectedPair(
             ListenerOptions(), StreamOptions(source: "127.0.0.2:0"))
-        let local = try loop.localAddress(of: near)
+        let known = loop.localAddress(of: near)
+        let local = try #require(known)
         #expect(local.text.hasPrefix("127.0.0.2:"))
-        #expect(try loop.peerAddress(of: far) == local)
+        #expect(loop.peerAddress(of: far) == local)
         #expect(
             code { () throws(SluiceError) in
                 try loop.connect(to: "127.0.0.1:1", options: StreamOptions(source: "nonsense"))

@@ -8,18 +8,18 @@ struct SocketTests {
     func exchange() throws {
         let pair = try Pair()
         var buffer = ReceiveBuffer(capacity: 8)
-        #expect(buffer.bytes.byteCount == 0)
+        #expect(buffer.bytes.count == 0)
         #expect(try pair.near.receive(into: &buffer) == .wouldBlock)
         #expect(try pair.far.send(bytes("hello, world")) == 12)
         try pair.far.finishSending()
         _ = try select(reading: [pair.near])
         var received: [UInt8] = []
         while case .bytes = try pair.near.receive(into: &buffer) {
-            received.append(copying: buffer.bytes)
+            received.append(contentsOf: buffer.bytes)
         }
         #expect(received == bytes("hello, world"))
         #expect(try pair.near.receive(into: &buffer) == .endOfStream)
-        #expect(buffer.bytes.byteCount == 0)
+        #expect(buffer.bytes.count == 0)
         #expect(try pair.near.send(bytes("still here").span) == 10)
     }
 

@@ -110,8 +110,13 @@ typedef struct sluice_loop sluice_loop;
 
 /* Names a handle: slot and generation. 0 is never one. An id whose handle has ended is recognised,
  * however often the slot was used since: a call on it returns SLUICE_ESTALE, and one on the wrong
- * kind of handle SLUICE_EKIND. Every call that takes an id is O(1) and may return either. */
+ * kind of handle SLUICE_EKIND. Every call that takes an id is O(1) and may return either.
+ *
+ * The lowest SLUICE_SLOT_BITS bits are the slot: a small number that no other living handle of the
+ * kind has, and so an index for a table of one's own. The next four are the kind. */
 typedef uint64_t sluice_id;
+
+enum sluice_id_layout { SLUICE_SLOT_BITS = 28 };
 
 enum sluice_kind {
     SLUICE_KIND_WATCH = 1,
@@ -203,8 +208,8 @@ SLUICE_API int sluice_post(sluice_loop *loop, uint64_t value);
  * at most; errno is left alone. In the child of a fork, not before sluice_after_fork. O(1). */
 SLUICE_API int sluice_wake(sluice_loop *loop);
 
-/* CLOCK_MONOTONIC in nanoseconds as of the last wait; timers count from it. 0 from another thread.
- */
+/* CLOCK_MONOTONIC in nanoseconds as of the last wait; timers count from it. Errors: SLUICE_ENULL,
+ * SLUICE_ETHREAD. */
 SLUICE_API int64_t sluice_now(const sluice_loop *loop);
 
 /* Reads the clock anew and returns it, for a timer that is to count from this moment and not from

@@ -231,7 +231,8 @@ int sluice_wake(sluice_loop *loop) {
 }
 
 int64_t sluice_now(const sluice_loop *loop) {
-    return sluice_loop_check(loop) < 0 ? 0 : loop->now;
+    int code = sluice_loop_check(loop);
+    return code < 0 ? code : loop->now;
 }
 
 int64_t sluice_update_now(sluice_loop *loop) {

@@ -175,6 +175,8 @@ static inline bool sluice_take_struct(void *to, size_t known, const void *from, 
 
 /* ---- Ids ------------------------------------------------------------------------------------ */
 
+static_assert((int)SLUICE_SLOT_BITS == SLUICE_INDEX_BITS, "as the header says");
+
 static inline sluice_id sluice_id_of(enum sluice_kind kind, uint32_t index, uint32_t generation) {
     return (uint64_t)generation << 32 | (uint64_t)kind << SLUICE_INDEX_BITS | index;
 }

@@ -53,7 +53,7 @@ func connect() throws -> FileDescriptor {
 
 func readKeyboard() throws {
     switch try keyboard.receive(into: &buffer) {
-    case .bytes: queue.append(copying: buffer.bytes)
+    case .bytes: queue.append(contentsOf: buffer.bytes)
     case .wouldBlock: break
     case .endOfStream:
         inputs.removeAll { $0 == keyboard }
@@ -65,7 +65,7 @@ func readServer() throws {
     switch try server.receive(into: &buffer) {
     case .bytes:
         var answer: [UInt8] = []
-        answer.append(copying: buffer.bytes)
+        answer.append(contentsOf: buffer.bytes)
         try screen.writeAll(answer)
         promptIsDue = true
     case .wouldBlock: break

@@ -80,7 +80,7 @@ func read(_ r: FileDescriptor) throws {
     switch try r.receive(into: &buffer) {
     case .bytes:
         if queues[r]!.isEmpty { outputs.append(r) }
-        queues[r]!.append(copying: buffer.bytes)
+        queues[r]!.append(contentsOf: buffer.bytes)
     case .wouldBlock:
         break
     case .endOfStream:

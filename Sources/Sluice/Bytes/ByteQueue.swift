@@ -8,7 +8,7 @@ internal import CSluice
 /// var queue = try ByteQueue()
 /// try queue.append("hello, ")
 /// try queue.append("world")
-/// print(queue.firstPiece.byteCount)    // 12
+/// print(queue.firstPiece.count)    // 12
 /// try queue.removeFirst(7)
 /// ```
 ///
@@ -50,17 +50,11 @@ public struct ByteQueue: ~Copyable {
     ///
     /// - Complexity: O(bytes).
     /// - Throws: ``SluiceError/Code/full``, ``SluiceError/Code/outOfMemory``.
-    public mutating func append(_ bytes: RawSpan) throws(SluiceError) {
+    public mutating func append(_ bytes: Span<UInt8>) throws(SluiceError) {
         let code = unsafe bytes.withUnsafeBytes {
             unsafe sluice_queue_append(handle, $0.baseAddress, $0.count)
         }
         try check(code, "append to byte queue")
-    }
-
-    /// Copies bytes behind those that there are, all or none.
-    public mutating func append(_ bytes: Span<UInt8>) throws(SluiceError) {
-        // Bytes of UInt8 have no padding, so that each of them is initialized.
-        try append(unsafe bytes.bytes)
     }
 
     /// Copies bytes behind those that there are, all or none.
@@ -103,13 +97,14 @@ public struct ByteQueue: ~Copyable {
     /// sees to it that they are not kept past the next change of the queue.
     ///
     /// - Complexity: O(1).
-    public var firstPiece: RawSpan {
+    public var firstPiece: Span<UInt8> {
         @_lifetime(borrow self)
         get {
             var slice = unsafe sluice_slice()
             guard unsafe sluice_queue_peek(handle, &slice, 1) == 1, let start = unsafe slice.bytes
-            else { return RawSpan() }
-            let bytes = unsafe RawSpan(_unsafeStart: start, byteCount: slice.length)
+            else { return Span() }
+            let bytes = unsafe Span(
+                _unsafeStart: start.assumingMemoryBound(to: UInt8.self), count: slice.length)
             return unsafe _overrideLifetime(bytes, borrowing: self)
         }
     }
@@ -119,7 +114,7 @@ public struct ByteQueue: ~Copyable {
     /// - Complexity: O(*n*), without an allocation for up to 64 pieces (256 KiB).
     /// - Throws: what `body` does.
     public func forEachPiece<Failure: Error>(
-        _ body: (RawSpan) throws(Failure) -> Void
+        _ body: (Span<UInt8>) throws(Failure) -> Void
     ) throws(Failure) {
         var result: Result<Void, Failure> = .success(())
         unsafe withSlices { slices in
@@ -127,7 +122,8 @@ public struct ByteQueue: ~Copyable {
                 for index in slices.indices {
                     // A slice is never empty.
                     let slice = unsafe slices[index]
-                    try body(unsafe RawSpan(_unsafeStart: slice.bytes!, byteCount: slice.length))
+                    let start = unsafe slice.bytes!.assumingMemoryBound(to: UInt8.self)
+                    try body(unsafe Span(_unsafeStart: start, count: slice.length))
                 }
             } catch {
                 result = .failure(error)
@@ -182,29 +178,5 @@ public struct ByteQueue: ~Copyable {
         _ code: CInt, _ operation: @autoclosure () -> String
     ) throws(SluiceError) {
         if code < 0 { throw SluiceError(code, operation()) }
-    }
-}
-
-extension EventLoop {
-    /// Queues all bytes of a byte queue to be sent, whole or not at all. The byte queue keeps them.
-    ///
-    /// - Complexity: O(bytes).
-    /// - Throws: as ``write(_:to:)``.
-    @discardableResult
-    public func write(
-        _ queue: borrowing ByteQueue, to stream: StreamID
-    ) throws(SluiceError) -> WriteResult {
-        let code = unsafe queue.withSlices {
-            unsafe sluice_writev(handle, stream.rawValue, $0.baseAddress, CInt($0.count))
-        }
-        return code == 0 ? .queued : try Self.notJustQueued(code, stream)
-    }
-}
-
-extension [UInt8] {
-    /// Appends a copy of a queue's bytes.
-    public mutating func append(copying queue: borrowing ByteQueue) {
-        reserveCapacity(count + queue.count)
-        queue.forEachPiece { append(copying: $0) }
     }
 }

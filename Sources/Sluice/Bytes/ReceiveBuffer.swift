@@ -8,13 +8,14 @@
 /// ```
 @safe
 public struct ReceiveBuffer: ~Copyable {
-    let storage: UnsafeMutableRawBufferPointer
+    let storage: UnsafeMutableBufferPointer<UInt8>
     var count = 0
 
     /// A buffer of `capacity` bytes, at least 1.
     public init(capacity: Int) {
         precondition(capacity >= 1, "a receive buffer of \(capacity) bytes; at least 1 is needed")
-        unsafe storage = .allocate(byteCount: capacity, alignment: 16)
+        unsafe storage = .allocate(capacity: capacity)
+        unsafe storage.initialize(repeating: 0)
     }
 
     deinit {
@@ -28,19 +29,12 @@ public struct ReceiveBuffer: ~Copyable {
 
     /// What the last receive brought; nothing before the first, and after one that brought nothing.
     /// The compiler sees to it that the span is not kept past the next receive.
-    public var bytes: RawSpan {
+    public var bytes: Span<UInt8> {
         @_lifetime(borrow self)
         get {
-            let received = unsafe RawSpan(
-                _unsafeBytes: UnsafeRawBufferPointer(rebasing: storage[..<count]))
+            let received = unsafe Span(
+                _unsafeElements: UnsafeBufferPointer(rebasing: storage[..<count]))
             return unsafe _overrideLifetime(received, borrowing: self)
         }
-    }
-}
-
-extension [UInt8] {
-    /// Appends a copy of the bytes.
-    public mutating func append(copying bytes: RawSpan) {
-        unsafe bytes.withUnsafeBytes { unsafe append(contentsOf: $0) }
     }
 }

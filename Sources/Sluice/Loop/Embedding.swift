@@ -1,4 +1,5 @@
 internal import CSluice
+private import Glibc
 public import SystemPackage
 
 /// A loop within another loop, and a loop in two processes.
@@ -10,7 +11,7 @@ extension EventLoop {
     /// - Throws: ``SluiceError/Code/notSupported`` but on epoll.
     public func backendDescriptor() throws(SluiceError) -> FileDescriptor {
         let fd = unsafe sluice_backend_fd(handle)
-        guard fd >= 0 else { throw SluiceError(fd, "find the backend's descriptor") }
+        try check(fd, "find the backend's descriptor")
         return FileDescriptor(rawValue: fd)
     }
 
@@ -19,7 +20,7 @@ extension EventLoop {
     ///
     /// - Complexity: O(1).
     public var untilNext: Duration? {
-        let nanoseconds = unsafe sluice_until_next(handle)
+        let nanoseconds = asked(unsafe sluice_until_next(handle))
         return nanoseconds == .max ? nil : .nanoseconds(max(0, nanoseconds))
     }
 
@@ -28,9 +29,15 @@ extension EventLoop {
     /// descriptors of streams, listeners and watches, and each hears its own signals. Where this
     /// throws it can be called again.
     ///
-    /// - Throws: ``SluiceError/Code/outOfMemory`` or an errno.
+    /// - Throws: ``SluiceError/Code/wrongState`` in the process that opened the loop,
+    ///   ``SluiceError/Code/outOfMemory`` or an errno.
     public mutating func afterFork() throws(SluiceError) {
-        let code = unsafe sluice_after_fork(handle)
-        guard code >= 0 else { throw SluiceError(code, "go on after fork") }
+        // Here another thread may be posting, to what this makes anew.
+        guard unsafe pulled.pointee.process != getpid() else {
+            throw SluiceError(SLUICE_ESTATE.rawValue, "go on after fork where there was none")
+        }
+        poster.afterFork()
+        try check(unsafe sluice_after_fork(handle), "go on after fork")
+        unsafe pulled.pointee.process = getpid()
     }
 }

@@ -18,7 +18,7 @@ public enum Event: ~Escapable {
     /// A connect is done. One that fails is ``closed(_:_:)`` instead.
     case connected(StreamID)
     /// A stream received bytes.
-    case data(StreamID, RawSpan)
+    case data(StreamID, Span<UInt8>)
     /// The peer will send no more. Unless told to stay half-open, the stream sends what is queued
     /// and closes.
     case endOfStream(StreamID)
@@ -26,6 +26,8 @@ public enum Event: ~Escapable {
     case drained(StreamID)
     /// A stream's last event: how it ended.
     case closed(StreamID, StreamEnding)
+    /// The last event of a listener that ``EventLoop/drain(_:)`` has let come to its end.
+    case finished(ListenerID)
     /// A listener had to stop accepting, for that reason. It resumes by itself.
     case overloaded(ListenerID, SluiceError.Code)
     /// A lookup has ended, with a name's addresses or without.
@@ -55,7 +57,7 @@ extension Event {
         case endOfStream
         /// ``Event/drained(_:)``
         case drained
-        /// ``Event/closed(_:_:)``
+        /// ``Event/closed(_:_:)`` and ``Event/finished(_:)``
         case closed
         /// ``Event/overloaded(_:_:)``
         case overloaded
@@ -76,7 +78,7 @@ extension Event {
         case .data: .data
         case .endOfStream: .endOfStream
         case .drained: .drained
-        case .closed: .closed
+        case .closed, .finished: .closed
         case .overloaded: .overloaded
         case .resolved: .resolved
         }
@@ -92,10 +94,11 @@ extension Event {
         case .posted(let word): "posted \(word)"
         case .accepted(let stream, let listener): "accepted \(stream) by \(listener)"
         case .connected(let stream): "connected \(stream)"
-        case .data(let stream, let bytes): "data of \(stream): \(bytes.byteCount.bytes)"
+        case .data(let stream, let bytes): "data of \(stream): \(bytes.count.bytes)"
         case .endOfStream(let stream): "end of \(stream)"
         case .drained(let stream): "drained \(stream)"
         case .closed(let stream, let ending): "closed \(stream): \(ending)"
+        case .finished(let listener): "finished \(listener)"
         case .overloaded(let listener, let code): "overloaded \(listener): \(code)"
         case .resolved(let lookup, let answer): "resolved \(lookup): \(answer.description)"
         }
@@ -112,7 +115,9 @@ extension Event {
         switch unsafe event.kind {
         case SLUICE_DATA.rawValue:
             // DATA has at least one byte, so the pointer is there.
-            let bytes = unsafe RawSpan(_unsafeStart: event.data!, byteCount: event.length)
+            let bytes = unsafe Span(
+                _unsafeStart: event.data!.assumingMemoryBound(to: UInt8.self),
+                count: event.length)
             self = unsafe .data(
                 StreamID(rawValue: event.id), _overrideLifetime(bytes, copying: ()))
         case SLUICE_READY.rawValue:
@@ -136,6 +141,10 @@ extension Event {
         case SLUICE_DRAINED.rawValue:
             self = unsafe .drained(StreamID(rawValue: event.id))
         case SLUICE_CLOSED.rawValue:
+            guard unsafe HandleKind(of: event.id) == .stream else {
+                self = unsafe .finished(ListenerID(rawValue: event.id))
+                break
+            }
             let error = unsafe event.error
             self = unsafe .closed(
                 StreamID(rawValue: event.id),

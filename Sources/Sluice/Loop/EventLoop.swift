@@ -6,12 +6,13 @@
 // to be over when the same call is made again in a loop, and so lets the bytes of one turn be kept
 // into the next, where they are gone. A borrow by another name is held against the pull in every
 // turn. Tests/CompileFailures has the cases. And why not a class: it has no exclusive access that
-// the compiler could check. Who needs a reference keeps the loop in a class of his own.
-
+// the compiler could check.
+//
 // What an event costs is compiled into the program: the pull, the event and the write are inlinable,
 // down to the call in C. For that alone the C module is imported publicly; no signature names it.
 
 public import CSluice
+private import Glibc
 
 /// A loop that you pull: it looks after streams, listeners, timers, signals and watches, and hands
 /// out one event after the other.
@@ -20,24 +21,27 @@ public import CSluice
 ///
 /// ```swift
 /// var loop = try EventLoop()
-/// try loop.listen(on: "127.0.0.1:9999")
+/// try loop.listen(on: "localhost:9999")
 /// while try loop.next() {
-///     if case .data(let stream, let bytes) = loop.event { try loop.write(bytes, to: stream) }
+///     if case .data(let stream, let bytes) = loop.event { loop.write(bytes, to: stream) }
 /// }
 /// ```
 ///
 /// Nothing calls back. While an event is handled, anything may be written, closed or added, also
 /// what the event is about; only the next pull has to wait until the event is done with, which the
-/// compiler sees to. For a program that would rather be called there is ``run(_:)``.
+/// compiler sees to. For a program that would rather be called there is ``EventHandler``, and
+/// ``run(_:)`` with a closure.
 ///
 /// Keep a loop in a variable of its own, beside what it serves and not within it, and hand it on as
 /// `borrowing EventLoop`: to the compiler, an event that is in hand is in the way of changing
-/// anything in the same value.
+/// anything in the same value. At the top level of a program a variable is never ended. There put the
+/// loop in a function, or use ``run(_:options:_:)``.
 ///
-/// A loop belongs to the thread that opened it, and everything but a ``Poster`` is refused on
-/// another with ``SluiceError/Code/wrongThread``, until that thread calls ``takeOver()``. It ends
-/// with its variable: handles end without an event, what is queued is offered to the kernel once
-/// more, and descriptors are closed, but those of watches. One that ends on a thread that has not taken it over is not freed.
+/// A loop belongs to the thread that opened it, until another calls ``takeOver()``. Only a ``Poster``
+/// and a ``Mailbox`` may be used elsewhere. Anything else ends the program there with a message, for
+/// it is a fault of the program. It ends with its variable, on any thread: handles end without an
+/// event, what is queued is offered to the kernel once more, and descriptors are closed, but those of
+/// watches.
 ///
 /// An event of a stream that exists allocates nothing and counts no references.
 @safe
@@ -50,14 +54,31 @@ public struct EventLoop: ~Copyable {
     /// Posts words to this loop from any thread, and wakes it.
     public let poster: Poster
 
-    /// What the last pull left.
+    /// What the last pull left, and what stands beside it.
     @unsafe
     @usableFromInline
     struct Pulled {
+        @usableFromInline let handle: OpaquePointer
         @usableFromInline var event = unsafe sluice_event()
         @usableFromInline var isStopping = false
+        /// The process that the loop was opened in, or that has it after a fork.
+        var process: CInt = getpid()
+        /// Those that are told of streams that have closed.
+        var tables: [Listening] = []
 
-        init() {}
+        struct Listening {
+            weak var table: (any StreamTable)?
+        }
+
+        init(_ handle: OpaquePointer) {
+            unsafe self.handle = handle
+        }
+
+        /// Whether the stream lives, or the event in hand is its last.
+        func hasOrJustHad(_ stream: StreamID) -> Bool {
+            unsafe event.id == stream.rawValue
+                || sluice_kind_of(handle, stream.rawValue) == CInt(HandleKind.stream.rawValue)
+        }
     }
 
     /// Opens a loop over `backend` or, for `nil`, over the one that `SLUICE_BACKEND` names in the
@@ -73,18 +94,22 @@ public struct EventLoop: ~Copyable {
         let result = try unsafe options.withC(backend) { unsafe sluice_open(&opened, $0) }
         guard let opened = unsafe opened else {
             throw SluiceError(
-                result, "open loop over", backend?.name ?? Backend.environmentSetting)
+                result, "open loop over", .text(backend?.name ?? Backend.environmentSetting))
         }
         unsafe handle = opened
         unsafe pulled = .allocate(capacity: 1)
-        unsafe pulled.initialize(to: Pulled())
+        unsafe pulled.initialize(to: Pulled(opened))
         poster = unsafe Poster(opened)
     }
 
     deinit {
         // First, so that no post finds a loop that is going.
         poster.retire()
+        for listening in unsafe pulled.pointee.tables { listening.table?.loopHasEnded() }
+        // Whoever has the loop has it alone, so that it may end on any thread.
+        _ = unsafe sluice_take_over(handle)
         unsafe sluice_destroy(handle)
+        unsafe pulled.deinitialize(count: 1)
         unsafe pulled.deallocate()
     }
 
@@ -118,34 +143,6 @@ public struct EventLoop: ~Copyable {
         }
     }
 
-    /// Pulls events until ``stop()`` or ``Poster/wake()``, and hands each to `handler`, with the loop
-    /// as it may be used meanwhile: everything but pulling.
-    ///
-    /// ```swift
-    /// try loop.run { event, loop in
-    ///     if case .data(let stream, let bytes) = event { try loop.write(bytes, to: stream) }
-    /// }
-    /// ```
-    ///
-    /// - Throws: what ``next(timeout:)`` throws, and what the handler does.
-    @inlinable
-    public mutating func run(
-        _ handler: (Event, borrowing EventLoop) throws(SluiceError) -> Void
-    ) throws(SluiceError) {
-        while try next() { try handler(event, self) }
-    }
-
-    /// Pulls events until ``stop()`` or ``Poster/wake()``, and hands each to a handler that may throw
-    /// errors of its own.
-    ///
-    /// - Throws: what ``next(timeout:)`` throws, and what the handler does.
-    @inlinable
-    public mutating func run(
-        _ handler: (Event, borrowing EventLoop) throws -> Void
-    ) throws {
-        while try next() { try handler(event, self) }
-    }
-
     /// Makes the next pull return false, whereby ``run(_:)`` returns; the pull after that goes on.
     /// What was written and not sent yet waits until then.
     ///
@@ -166,19 +163,26 @@ public struct EventLoop: ~Copyable {
     ///
     /// - Complexity: O(1).
     public var now: Duration {
-        .nanoseconds(unsafe sluice_now(handle))
+        let nanoseconds = unsafe sluice_now(handle)
+        Self.heedThread(SluiceError.Code(rawValue: CInt(clamping: min(0, nanoseconds))))
+        return .nanoseconds(nanoseconds)
     }
 
     /// Reads the clock and makes this moment ``now``, for a timer that is to count from it and not
     /// from the last wait.
     ///
     /// - Complexity: O(1). One system call at most.
-    /// - Throws: ``SluiceError/Code/wrongThread``.
     @discardableResult
-    public func updateNow() throws(SluiceError) -> Duration {
-        let nanoseconds = unsafe sluice_update_now(handle)
-        guard nanoseconds >= 0 else { throw SluiceError(CInt(nanoseconds), "read the clock") }
-        return .nanoseconds(nanoseconds)
+    public func updateNow() -> Duration {
+        .nanoseconds(asked(unsafe sluice_update_now(handle)))
+    }
+
+    /// What C has answered, which it refuses on the wrong thread alone.
+    func asked(_ nanoseconds: Int64) -> Int64 {
+        if nanoseconds < 0 {
+            Self.heedThread(SluiceError.Code(rawValue: CInt(clamping: nanoseconds)))
+        }
+        return nanoseconds
     }
 
     /// Makes the calling thread the loop's. The thread that it belonged to has ended or makes no call
@@ -194,6 +198,7 @@ public struct EventLoop: ~Copyable {
     @inlinable
     @inline(__always)
     mutating func pull(_ timeout: Int64) throws(SluiceError) -> Bool {
+        if unsafe pulled.pointee.event.kind == SLUICE_CLOSED.rawValue { forgetClosed() }
         if unsafe !pulled.pointee.isStopping {
             let result = unsafe sluice_next(handle, &pulled.pointee.event, timeout)
             if result > 0 { return true }
@@ -206,9 +211,24 @@ public struct EventLoop: ~Copyable {
     @usableFromInline
     @inline(never)
     mutating func nothingPulled(_ code: CInt) throws(SluiceError) -> Bool {
-        unsafe pulled.pointee = Pulled()
-        if code < 0 { throw SluiceError(code, "pull an event") }
+        unsafe pulled.pointee.event = unsafe sluice_event()
+        unsafe pulled.pointee.isStopping = false
+        try check(code, "pull an event")
         return false
+    }
+
+    @usableFromInline
+    @inline(never)
+    mutating func forgetClosed() {
+        guard unsafe !pulled.pointee.tables.isEmpty else { return }
+        let stream = unsafe StreamID(rawValue: pulled.pointee.event.id)
+        unsafe pulled.pointee.tables.removeAll { $0.table == nil }
+        for listening in unsafe pulled.pointee.tables { listening.table?.forget(stream) }
+    }
+
+    /// Has a table told of streams that have closed.
+    func add(_ table: any StreamTable) {
+        unsafe pulled.pointee.tables.append(Pulled.Listening(table: table))
     }
 
     @usableFromInline

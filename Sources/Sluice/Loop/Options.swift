@@ -75,7 +75,7 @@ func positive<Number: FixedWidthInteger>(
 ) throws(SluiceError) -> Number {
     guard let value else { return 0 }
     guard value >= 1, let number = Number(exactly: value) else {
-        throw SluiceError(SLUICE_EOPTION.rawValue, "take the option", "\(name): \(value)")
+        throw SluiceError(SLUICE_EOPTION.rawValue, "take the option", .text("\(name): \(value)"))
     }
     return number
 }

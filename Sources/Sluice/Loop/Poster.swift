@@ -1,26 +1,29 @@
 internal import CSluice
+private import Glibc
 private import Synchronization
 
 extension EventLoop {
-    /// Posts words to a loop and wakes it, from any thread. It may outlive the loop.
+    /// Posts words to a loop and wakes it, from any thread. It may outlive the loop. What is more than
+    /// a word goes by a ``Mailbox``.
     ///
     /// ```swift
     /// let poster = loop.poster
     /// Task.detached { try poster.post(42) }    // comes as .posted(42)
     /// ```
-    public final class Poster: Sendable {
-        private let handle: Mutex<Handle>
-
+    @safe
+    public final class Poster: @unchecked Sendable {
         // Sendable, because all that is done with the pointer is sluice_post and sluice_wake, which
-        // any thread may call while the loop lives; and the loop takes the pointer
-        // away, under the same lock, before it goes.
-        @safe
-        private struct Handle: ~Copyable, @unchecked Sendable {
-            var loop: OpaquePointer?
-        }
+        // any thread may call while the loop lives. How many are about to is counted, and the loop
+        // waits for them before it goes. A count and no lock: what another thread had locked would
+        // stay locked in the child of a fork.
+        private static let gone: UInt64 = 1 << 63
+
+        private let loop: OpaquePointer
+        /// How many threads use the pointer, and `gone`.
+        private let users = Atomic<UInt64>(0)
 
         init(_ loop: OpaquePointer) {
-            unsafe handle = Mutex(Handle(loop: loop))
+            unsafe self.loop = loop
         }
 
         /// Wakes the loop, which gives ``Event/posted(_:)``: once for each post, and in order for
@@ -31,10 +34,7 @@ extension EventLoop {
         ///   ``SluiceError/Code/outOfMemory``, and ``SluiceError/Code/stale`` where the loop is
         ///   gone.
         public func post(_ word: UInt64) throws(SluiceError) {
-            let code = handle.withLock { handle in
-                guard let loop = unsafe handle.loop else { return SLUICE_ESTALE.rawValue }
-                return unsafe sluice_post(loop, word)
-            }
+            let code = unsafe use { unsafe sluice_post($0, word) }
             guard code >= 0 else { throw SluiceError(code, "post to loop") }
         }
 
@@ -43,16 +43,26 @@ extension EventLoop {
         /// Calls made before that pull returns count as one. It does nothing where the loop is gone.
         /// What was written before is visible to the loop's thread then.
         ///
-        /// - Complexity: O(1). Any thread, but not in a signal handler, since it takes a lock.
+        /// - Complexity: O(1). Any thread.
         public func wake() {
-            handle.withLock { handle in
-                if let loop = unsafe handle.loop { _ = unsafe sluice_wake(loop) }
-            }
+            _ = unsafe use { unsafe sluice_wake($0) }
+        }
+
+        private func use(_ body: (OpaquePointer) -> CInt) -> CInt {
+            let count = users.add(1, ordering: .acquiring).newValue
+            defer { users.subtract(1, ordering: .releasing) }
+            return count >= Self.gone ? SLUICE_ESTALE.rawValue : unsafe body(loop)
         }
 
         /// Called by the loop as it ends.
         func retire() {
-            handle.withLock { handle in unsafe handle.loop = nil }
+            users.bitwiseOr(Self.gone, ordering: .relaxed)
+            while users.load(ordering: .acquiring) != Self.gone { sched_yield() }
+        }
+
+        /// Called in the child of a fork, which has no other thread.
+        func afterFork() {
+            users.store(0, ordering: .relaxed)
         }
     }
 }

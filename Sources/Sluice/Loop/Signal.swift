@@ -49,7 +49,7 @@ extension EventLoop {
     public func addSignal(_ number: CInt) throws(SluiceError) -> SignalID {
         var id: UInt64 = 0
         let code = unsafe sluice_signal(handle, &id, number)
-        guard code >= 0 else { throw SluiceError(code, "add signal", "\(number)") }
+        try check(code, "add signal", .text("\(number)"))
         return SignalID(rawValue: id, number: number)
     }
 }

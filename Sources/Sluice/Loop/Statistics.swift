@@ -56,12 +56,11 @@ extension EventLoop {
     /// What the loop has done since it was opened, and what it holds now.
     ///
     /// - Complexity: O(1).
-    /// - Throws: ``SluiceError/Code/wrongThread``.
-    public func statistics() throws(SluiceError) -> Statistics {
+    public var statistics: Statistics {
         var counted = sluice_statistics()
         counted.size = MemoryLayout<sluice_statistics>.size
         let code = unsafe sluice_stats(handle, &counted)
-        guard code >= 0 else { throw SluiceError(code, "count") }
+        Self.heedThread(SluiceError.Code(rawValue: code))
         return Statistics(counted)
     }
 }

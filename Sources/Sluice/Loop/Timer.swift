@@ -33,18 +33,19 @@ extension EventLoop {
         let code = unsafe sluice_timer(
             handle, &id, Self.nanoseconds(delay),
             interval.map { max(1, Self.nanoseconds($0)) } ?? 0, userWord)
-        guard code >= 0 else { throw SluiceError(code, "add timer") }
+        try check(code, "add timer")
         return TimerID(rawValue: id)
     }
 
     /// Begins a timer anew: its next event comes when `delay` is over, counted from ``now``. Made
     /// for idle timeouts, which every byte resets.
     ///
+    /// - Returns: whether the timer was there.
     /// - Complexity: O(1).
-    /// - Throws: ``SluiceError/Code/stale``.
-    public func reset(_ timer: TimerID, after delay: Duration) throws(SluiceError) {
-        try check(
-            unsafe sluice_timer_reset(handle, timer.rawValue, Self.nanoseconds(delay)), "reset",
-            timer)
+    @discardableResult
+    public func reset(_ timer: TimerID, after delay: Duration) -> Bool {
+        isDone(
+            unsafe sluice_timer_reset(handle, timer.rawValue, Self.nanoseconds(delay)),
+            timer.rawValue)
     }
 }

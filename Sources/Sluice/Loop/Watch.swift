@@ -30,27 +30,29 @@ extension EventLoop {
         var id: UInt64 = 0
         let code = unsafe sluice_watch(
             handle, &id, descriptor.rawValue, interest.rawValue, userWord)
-        guard code >= 0 else { throw SluiceError(code, "watch", descriptor) }
+        try check(code, "watch", .descriptor(descriptor))
         return WatchID(rawValue: id)
     }
 
     /// Replaces the interest of a watch, and arms it again after a one-shot event.
     ///
+    /// - Returns: whether the watch was there.
     /// - Complexity: O(1).
-    /// - Throws: ``SluiceError/Code/stale``, and what
-    ///   ``Poller/modify(_:interest:user:)`` throws.
-    public func rewatch(_ watch: WatchID, for interest: Interest) throws(SluiceError) {
-        try check(
-            unsafe sluice_rewatch(handle, watch.rawValue, interest.rawValue), "rewatch", watch)
+    /// - Throws: what ``Poller/modify(_:interest:user:)`` throws.
+    @discardableResult
+    public func rewatch(_ watch: WatchID, for interest: Interest) throws(SluiceError) -> Bool {
+        let code = unsafe sluice_rewatch(handle, watch.rawValue, interest.rawValue)
+        if code == SLUICE_ESTALE.rawValue { return false }
+        try check(code, "rewatch", .handle(.watch, watch.rawValue))
+        return true
     }
 
-    /// The descriptor of a watch, a stream or a listener. It stays the loop's, or the watcher's.
+    /// The descriptor of a watch, a stream or a listener; `nil` where that has ended, has none yet, or
+    /// is of another kind. It stays the loop's, or the watcher's.
     ///
     /// - Complexity: O(1).
-    /// - Throws: ``SluiceError/Code/stale``, ``SluiceError/Code/wrongKind``.
-    public func descriptor(of handle: some Handle) throws(SluiceError) -> FileDescriptor {
-        let code = unsafe sluice_fd(self.handle, handle.rawValue)
-        try check(code, "find descriptor of", handle)
-        return FileDescriptor(rawValue: code)
+    public func descriptor<Named: Handle>(of handle: Named) -> FileDescriptor? {
+        let number = unsafe sluice_fd(self.handle, handle.rawValue)
+        return isDone(number, handle.rawValue) ? FileDescriptor(rawValue: number) : nil
     }
 }

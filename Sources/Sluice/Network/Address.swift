@@ -40,6 +40,7 @@ public struct Address: Hashable, Sendable {
     ///
     /// - Complexity: O(length of the text).
     public var problem: String? {
+        if isCutShort { return Self.cutShort }
         var sentence = [CChar](repeating: 0, count: Int(SLUICE_PROBLEM_MAX))
         let length = unsafe sentence.withUnsafeMutableBufferPointer {
             unsafe sluice_address_problem(text, $0.baseAddress, $0.count)
@@ -47,6 +48,18 @@ public struct Address: Hashable, Sendable {
         guard length > 0 else { return nil }
         return String(
             decoding: sentence[..<Int(length)].map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+
+    /// C takes a text to end at a NUL, and would take another address than this one.
+    private var isCutShort: Bool { text.utf8.contains(0) }
+
+    private static let cutShort = "the address contains a NUL; leave it out"
+
+    /// Refuses an address that C cannot be told.
+    func check(_ operation: String) throws(SluiceError) {
+        if isCutShort {
+            throw SluiceError(SLUICE_EADDRESS.rawValue, operation, .text(text))
+        }
     }
 
     /// The port, where the address has one.

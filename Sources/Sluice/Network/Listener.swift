@@ -75,21 +75,30 @@ extension ListenerOptions {
 }
 
 extension EventLoop {
-    /// Listens at an address, or at a name such as "localhost:9999". To look a name up may block for
-    /// seconds: do that before the loop has work. The file of a unix socket that nobody listens at is replaced, and
-    /// goes when the listener does.
+    /// Listens at an address, or at a name such as "localhost:9999": see ``Address``. To look a name
+    /// up may block for seconds: do that before the loop has work. The file of a unix socket that
+    /// nobody listens at is replaced, and goes when the listener does.
     ///
     /// - Throws: ``SluiceError/Code/badAddress`` and its like, ``SluiceError/Code/unknownName``,
     ///   ``SluiceError/Code/badOption``, or an errno such as `addressInUse`.
     @discardableResult
     public func listen(
+        on address: String, options: ListenerOptions = ListenerOptions()
+    ) throws(SluiceError) -> ListenerID {
+        try listen(on: Address(address), options: options)
+    }
+
+    /// Listens at an address that was made by its parts.
+    @discardableResult
+    public func listen(
         on address: Address, options: ListenerOptions = ListenerOptions()
     ) throws(SluiceError) -> ListenerID {
+        try address.check("listen on")
         var id: UInt64 = 0
         let code = try unsafe options.withC { options in
             unsafe sluice_listen(handle, &id, address.text, options)
         }
-        guard code >= 0 else { throw SluiceError(code, "listen on", address.text) }
+        try check(code, "listen on", .text(address.text))
         return ListenerID(rawValue: id)
     }
 
@@ -109,37 +118,61 @@ extension EventLoop {
         let code = try unsafe options.withC { options in
             unsafe sluice_listen_fd(handle, &id, descriptor.rawValue, options)
         }
-        guard code >= 0 else { throw SluiceError(code, "listen on", descriptor) }
+        try check(code, "listen on", .descriptor(descriptor))
         return ListenerID(rawValue: id)
     }
 
-    /// Where a listener listens, or this end of a stream.
+    /// Lets no more callers in, accepts those who wait by now, then ends the listener with
+    /// ``Event/closed(_:_:)`` of the same number. Its streams live on.
     ///
-    /// - Throws: ``SluiceError/Code/stale``, ``SluiceError/Code/wrongKind``, or an errno such as
-    ///   `notSocket`.
-    public func localAddress(of handle: some Handle) throws(SluiceError) -> Address {
-        try unsafe address(of: handle, sluice_local_address, "find local address of")
+    /// - Returns: whether the listener was there.
+    /// - Throws: an errno where the socket cannot be told so; the listener goes on then.
+    @discardableResult
+    public func drain(_ listener: ListenerID) throws(SluiceError) -> Bool {
+        let code = unsafe sluice_shutdown(handle, listener.rawValue)
+        if code == SLUICE_ESTALE.rawValue { return false }
+        try check(code, "drain", .handle(.listener, listener.rawValue))
+        return true
     }
 
-    /// The other end of a stream.
+    /// Where a listener listens.
     ///
-    /// - Throws: ``SluiceError/Code/stale``, ``SluiceError/Code/wrongKind``, or an errno such as
-    ///   `socketNotConnected`.
-    public func peerAddress(of stream: StreamID) throws(SluiceError) -> Address {
-        try unsafe address(of: stream, sluice_peer_address, "find peer address of")
+    /// - Throws: ``SluiceError/Code/stale``, or an errno.
+    public func localAddress(of listener: ListenerID) throws(SluiceError) -> Address {
+        let (address, code) = unsafe address(of: listener.rawValue, sluice_local_address)
+        guard let address else {
+            throw refusal(code, "find address of", .handle(.listener, listener.rawValue))
+        }
+        return address
     }
 
-    private func address(
-        of handle: some Handle,
-        _ format: (OpaquePointer?, sluice_id, UnsafeMutablePointer<CChar>?, Int) -> CInt,
-        _ operation: String
-    ) throws(SluiceError) -> Address {
+    /// This end of a stream; `nil` where it has ended, is broken, or has no address.
+    public func localAddress(of stream: StreamID) -> Address? {
+        unsafe knownAddress(of: stream, sluice_local_address)
+    }
+
+    /// The other end of a stream; `nil` where it has ended, is broken, or has no address: a caller
+    /// may be gone again before anybody asks.
+    public func peerAddress(of stream: StreamID) -> Address? {
+        unsafe knownAddress(of: stream, sluice_peer_address)
+    }
+
+    private typealias Formatter = (OpaquePointer?, sluice_id, UnsafeMutablePointer<CChar>?, Int) ->
+        CInt
+
+    private func knownAddress(of stream: StreamID, _ format: Formatter) -> Address? {
+        let (address, code) = unsafe address(of: stream.rawValue, format)
+        Self.heedThread(SluiceError.Code(rawValue: code))
+        return address
+    }
+
+    private func address(of id: UInt64, _ format: Formatter) -> (Address?, CInt) {
         var text = [CChar](repeating: 0, count: Int(SLUICE_ADDRESS_MAX))
         let length = unsafe text.withUnsafeMutableBufferPointer {
-            unsafe format(self.handle, handle.rawValue, $0.baseAddress, $0.count)
+            unsafe format(handle, id, $0.baseAddress, $0.count)
         }
-        try check(length, operation, handle)
-        return Address(
-            String(decoding: text[..<Int(length)].map(UInt8.init(bitPattern:)), as: UTF8.self))
+        guard length >= 0 else { return (nil, length) }
+        let bytes = text[..<Int(length)].map(UInt8.init(bitPattern:))
+        return (Address(String(decoding: bytes, as: UTF8.self)), 0)
     }
 }

@@ -29,7 +29,7 @@ public enum AddressFamily: UInt32, Hashable, Sendable {
 /// What a lookup has found. It cannot be kept past the next pull; what it gives can.
 public struct LookupAnswer: ~Escapable {
     /// Addresses, one a line, or why there are none.
-    private let text: RawSpan
+    private let text: Span<UInt8>
 
     /// Why there is no address: ``SluiceError/Code/unknownName`` or
     /// ``SluiceError/Code/outOfMemory``. `nil` where there is one.
@@ -43,10 +43,11 @@ public struct LookupAnswer: ~Escapable {
         if let data = unsafe event.data {
             // By `max` the compiler knows that there is nothing to check, and leaves all of this out
             // of a program that looks up no names.
-            let text = unsafe RawSpan(_unsafeStart: data, byteCount: max(0, event.length))
+            let bytes = unsafe data.assumingMemoryBound(to: UInt8.self)
+            let text = unsafe Span(_unsafeStart: bytes, count: max(0, event.length))
             self.text = unsafe _overrideLifetime(text, copying: ())
         } else {
-            text = RawSpan()
+            text = Span()
         }
         error = unsafe event.error == 0 ? nil : SluiceError.Code(rawValue: event.error)
     }
@@ -73,7 +74,7 @@ extension LookupAnswer {
     }
 
     private var words: String {
-        unsafe text.withUnsafeBytes { unsafe String(decoding: $0, as: UTF8.self) }
+        String(decoding: text, as: UTF8.self)
     }
 }
 
@@ -88,12 +89,13 @@ extension EventLoop {
     ///   `addressFamilyNotSupported` for an address of another family.
     @discardableResult
     public func resolve(
-        _ address: Address, family: AddressFamily? = nil, userWord: UInt64 = 0
+        _ address: String, family: AddressFamily? = nil, userWord: UInt64 = 0
     ) throws(SluiceError) -> LookupID {
+        try Address(address).check("resolve")
         var id: UInt64 = 0
         let code = unsafe sluice_resolve(
-            handle, &id, address.text, family?.rawValue ?? SLUICE_ANY_FAMILY.rawValue, userWord)
-        guard code >= 0 else { throw SluiceError(code, "resolve", address.text) }
+            handle, &id, address, family?.rawValue ?? SLUICE_ANY_FAMILY.rawValue, userWord)
+        try check(code, "resolve", .text(address))
         return LookupID(rawValue: id)
     }
 

@@ -1,34 +1,43 @@
 internal import CSluice
 
-/// What comes in, and when.
+/// What comes in, and when. Each call says by its result whether the stream was there.
 extension EventLoop {
     /// Stops ``Event/data(_:_:)`` and ``Event/endOfStream(_:)`` of a stream. Pauses do not nest.
     ///
     /// - Complexity: O(1).
-    /// - Throws: ``SluiceError/Code/stale``.
-    public func pause(_ stream: StreamID) throws(SluiceError) {
-        try check(unsafe sluice_pause(handle, stream.rawValue), "pause", stream)
+    @discardableResult
+    public func pause(_ stream: StreamID) -> Bool {
+        isDone(unsafe sluice_pause(handle, stream.rawValue), stream.rawValue)
     }
 
     /// Ends a pause.
     ///
     /// - Complexity: O(1).
-    /// - Throws: ``SluiceError/Code/stale``.
-    public func resume(_ stream: StreamID) throws(SluiceError) {
-        try check(unsafe sluice_resume(handle, stream.rawValue), "resume", stream)
+    @discardableResult
+    public func resume(_ stream: StreamID) -> Bool {
+        isDone(unsafe sluice_resume(handle, stream.rawValue), stream.rawValue)
     }
 
     /// Has the last `count` bytes of the ``Event/data(_:_:)`` pulled last come again, joined with
-    /// what follows: framing without a buffer of one's own. At the end of the stream they come once
-    /// more, before ``Event/endOfStream(_:)``.
+    /// what follows: framing without a buffer of one's own, for which there is also ``frames(of:in:by:)``.
+    /// At the end of the stream they come once more, before ``Event/endOfStream(_:)``. Where they are
+    /// over ``Options/hardLimit`` or ``Options/memoryLimit``, the stream ends, with
+    /// ``SluiceError/Code/full``.
     ///
     /// - Complexity: O(`count`).
     /// - Throws: ``SluiceError/Code/noCapacity`` for more than the event had or less than none,
-    ///   ``SluiceError/Code/full`` over ``Options/hardLimit`` or ``Options/memoryLimit``,
     ///   ``SluiceError/Code/wrongState`` where the last event is not this stream's data.
-    public func hold(last count: Int, of stream: StreamID) throws(SluiceError) {
+    @discardableResult
+    public func hold(
+        last count: Int, of stream: StreamID
+    ) throws(SluiceError) -> Bool {
         // Less than none is, to C, more than any event has.
-        try check(unsafe sluice_hold(handle, stream.rawValue, count), "hold bytes of", stream)
+        let code = unsafe sluice_hold(handle, stream.rawValue, count)
+        if code == SLUICE_ECAPACITY.rawValue || code == SLUICE_ESTATE.rawValue {
+            throw SluiceError(
+                code, "hold the last \(count.bytes) of", .handle(.stream, stream.rawValue))
+        }
+        return isDone(code, stream.rawValue)
     }
 
     /// Passes on what `source` receives to `destination`, without an event, and its end too: a
@@ -36,21 +45,19 @@ extension EventLoop {
     /// high mark. When `destination` takes no more, `source` gives ``Event/data(_:_:)`` again, and
     /// its end where that had been passed on.
     ///
+    /// - Returns: whether both were there and `destination` takes bytes.
     /// - Complexity: O(1) and the bytes that are held; no copy for what is passed on.
-    /// - Throws: ``SluiceError/Code/stale``, the errno `brokenPipe` where `destination` takes no
-    ///   more, ``SluiceError/Code/outOfMemory``, and what a write of the held bytes throws.
-    public func forward(from source: StreamID, to destination: StreamID) throws(SluiceError) {
-        try check(
-            unsafe sluice_forward(handle, source.rawValue, destination.rawValue), "forward from",
-            source)
+    @discardableResult
+    public func forward(from source: StreamID, to destination: StreamID) -> Bool {
+        isDone(
+            unsafe sluice_forward(handle, source.rawValue, destination.rawValue), source.rawValue)
     }
 
     /// Ends what ``forward(from:to:)`` began.
     ///
     /// - Complexity: O(1).
-    /// - Throws: ``SluiceError/Code/stale``.
-    public func stopForwarding(from source: StreamID) throws(SluiceError) {
-        try check(
-            unsafe sluice_forward(handle, source.rawValue, 0), "stop forwarding from", source)
+    @discardableResult
+    public func stopForwarding(from source: StreamID) -> Bool {
+        isDone(unsafe sluice_forward(handle, source.rawValue, 0), source.rawValue)
     }
 }

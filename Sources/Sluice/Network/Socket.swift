@@ -10,10 +10,11 @@ extension FileDescriptor {
     /// - Throws: ``SluiceError/Code/badAddress`` and its like, ``SluiceError/Code/unknownName``, or
     ///   an errno such as `addressInUse`.
     public static func listen(on address: String, backlog: Int = 128) throws(SluiceError) -> Self {
+        try Address(address).check("listen on")
         let fd = unsafe address.withCString {
             unsafe sluice_socket_listen($0, CInt(clamping: backlog))
         }
-        guard fd >= 0 else { throw SluiceError(fd, "listen on", address) }
+        guard fd >= 0 else { throw SluiceError(fd, "listen on", .text(address)) }
         return Self(rawValue: fd)
     }
 
@@ -24,8 +25,9 @@ extension FileDescriptor {
     /// - Throws: ``SluiceError/Code/badAddress`` and its like, ``SluiceError/Code/notNumeric``, or an
     ///   errno that shows at once.
     public static func connect(to address: String) throws(SluiceError) -> Self {
+        try Address(address).check("connect to")
         let fd = unsafe address.withCString { unsafe sluice_socket_connect($0) }
-        guard fd >= 0 else { throw SluiceError(fd, "connect to", address) }
+        guard fd >= 0 else { throw SluiceError(fd, "connect to", .text(address)) }
         return Self(rawValue: fd)
     }
 
@@ -34,7 +36,7 @@ extension FileDescriptor {
     /// - Throws: why it failed, such as `connectionRefused`.
     public func finishConnecting() throws(SluiceError) {
         let code = sluice_socket_error(rawValue)
-        guard code >= 0 else { throw SluiceError(code, "connect", self) }
+        guard code >= 0 else { throw SluiceError(code, "connect", .descriptor(self)) }
     }
 
     /// The next pending connection, or `nil` where none is. The caller owns it. A caller whose
@@ -44,7 +46,7 @@ extension FileDescriptor {
     public func accept() throws(SluiceError) -> FileDescriptor? {
         let fd = sluice_socket_accept(rawValue)
         if fd == SLUICE_EAGAIN.rawValue { return nil }
-        guard fd >= 0 else { throw SluiceError(fd, "accept on", self) }
+        guard fd >= 0 else { throw SluiceError(fd, "accept on", .descriptor(self)) }
         return FileDescriptor(rawValue: fd)
     }
 
@@ -66,7 +68,7 @@ extension FileDescriptor {
         let count = unsafe sluice_socket_receive(
             rawValue, buffer.storage.baseAddress, buffer.storage.count)
         if count == Int(SLUICE_EAGAIN.rawValue) { return .wouldBlock }
-        guard count >= 0 else { throw SluiceError(CInt(count), "receive from", self) }
+        guard count >= 0 else { throw SluiceError(CInt(count), "receive from", .descriptor(self)) }
         buffer.count = count
         return count == 0 ? .endOfStream : .bytes(count)
     }
@@ -75,19 +77,13 @@ extension FileDescriptor {
     ///
     /// - Returns: how many those are; 0 where none fits now: wait for ``Interest/write``.
     /// - Throws: an errno such as `brokenPipe` or `connectionReset`.
-    public func send(_ bytes: RawSpan) throws(SluiceError) -> Int {
+    public func send(_ bytes: Span<UInt8>) throws(SluiceError) -> Int {
         let count = unsafe bytes.withUnsafeBytes {
             unsafe sluice_socket_send(rawValue, $0.baseAddress, $0.count)
         }
         if count == Int(SLUICE_EAGAIN.rawValue) { return 0 }
-        guard count >= 0 else { throw SluiceError(CInt(count), "send to", self) }
+        guard count >= 0 else { throw SluiceError(CInt(count), "send to", .descriptor(self)) }
         return count
-    }
-
-    /// Sends as many of the bytes as fit, and says how many those are.
-    public func send(_ bytes: Span<UInt8>) throws(SluiceError) -> Int {
-        // Bytes of UInt8 have no padding, so that each of them is initialized.
-        try send(unsafe bytes.bytes)
     }
 
     /// Sends as many of the bytes as fit, and says how many those are.
@@ -98,7 +94,7 @@ extension FileDescriptor {
     /// Says to the peer that no more will be sent, and goes on receiving (half-close).
     public func finishSending() throws(SluiceError) {
         let code = sluice_socket_finish_sending(rawValue)
-        guard code >= 0 else { throw SluiceError(code, "finish sending to", self) }
+        guard code >= 0 else { throw SluiceError(code, "finish sending to", .descriptor(self)) }
     }
 
     /// This end's address.
@@ -118,7 +114,7 @@ extension FileDescriptor {
         let length = unsafe text.withUnsafeMutableBufferPointer {
             unsafe format(rawValue, $0.baseAddress, $0.count)
         }
-        guard length >= 0 else { throw SluiceError(length, operation, self) }
+        guard length >= 0 else { throw SluiceError(length, operation, .descriptor(self)) }
         return String(decoding: text[..<Int(length)].map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
 }

@@ -125,6 +125,7 @@ extension StreamOptions {
         unsafe options.high_mark = try positive(highMark, "highMark")
         unsafe options.low_mark = try positive(lowMark, "lowMark")
         guard let source else { return unsafe body(&options) }
+        try source.check("connect from")
         return unsafe source.text.withCString {
             unsafe options.source = $0
             return unsafe body(&options)
@@ -154,17 +155,26 @@ extension EventLoop {
     /// ``SluiceError/Code/unknownName``, and ``nameProblem(of:)`` says more.
     ///
     /// - Throws: ``SluiceError/Code/badAddress`` and its like, ``SluiceError/Code/badOption``,
-    ///   ``SluiceError/Code/full`` where too many names wait to be looked up, or an errno that shows
-    ///   at once.
+    ///   ``SluiceError/Code/full`` where too many names wait to be looked up, or an errno of the
+    ///   machine's such as `tooManyOpenFiles`.
+    @discardableResult
+    public func connect(
+        to address: String, options: StreamOptions = StreamOptions()
+    ) throws(SluiceError) -> StreamID {
+        try connect(to: Address(address), options: options)
+    }
+
+    /// Connects to an address that was made by its parts.
     @discardableResult
     public func connect(
         to address: Address, options: StreamOptions = StreamOptions()
     ) throws(SluiceError) -> StreamID {
+        try address.check("connect to")
         var id: UInt64 = 0
         let code = try unsafe options.withC { options in
             unsafe sluice_connect(handle, &id, address.text, options)
         }
-        guard code >= 0 else { throw SluiceError(code, "connect to", address.text) }
+        try check(code, "connect to", .text(address.text))
         return StreamID(rawValue: id)
     }
 
@@ -182,7 +192,7 @@ extension EventLoop {
         let code = try unsafe options.withC { options in
             unsafe sluice_adopt(handle, &id, descriptor.rawValue, options)
         }
-        guard code >= 0 else { throw SluiceError(code, "adopt", descriptor) }
+        try check(code, "adopt", .descriptor(descriptor))
         return StreamID(rawValue: id)
     }
 }

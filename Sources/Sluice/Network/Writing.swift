@@ -6,61 +6,67 @@ public enum WriteResult: Hashable, Sendable {
     case queued
     /// They are queued, and the stream is over its high mark now: wait for ``Event/drained(_:)``
     /// before writing more.
-    case overHighMark
-    /// They were not taken, because nothing more can be sent: the connection is broken, or
-    /// ``EventLoop/finishSending(on:)`` or ``EventLoop/close(_:)`` was called before.
-    /// ``Event/closed(_:_:)`` tells how the stream ended.
-    case broken(SluiceError.Code)
+    case aboveHighMark
+    /// They were not taken, because there is no room: ``EventLoop/Options/hardLimit``,
+    /// ``EventLoop/Options/memoryLimit``, or the machine's memory. ``EventLoop/write(_:to:)`` has
+    /// ended the stream with that reason; ``EventLoop/tryWrite(_:to:)`` has changed nothing.
+    case full
+    /// They were not taken, because nothing more can be sent: the stream has ended, is ending, or is
+    /// broken, or ``EventLoop/finishSending(on:)`` was called before. Where it has not ended yet,
+    /// ``Event/closed(_:_:)`` tells how it does.
+    case gone
 }
 
 /// What goes out. All writes made while one event is handled are sent together when the next is
 /// pulled.
+///
+/// No write throws. One stream's end is not the program's: a stream that has gone takes nothing, and
+/// one that has no room for what is written ends, with ``SluiceError/Code/full`` in its
+/// ``Event/closed(_:_:)``. The result says which it was. Look at it where more is to be written:
+/// after ``WriteResult/aboveHighMark``, wait for ``Event/drained(_:)``.
 extension EventLoop {
     /// Queues the bytes to be sent, whole or not at all. Large ones are offered to the kernel at
     /// once, and only the rest is copied.
     ///
-    /// - Returns: what became of them. Where the connection is broken that is said here and by
-    ///   ``Event/closed(_:_:)``, and not thrown, so that one connection's end is not the program's.
     /// - Complexity: O(bytes).
-    /// - Throws: ``SluiceError/Code/full`` over ``Options/hardLimit`` or ``Options/memoryLimit``,
-    ///   ``SluiceError/Code/stale``, ``SluiceError/Code/outOfMemory``.
     @inlinable
     @discardableResult
-    public func write(_ bytes: RawSpan, to stream: StreamID) throws(SluiceError) -> WriteResult {
-        let code = unsafe bytes.withUnsafeBytes {
-            unsafe sluice_write(handle, stream.rawValue, $0.baseAddress, $0.count)
-        }
-        return code == 0 ? .queued : try Self.notJustQueued(code, stream)
+    public func write(_ bytes: Span<UInt8>, to stream: StreamID) -> WriteResult {
+        let code = send(bytes, stream)
+        return code == 0 ? .queued : ended(notJustQueued(code), code, stream)
     }
 
     /// Queues the bytes to be sent, whole or not at all.
     @discardableResult
-    public func write(_ bytes: Span<UInt8>, to stream: StreamID) throws(SluiceError) -> WriteResult
-    {
-        // Bytes of UInt8 have no padding, so that each of them is initialized.
-        try write(unsafe bytes.bytes, to: stream)
+    public func write(_ bytes: [UInt8], to stream: StreamID) -> WriteResult {
+        write(bytes.span, to: stream)
     }
 
     /// Queues the bytes to be sent, whole or not at all.
     @discardableResult
-    public func write(_ bytes: [UInt8], to stream: StreamID) throws(SluiceError) -> WriteResult {
-        try write(bytes.span, to: stream)
+    public func write(_ bytes: ArraySlice<UInt8>, to stream: StreamID) -> WriteResult {
+        write(bytes.span, to: stream)
     }
 
     /// Queues the text to be sent as UTF-8, whole or not at all.
     @discardableResult
-    public func write(_ text: String, to stream: StreamID) throws(SluiceError) -> WriteResult {
-        try write(text.utf8Span.span, to: stream)
+    public func write(_ text: String, to stream: StreamID) -> WriteResult {
+        write(text.utf8Span.span, to: stream)
+    }
+
+    /// Queues the text to be sent as UTF-8, whole or not at all.
+    @discardableResult
+    public func write(_ text: Substring, to stream: StreamID) -> WriteResult {
+        write(text.utf8Span.span, to: stream)
     }
 
     /// Queues a head and a body to be sent, both whole or nothing at all.
     ///
     /// - Complexity: O(bytes).
-    /// - Throws: as ``write(_:to:)``.
     @discardableResult
     public func write(
-        _ head: RawSpan, then body: RawSpan, to stream: StreamID
-    ) throws(SluiceError) -> WriteResult {
+        _ head: Span<UInt8>, then body: Span<UInt8>, to stream: StreamID
+    ) -> WriteResult {
         let code = unsafe head.withUnsafeBytes { head in
             unsafe body.withUnsafeBytes { body in
                 let slices: InlineArray<2, sluice_slice> = unsafe [
@@ -72,56 +78,87 @@ extension EventLoop {
                 }
             }
         }
-        return code == 0 ? .queued : try Self.notJustQueued(code, stream)
+        return code == 0 ? .queued : ended(notJustQueued(code), code, stream)
+    }
+
+    /// Queues all bytes of a byte queue to be sent, whole or not at all. The byte queue keeps them.
+    ///
+    /// - Complexity: O(bytes).
+    @discardableResult
+    public func write(_ queue: borrowing ByteQueue, to stream: StreamID) -> WriteResult {
+        let code = unsafe queue.withSlices {
+            unsafe sluice_writev(handle, stream.rawValue, $0.baseAddress, CInt($0.count))
+        }
+        return code == 0 ? .queued : ended(notJustQueued(code), code, stream)
+    }
+
+    /// Queues the bytes to be sent, whole or not at all, for a program that decides itself what is to
+    /// happen where there is no room: the result is ``WriteResult/full`` then, and the stream goes on.
+    ///
+    /// - Complexity: O(bytes).
+    public func tryWrite(_ bytes: Span<UInt8>, to stream: StreamID) -> WriteResult {
+        let code = send(bytes, stream)
+        return code == 0 ? .queued : notJustQueued(code)
+    }
+
+    /// Queues the bytes to be sent, whole or not at all. See ``tryWrite(_:to:)``.
+    public func tryWrite(_ bytes: [UInt8], to stream: StreamID) -> WriteResult {
+        tryWrite(bytes.span, to: stream)
+    }
+
+    /// Queues the text to be sent as UTF-8, whole or not at all. See ``tryWrite(_:to:)``.
+    public func tryWrite(_ text: String, to stream: StreamID) -> WriteResult {
+        tryWrite(text.utf8Span.span, to: stream)
+    }
+
+    @inlinable
+    @inline(__always)
+    func send(_ bytes: Span<UInt8>, _ stream: StreamID) -> CInt {
+        unsafe bytes.withUnsafeBytes {
+            unsafe sluice_write(handle, stream.rawValue, $0.baseAddress, $0.count)
+        }
     }
 
     /// Out of line, so that a write that is queued pays a comparison and no more.
     @usableFromInline
     @inline(never)
-    static func notJustQueued(_ code: CInt, _ stream: StreamID) throws(SluiceError) -> WriteResult {
-        if code > 0 { return .overHighMark }
-        let reason = SluiceError.Code(rawValue: code)
-        if reason.saysBroken { return .broken(reason) }
-        throw SluiceError(code, "write to", StreamID.kind, stream.rawValue)
+    func notJustQueued(_ code: CInt) -> WriteResult {
+        if code > 0 { return .aboveHighMark }
+        let code = SluiceError.Code(rawValue: code)
+        Self.heedThread(code)
+        return code.saysNoRoom ? .full : .gone
     }
 
-    /// Sends what is queued, as far as the kernel takes it, now and not at the next pull. Where the
-    /// connection is broken nothing is sent, and ``Event/closed(_:_:)`` tells why.
+    /// Ends a stream that had no room for what it was to send.
+    @usableFromInline
+    @inline(never)
+    func ended(_ result: WriteResult, _ code: CInt, _ stream: StreamID) -> WriteResult {
+        if result == .full { _ = unsafe sluice_abort_with(handle, stream.rawValue, code) }
+        return result
+    }
+
+    /// Sends what is queued, as far as the kernel takes it, now and not at the next pull.
     ///
-    /// - Throws: ``SluiceError/Code/stale``, ``SluiceError/Code/full`` over ``Options/memoryLimit``,
-    ///   ``SluiceError/Code/outOfMemory``.
-    public func flush(_ stream: StreamID) throws(SluiceError) {
-        try checkUnlessBroken(unsafe sluice_flush(handle, stream.rawValue), "flush", stream)
+    /// - Returns: whether the stream was there and can send.
+    @discardableResult
+    public func flush(_ stream: StreamID) -> Bool {
+        isDone(unsafe sluice_flush(handle, stream.rawValue), stream.rawValue)
     }
 
     /// Sends what is queued, then says to the peer that no more comes (half-close). Receiving goes
-    /// on. Where the connection is broken nothing is sent, and ``Event/closed(_:_:)`` tells why.
+    /// on.
     ///
-    /// - Throws: as ``flush(_:)``.
-    public func finishSending(on stream: StreamID) throws(SluiceError) {
-        try checkUnlessBroken(
-            unsafe sluice_shutdown(handle, stream.rawValue), "finish sending on", stream)
+    /// - Returns: whether the stream was there and can send.
+    @discardableResult
+    public func finishSending(on stream: StreamID) -> Bool {
+        isDone(unsafe sluice_shutdown(handle, stream.rawValue), stream.rawValue)
     }
 
-    /// What befalls one connection is told by its last event, and never thrown.
-    private func checkUnlessBroken(
-        _ code: CInt, _ operation: String, _ stream: StreamID
-    ) throws(SluiceError) {
-        if !SluiceError.Code(rawValue: code).saysBroken { try check(code, operation, stream) }
-    }
-
-    /// How many bytes are queued to be sent.
+    /// How many bytes are queued to be sent; none of a stream that has gone.
     ///
     /// - Complexity: O(1).
-    /// - Throws: ``SluiceError/Code/stale``.
-    public func pendingBytes(of stream: StreamID) throws(SluiceError) -> Int {
+    public func pendingBytes(of stream: StreamID) -> Int {
         let count = unsafe sluice_pending(handle, stream.rawValue)
-        if count < 0 { try check(CInt(count), "count what is pending of", stream) }
-        return Int(count)
+        return isDone(CInt(clamping: count), stream.rawValue) ? Int(count) : 0
     }
-}
-
-extension SluiceError.Code {
-    /// Whether a call that sends says by this that the connection is broken: in the kernel's words.
-    fileprivate var saysBroken: Bool { errno != nil && self != .outOfMemory }
 }

@@ -45,7 +45,8 @@ public struct Poller: ~Copyable {
     /// - Throws: ``SluiceError/Code/unknownBackend``, ``SluiceError/Code/noCapacity`` or an errno.
     public init(_ backend: Backend? = nil, batch: Int = 256) throws(SluiceError) {
         guard batch >= 1, batch <= Int(CInt.max) else {
-            throw SluiceError(SLUICE_ECAPACITY.rawValue, "create poller with batch", "\(batch)")
+            throw SluiceError(
+                SLUICE_ECAPACITY.rawValue, "create poller with batch", .text("\(batch)"))
         }
         Backend.registration
         var created: OpaquePointer?
@@ -57,7 +58,7 @@ public struct Poller: ~Copyable {
             }
         guard let created = unsafe created else {
             throw SluiceError(
-                result, "create poller", backend?.name ?? Backend.environmentSetting)
+                result, "create poller", .text(backend?.name ?? Backend.environmentSetting))
         }
         unsafe handle = created
         unsafe events = .allocate(capacity: batch)
@@ -93,7 +94,7 @@ public struct Poller: ~Copyable {
     ) throws(SluiceError) {
         let code = unsafe sluice_poller_add(
             handle, descriptor.rawValue, interest.rawValue, user)
-        guard code >= 0 else { throw SluiceError(code, "add", descriptor) }
+        guard code >= 0 else { throw SluiceError(code, "add", .descriptor(descriptor)) }
     }
 
     /// Replaces the interest and the user word of a registration, and arms it again after a
@@ -107,7 +108,7 @@ public struct Poller: ~Copyable {
     ) throws(SluiceError) {
         let code = unsafe sluice_poller_modify(
             handle, descriptor.rawValue, interest.rawValue, user)
-        guard code >= 0 else { throw SluiceError(code, "modify", descriptor) }
+        guard code >= 0 else { throw SluiceError(code, "modify", .descriptor(descriptor)) }
     }
 
     /// Ends a registration, whether its descriptor is still open or not. None of its events comes
@@ -117,7 +118,7 @@ public struct Poller: ~Copyable {
     /// - Throws: ``SluiceError/Code/notRegistered``.
     public mutating func remove(_ descriptor: FileDescriptor) throws(SluiceError) {
         let code = unsafe sluice_poller_remove(handle, descriptor.rawValue)
-        guard code >= 0 else { throw SluiceError(code, "remove", descriptor) }
+        guard code >= 0 else { throw SluiceError(code, "remove", .descriptor(descriptor)) }
     }
 
     /// Waits until a descriptor is ready, the ``waker`` is used or the timeout is over, and gathers

@@ -87,5 +87,6 @@ private func selectError(_ code: CInt, _ lists: [[FileDescriptor]]) -> SluiceErr
             }
         }
     }
-    return culprit.map { SluiceError(code, "select", $0) } ?? SluiceError(code, "select")
+    return culprit.map { SluiceError(code, "select", .descriptor($0)) }
+        ?? SluiceError(code, "select")
 }

@@ -15,9 +15,10 @@ public struct SluiceError: Error, Hashable, Sendable {
     /// What it was done to.
     private let subject: Subject
 
-    private enum Subject: Hashable, Sendable {
+    @usableFromInline
+    enum Subject: Hashable, Sendable {
         case nothing
-        case descriptor(CInt)
+        case descriptor(FileDescriptor)
         case text(String)
         case handle(HandleKind, UInt64)
     }
@@ -79,6 +80,12 @@ extension SluiceError.Code {
     public static var wrongState: Self { Self(SLUICE_ESTATE) }
     /// A signal ended the wait, as was asked for.
     public static var interrupted: Self { Self(SLUICE_EINTR) }
+    /// The stream was ended by ``EventLoop/abort(_:because:)``.
+    public static var aborted: Self { Self(rawValue: -Errno.connectionAbort.rawValue) }
+    /// A frame is longer than its limit.
+    public static var frameTooLong: Self { Self(rawValue: -Errno.messageTooLong.rawValue) }
+    /// A frame says a length that it cannot have.
+    public static var badFrame: Self { Self(rawValue: -Errno.badMessage.rawValue) }
     /// An option is out of its range.
     public static var badOption: Self { Self(SLUICE_EOPTION) }
 
@@ -93,28 +100,11 @@ extension SluiceError.Code {
 }
 
 extension SluiceError {
-    init(_ code: CInt, _ operation: String) {
+    @usableFromInline
+    init(_ code: CInt, _ operation: String, _ subject: Subject = .nothing) {
         self.code = Code(rawValue: code)
         self.operation = operation
-        self.subject = .nothing
-    }
-
-    init(_ code: CInt, _ operation: String, _ descriptor: FileDescriptor) {
-        self.code = Code(rawValue: code)
-        self.operation = operation
-        self.subject = .descriptor(descriptor.rawValue)
-    }
-
-    init(_ code: CInt, _ operation: String, _ text: String) {
-        self.code = Code(rawValue: code)
-        self.operation = operation
-        self.subject = .text(text)
-    }
-
-    init(_ code: CInt, _ operation: String, _ kind: HandleKind, _ id: UInt64) {
-        self.code = Code(rawValue: code)
-        self.operation = operation
-        self.subject = .handle(kind, id)
+        self.subject = subject
     }
 }
 
@@ -136,7 +126,7 @@ extension SluiceError: CustomStringConvertible {
         let what =
             switch subject {
             case .nothing: operation
-            case .descriptor(let number): "\(operation) descriptor \(number)"
+            case .descriptor(let number): "\(operation) descriptor \(number.rawValue)"
             case .text(let text): "\(operation) \"\(text)\""
             case .handle(let kind, let id): "\(operation) \(kind) \(id)"
             }

@@ -236,7 +236,7 @@ static void null_loop(void) {
     assert_int_equal(sluice_next(NULL, &event, 0), SLUICE_ENULL);
     assert_int_equal(sluice_next_many(NULL, &event, 1, 0), SLUICE_ENULL);
     assert_int_equal(sluice_post(NULL, 0), SLUICE_ENULL);
-    assert_int_equal(sluice_now(NULL), 0);
+    assert_int_equal(sluice_now(NULL), SLUICE_ENULL);
     assert_int_equal(sluice_backend_fd(NULL), SLUICE_ENULL);
     assert_int_equal(sluice_until_next(NULL), SLUICE_ENULL);
     assert_int_equal(sluice_after_fork(NULL), SLUICE_ENULL);

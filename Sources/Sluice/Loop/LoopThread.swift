@@ -1,0 +1,140 @@
+internal import CSluice
+private import Glibc
+internal import Synchronization
+
+/// A loop on a thread of its own.
+///
+/// ```swift
+/// let loop = try EventLoop()
+/// try loop.listen(on: "localhost:9999")
+/// let thread = try LoopThread(loop) { loop in try loop.run(Server()) }
+/// …
+/// thread.poster.wake()    // ends its run
+/// try thread.join()
+/// ```
+///
+/// The loop ends with its thread, when the body returns. One that is not joined goes on by itself.
+public final class LoopThread: Sendable {
+    /// What a thread does with its loop.
+    public typealias Body = @Sendable (inout EventLoop) throws -> Void
+
+    /// Posts to the loop and wakes it.
+    public let poster: EventLoop.Poster
+
+    private let start: Start
+    /// The thread's number, until somebody joins it.
+    private let thread = Mutex<pthread_t?>(nil)
+
+    /// Starts a thread that has the loop from now on, and calls `body` there.
+    ///
+    /// - Throws: an errno where there can be no more threads; the loop has ended then.
+    public convenience init(
+        _ loop: consuming sending EventLoop, _ body: @escaping Body
+    ) throws(SluiceError) {
+        try self.init(Start(loop, body, Gate()))
+    }
+
+    private init(_ start: Start) throws(SluiceError) {
+        poster = start.poster
+        self.start = start
+        var number = pthread_t()
+        let argument = unsafe Unmanaged.passRetained(start)
+        let code = unsafe pthread_create(
+            &number, nil,
+            { argument in
+                unsafe Unmanaged<Start>.fromOpaque(argument!).takeRetainedValue().run()
+                return nil
+            }, argument.toOpaque())
+        guard code == 0 else {
+            unsafe argument.release()
+            throw SluiceError(-code, "start a thread")
+        }
+        thread.withLock { $0 = number }
+    }
+
+    deinit {
+        if let number = thread.withLock({ $0.take() }) { pthread_detach(number) }
+    }
+
+    /// Waits until the thread has ended. To be called on any thread but its own. What is called later
+    /// than the first does not wait.
+    ///
+    /// - Throws: what the body has thrown.
+    public func join() throws {
+        if let number = thread.withLock({ $0.take() }) { pthread_join(number, nil) }
+        if let failure = start.failure.withLock({ $0 }) { throw failure }
+    }
+
+    /// Several loops at one address, each on a thread of its own: the kernel spreads the callers over
+    /// them (SO_REUSEPORT). Port 0 is one port that the kernel chooses, the same for all.
+    ///
+    /// ```swift
+    /// let threads = try LoopThread.start(4, listeningOn: "*:9999") { loop in try loop.run(Server()) }
+    /// ```
+    ///
+    /// - Parameters:
+    ///   - count: how many; at least 1.
+    ///   - address: one with a port.
+    /// - Returns: the threads, and where they listen.
+    /// - Throws: what ``EventLoop/init(_:options:)`` and ``EventLoop/listen(on:options:)`` do, or an
+    ///   errno where there can be no more threads. No thread is left then.
+    public static func start(
+        _ count: Int, listeningOn address: String, _ backend: Backend? = nil,
+        options: EventLoop.Options = EventLoop.Options(),
+        listener: ListenerOptions = ListenerOptions(), _ body: @escaping Body
+    ) throws(SluiceError) -> (threads: [LoopThread], address: Address) {
+        precondition(count >= 1, "\(count) threads; there is to be 1 at least")
+        var listener = listener
+        listener.reusesPort = true
+        var address = Address(address)
+        // All listen before one serves, and where one cannot, none does.
+        let gate = Gate()
+        var starts: [Start] = []
+        for _ in 0..<count {
+            let loop = try EventLoop(backend, options: options)
+            address = try loop.localAddress(of: try loop.listen(on: address, options: listener))
+            starts.append(Start(loop, body, gate))
+        }
+        let threads = try gate.isShut.withLock { (isShut) throws(SluiceError) in
+            isShut = true
+            let threads = try starts.map { (start) throws(SluiceError) in try LoopThread(start) }
+            isShut = false
+            return threads
+        }
+        return (threads, address)
+    }
+}
+
+/// What a thread begins with, and what it leaves.
+// Sendable: the loop is the starter's until the thread runs, and the thread's from then on.
+private final class Start: @unchecked Sendable {
+    let poster: EventLoop.Poster
+    let failure = Mutex<(any Error)?>(nil)
+    private var loop: EventLoop?
+    private let body: LoopThread.Body
+    private let gate: Gate
+
+    init(
+        _ loop: consuming sending EventLoop, _ body: @escaping LoopThread.Body, _ gate: Gate
+    ) {
+        poster = loop.poster
+        self.loop = consume loop
+        self.body = body
+        self.gate = gate
+    }
+
+    func run() {
+        guard var loop = loop.take(), !gate.isShut.withLock({ $0 }) else { return }
+        loop.takeOver()
+        do {
+            try body(&loop)
+        } catch {
+            failure.withLock { $0 = error }
+        }
+    }
+}
+
+/// Holds threads back until all have been started. It stays shut where their starter gave up.
+private final class Gate: Sendable {
+    let isShut = Mutex(false)
+}

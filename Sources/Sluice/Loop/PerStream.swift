@@ -1,0 +1,110 @@
+internal import CSluice
+
+/// What a program knows of each stream: a table by ``StreamID``, which forgets a stream by itself
+/// when its ``Event/closed(_:_:)`` has been handled.
+///
+/// ```swift
+/// let names = PerStream<String>(in: loop)
+/// …
+/// case .accepted(let stream, _): names[stream] = "guest"
+/// case .closed(let stream, _): print("\(names[stream]!) left")
+/// ```
+///
+/// A stream's state is there up to and with its last event, and is gone at the next pull. For a
+/// stream that has ended before, nothing is kept. The states may be structs, which are changed in
+/// place, or objects. A table belongs to the loop's thread. It may outlive the loop, and is empty
+/// then.
+///
+/// - Complexity: O(1) for each stream, by the slot that its name says. It takes memory for the most
+///   streams that there were at once.
+@safe
+public final class PerStream<State>: StreamTable {
+    /// The stream that has the slot, and its state.
+    private var slots: [(stream: StreamID, state: State)?] = []
+    private var loop: UnsafeMutablePointer<EventLoop.Pulled>?
+
+    /// How many streams have a state.
+    public private(set) var count = 0
+
+    /// An empty table of a loop's streams.
+    public init(in loop: borrowing EventLoop) {
+        unsafe self.loop = unsafe loop.pulled
+        loop.add(self)
+    }
+
+    /// The state of a stream; `nil` where it has none. To set `nil` is to forget it.
+    public subscript(stream: StreamID) -> State? {
+        get { slot(of: stream).flatMap { slots[$0]?.state } }
+        _modify {
+            // Out of the table meanwhile, so that an array in it is changed in place.
+            var state = remove(stream)
+            defer { put(state, stream) }
+            yield &state
+        }
+    }
+
+    /// The state of a stream; `initial` where it has none yet.
+    public subscript(
+        stream: StreamID, default initial: @autoclosure () -> State
+    ) -> State {
+        get { self[stream] ?? initial() }
+        _modify {
+            var state = remove(stream) ?? initial()
+            defer { put(state, stream) }
+            yield &state
+        }
+    }
+
+    /// Forgets a stream before it has ended, and gives what was known of it.
+    @discardableResult
+    public func remove(_ stream: StreamID) -> State? {
+        guard let slot = slot(of: stream) else { return nil }
+        count -= 1
+        return slots[slot].take()?.state
+    }
+
+    private func slot(of stream: StreamID) -> Int? {
+        let slot = stream.slot
+        return slot < slots.count && slots[slot]?.stream == stream ? slot : nil
+    }
+
+    private func put(_ state: State?, _ stream: StreamID) {
+        guard let state, let loop = unsafe loop, unsafe loop.pointee.hasOrJustHad(stream) else {
+            return
+        }
+        let slot = stream.slot
+        if slot >= slots.count {
+            slots.append(contentsOf: repeatElement(nil, count: slot + 1 - slots.count))
+        }
+        if slots[slot] == nil { count += 1 }
+        slots[slot] = (stream, state)
+    }
+
+    func forget(_ stream: StreamID) {
+        remove(stream)
+    }
+
+    func loopHasEnded() {
+        unsafe loop = nil
+        slots = []
+        count = 0
+    }
+}
+
+extension PerStream: Sequence {
+    /// Gives each stream that has a state, and the state: as it was when the loop over them began.
+    public func makeIterator() -> some IteratorProtocol<(stream: StreamID, state: State)> {
+        slots.lazy.compactMap { $0 }.makeIterator()
+    }
+}
+
+/// A table that a loop tells of each stream whose last event has been handled.
+protocol StreamTable: AnyObject {
+    func forget(_ stream: StreamID)
+    func loopHasEnded()
+}
+
+extension StreamID {
+    /// A small number that no other living stream of the loop has.
+    var slot: Int { Int(rawValue & (1 << UInt64(SLUICE_SLOT_BITS.rawValue) - 1)) }
+}
