@@ -16,13 +16,10 @@
 
 #include "network/socket.h"
 
-/* Of a descriptor that is non-blocking by now, which stays the caller's on failure. */
+/* Of a descriptor that is non-blocking by now, or of none. It stays the caller's on failure. */
 static int begin(sluice_loop *loop, const struct sluice_stream_settings *settings,
                  struct sluice_stream_start *start, sluice_id *id) {
-    bool may_be_tcp = start->role == SLUICE_ROLE_SOCKET || start->role == SLUICE_ROLE_CONNECTING;
-    int code = may_be_tcp ? sluice_stream_configure(start->fd, settings) : 0;
-    if (code == 0)
-        code = sluice_cohort_join(loop, settings, 0, &start->cohort);
+    int code = sluice_cohort_join(loop, settings, 0, &start->cohort);
     if (code < 0)
         return code;
     code = sluice_stream_begin(loop, start, id);
@@ -105,13 +102,34 @@ int sluice_adopt(sluice_loop *loop, sluice_id *id, int fd, const sluice_stream_o
         start.traits |= STREAM_UNBLOCKED;
     if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
         return -errno;
-    code = begin(loop, &settings, &start, id);
+    code = start.role == SLUICE_ROLE_SOCKET ? sluice_stream_configure(fd, &settings) : 0;
+    if (code == 0)
+        code = begin(loop, &settings, &start, id);
     if (code < 0)
         (void)fcntl(fd, F_SETFL, flags);
     return code;
 }
 
 /* ---- Addresses ------------------------------------------------------------------------------- */
+
+static int connect_to(sluice_loop *loop, const struct sluice_stream_settings *settings,
+                      const struct sluice_address *address, sluice_id *id) {
+    int fd = sluice_stream_socket(address, settings);
+    if (fd < 0)
+        return fd;
+    struct sluice_stream_start start = {.fd = fd,
+                                        .role = SLUICE_ROLE_CONNECTING,
+                                        .connect_timeout_ns = settings->connect_timeout_ns};
+    int code = sluice_socket_begin_connect(fd, address);
+    if (code < 0) {
+        close(fd);
+        return code;
+    }
+    code = begin(loop, settings, &start, id);
+    if (code < 0)
+        close(fd);
+    return code;
+}
 
 int sluice_connect(sluice_loop *loop, sluice_id *id, const char *address,
                    const sluice_stream_options *options) {
@@ -132,14 +150,5 @@ int sluice_connect(sluice_loop *loop, sluice_id *id, const char *address,
         return sluice_connect_by_name(loop, &settings, &endpoint, id);
     if (endpoint.form == SLUICE_ENDPOINT_ANY)
         return SLUICE_ENUMERIC;
-    int fd = sluice_socket_connect_to(&endpoint.address, settings.source);
-    if (fd < 0)
-        return fd;
-    struct sluice_stream_start start = {.fd = fd,
-                                        .role = SLUICE_ROLE_CONNECTING,
-                                        .connect_timeout_ns = settings.connect_timeout_ns};
-    code = begin(loop, &settings, &start, id);
-    if (code < 0)
-        close(fd);
-    return code;
+    return connect_to(loop, &settings, &endpoint.address, id);
 }

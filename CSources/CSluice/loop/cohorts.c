@@ -11,6 +11,7 @@
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/deadline.h"
 #include "loop/loop.h"
@@ -69,6 +70,19 @@ int sluice_stream_configure(int fd, const struct sluice_stream_settings *setting
         (keep && idle && setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle) < 0))
         return -errno;
     return 0;
+}
+
+int sluice_stream_socket(const struct sluice_address *address,
+                         const struct sluice_stream_settings *settings) {
+    int fd = sluice_socket_open_from(address, settings->source);
+    if (fd < 0)
+        return fd;
+    int code = sluice_stream_configure(fd, settings);
+    if (code < 0) {
+        close(fd);
+        return code;
+    }
+    return fd;
 }
 
 static bool has(const struct sluice_cohort *cohort, const struct sluice_stream_settings *settings) {

@@ -62,11 +62,11 @@ static void close_attempt(sluice_loop *loop, struct attempt *attempt) {
 static int begin_attempt(sluice_loop *loop, const struct sluice_stream *stream, uint32_t index) {
     const struct sluice_connecting *connecting = connecting_of(stream);
     struct attempt *attempt = &connecting->list[index];
-    int fd = sluice_socket_connect_to(&attempt->address, connecting->settings.source);
+    int fd = sluice_stream_socket(&attempt->address, &connecting->settings);
     if (fd < 0)
         return fd;
     sluice_id id = sluice_id_of(SLUICE_KIND_ATTEMPT, sluice_stream_index(loop, stream), index);
-    int code = sluice_stream_configure(fd, &connecting->settings);
+    int code = sluice_socket_begin_connect(fd, &attempt->address);
     if (code == 0)
         code = sluice_attach(loop, fd, id, SLUICE_ROLE_CONNECTING, SLUICE_OP_CONNECT);
     if (code < 0)

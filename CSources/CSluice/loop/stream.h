@@ -281,6 +281,11 @@ SLUICE_CHECKED int sluice_stream_settings_of(const sluice_loop *loop,
 /* Sets on a TCP socket, or a listener that its connections inherit from, what they say. */
 SLUICE_CHECKED int sluice_stream_configure(int fd, const struct sluice_stream_settings *settings);
 
+/* A socket that is yet to connect to `address`, made as they say; or an error. */
+struct sluice_address;
+SLUICE_CHECKED int sluice_stream_socket(const struct sluice_address *address,
+                                        const struct sluice_stream_settings *settings);
+
 /* A cohort with these settings: one that is there already, but for a `listener` (1 + its index; 0
  * for none), whose streams are counted. It has one more user then, to be let go of. */
 SLUICE_CHECKED int sluice_cohort_join(sluice_loop *loop,

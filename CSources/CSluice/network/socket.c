@@ -52,6 +52,25 @@ static int bind_source(int fd, const struct sluice_address *target, const char *
     return 0;
 }
 
+int sluice_socket_open_from(const struct sluice_address *address, const char *source) {
+    int fd = sluice_socket_open(address);
+    if (fd < 0 || !source)
+        return fd;
+    int code = bind_source(fd, address, source);
+    if (code < 0) {
+        close(fd);
+        return code;
+    }
+    return fd;
+}
+
+/* One that a signal interrupts goes on by itself, as one that is in progress does. */
+int sluice_socket_begin_connect(int fd, const struct sluice_address *address) {
+    if (connect(fd, &address->any, address->length) < 0 && errno != EINPROGRESS && errno != EINTR)
+        return -errno;
+    return 0;
+}
+
 int sluice_socket_connect(const char *text) {
     return sluice_socket_connect_with(text, NULL);
 }
@@ -59,18 +78,12 @@ int sluice_socket_connect(const char *text) {
 int sluice_socket_connect_with(const char *text, const char *source) {
     struct sluice_address address;
     int code = sluice_address_parse(&address, text);
-    return code < 0 ? code : sluice_socket_connect_to(&address, source);
-}
-
-int sluice_socket_connect_to(const struct sluice_address *address, const char *source) {
-    int fd = sluice_socket_open(address);
+    if (code < 0)
+        return code;
+    int fd = sluice_socket_open_from(&address, source);
     if (fd < 0)
         return fd;
-    int code = source ? bind_source(fd, address, source) : 0;
-    /* A connect that a signal interrupts goes on by itself, as one that is in progress does. */
-    if (code == 0 && connect(fd, &address->any, address->length) < 0 && errno != EINPROGRESS &&
-        errno != EINTR)
-        code = -errno;
+    code = sluice_socket_begin_connect(fd, &address);
     if (code < 0) {
         close(fd);
         return code;

@@ -88,13 +88,18 @@ int sluice_socket_listen_with(const char *address, const struct sluice_socket_op
  * -EINVAL. 0 or -errno. */
 int sluice_socket_let_no_more_in(int fd, bool is_tcp);
 
-/* sluice_socket_connect from an address: a numeric one of this machine, of the same family, whose
- * port may be 0; or an abstract one of a unix socket. NULL: the kernel chooses. SLUICE_EOPTION
- * where it is none of these. */
-int sluice_socket_connect_with(const char *address, const char *source);
+/* A connect in two steps, since they fail for different reasons. What the first says is the
+ * caller's or the machine's doing, what the second says the peer's or the network's.
+ *
+ * A socket for a connect to `address` that comes from `source`: a numeric address of this machine,
+ * of the same family, whose port may be 0; or an abstract one of a unix socket. NULL: the kernel
+ * chooses. SLUICE_EOPTION where it is none of these. */
+int sluice_socket_open_from(const struct sluice_address *address, const char *source);
+/* connect(2): 0 where it is done or under way, or -errno. The socket stays the caller's. */
+int sluice_socket_begin_connect(int fd, const struct sluice_address *address);
 
-/* The same to an address that has been read. */
-int sluice_socket_connect_to(const struct sluice_address *address, const char *source);
+/* Both, for sluice_socket_connect. */
+int sluice_socket_connect_with(const char *address, const char *source);
 
 #pragma GCC visibility pop
 
