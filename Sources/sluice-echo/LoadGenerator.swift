@@ -21,6 +21,8 @@ struct LoadGenerator {
     private let progress: ProgressBar?
     private let created = ContinuousClock.now
     private var connections: [LoadConnection] = []
+    /// The numbers of those that found no room, and are to try again.
+    private var turnedAway: [Int] = []
     private var connected = 0
     private var sent = 0
     private var returned = 0
@@ -69,8 +71,8 @@ struct LoadGenerator {
             throw ClientFailure("the server closed a connection; \(unanswered)")
         case .closed(let stream, let ending):
             guard begin != nil else {
-                throw ClientFailure(
-                    cannotConnectTo: settings.address, ending.error, loop.nameProblem(of: stream))
+                try heed(ending, of: stream, number: Int(loop.userWord), in: loop)
+                return
             }
             let why = ending.error.map { "\($0.message) (\($0))" } ?? "a connection was closed"
             throw ClientFailure("\(why); \(unanswered)")
@@ -110,36 +112,64 @@ struct LoadGenerator {
     /// goes on a little later.
     private mutating func connect(_ loop: borrowing EventLoop) throws {
         let options = StreamOptions(connectTimeout: Self.connectTimeout)
-        while connections.count < settings.connections {
+        while let number = turnedAway.last ?? nextNumber {
             let stream: StreamID
             do {
                 stream = try loop.connect(to: settings.address, options: options)
             } catch {
-                guard error.code.errno == .resourceTemporarilyUnavailable || error.code == .full,
-                    .now - created < Self.connectTimeout
-                else { throw failure(toConnect: error.code) }
+                guard mayHaveRoom(after: error.code) else {
+                    throw failure(toConnect: error.code, after: connections.count)
+                }
                 try loop.addTimer(after: Self.retryDelay)
                 return
             }
-            let number = connections.count
             loop.setUserWord(UInt64(number), of: stream)
-            connections.append(
-                LoadConnection(number: number, stream: stream, pipeline: settings.pipeline))
+            let connection = LoadConnection(
+                number: number, stream: stream, pipeline: settings.pipeline)
+            if turnedAway.popLast() == nil {
+                connections.append(connection)
+            } else {
+                connections[number] = connection
+            }
         }
     }
 
-    private func failure(toConnect code: SluiceError.Code) -> ClientFailure {
+    private var nextNumber: Int? {
+        connections.count < settings.connections ? connections.count : nil
+    }
+
+    /// A connect has failed: it is tried again where there was no room, and ends the load otherwise.
+    private mutating func heed(
+        _ ending: StreamEnding, of stream: StreamID, number: Int, in loop: borrowing EventLoop
+    ) throws {
+        guard let code = ending.error, loop.nameProblem(of: stream) == nil else {
+            throw ClientFailure(
+                cannotConnectTo: settings.address, ending.error, loop.nameProblem(of: stream))
+        }
+        guard mayHaveRoom(after: code) else { throw failure(toConnect: code, after: number) }
+        if turnedAway.isEmpty { try loop.addTimer(after: Self.retryDelay) }
+        turnedAway.append(number)
+    }
+
+    /// Whether it is worth while to try again.
+    private func mayHaveRoom(after code: SluiceError.Code) -> Bool {
+        (code.errno == .resourceTemporarilyUnavailable || code == .full)
+            && .now - created < Self.connectTimeout
+    }
+
+    /// Once so many have begun to connect.
+    private func failure(toConnect code: SluiceError.Code, after count: Int) -> ClientFailure {
         let remedy: String
         switch code.errno {
         case .tooManyOpenFiles, .tooManyOpenFilesInSystem:
             remedy = "raise the limit of open files (ulimit -Hn), or take fewer connections"
-        case .addressNotAvailable where !connections.isEmpty:
+        case .addressNotAvailable where count > 0:
             remedy = "no port is left to connect from; take fewer connections"
         default:
             return ClientFailure(cannotConnectTo: settings.address, code)
         }
         return ClientFailure(
-            "--connections \(settings.connections): after \(connections.count) there can be no more:"
+            "--connections \(settings.connections): after \(count) there can be no more:"
                 + " \(code.message) (\(code)); \(remedy)")
     }
 

@@ -277,8 +277,8 @@ SLUICE_API int sluice_user(const sluice_loop *loop, sluice_id id, uint64_t *user
 SLUICE_API int sluice_set_user(sluice_loop *loop, sluice_id id, uint64_t user);
 
 /* The descriptor of a watch, listener or stream. It stays the loop's, or the watcher's. Errors:
- * SLUICE_ESTATE (a stream that connects by name has none yet), SLUICE_EBADF (another file has the
- * number by now). */
+ * SLUICE_ESTATE (a stream that connects by name has none yet, and one whose connect has failed has
+ * none any more), SLUICE_EBADF (another file has the number by now). */
 SLUICE_API int sluice_fd(const sluice_loop *loop, sluice_id id);
 
 /* enum sluice_kind. */
@@ -388,6 +388,11 @@ SLUICE_API int sluice_listen_fd(sluice_loop *loop, sluice_id *id, int fd,
 /* Connects to an address, or to a name such as "example.com:443". Never blocks. CONNECTED or CLOSED
  * tells how it went. Writes are queued until then.
  *
+ * What connect(2) says is never this call's error, and always that of CLOSED, also where it shows
+ * at once: -ECONNREFUSED or -ENOENT (nobody is at a unix socket), SLUICE_EAGAIN (its listener's
+ * queue is full: try again later), -ENETUNREACH, -EADDRNOTAVAIL (no port is left). Such a CLOSED
+ * comes in the next turn.
+ *
  * A name is looked up as by sluice_resolve. Its addresses are tried as RFC 8305 says: the families
  * take turns, and the next attempt begins after 250 ms, or as soon as one fails. The first that
  * connects is the stream, and the others are closed. At most 64 addresses are tried, and 8 attempts
@@ -397,10 +402,11 @@ SLUICE_API int sluice_listen_fd(sluice_loop *loop, sluice_id *id, int fd,
  * CLOSED has the error of the last attempt that failed, or SLUICE_ENAME where no address was found:
  * then sluice_name_problem says more.
  *
- * Errors: those of an address (below, under sockets); SLUICE_ENUMERIC ("*"); SLUICE_EAGAIN (a unix
- * listener's queue is full, or no thread could be started for a name: try again later); others of
- * connect(2) that show at once; SLUICE_ENOMEM; SLUICE_EFULL (too many handles, or 1,024 names of
- * the process wait to be looked up). */
+ * Errors: those of an address (below, under sockets); SLUICE_ENUMERIC ("*"); SLUICE_EOPTION; those
+ * of bind(2) for the options' source, such as -EADDRNOTAVAIL and -EADDRINUSE (by name they are
+ * CLOSED's); those of socket(2), such as -EMFILE and -EAFNOSUPPORT; SLUICE_EAGAIN (no thread could
+ * be started for a name: try again later); SLUICE_ENOMEM; SLUICE_EFULL (too many handles, or 1,024
+ * names of the process wait to be looked up). */
 SLUICE_API int sluice_connect(sluice_loop *loop, sluice_id *id, const char *address,
                               const sluice_stream_options *options);
 

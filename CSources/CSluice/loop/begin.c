@@ -112,20 +112,34 @@ int sluice_adopt(sluice_loop *loop, sluice_id *id, int fd, const sluice_stream_o
 
 /* ---- Addresses ------------------------------------------------------------------------------- */
 
+/* A stream whose connect has failed already. It is the peer's or the network's failure, which must
+ * not surprise a caller who has other streams to look after: CLOSED tells it, as of any connect. */
+static int begin_in_vain(sluice_loop *loop, const struct sluice_stream_settings *settings,
+                         int error, sluice_id *id) {
+    struct sluice_stream_start start = {.fd = -1,
+                                        .role = SLUICE_ROLE_CONNECTING,
+                                        .origin = SLUICE_ORIGIN_NONE,
+                                        .connect_timeout_ns = INT64_MAX};
+    int code = begin(loop, settings, &start, id);
+    if (code == 0)
+        sluice_stream_failed_to_connect(loop, sluice_stream_at(loop, sluice_id_index(*id)), error);
+    return code;
+}
+
 static int connect_to(sluice_loop *loop, const struct sluice_stream_settings *settings,
                       const struct sluice_address *address, sluice_id *id) {
     int fd = sluice_stream_socket(address, settings);
     if (fd < 0)
         return fd;
+    int error = sluice_socket_begin_connect(fd, address);
+    if (error < 0) {
+        close(fd);
+        return begin_in_vain(loop, settings, error, id);
+    }
     struct sluice_stream_start start = {.fd = fd,
                                         .role = SLUICE_ROLE_CONNECTING,
                                         .connect_timeout_ns = settings->connect_timeout_ns};
-    int code = sluice_socket_begin_connect(fd, address);
-    if (code < 0) {
-        close(fd);
-        return code;
-    }
-    code = begin(loop, settings, &start, id);
+    int code = begin(loop, settings, &start, id);
     if (code < 0)
         close(fd);
     return code;

@@ -24,6 +24,13 @@ void sluice_stream_connected(sluice_loop *loop, struct sluice_stream *stream, in
     sluice_stream_notify(loop, stream, NOTICE_CONNECTED, false);
 }
 
+/* Not put on the agenda, which is seen to in this same turn: a caller who answers each CLOSED with
+ * another connect would keep the turn from ending. */
+void sluice_stream_failed_to_connect(sluice_loop *loop, struct sluice_stream *stream, int error) {
+    stream->error = error;
+    sluice_stream_notify(loop, stream, NOTICE_CONNECTED, true);
+}
+
 void sluice_stream_received_end(sluice_loop *loop, struct sluice_stream *stream) {
     stream->state |= INPUT_ENDED;
     bool passed_on = !(stream->state & STREAM_CLOSING) && stream->extras &&

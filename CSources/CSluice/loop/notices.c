@@ -75,6 +75,16 @@ static void give(sluice_loop *loop, struct sluice_stream *stream, uint32_t notic
     }
 }
 
+/* Sees to a connect that has failed at the call that began it: CLOSED follows. Whether it is one.
+ */
+static bool take_failed_connect(sluice_loop *loop, struct sluice_stream *stream, uint32_t notice) {
+    if (notice != NOTICE_CONNECTED || !(stream->state & STREAM_CONNECTING))
+        return false;
+    stream->state &= ~(uint32_t)NOTICE_CONNECTED;
+    sluice_input_fail(loop, stream, stream->error);
+    return true;
+}
+
 bool sluice_stream_notice(sluice_loop *loop, sluice_event *event) {
     while (loop->notices.first != SLUICE_NO_SLOT) {
         struct sluice_stream *stream = sluice_stream_at(loop, loop->notices.first);
@@ -83,10 +93,11 @@ bool sluice_stream_notice(sluice_loop *loop, sluice_event *event) {
             stream->state &= ~(uint32_t)STREAM_TO_NOTIFY;
             loop->notices.first = stream->next_to_notify;
         }
-        if (notices == 0)
+        uint32_t notice = notices & -notices;
+        if (notice == 0 || take_failed_connect(loop, stream, notice))
             continue;
         *event = (sluice_event){.id = sluice_stream_id(loop, stream), .user = stream->slot.user};
-        give(loop, stream, notices & -notices, event);
+        give(loop, stream, notice, event);
         return true;
     }
     return false;

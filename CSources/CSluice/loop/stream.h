@@ -70,8 +70,8 @@ enum {
     STREAM_EXTRAS = 1 << 23,    /* `extras` is not NULL */
 
     /* Events that wait to be pulled, in this order. */
-    NOTICE_CONNECTED = 1 << 24,
-    NOTICE_HELD = 1 << 25, /* DATA with what was held, at the end of the input */
+    NOTICE_CONNECTED = 1 << 24, /* while CONNECTING: it has failed, which is no event */
+    NOTICE_HELD = 1 << 25,      /* DATA with what was held, at the end of the input */
     NOTICE_EOF = 1 << 26,
     NOTICE_DRAINED = 1 << 27,
     NOTICE_CLOSED = 1 << 28,
@@ -117,7 +117,7 @@ struct sluice_extras {
 
 /* Kept small: 10,000 idle ones are what a server has most of. Invariants:
  * - `fd` is -1 where it is closed, by us or, behind our back, by others; an ENDED stream's is, and
- *   that of one that connects by name;
+ *   while CONNECTING that of one that connects by name, or whose connect failed at the call;
  * - `error` is the first thing that went wrong in either direction, or 0;
  * - OUTPUT_FAILED or ENDED: `output` has no chunks, and its length is what was not sent;
  * - `remaining` is how many bytes more may be received once the output has failed;
@@ -220,6 +220,9 @@ void sluice_stream_complete(sluice_loop *loop, struct sluice_stream *stream,
 
 /* Its connect has been completed, or has failed with `error`. */
 void sluice_stream_connected(sluice_loop *loop, struct sluice_stream *stream, int error);
+/* Of a stream just made, without a descriptor: its connect has failed in the call that began it. It
+ * goes on as one under way, and fails in the next turn. */
+void sluice_stream_failed_to_connect(sluice_loop *loop, struct sluice_stream *stream, int error);
 
 /* Its CLOSED is being pulled: what was said of its name can still be asked for by its id. */
 void sluice_stream_told_end(sluice_loop *loop, struct sluice_stream *stream);

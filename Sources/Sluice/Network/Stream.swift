@@ -156,7 +156,7 @@ extension EventLoop {
     ///
     /// - Throws: ``SluiceError/Code/badAddress`` and its like, ``SluiceError/Code/badOption``,
     ///   ``SluiceError/Code/full`` where too many names wait to be looked up, or an errno of the
-    ///   machine's such as `tooManyOpenFiles`.
+    ///   machine's, such as `tooManyOpenFiles`. A connect that fails is never thrown.
     @discardableResult
     public func connect(
         to address: String, options: StreamOptions = StreamOptions()

@@ -101,10 +101,11 @@ static int accept_peer(int listener) {
     return peer;
 }
 
-/* Over TCP to a listener or, now and then, to a port that refuses; or to a unix socket. */
+/* Over TCP or to a unix socket, where, now and then, nobody listens: over the one that is known
+ * later, over the other at once. */
 static void connect_one(void) {
     bool over_tcp = one_in(2);
-    bool refused = over_tcp && one_in(4);
+    bool refused = one_in(4);
     bool takes_time = model.in_lockstep && !refused;
     struct stream *stream = new_stream(over_tcp && !takes_time ? TCP : SOCKET_PAIR, -1);
     if (!stream)
@@ -116,16 +117,20 @@ static void connect_one(void) {
                    : stream->refused            ? tcp_bound()
                                                 : tcp_listener(8);
     check(sluice_socket_local_address(listener, address, sizeof address) > 0, "address");
+    bool is_nobody = refused && stream->means == SOCKET_PAIR;
+    if (is_nobody)
+        drop(listener);
     sluice_stream_options options = any_options();
     sluice_id id;
-    tell("connect stream %d%s", place_of(stream), refused ? " to a port that refuses" : "");
+    tell("connect stream %d%s", place_of(stream), refused ? " to where nobody listens" : "");
     check(sluice_connect(model.loop, &id, address, &options) == 0, "connect");
     stream->connecting = true;
     if (stream->refused)
         stream->gone = true;
     else
         stream->peer = accept_peer(listener);
-    drop(listener);
+    if (!is_nobody)
+        drop(listener);
     know(stream, id, &options);
 }
 

@@ -391,6 +391,17 @@ static void use_connect(void) {
     end_line(line);
 }
 
+/* It fails at once, which CLOSED says: nobody listens there. */
+static void use_connect_in_vain(void) {
+    sluice_id id;
+    sluice_event event;
+    MUST(sluice_connect(loop, &id, "unix:@sluice-allocation-nobody", NULL));
+    MUST(sluice_write(loop, id, bytes, 10000));
+    assert_true(pull_for(SLUICE_CLOSED, id, &event));
+    assert_int_equal(event.error, -ECONNREFUSED);
+    assert_int_equal(event.length, 10000);
+}
+
 /* A lookup is in libc's memory whatever the loop's allocator is: the helper thread may free it. */
 #define MUST_LOOK_UP(call)                                                                         \
     do {                                                                                           \
@@ -474,6 +485,7 @@ static void scenario(void) {
     use_listener();
     use_listener_that_ends();
     use_connect();
+    use_connect_in_vain();
     use_names();
     bool failed_before = has_failed();
     bool works = echo_once();
