@@ -362,8 +362,10 @@ bench-swift: deps-swift deps-libevent
 	@mkdir -p $(BENCH)
 	swift build $(TRAITS) -c release --product echo-swift
 	swift build $(TRAITS) -c release --product ready-swift
+	swift build $(TRAITS) -c release --product frames-swift
 	strip -o $(BENCH)/echo-swift .build/release/echo-swift
 	strip -o $(BENCH)/ready-swift .build/release/ready-swift
+	strip -o $(BENCH)/frames-swift .build/release/frames-swift
 
 # Echo servers and the rest on other libraries; those that are not installed are left out.
 having = $(shell echo '\#include <$(1)>' | $(CC) -E -x c - >/dev/null 2>&1 && echo $(2))

@@ -52,6 +52,12 @@ let package = Package(
             swiftSettings: strict
         ),
         .executableTarget(
+            name: "frames-swift",
+            dependencies: ["Sluice"],
+            path: "Benchmarks/frames-swift",
+            swiftSettings: strict
+        ),
+        .executableTarget(
             name: "echo-swift",
             dependencies: ["Sluice"],
             path: "Benchmarks/echo-swift",

@@ -52,6 +52,16 @@ def swift_ready(backend):
     return ready("ready-swift", backend, "1000", "ROUNDS")
 
 
+def swift_line():
+    """Of 32 bytes, 16 of them a message; without what it takes to receive them."""
+
+    def run(mode, rounds):
+        return counting.program_instructions([BUILD / "frames-swift", mode, rounds])
+
+    cut = run("lines", 3000) - run("lines", 1000)
+    return (cut - (run("none", 3000) - run("none", 1000))) / 2000 / 16
+
+
 def loop_timer(operation, live):
     """By public calls; what fires is also pulled. The least of three, since a loop has a real clock."""
     words = [BUILD / "timers-sluice", operation, live, MILLION]
@@ -100,6 +110,7 @@ INSTRUCTIONS = [
     ("Swift poller event, epoll", None, lambda: swift_ready("epoll")),
     ("Swift poller event, poll", None, lambda: swift_ready("poll")),
     ("Swift poller event, select", None, lambda: swift_ready("select")),
+    ("Swift line of 32 bytes", 60, swift_line),
     ("timer add", 70, lambda: loop_timer("add", 0)),
     ("timer cancel", 40, lambda: loop_timer("cancel", MILLION)),
     ("timer fire", 70, lambda: loop_timer("fire", MILLION)),

@@ -1,10 +1,11 @@
 internal import CSluice
-private import Glibc
+public import Glibc
 
 /// How a stream's bytes are cut into frames: by lines, a delimiter, a length in front, or a fixed
 /// size. Each has a limit; a peer that goes over it has its stream ended, with
 /// ``SluiceError/Code/frameTooLong``.
 public struct Framing: Hashable, Sendable {
+    @usableFromInline
     enum Rule: Hashable, Sendable {
         case lines
         case delimiter
@@ -12,15 +13,18 @@ public struct Framing: Hashable, Sendable {
         case length
     }
 
+    @usableFromInline
     let rule: Rule
     /// The most bytes of a frame, without what delimits it.
+    @usableFromInline
     let limit: Int
-    /// How many bytes the delimiter has, or the length in front.
+    /// How many bytes the length in front has.
     var width = 0
     var order = ByteOrder.bigEndian
     /// How much of what a length counts is not the frame.
     var excess = 0
-    var delimiter: [UInt8] = []
+    /// `nil` but for a delimiter: an array would have its references counted.
+    var delimiter: [UInt8]?
 
     private init(_ rule: Rule, _ limit: Int) {
         precondition(limit >= 1, "a limit of \(limit) bytes; a frame is to have 1 at least")
@@ -33,10 +37,7 @@ public struct Framing: Hashable, Sendable {
     ///
     /// - Parameter limit: the most bytes of a line.
     public static func lines(limit: Int = 8_192) -> Self {
-        var framing = Self(.lines, limit)
-        framing.width = 1
-        framing.delimiter = [UInt8(ascii: "\n")]
-        return framing
+        Self(.lines, limit)
     }
 
     /// What stands before each delimiter, and at the end of the stream what stands after the last.
@@ -47,7 +48,6 @@ public struct Framing: Hashable, Sendable {
     public static func delimited(by delimiter: [UInt8], limit: Int = 65_536) -> Self {
         precondition(!delimiter.isEmpty, "a delimiter of no bytes; give at least 1")
         var framing = Self(.delimiter, limit)
-        framing.width = delimiter.count
         framing.delimiter = delimiter
         return framing
     }
@@ -87,139 +87,168 @@ public struct Framing: Hashable, Sendable {
 /// ends is held, and comes again with what follows. See ``EventLoop/frames(of:in:by:)``.
 @safe
 public struct Frames: ~Copyable, ~Escapable {
-    private let framing: Framing
-    private let loop: OpaquePointer
-    private let stream: StreamID
-    private var rest: Span<UInt8>
-    /// How many of the rest's first bytes have no end of a frame among them, as is known.
-    private var searched: Int
-    /// How many bytes behind the rest are the event's, too.
-    private let behind: Int
-    /// Whether nothing follows.
-    private let isLast: Bool
-    /// How many bytes it takes to go on, where that is known.
-    private var needed = 0
-    private var isBroken = false
+    // A pointer and not a span moves over the bytes: each frame is a few instructions. It stays
+    // between the ends of the span that it was made of, on whose lifetime this depends.
 
-    @_lifetime(copy bytes)
+    @usableFromInline
+    let framing: Framing
+    @usableFromInline
+    let loop: OpaquePointer
+    @usableFromInline
+    let stream: StreamID
+    /// What is left of the bytes.
+    @usableFromInline
+    var start: UnsafePointer<UInt8>
+    @usableFromInline
+    let end: UnsafePointer<UInt8>
+    /// How many of the first of them have been searched for the end of a frame.
+    @usableFromInline
+    var searched: Int
+    /// How many bytes behind these are the event's, too.
+    @usableFromInline
+    let behind: Int
+    /// Whether nothing follows.
+    @usableFromInline
+    let isLast: Bool
+    /// How many bytes it takes to go on, where that is known.
+    @usableFromInline
+    var needed = 0
+    @usableFromInline
+    var isBroken = false
+
+    @_lifetime(immortal)
     init(
-        _ framing: Framing, _ loop: OpaquePointer, _ stream: StreamID, _ bytes: Span<UInt8>,
-        searched: Int, behind: Int, isLast: Bool
+        _ framing: Framing, _ loop: OpaquePointer, _ stream: StreamID,
+        _ bytes: UnsafeBufferPointer<UInt8>, searched: Int, behind: Int, isLast: Bool
     ) {
         self.framing = framing
         unsafe self.loop = loop
         self.stream = stream
-        rest = bytes
+        unsafe start = bytes.baseAddress!
+        unsafe end = unsafe start + bytes.count
         self.searched = searched
         self.behind = behind
         self.isLast = isLast
     }
 
     deinit {
-        let count = rest.count + behind
+        let count = rest + behind
         guard count > 0 && !isBroken && !isLast else { return }
         let code = unsafe sluice_hold(loop, stream.rawValue, count)
-        if code == SLUICE_EFULL.rawValue || code == SLUICE_ENOMEM.rawValue {
+        if SluiceError.Code(rawValue: code).saysNoRoom {
             _ = unsafe sluice_abort_with(loop, stream.rawValue, code)
         }
     }
 
+    /// How many bytes are left.
+    @inlinable
+    var rest: Int { unsafe end - start }
+
     /// The next frame, or `nil` where none is whole. It may be kept until the next pull.
     ///
     /// - Complexity: O(frame), no copy.
+    @inlinable
     @_lifetime(copy self)
     public mutating func next() -> Span<UInt8>? {
+        framing.rule == .lines ? nextLine() : nextOther()
+    }
+
+    @usableFromInline
+    @_lifetime(copy self)
+    mutating func nextOther() -> Span<UInt8>? {
         switch framing.rule {
-        case .lines:
-            guard let end = rest.firstIndex(of: UInt8(ascii: "\n"), from: searched) else {
-                return lastFrame()
-            }
-            return frame(before: end, 1)
-        case .delimiter:
-            guard let end = rest.firstIndex(of: framing.delimiter.span, from: searched) else {
-                return lastFrame()
-            }
-            return frame(before: end, framing.width)
-        case .size:
-            return take(0, framing.limit)
-        case .length:
-            guard let length = lengthInFront() else { return nil }
-            return take(framing.width, length)
+        case .lines: nextLine()
+        case .delimiter: nextDelimited()
+        case .size: take(from: 0, framing.limit)
+        case .length: nextWithLength()
         }
     }
 
+    @inlinable
+    @inline(__always)
     @_lifetime(copy self)
-    private mutating func frame(before end: Int, _ width: Int) -> Span<UInt8>? {
-        searched = 0
-        var length = end
-        if framing.rule == .lines && length > 0 && rest[length - 1] == UInt8(ascii: "\r") {
-            length -= 1
+    mutating func nextLine() -> Span<UInt8>? {
+        let lineEnd = UInt8(ascii: "\n")
+        guard let found = unsafe memchr(start + searched, CInt(lineEnd), rest &- searched) else {
+            // It may have its "\r" already.
+            return lastFrame(most: framing.limit &+ 1)
         }
+        let at = unsafe UnsafeRawPointer(found) - UnsafeRawPointer(start)
+        let hasReturn = unsafe at > 0 && start[at - 1] == UInt8(ascii: "\r")
+        return frame(at &- (hasReturn ? 1 : 0), then: at &+ 1)
+    }
+
+    @_lifetime(copy self)
+    private mutating func nextDelimited() -> Span<UInt8>? {
+        let bytes = unsafe Span(_unsafeStart: start, count: rest)
+        let delimiter = framing.delimiter ?? []
+        // It may have begun among those that were searched.
+        let from = max(0, searched - delimiter.count + 1)
+        guard let at = bytes.firstIndex(of: delimiter.span, from: from) else {
+            return lastFrame(most: framing.limit + delimiter.count - 1)
+        }
+        return frame(at, then: at + delimiter.count)
+    }
+
+    /// The first bytes, where they are within the limit.
+    @inlinable
+    @inline(__always)
+    @_lifetime(copy self)
+    mutating func frame(_ length: Int, then next: Int) -> Span<UInt8>? {
         guard length <= framing.limit else { return refuse(.frameTooLong) }
-        let frame = rest.extracting(0..<length)
-        rest = rest.extracting((end + width)...)
-        return frame
+        let frame = unsafe Span(_unsafeStart: start, count: length)
+        unsafe start += next
+        searched = 0
+        return unsafe _overrideLifetime(frame, copying: self)
     }
 
     /// What stands behind the last delimiter, where nothing follows.
+    @usableFromInline
+    @inline(never)
     @_lifetime(copy self)
-    private mutating func lastFrame() -> Span<UInt8>? {
-        // A line may have its "\r" already.
-        let most = framing.limit + framing.width - (framing.rule == .lines ? 0 : 1)
-        guard rest.count <= most else { return refuse(.frameTooLong) }
-        searched = max(0, rest.count - framing.width + 1)
-        guard isLast && !rest.isEmpty else { return nil }
-        guard rest.count <= framing.limit else { return refuse(.frameTooLong) }
-        let frame = rest
-        rest = rest.extracting(last: 0)
-        searched = 0
-        return frame
+    mutating func lastFrame(most: Int) -> Span<UInt8>? {
+        searched = rest
+        if rest > most { return refuse(.frameTooLong) }
+        return isLast && rest > 0 ? frame(rest, then: rest) : nil
     }
 
-    /// The length that stands in front, where it is there and may be.
-    private mutating func lengthInFront() -> Int? {
-        guard rest.count >= framing.width else {
+    @_lifetime(copy self)
+    private mutating func nextWithLength() -> Span<UInt8>? {
+        guard rest >= framing.width else {
             needed = framing.width
             return nil
         }
         var length: UInt64 = 0
         for index in 0..<framing.width {
             let place = framing.order == .bigEndian ? index : framing.width - 1 - index
-            length = length << 8 | UInt64(rest[place])
+            length = unsafe length << 8 | UInt64(start[place])
         }
-        guard length >= framing.excess else {
-            breakOff(.badFrame)
-            return nil
-        }
+        guard length >= framing.excess else { return refuse(.badFrame) }
         length -= UInt64(framing.excess)
-        guard length <= framing.limit else {
-            breakOff(.frameTooLong)
-            return nil
-        }
-        return Int(length)
+        guard length <= framing.limit else { return refuse(.frameTooLong) }
+        return take(from: framing.width, Int(length))
     }
 
     @_lifetime(copy self)
-    private mutating func take(_ start: Int, _ length: Int) -> Span<UInt8>? {
-        guard rest.count - start >= length else {
-            needed = start + length
+    private mutating func take(from: Int, _ length: Int) -> Span<UInt8>? {
+        guard rest - from >= length else {
+            needed = from + length
             return nil
         }
-        let frame = rest.extracting(start..<(start + length))
-        rest = rest.extracting((start + length)...)
-        return frame
+        unsafe start += from
+        return frame(length, then: length)
     }
 
+    /// Ends the stream.
+    @usableFromInline
+    @inline(never)
     @_lifetime(copy self)
-    private mutating func refuse(_ reason: SluiceError.Code) -> Span<UInt8>? {
-        breakOff(reason)
-        return nil
-    }
-
-    private mutating func breakOff(_ reason: SluiceError.Code) {
+    mutating func refuse(_ reason: SluiceError.Code) -> Span<UInt8>? {
         isBroken = true
-        rest = rest.extracting(last: 0)
+        unsafe start = end
+        searched = 0
         _ = unsafe sluice_abort_with(loop, stream.rawValue, reason.rawValue)
+        return nil
     }
 }
 
@@ -244,17 +273,17 @@ extension EventLoop {
     ) -> Frames {
         let event = unsafe pulled.pointee.event
         let taken = unsafe bytes.withUnsafeBytes { bytes in
-            unsafe bytes.baseAddress.map { unsafe $0 - event.data } ?? 0
+            unsafe bytes.baseAddress.map { unsafe $0 - event.data } ?? event.length
         }
+        let behind = unsafe event.length - taken - bytes.count
         precondition(
-            unsafe event.kind == SLUICE_DATA.rawValue && event.id == stream.rawValue
-                && taken >= 0 && taken + bytes.count <= event.length,
-            "frames(of:in:by:) is for the bytes of the event in hand")
-        // Bytes that came before have been searched; a delimiter may have begun among the last.
-        let seen = unsafe Int(event.value) - taken
-        return unsafe Frames(
-            framing, handle, stream, bytes, searched: max(0, seen - framing.width + 1),
-            behind: event.length - taken - bytes.count,
+            unsafe event.kind == SLUICE_DATA.rawValue && event.id == stream.rawValue && taken >= 0
+                && behind >= 0, "frames(of:in:by:) is for the bytes of the event in hand")
+        let start = unsafe event.data.assumingMemoryBound(to: UInt8.self) + taken
+        let frames = unsafe Frames(
+            framing, handle, stream, UnsafeBufferPointer(start: start, count: bytes.count),
+            searched: max(0, Int(event.value) - taken), behind: behind,
             isLast: event.value == event.length)
+        return unsafe _overrideLifetime(frames, copying: bytes)
     }
 }
