@@ -355,6 +355,9 @@ class Loop {
     void hold(sluice_id id, std::size_t length) {
         check(sluice_hold(loop_, id, length), "hold");
     }
+    void hold_until(sluice_id id, std::size_t length, std::size_t total) {
+        check(sluice_hold_until(loop_, id, length, total), "hold_until");
+    }
     std::size_t pending(sluice_id id) const {
         std::int64_t bytes = sluice_pending(loop_, id);
         check(bytes < 0 ? static_cast<int>(bytes) : 0, "pending");

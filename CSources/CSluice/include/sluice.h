@@ -507,6 +507,17 @@ SLUICE_API int sluice_resume(sluice_loop *loop, sluice_id id);
  * event). */
 SLUICE_API int sluice_hold(sluice_loop *loop, sluice_id id, size_t length);
 
+/* The same, and DATA does not come before `total` bytes are there together, those held among them:
+ * for the rest of a message whose length is known. `length` may be 0; a `total` of no more than
+ * `length` is as sluice_hold. What comes meanwhile is kept, without an event. Its memory grows by
+ * doubling as the bytes come, whatever `total` promises, and counts in memory_limit: where that is
+ * reached, the stream ends with SLUICE_EFULL.
+ * Where the input ends before, the bytes come all the same, however few: before EOF, and where it
+ * fails before CLOSED, if some of them had been in no DATA yet. sluice_forward passes them on.
+ * O(length), and for all that comes until then O(total). Errors: those of sluice_hold; SLUICE_EFULL
+ * also for a `total` over hard_limit. */
+SLUICE_API int sluice_hold_until(sluice_loop *loop, sluice_id id, size_t length, size_t total);
+
 /* How many bytes are queued to be sent. */
 SLUICE_API int64_t sluice_pending(const sluice_loop *loop, sluice_id id);
 

@@ -112,6 +112,7 @@ static int pass_held(sluice_loop *loop, struct sluice_stream *from, struct sluic
             return code;
     }
     sluice_held_release(loop, from);
+    from->extras->awaited = 0;
     return 0;
 }
 

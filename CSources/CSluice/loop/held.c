@@ -4,6 +4,10 @@
  * of the stream's own; what comes next is received as ever and appended there, and the block is
  * then what is lent. It grows by doubling, so a frame that arrives in a thousand pieces is copied
  * twice and not a thousand times, and it goes as soon as nothing is held.
+ *
+ * A caller may know how many bytes it waits for. Until they are there no event is made of them, so
+ * that a large frame is looked at once and not with each receive. Some of them may be in no event
+ * yet when the input fails: they are told before that (stream.c).
  */
 #include "base/platform.h"
 
@@ -18,14 +22,16 @@ static void note_lent(sluice_loop *loop, struct sluice_stream *stream, sluice_id
         (struct sluice_lent){.id = id, .bytes = bytes, .length = length};
 }
 
-void sluice_lend(sluice_loop *loop, struct sluice_stream *stream, const unsigned char *bytes,
-                 size_t length, sluice_event *event) {
+void sluice_held_tell(sluice_loop *loop, struct sluice_stream *stream, sluice_event *event) {
+    struct sluice_extras *extras = stream->extras;
     event->kind = SLUICE_DATA;
-    event->data = bytes;
-    event->length = length;
+    event->data = extras->held_bytes;
+    event->length = extras->held;
     event->user = stream->slot.user;
+    extras->awaited = 0;
+    extras->has_untold = false;
     loop->lent_of_held = true;
-    note_lent(loop, stream, event->id, bytes, length);
+    note_lent(loop, stream, event->id, extras->held_bytes, extras->held);
 }
 
 void sluice_lend_block(sluice_loop *loop, void *block, size_t length) {
@@ -45,7 +51,7 @@ void sluice_lend_answerable(sluice_loop *loop) {
 static void take_back(sluice_loop *loop, struct sluice_stream *stream,
                       const struct sluice_lent *lent) {
     struct sluice_extras *extras = stream->extras;
-    if (!(stream->state & STREAM_REHELD))
+    if (!(stream->state & STREAM_REHELD)) /* what is waited for still is */
         sluice_held_release(loop, stream);
     else if (lent->bytes == extras->held_bytes)
         memmove(extras->held_bytes, extras->held_bytes + (lent->length - extras->held),
@@ -89,6 +95,7 @@ void sluice_held_release(sluice_loop *loop, struct sluice_stream *stream) {
     extras->held_bytes = NULL;
     extras->held_capacity = 0;
     extras->held = 0;
+    extras->has_untold = false;
     stream->state &= ~(uint32_t)STREAM_REHELD;
 }
 
@@ -106,10 +113,19 @@ const unsigned char *sluice_held_again(const sluice_loop *loop,
     return lent->bytes + (lent->length - extras->held);
 }
 
+/* For so many bytes: twice as many as before, but no more than are waited for and can come with the
+ * last of those. */
+static size_t next_capacity(const sluice_loop *loop, const struct sluice_extras *extras,
+                            size_t length) {
+    size_t capacity = extras->held_capacity * 2 > length ? extras->held_capacity * 2 : length;
+    size_t most = extras->awaited + loop->receive_size;
+    return extras->awaited > 0 && most >= length && most < capacity ? most : capacity;
+}
+
 static int make_room(sluice_loop *loop, struct sluice_extras *extras, size_t length) {
     if (length == 0 || (extras->held_bytes && length <= extras->held_capacity))
         return 0;
-    size_t capacity = extras->held_capacity * 2 > length ? extras->held_capacity * 2 : length;
+    size_t capacity = next_capacity(loop, extras, length);
     size_t growth = capacity - extras->held_capacity;
     size_t used = sluice_loop_memory(loop);
     if (used > loop->memory_limit || growth > loop->memory_limit - used)
@@ -123,18 +139,33 @@ static int make_room(sluice_loop *loop, struct sluice_extras *extras, size_t len
     return 0;
 }
 
-int sluice_held_append(sluice_loop *loop, struct sluice_stream *stream, const unsigned char *bytes,
-                       size_t length) {
+enum sluice_received_as sluice_held_receive(sluice_loop *loop, struct sluice_stream *stream,
+                                            sluice_event *event) {
     struct sluice_extras *extras = stream->extras;
-    int code = make_room(loop, extras, extras->held + length);
-    if (code < 0)
-        return code;
-    memcpy(extras->held_bytes + extras->held, bytes, length);
-    extras->held += length;
-    return 0;
+    if (extras->held == 0 && event->length >= extras->awaited) {
+        extras->awaited = 0;
+        return SLUICE_RECEIVED_BYTES;
+    }
+    int code = make_room(loop, extras, extras->held + event->length);
+    if (code < 0) {
+        sluice_input_fail(loop, stream, code);
+        return SLUICE_RECEIVED_NOTHING;
+    }
+    memcpy(extras->held_bytes + extras->held, event->data, event->length);
+    extras->held += event->length;
+    if (extras->held < extras->awaited) {
+        extras->has_untold = true;
+        return SLUICE_RECEIVED_NOTHING;
+    }
+    sluice_held_tell(loop, stream, event);
+    return SLUICE_RECEIVED_MORE;
 }
 
 int sluice_hold(sluice_loop *loop, sluice_id id, size_t length) {
+    return sluice_hold_until(loop, id, length, 0);
+}
+
+int sluice_hold_until(sluice_loop *loop, sluice_id id, size_t length, size_t total) {
     int code;
     struct sluice_stream *stream = sluice_called_stream(loop, id, &code);
     if (!stream)
@@ -145,7 +176,7 @@ int sluice_hold(sluice_loop *loop, sluice_id id, size_t length) {
         return SLUICE_ESTATE;
     if (length > lent->length)
         return SLUICE_ECAPACITY;
-    if (length > loop->hard_limit)
+    if (length > loop->hard_limit || total > loop->hard_limit)
         return SLUICE_EFULL;
     struct sluice_extras *extras = sluice_stream_extras(loop, stream);
     if (!extras)
@@ -160,6 +191,7 @@ int sluice_hold(sluice_loop *loop, sluice_id id, size_t length) {
             memcpy(extras->held_bytes, lent->bytes + (lent->length - length), length);
     }
     extras->held = length;
+    extras->awaited = total > length ? total : 0;
     loop->lent_of_held = true;
     if (length > 0)
         stream->state |= STREAM_REHELD;

@@ -71,19 +71,11 @@ enum sluice_received_as sluice_stream_received(sluice_loop *loop, struct sluice_
     }
     if (stream->state & STREAM_CLOSING)
         return SLUICE_RECEIVED_NOTHING;
-    struct sluice_extras *extras = stream->extras;
+    const struct sluice_extras *extras = stream->extras;
     if (extras && extras->forward_to &&
         sluice_forward_pass(loop, stream, event->data, event->length))
         return SLUICE_RECEIVED_NOTHING;
-    if (!extras || extras->held == 0)
-        return SLUICE_RECEIVED_BYTES;
-    int code = sluice_held_append(loop, stream, event->data, event->length);
-    if (code < 0) {
-        sluice_input_fail(loop, stream, code);
-        return SLUICE_RECEIVED_NOTHING;
-    }
-    sluice_lend(loop, stream, extras->held_bytes, extras->held, event);
-    return SLUICE_RECEIVED_MORE;
+    return extras ? sluice_held_receive(loop, stream, event) : SLUICE_RECEIVED_BYTES;
 }
 
 void sluice_stream_complete(sluice_loop *loop, struct sluice_stream *stream,

@@ -58,7 +58,7 @@ static void give(sluice_loop *loop, struct sluice_stream *stream, uint32_t notic
         event->kind = SLUICE_CONNECTED;
         break;
     case NOTICE_HELD:
-        sluice_lend(loop, stream, stream->extras->held_bytes, stream->extras->held, event);
+        sluice_held_tell(loop, stream, event);
         sluice_stream_on_agenda(loop, stream);
         break;
     case NOTICE_EOF:

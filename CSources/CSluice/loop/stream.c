@@ -244,6 +244,18 @@ static void go_on(sluice_loop *loop, struct sluice_stream *stream) {
         sluice_input_fail(loop, stream, code);
 }
 
+/* Bytes that wait for others, and have been in no DATA, are told before an end that comes first. So
+ * the input is over, and a paused stream keeps them for its resume. */
+static bool tells_held_first(sluice_loop *loop, struct sluice_stream *stream) {
+    if ((stream->state & STREAM_CLOSING) || !stream->extras || !stream->extras->has_untold)
+        return false;
+    stream->state |= INPUT_FAILED;
+    if (stream->fd >= 0)
+        (void)heed_wants(loop, stream);
+    sluice_stream_notify(loop, stream, NOTICE_HELD, false);
+    return true;
+}
+
 /* The one place that says what follows from the state of the two directions. */
 static void follow(sluice_loop *loop, struct sluice_stream *stream) {
     if ((stream->state & (STREAM_CLOSE_NEXT | STREAM_CLOSING)) == STREAM_CLOSE_NEXT) {
@@ -258,10 +270,10 @@ static void follow(sluice_loop *loop, struct sluice_stream *stream) {
         finish(loop, stream);
         over = is_over(stream);
     }
-    if (over)
-        sluice_stream_end(loop, stream, 0);
-    else
+    if (!over)
         go_on(loop, stream);
+    else if (!tells_held_first(loop, stream))
+        sluice_stream_end(loop, stream, 0);
 }
 
 void sluice_streams_follow(sluice_loop *loop) {

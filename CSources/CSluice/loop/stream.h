@@ -113,6 +113,8 @@ struct sluice_extras {
     size_t held;           /* bytes that come again */
     size_t held_capacity;
     unsigned char *held_bytes;
+    size_t awaited;  /* DATA waits until so many bytes are there; 0 where it does not wait */
+    bool has_untold; /* some of those held have been in no DATA: they wait, too */
 };
 
 /* Kept small: 10,000 idle ones are what a server has most of. Invariants:
@@ -323,16 +325,16 @@ void sluice_output_drop(sluice_loop *loop, struct sluice_stream *stream);
 
 /* ---- Bytes that come again: held.c ----------------------------------------------------------- */
 
-SLUICE_CHECKED int sluice_held_append(sluice_loop *loop, struct sluice_stream *stream,
-                                      const unsigned char *bytes, size_t length);
+/* What the bytes of *event are to the caller, where some are held or waited for, or may be. */
+enum sluice_received_as sluice_held_receive(sluice_loop *loop, struct sluice_stream *stream,
+                                            sluice_event *event);
+/* Makes a DATA event of those that come again. */
+void sluice_held_tell(sluice_loop *loop, struct sluice_stream *stream, sluice_event *event);
 /* What is held goes, once it is not lent any more. */
 void sluice_held_release(sluice_loop *loop, struct sluice_stream *stream);
 /* Those that come again, `extras->held` of them; NULL where there are none. */
 const unsigned char *sluice_held_again(const sluice_loop *loop, const struct sluice_stream *stream);
-/* Makes a DATA event of bytes that stay valid until the next pull. */
-void sluice_lend(sluice_loop *loop, struct sluice_stream *stream, const unsigned char *bytes,
-                 size_t length, sluice_event *event);
-/* The same of a block of memory that is nobody's: it is freed at the next pull. */
+/* Notes a block of memory that is nobody's, and in an event: it is freed at the next pull. */
 void sluice_lend_block(sluice_loop *loop, void *block, size_t length);
 void sluice_lent_take_back(sluice_loop *loop);
 /* Notes the event that is answerable as lent, which is left out as long as nobody needs it. */

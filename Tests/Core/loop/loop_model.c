@@ -196,13 +196,15 @@ static void check_data(const sluice_event *event, struct stream *stream, struct 
           "DATA of a forwarded stream");
     check(event->length > stream->held || (stream->finished && event->length == stream->held),
           "DATA without new bytes");
+    check(event->length >= stream->awaited || stream->finished || may_fail_to_send(stream),
+          "DATA before all that it waits for");
     check(event->length > 0 && stream->taken + event->length <= stream->sent,
           "more DATA than was sent");
     *bytes = (struct piece){stream->peer_salt, stream->taken, event->length};
     check(memcmp(event->data, pattern(bytes->salt, bytes->begin), bytes->length) == 0,
           "other bytes in DATA");
     stream->taken += event->length;
-    stream->held = 0;
+    stream->held = stream->awaited = 0;
     stream->lent_end = stream->taken;
     stream->lent_length = event->length;
     stream->lent_at = model.pull;
@@ -379,7 +381,11 @@ static void check_stream_idle(struct stream *stream) {
               unread > 0 || poll(&look, 1, 0) == 0 || !(look.revents & POLLERR),
           "there was a reset, and no CLOSED");
     check(unread == 0 || !is_flowing(stream), "there are bytes, and no DATA");
-    bool over = stream->finished && stream->taken + stream->held == stream->sent;
+    check(stream->awaited == 0 || stream->taken + stream->awaited > stream->sent ||
+              !is_flowing(stream) || fails,
+          "there is all that DATA waits for, and no DATA");
+    bool over =
+        stream->finished && (stream->taken + stream->held == stream->sent || stream->awaited > 0);
     check(!over || stream->was_forwarded || !is_flowing(stream), "there was an end, and no EOF");
     check(!stream->closing || (pending > 0 && !stream->gone) ||
               (stream->means == SOCKET_PAIR && !stream->finished),

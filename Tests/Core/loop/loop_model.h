@@ -63,6 +63,7 @@ struct stream {
     size_t sent;
     size_t taken; /* by DATA, without what is held */
     size_t held;
+    size_t awaited;  /* DATA waits until so many are there; 0 for any */
     size_t lent_end; /* where the DATA of this pull ended, and which pull it was */
     uint64_t lent_at;
     size_t lent_length;
@@ -189,7 +190,7 @@ void flush(void);
 void shut_down(void);
 void pause_or_resume(void);
 void hold(void);
-void hold_event(int e, size_t length);
+void hold_event(int e, size_t length, size_t total);
 void forward(void);
 void close_one(struct stream *stream);
 void end_one(void);

@@ -171,7 +171,7 @@ void pause_or_resume(void) {
     stream->paused = pauses;
 }
 
-void hold_event(int e, size_t length) {
+void hold_event(int e, size_t length, size_t total) {
     const sluice_event *event = &model.events[e];
     struct stream *stream = stream_of(event->id);
     if (stream->forward_to)
@@ -179,10 +179,14 @@ void hold_event(int e, size_t length) {
     int expected = pending_of(stream) < 0      ? SLUICE_ESTALE
                    : length > event->length    ? SLUICE_ECAPACITY
                    : length > model.hard_limit ? SLUICE_EFULL
+                   : total > model.hard_limit  ? SLUICE_EFULL
                                                : 0;
-    tell("hold %zu bytes of stream %d", length, place_of(stream));
-    check(sluice_hold(model.loop, event->id, length) == expected, "hold");
+    tell("hold %zu bytes of stream %d until there are %zu", length, place_of(stream), total);
+    int code = total == 0 ? sluice_hold(model.loop, event->id, length)
+                          : sluice_hold_until(model.loop, event->id, length, total);
+    check(code == expected, "hold");
     if (expected == 0) {
+        stream->awaited = total > length ? total : 0;
         stream->held = length;
         stream->taken = stream->lent_end - length;
     }
@@ -194,7 +198,7 @@ void hold(void) {
     int e = (int)below((uint32_t)model.event_count);
     const sluice_event *event = &model.events[e];
     if (event->kind == SLUICE_DATA && sluice_kind_of(model.loop, event->id) >= 0)
-        hold_event(e, below((uint32_t)event->length + 2));
+        hold_event(e, below((uint32_t)event->length + 2), one_in(3) ? any_length() : 0);
 }
 
 /* What has been held becomes the other's at once. */
@@ -234,7 +238,7 @@ void forward(void) {
     if (from->held > 0)
         note_written(to, from->peer_salt, from->taken, from->held);
     from->taken += from->held;
-    from->held = 0;
+    from->held = from->awaited = 0;
     if (pending_of(to) > (int64_t)to->high_mark)
         to->may_drain = true;
 }

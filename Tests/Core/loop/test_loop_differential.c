@@ -101,7 +101,7 @@ static void heed_event(struct side *side, int e) {
     if (event->user % 3 == 0)
         answer_event(e);
     else if (event->user % 3 == 1)
-        hold_event(e, event->length % 5);
+        hold_event(e, event->length % 5, event->length % 3 ? 0 : event->length % 1000);
 }
 
 /* The one thing here that the kernel takes time for. */

@@ -29,6 +29,7 @@ enum call {
     PAUSE,
     RESUME,
     HOLD,
+    HOLD_UNTIL,
     PENDING,
     FORWARD_FROM,
     FORWARD_TO,
@@ -54,6 +55,8 @@ static int64_t call_of_stream(sluice_loop *loop, enum call call, sluice_id id) {
         return sluice_resume(loop, id);
     case HOLD:
         return sluice_hold(loop, id, 0);
+    case HOLD_UNTIL:
+        return sluice_hold_until(loop, id, 0, 1);
     case PENDING:
         return sluice_pending(loop, id);
     case FORWARD_FROM:

@@ -393,6 +393,7 @@ static void call_all(struct stranger *s) {
         sluice_pause(loop, s->stream),
         sluice_resume(loop, s->stream),
         sluice_hold(loop, s->stream, 0),
+        sluice_hold_until(loop, s->stream, 0, 1),
         (int)sluice_pending(loop, s->stream),
         sluice_forward(loop, s->stream, s->stream),
         sluice_forward(loop, s->stream, 0),
