@@ -152,8 +152,13 @@ typedef struct sluice_event {
     uint64_t user;    /* the handle's user word */
     const void *data; /* DATA, RESOLVED: the bytes, valid until the next pull on this loop */
     size_t length;    /* of data; CLOSED: how many queued bytes the kernel did not take */
-    uint64_t value;   /* by kind */
+    uint64_t value;   /* by kind; DATA: SLUICE_LAST, or 0 */
 } sluice_event;
+
+/* A DATA event's value where its bytes were held, or waited for, when the input ended: they come
+ * once more, and nothing follows but EOF or CLOSED. So a parser can tell a last line without its
+ * newline from one of which the rest is on its way. Where macros do not reach it is 1. */
+#define SLUICE_LAST 1
 
 /* What a loop is opened with. Begin with zeros and `size = sizeof(sluice_options)`: 0 or NULL is a
  * member's default. */
@@ -502,7 +507,8 @@ SLUICE_API int sluice_resume(sluice_loop *loop, sluice_id id);
 
 /* Framing without a buffer of one's own: the last `length` bytes of this stream's DATA event, which
  * must be the event pulled last, come again, joined with what follows. At the end of the stream
- * they come once more, as DATA before EOF. O(length). Errors: SLUICE_ECAPACITY (more than the event
+ * they come once more, as DATA with SLUICE_LAST, before EOF: to hold those is in vain, and they are
+ * dropped with the next pull. O(length). Errors: SLUICE_ECAPACITY (more than the event
  * had), SLUICE_EFULL (over hard_limit, or memory_limit), SLUICE_ENOMEM, SLUICE_ESTATE (no such
  * event). */
 SLUICE_API int sluice_hold(sluice_loop *loop, sluice_id id, size_t length);
@@ -512,8 +518,8 @@ SLUICE_API int sluice_hold(sluice_loop *loop, sluice_id id, size_t length);
  * `length` is as sluice_hold. What comes meanwhile is kept, without an event. Its memory grows by
  * doubling as the bytes come, whatever `total` promises, and counts in memory_limit: where that is
  * reached, the stream ends with SLUICE_EFULL.
- * Where the input ends before, the bytes come all the same, however few: before EOF, and where it
- * fails before CLOSED, if some of them had been in no DATA yet. sluice_forward passes them on.
+ * Where the input ends before, the bytes come all the same, with SLUICE_LAST: before EOF, and where
+ * it fails before CLOSED, if some of them had been in no DATA yet. sluice_forward passes them on.
  * O(length), and for all that comes until then O(total). Errors: those of sluice_hold; SLUICE_EFULL
  * also for a `total` over hard_limit. */
 SLUICE_API int sluice_hold_until(sluice_loop *loop, sluice_id id, size_t length, size_t total);

@@ -47,11 +47,13 @@ void sluice_lend_answerable(sluice_loop *loop) {
     sluice_nothing_answerable(loop);
 }
 
-/* What the caller does not hold again goes; what it does comes to the front of its block. */
+/* What the caller does not hold again goes; what it does comes to the front of its block. Behind
+ * the last event of an input that is over nothing comes again. */
 static void take_back(sluice_loop *loop, struct sluice_stream *stream,
                       const struct sluice_lent *lent) {
     struct sluice_extras *extras = stream->extras;
-    if (!(stream->state & STREAM_REHELD)) /* what is waited for still is */
+    bool was_last = (stream->state & INPUT_OVER) && !(stream->state & NOTICE_HELD);
+    if (!(stream->state & STREAM_REHELD) || was_last) /* what is waited for still is */
         sluice_held_release(loop, stream);
     else if (lent->bytes == extras->held_bytes)
         memmove(extras->held_bytes, extras->held_bytes + (lent->length - extras->held),

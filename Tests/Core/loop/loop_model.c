@@ -198,6 +198,10 @@ static void check_data(const sluice_event *event, struct stream *stream, struct 
           "DATA without new bytes");
     check(event->length >= stream->awaited || stream->finished || may_fail_to_send(stream),
           "DATA before all that it waits for");
+    bool is_last =
+        stream->awaited > 0 ? event->length < stream->awaited : event->length == stream->held;
+    check(!stream->told_last && event->value == (is_last ? SLUICE_LAST : 0), "the last DATA");
+    stream->told_last = is_last;
     check(event->length > 0 && stream->taken + event->length <= stream->sent,
           "more DATA than was sent");
     *bytes = (struct piece){stream->peer_salt, stream->taken, event->length};

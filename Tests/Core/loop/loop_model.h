@@ -63,6 +63,7 @@ struct stream {
     size_t sent;
     size_t taken; /* by DATA, without what is held */
     size_t held;
+    bool told_last;  /* SLUICE_LAST */
     size_t awaited;  /* DATA waits until so many are there; 0 for any */
     size_t lent_end; /* where the DATA of this pull ended, and which pull it was */
     uint64_t lent_at;

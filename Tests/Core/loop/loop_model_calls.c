@@ -186,7 +186,7 @@ void hold_event(int e, size_t length, size_t total) {
                           : sluice_hold_until(model.loop, event->id, length, total);
     check(code == expected, "hold");
     if (expected == 0) {
-        stream->awaited = total > length ? total : 0;
+        stream->awaited = total > length && !stream->told_last ? total : 0;
         stream->held = length;
         stream->taken = stream->lent_end - length;
     }

@@ -212,6 +212,9 @@ void add_to_story(struct story *story, const sluice_event *event) {
     case SLUICE_DATA:
         assert_int_equal(story->eof, 0);
         assert_true(event->length > 0);
+        assert_false(story->has_last);
+        assert_in_range(event->value, 0, SLUICE_LAST);
+        story->has_last = event->value == SLUICE_LAST;
         for (size_t i = 0; i < event->length; i++, story->length++) {
             unsigned char byte = ((const unsigned char *)event->data)[i];
             story->is_pattern &= byte == pattern_at(story->length);

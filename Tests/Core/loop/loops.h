@@ -50,13 +50,14 @@ struct story {
     size_t length;
     unsigned char bytes[64]; /* the first of them */
     bool is_pattern;         /* all of them are, from place 0 on */
+    bool has_last;           /* SLUICE_LAST */
     unsigned connected, data, eof, drained, closed;
     int error; /* CLOSED's */
     size_t unsent;
 };
 
 struct story new_story(void);
-/* Adds one event, which must not come after CLOSED, nor DATA after EOF. */
+/* Adds one event, which must not come after CLOSED, nor DATA after EOF or SLUICE_LAST. */
 void add_to_story(struct story *story, const sluice_event *event);
 /* Adds what comes without waiting. Every event must be of `id`. Up to `capacity` events a pull. */
 void hear_now(sluice_loop *loop, sluice_id id, struct story *story, int capacity);

@@ -176,9 +176,70 @@ static void once_more_before_eof(void) {
     sluice_event event = expect_event_of(loop, SLUICE_DATA, line.id);
     assert_int_equal(event.length, 4);
     assert_memory_equal(event.data, "shed", 4);
+    assert_int_equal(event.value, SLUICE_LAST);
     assert_int_equal(sluice_hold(loop, line.id, 4), 0); /* in vain */
     expect_event_of(loop, SLUICE_EOF, line.id);
     expect_closed(loop, line.id, 0, 0);
+}
+
+/* No other DATA says so: not one without anything held, nor what is joined with it. */
+static void only_the_last_says_so(void) {
+    sluice_loop *loop = make_loop();
+    struct line line = unix_line(loop);
+    put_text(line.peer, "first");
+    assert_int_equal(expect_event_of(loop, SLUICE_DATA, line.id).value, 0);
+    put_text(line.peer, "second");
+    assert_int_equal(expect_event_of(loop, SLUICE_DATA, line.id).value, 0);
+    assert_int_equal(sluice_hold(loop, line.id, 3), 0);
+    put_text(line.peer, "third");
+    assert_int_equal(shutdown(line.peer, SHUT_WR), 0);
+    assert_int_equal(expect_event_of(loop, SLUICE_DATA, line.id).value, 0);
+    expect_event_of(loop, SLUICE_EOF, line.id);
+    expect_closed(loop, line.id, 0, 0);
+}
+
+/* To hold the last bytes again is in vain: they come no more, and cost nothing, although the stream
+ * stays. A forward that is begun before the next pull still passes them on. */
+static void the_last_are_dropped(void) {
+    sluice_loop *loop = make_loop();
+    const sluice_stream_options half_open = stream_options(SLUICE_HALF_OPEN);
+    struct line other = unix_line(loop);
+    for (int how = 0; how < 4; how++) {
+        struct line line = line_of(loop, unix_pair(), &half_open);
+        put_text(line.peer, "held");
+        expect_event_of(loop, SLUICE_DATA, line.id);
+        assert_int_equal(sluice_hold(loop, line.id, 4), 0);
+        assert_int_equal(shutdown(line.peer, SHUT_WR), 0);
+        sluice_event events[2];
+        int capacity = how == 0 ? 2 : 1;
+        int count = sluice_next_many(loop, events, capacity, PATIENCE_NS);
+        while (count == 0)
+            count = sluice_next_many(loop, events, capacity, PATIENCE_NS);
+        assert_int_equal(count, capacity);
+        assert_int_equal(events[0].value, SLUICE_LAST);
+        int code = how == 2 ? sluice_hold_until(loop, line.id, 2, 100)
+                            : sluice_hold(loop, line.id, how < 2 ? 4 : 3);
+        assert_int_equal(code, 0);
+        assert_memory_equal(events[0].data, "held", 4);
+        if (how == 3)
+            assert_int_equal(sluice_forward(loop, line.id, other.id), 0);
+        else if (how > 0)
+            expect_event_of(loop, SLUICE_EOF, line.id);
+        expect_no_event(loop);
+        assert_int_equal(stats_of(loop).queue_memory, 0);
+        if (how == 3)
+            take_text(other.peer, "eld");
+        else
+            assert_int_equal(sluice_forward(loop, line.id, other.id), 0);
+        assert_int_equal(sluice_abort(loop, line.id), 0);
+        expect_closed(loop, line.id, -ECONNABORTED, 0);
+        if (how < 3)
+            expect_end(other.peer);
+        drop(other.peer);
+        while (stats_of(loop).handles[SLUICE_KIND_STREAM] > 0)
+            next_event(loop);
+        other = unix_line(loop);
+    }
 }
 
 /* The bytes once more and the end wait for the resume. */
@@ -344,6 +405,8 @@ int main(void) {
         {"too much, or too late, is refused", too_much_and_too_late, NULL},
         {"over memory_limit: SLUICE_EFULL", over_the_memory_limit, NULL},
         {"once more before EOF", once_more_before_eof, NULL},
+        {"only what comes once more is SLUICE_LAST", only_the_last_says_so, NULL},
+        {"the last, held again, are dropped", the_last_are_dropped, NULL},
         {"EOF after it waits for a resume", once_more_after_a_pause, NULL},
         {"data outlives its stream until the next pull", data_outlives_the_stream, NULL},
         {"a frame in a thousand pieces", memory_of_a_large_frame, NULL},

@@ -173,7 +173,7 @@ static void the_end_before(void) {
         assert_int_equal(shutdown(line.peer, SHUT_WR), 0);
         struct story story = new_story();
         hear_out(loop, line.id, &story, capacity);
-        assert_true(story_is(&story, HALFWAY));
+        assert_true(story_is(&story, HALFWAY) && story.has_last);
         assert_int_equal(story.data, 1);
         assert_int_equal(story.eof, 1);
         assert_int_equal(story.error, 0);
@@ -198,7 +198,7 @@ static void a_reset_before(void) {
             assert_int_equal(sluice_resume(loop, line.id), 0);
         }
         struct story story = story_to_the_end(loop, line.id);
-        assert_true(story_is(&story, HALFWAY));
+        assert_true(story_is(&story, HALFWAY) && story.has_last);
         assert_int_equal(story.data, 1);
         assert_int_equal(story.eof, 0);
         assert_int_equal(story.error, -ECONNRESET);
@@ -230,7 +230,7 @@ static void an_idle_limit_before(void) {
     pass_time(600 * NS_PER_MS);
     expect_no_event(loop);
     struct story story = story_to_the_end(loop, line.id);
-    assert_true(story_is(&story, HALFWAY));
+    assert_true(story_is(&story, HALFWAY) && story.has_last);
     assert_int_equal(story.data, 1);
     assert_int_equal(story.error, -ETIMEDOUT);
 }
@@ -243,7 +243,7 @@ static void a_failed_send_before(void) {
     write_all(loop, line.id, "lost", 4);
     assert_int_equal(sluice_flush(loop, line.id), -EPIPE);
     struct story story = story_to_the_end(loop, line.id);
-    assert_true(story_is(&story, HALFWAY));
+    assert_true(story_is(&story, HALFWAY) && story.has_last);
     assert_int_equal(story.data, 1);
     assert_int_equal(story.error, -EPIPE);
     assert_int_equal(story.unsent, 4);
@@ -263,7 +263,7 @@ static void a_failed_send_while_paused(void) {
     expect_no_event(loop);
     assert_int_equal(sluice_resume(loop, line.id), 0);
     struct story story = story_to_the_end(loop, line.id);
-    assert_true(story_is(&story, HALFWAY));
+    assert_true(story_is(&story, HALFWAY) && story.has_last);
     assert_int_equal(story.error, -EPIPE);
 }
 
@@ -278,7 +278,7 @@ static void over_the_memory_limit(void) {
     assert_int_equal(sluice_hold_until(loop, line.id, 100, 1000000), 0);
     assert_int_equal(write(line.peer, bytes + 100, sizeof bytes - 100), sizeof bytes - 100);
     struct story story = story_to_the_end(loop, line.id);
-    assert_true(story.is_pattern && story.length > 100 && story.length <= 8192);
+    assert_true(story.is_pattern && story.length > 100 && story.length <= 8192 && story.has_last);
     assert_int_equal(story.data, 1);
     assert_int_equal(story.error, SLUICE_EFULL);
 }
@@ -301,7 +301,7 @@ static void a_lost_descriptor_before(void) {
         if (event.id == line.id)
             add_to_story(&story, &event);
     }
-    assert_true(story_is(&story, HALFWAY));
+    assert_true(story_is(&story, HALFWAY) && story.has_last);
     assert_int_equal(story.error, SLUICE_EBADF);
 }
 
