@@ -86,8 +86,8 @@ static void unlink_from(sluice_loop *loop, struct sluice_stream *from) {
  * the output ends too, CLOSED tells of both. */
 static void give_back(sluice_loop *loop, struct sluice_stream *from) {
     hold_back(loop, from, false);
-    bool owed = (from->state & STREAM_OWES_EOF) != 0;
-    from->state &= ~(uint32_t)STREAM_OWES_EOF;
+    bool owed = from->extras->owes_eof;
+    from->extras->owes_eof = false;
     if (owed && !(from->state & (OUTPUT_OVER | STREAM_CLOSING | STREAM_ENDED)))
         sluice_stream_notify(loop, from, NOTICE_EOF, false);
 }
@@ -134,7 +134,7 @@ static void link_to(sluice_loop *loop, struct sluice_stream *from, struct sluice
     if (!(from->state & INPUT_ENDED))
         return;
     if (from->state & NOTICE_EOF)
-        from->state |= STREAM_OWES_EOF;
+        from->extras->owes_eof = true;
     from->state &= ~(uint32_t)NOTICES_OF_INPUT;
     (void)sluice_forward_end_of_input(loop, from);
 }

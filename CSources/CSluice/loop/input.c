@@ -36,7 +36,7 @@ void sluice_stream_received_end(sluice_loop *loop, struct sluice_stream *stream)
     bool passed_on = !(stream->state & STREAM_CLOSING) && stream->extras &&
                      sluice_forward_end_of_input(loop, stream);
     if (passed_on)
-        stream->state |= STREAM_OWES_EOF;
+        stream->extras->owes_eof = true;
     if (passed_on || (stream->state & STREAM_CLOSING)) {
         sluice_stream_on_agenda(loop, stream);
         return;

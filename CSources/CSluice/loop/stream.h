@@ -53,7 +53,6 @@ enum {
     STREAM_ENDED = 1 << 11,      /* nothing is left but its CLOSED */
     STREAM_BLOCKED = 1 << 12,    /* the engine says when to send on */
     STREAM_REHELD = 1 << 13,     /* the caller holds bytes of the data that was pulled last */
-    STREAM_OWES_EOF = 1 << 14,   /* the end of the input went to another stream */
 
     STREAM_ON_AGENDA = 1 << 15, /* in the loop's list of those, and so below */
     STREAM_TO_NOTIFY = 1 << 16,
@@ -110,6 +109,7 @@ struct sluice_extras {
     sluice_id forward_to;  /* 0 for none */
     uint32_t forward_from; /* the first of those that are forwarded here; or SLUICE_NO_SLOT */
     uint32_t forward_next; /* of those that are forwarded to the same, the next */
+    bool owes_eof;         /* the end of the input went to another stream */
     size_t held;           /* bytes that come again */
     size_t held_capacity;
     unsigned char *held_bytes;
