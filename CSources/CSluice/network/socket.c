@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -197,30 +196,6 @@ ptrdiff_t sluice_socket_send_slices(int fd, const struct iovec *iov, int count) 
         sent = sendmsg(fd, &message, MSG_NOSIGNAL);
     while (sent < 0 && errno == EINTR);
     return sent < 0 ? -errno : sent;
-}
-
-/* Only sockets can be told not to raise SIGPIPE. For others it is blocked meanwhile, and the one
- * that was raised is taken back, unless one was pending before. */
-ptrdiff_t sluice_file_send_slices(int fd, const struct iovec *iov, int count) {
-    sigset_t pipe_signal;
-    sigset_t before;
-    sigset_t pending;
-    sigemptyset(&pipe_signal);
-    sigaddset(&pipe_signal, SIGPIPE);
-    sigpending(&pending);
-    pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
-    ptrdiff_t sent;
-    do
-        sent = writev(fd, iov, count);
-    while (sent < 0 && errno == EINTR);
-    int code = sent < 0 ? -errno : 0;
-    if (code == -EPIPE && !sigismember(&pending, SIGPIPE)) {
-        const struct timespec at_once = {0, 0};
-        while (sigtimedwait(&pipe_signal, NULL, &at_once) < 0 && errno == EINTR) {
-        }
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return code < 0 ? code : sent;
 }
 
 int sluice_socket_finish_sending(int fd) {

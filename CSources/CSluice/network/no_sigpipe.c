@@ -1,0 +1,60 @@
+/* no_sigpipe.c - calls that cannot be told not to raise SIGPIPE, as send(2) can: writev(2).
+ *
+ * The signal is blocked in the thread meanwhile, and the one that was raised is taken back, unless
+ * one was pending before.
+ */
+#include "base/platform.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/uio.h>
+
+#include "network/socket.h"
+
+struct guard {
+    sigset_t before;
+    bool was_blocked;
+    bool was_pending;
+};
+
+static sigset_t sigpipe_alone(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    return set;
+}
+
+static void begin(struct guard *guard) {
+    const sigset_t set = sigpipe_alone();
+    pthread_sigmask(SIG_BLOCK, &set, &guard->before);
+    guard->was_blocked = sigismember(&guard->before, SIGPIPE);
+    guard->was_pending = false;
+    if (!guard->was_blocked)
+        return; /* then none was pending either */
+    sigset_t pending;
+    sigpending(&pending);
+    guard->was_pending = sigismember(&pending, SIGPIPE);
+}
+
+static void end(const struct guard *guard, bool may_be_raised) {
+    if (may_be_raised && !guard->was_pending) {
+        const sigset_t set = sigpipe_alone();
+        const struct timespec at_once = {0, 0};
+        while (sigtimedwait(&set, NULL, &at_once) < 0 && errno == EINTR) {
+        }
+    }
+    if (!guard->was_blocked)
+        pthread_sigmask(SIG_SETMASK, &guard->before, NULL);
+}
+
+ptrdiff_t sluice_file_send_slices(int fd, const struct iovec *iov, int count) {
+    struct guard guard;
+    begin(&guard);
+    ptrdiff_t sent;
+    do
+        sent = writev(fd, iov, count);
+    while (sent < 0 && errno == EINTR);
+    int code = sent < 0 ? -errno : 0;
+    end(&guard, code == -EPIPE);
+    return code < 0 ? code : sent;
+}
