@@ -152,12 +152,14 @@ typedef struct sluice_event {
     uint64_t user;    /* the handle's user word */
     const void *data; /* DATA, RESOLVED: the bytes, valid until the next pull on this loop */
     size_t length;    /* of data; CLOSED: how many queued bytes the kernel did not take */
-    uint64_t value;   /* by kind; DATA: SLUICE_LAST, or 0 */
+    uint64_t value;   /* by kind */
 } sluice_event;
 
-/* A DATA event's value where its bytes were held, or waited for, when the input ended: they come
- * once more, and nothing follows but EOF or CLOSED. So a parser can tell a last line without its
- * newline from one of which the rest is on its way. Where macros do not reach it is 1. */
+/* The lowest bit of a DATA event's value: its bytes were held, or waited for, when the input ended.
+ * They come once more, and nothing follows but EOF or CLOSED. So a parser can tell a last line
+ * without its newline from one of which the rest is on its way. Where macros do not reach it is 1.
+ * The bits above it, value >> 1, are how many of the first bytes were in an event before: a search
+ * need not begin with those again. */
 #define SLUICE_LAST 1
 
 /* What a loop is opened with. Begin with zeros and `size = sizeof(sluice_options)`: 0 or NULL is a

@@ -28,8 +28,9 @@ void sluice_held_tell(sluice_loop *loop, struct sluice_stream *stream, sluice_ev
     event->data = extras->held_bytes;
     event->length = extras->held;
     event->user = stream->slot.user;
+    event->value = (uint64_t)extras->told << 1;
     extras->awaited = 0;
-    extras->has_untold = false;
+    extras->told = extras->held;
     loop->lent_of_held = true;
     note_lent(loop, stream, event->id, extras->held_bytes, extras->held);
 }
@@ -97,7 +98,7 @@ void sluice_held_release(sluice_loop *loop, struct sluice_stream *stream) {
     extras->held_bytes = NULL;
     extras->held_capacity = 0;
     extras->held = 0;
-    extras->has_untold = false;
+    extras->told = 0;
     stream->state &= ~(uint32_t)STREAM_REHELD;
 }
 
@@ -155,10 +156,8 @@ enum sluice_received_as sluice_held_receive(sluice_loop *loop, struct sluice_str
     }
     memcpy(extras->held_bytes + extras->held, event->data, event->length);
     extras->held += event->length;
-    if (extras->held < extras->awaited) {
-        extras->has_untold = true;
+    if (extras->held < extras->awaited)
         return SLUICE_RECEIVED_NOTHING;
-    }
     sluice_held_tell(loop, stream, event);
     return SLUICE_RECEIVED_MORE;
 }
@@ -192,7 +191,7 @@ int sluice_hold_until(sluice_loop *loop, sluice_id id, size_t length, size_t tot
         if (length > 0)
             memcpy(extras->held_bytes, lent->bytes + (lent->length - length), length);
     }
-    extras->held = length;
+    extras->held = extras->told = length;
     extras->awaited = total > length ? total : 0;
     loop->lent_of_held = true;
     if (length > 0)

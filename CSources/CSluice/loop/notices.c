@@ -59,7 +59,7 @@ static void give(sluice_loop *loop, struct sluice_stream *stream, uint32_t notic
         break;
     case NOTICE_HELD:
         sluice_held_tell(loop, stream, event);
-        event->value = SLUICE_LAST;
+        event->value |= SLUICE_LAST;
         sluice_stream_on_agenda(loop, stream);
         break;
     case NOTICE_EOF:

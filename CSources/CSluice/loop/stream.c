@@ -247,7 +247,8 @@ static void go_on(sluice_loop *loop, struct sluice_stream *stream) {
 /* Bytes that wait for others, and have been in no DATA, are told before an end that comes first. So
  * the input is over, and a paused stream keeps them for its resume. */
 static bool tells_held_first(sluice_loop *loop, struct sluice_stream *stream) {
-    if ((stream->state & STREAM_CLOSING) || !stream->extras || !stream->extras->has_untold)
+    if ((stream->state & STREAM_CLOSING) || !stream->extras ||
+        stream->extras->held == stream->extras->told)
         return false;
     stream->state |= INPUT_FAILED;
     if (stream->fd >= 0)

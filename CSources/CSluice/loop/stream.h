@@ -113,8 +113,8 @@ struct sluice_extras {
     size_t held;           /* bytes that come again */
     size_t held_capacity;
     unsigned char *held_bytes;
-    size_t awaited;  /* DATA waits until so many bytes are there; 0 where it does not wait */
-    bool has_untold; /* some of those held have been in no DATA: they wait, too */
+    size_t awaited; /* DATA waits until so many bytes are there; 0 where it does not wait */
+    size_t told;    /* how many of those held have been in a DATA before; the others wait, too */
 };
 
 /* Kept small: 10,000 idle ones are what a server has most of. Invariants:

@@ -134,7 +134,7 @@ public struct Frames: ~Copyable, ~Escapable {
     deinit {
         let count = rest + behind
         guard count > 0 && !isBroken && !isLast else { return }
-        let code = unsafe sluice_hold(loop, stream.rawValue, count)
+        let code = unsafe sluice_hold_until(loop, stream.rawValue, count, needed + behind)
         if SluiceError.Code(rawValue: code).saysNoRoom {
             _ = unsafe sluice_abort_with(loop, stream.rawValue, code)
         }
@@ -282,8 +282,8 @@ extension EventLoop {
         let start = unsafe event.data.assumingMemoryBound(to: UInt8.self) + taken
         let frames = unsafe Frames(
             framing, handle, stream, UnsafeBufferPointer(start: start, count: bytes.count),
-            searched: max(0, Int(event.value) - taken), behind: behind,
-            isLast: event.value == event.length)
+            searched: max(0, Int(event.value >> 1) - taken), behind: behind,
+            isLast: event.value & UInt64(SLUICE_LAST) != 0)
         return unsafe _overrideLifetime(frames, copying: bytes)
     }
 }

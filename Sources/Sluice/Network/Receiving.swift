@@ -24,15 +24,17 @@ extension EventLoop {
     /// over ``Options/hardLimit`` or ``Options/memoryLimit``, the stream ends, with
     /// ``SluiceError/Code/full``.
     ///
+    /// - Parameter total: they do not come again before so many bytes are there together, those that
+    ///   are held among them, or the stream has ended: for a frame whose length is known.
     /// - Complexity: O(`count`).
     /// - Throws: ``SluiceError/Code/noCapacity`` for more than the event had or less than none,
     ///   ``SluiceError/Code/wrongState`` where the last event is not this stream's data.
     @discardableResult
     public func hold(
-        last count: Int, of stream: StreamID
+        last count: Int, of stream: StreamID, until total: Int = 0
     ) throws(SluiceError) -> Bool {
         // Less than none is, to C, more than any event has.
-        let code = unsafe sluice_hold(handle, stream.rawValue, count)
+        let code = unsafe sluice_hold_until(handle, stream.rawValue, count, max(0, total))
         if code == SLUICE_ECAPACITY.rawValue || code == SLUICE_ESTATE.rawValue {
             throw SluiceError(
                 code, "hold the last \(count.bytes) of", .handle(.stream, stream.rawValue))

@@ -200,7 +200,8 @@ static void check_data(const sluice_event *event, struct stream *stream, struct 
           "DATA before all that it waits for");
     bool is_last =
         stream->awaited > 0 ? event->length < stream->awaited : event->length == stream->held;
-    check(!stream->told_last && event->value == (is_last ? SLUICE_LAST : 0), "the last DATA");
+    check(!stream->told_last && event->value == (stream->held << 1 | (is_last ? SLUICE_LAST : 0)),
+          "what DATA says of its bytes");
     stream->told_last = is_last;
     check(event->length > 0 && stream->taken + event->length <= stream->sent,
           "more DATA than was sent");

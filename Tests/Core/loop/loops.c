@@ -213,8 +213,8 @@ void add_to_story(struct story *story, const sluice_event *event) {
         assert_int_equal(story->eof, 0);
         assert_true(event->length > 0);
         assert_false(story->has_last);
-        assert_in_range(event->value, 0, SLUICE_LAST);
-        story->has_last = event->value == SLUICE_LAST;
+        assert_in_range(event->value >> 1, 0, event->length);
+        story->has_last = (event->value & SLUICE_LAST) != 0;
         for (size_t i = 0; i < event->length; i++, story->length++) {
             unsigned char byte = ((const unsigned char *)event->data)[i];
             story->is_pattern &= byte == pattern_at(story->length);
