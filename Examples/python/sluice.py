@@ -14,12 +14,17 @@ here: while one is kept, pulling raises BufferError. Copy what is to be kept, wi
 
 A loop belongs to the thread that opened it; only `post` and `wake` may be called from another. Calls
 raise OSError with an errno where the kernel gave one (so FileNotFoundError and the like), and
-`Error`, an OSError with the errno that comes nearest, where Sluice has the word. Times are seconds. While a pull waits, Python handles
-no signal: ask for those that matter, Ctrl-C among them, with `signal`.
+`Error`, an OSError with the errno that comes nearest, where Sluice has the word. Times are seconds.
+While a pull waits, Python handles no signal: ask for those that matter, Ctrl-C among them, with
+`signal`.
+
+Options are keyword arguments. LoopOptions, ListenOptions, StreamOptions and ConnectOptions say which
+there are.
 """
 
 import ctypes
 import errno
+import math
 import struct
 import threading
 import typing
@@ -72,6 +77,10 @@ class ClosedLoop(Error):
     """The loop has been closed."""
 
 
+class BadOption(Error):
+    """An option out of its range, or options that do not go together."""
+
+
 class UnknownName(Error):
     """A host name has no address."""
 
@@ -86,6 +95,7 @@ TYPES = {
     -10009: StaleHandle,
     -10010: WrongKind,
     -10011: WrongThread,
+    -10013: BadOption,
     -10014: UnknownName,
     -10016: NotListening,
 }
@@ -121,6 +131,127 @@ def check(code):
 def is_broken(code):
     """Whether a call that sends says by this that the connection is broken: in the kernel's words."""
     return -10000 < code < 0 and code != -errno.ENOMEM
+
+
+class OptionStruct(ctypes.Structure):
+    """Options as C takes them. 0 is a default there, and so nothing that can be asked for here; None
+    is the default."""
+
+    NUMBERS = TEXTS = frozenset()
+    FLAGS = {}  # by name: the bits for a true value, and for a false one
+    TIMES = {}  # by name: the field, and how many of its units are a second
+
+    def __init__(self, options):
+        super().__init__(size=ctypes.sizeof(self))
+        for name, value in options.items():
+            if value is not None:
+                self._take(name, value)
+
+    @classmethod
+    def has(cls, name):
+        return any(name in names for names in (cls.NUMBERS, cls.TEXTS, cls.FLAGS, cls.TIMES))
+
+    def _take(self, name, value):
+        if name in self.FLAGS:
+            self.flags |= self.FLAGS[name][0 if value else 1]
+        elif name in self.TIMES:
+            field, units = self.TIMES[name]
+            if not value > 0:
+                raise out_of_range(name, value)
+            self._put(field, math.ceil(min(value * units, FOREVER)), name, value)
+        elif name in self.TEXTS:
+            setattr(self, name, value.encode())
+        elif name in self.NUMBERS:
+            self._put(name, value, name, value)
+        else:
+            raise TypeError(f"{name}={value!r}: there is no such option here")
+
+    def _put(self, field, number, name, value):
+        """ctypes would cut off what is too much for a field."""
+        if not isinstance(number, int):
+            raise TypeError(f"{name}={value!r}: it takes a whole number")
+        setattr(self, field, number)
+        if number < 1 or getattr(self, field) != number:
+            raise out_of_range(name, value)
+
+
+class LoopOptions(OptionStruct):
+    """backend, such as "poll". receive_size, what one receive brings at most. high_mark, over which a
+    stream is to wait for DRAINED; low_mark, at which that comes; hard_limit, which a write may not go
+    over: in queued bytes. memory_limit, of all that is queued and held. post_limit. handle_limit, of
+    each kind. interruptible: a signal that a handler took ends a pull, by InterruptedError."""
+
+    _fields_ = [
+        ("size", ctypes.c_size_t), ("backend", ctypes.c_char_p), ("reallocate", ctypes.c_void_p),
+        ("allocation_context", ctypes.c_void_p), ("receive_size", ctypes.c_size_t),
+        ("high_mark", ctypes.c_size_t), ("low_mark", ctypes.c_size_t),
+        ("hard_limit", ctypes.c_size_t), ("memory_limit", ctypes.c_size_t),
+        ("post_limit", ctypes.c_size_t), ("handle_limit", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+    ]
+    NUMBERS = {"receive_size", "high_mark", "low_mark", "hard_limit", "memory_limit", "post_limit",
+               "handle_limit"}
+    TEXTS = {"backend"}
+    FLAGS = {"interruptible": (1, 0)}
+
+
+class StreamOptions(OptionStruct):
+    """half_open: stays when the peer has ended. delay: leaves Nagle's algorithm on. keepalive, and
+    keepalive_after, the silent seconds before the first probe. throttled: is not read from over its
+    high mark, as accepted streams are by default and others are not. idle_timeout: without a byte for
+    so long it ends. linger: how long a close may take. high_mark and low_mark: as the loop's, for
+    these streams."""
+
+    _fields_ = [
+        ("size", ctypes.c_size_t), ("flags", ctypes.c_uint32),
+        ("keepalive_seconds", ctypes.c_uint32), ("idle_timeout_ns", ctypes.c_int64),
+        ("linger_ns", ctypes.c_int64), ("connect_timeout_ns", ctypes.c_int64),
+        ("high_mark", ctypes.c_size_t), ("low_mark", ctypes.c_size_t),
+        ("source", ctypes.c_char_p),
+    ]
+    NUMBERS = {"high_mark", "low_mark"}
+    FLAGS = {"half_open": (1, 0), "delay": (2, 0), "keepalive": (4, 0), "throttled": (8, 16)}
+    TIMES = {"keepalive_after": ("keepalive_seconds", 1), "idle_timeout": ("idle_timeout_ns", 1e9),
+             "linger": ("linger_ns", 1e9)}
+
+
+class ConnectOptions(StreamOptions):
+    """Those of a stream, and connect_timeout, and source: the address that it comes from, numeric or
+    unix:@name."""
+
+    TEXTS = {"source"}
+    TIMES = StreamOptions.TIMES | {"connect_timeout": ("connect_timeout_ns", 1e9)}
+
+
+class ListenOptions(OptionStruct):
+    """reuse_port: several loops accept at one address. only_ipv6: takes no IPv4 callers. backlog.
+    accept_batch, in one turn. connection_limit, open at once. unix_mode, such as 0o600: who may call
+    at a unix path. And the options of its streams."""
+
+    _fields_ = [
+        ("size", ctypes.c_size_t), ("flags", ctypes.c_uint32), ("backlog", ctypes.c_uint32),
+        ("accept_batch", ctypes.c_uint32), ("connection_limit", ctypes.c_uint32),
+        ("streams", ctypes.POINTER(StreamOptions)), ("unix_mode", ctypes.c_uint32),
+    ]
+    NUMBERS = {"backlog", "accept_batch", "connection_limit", "unix_mode"}
+    FLAGS = {"reuse_port": (1, 0), "only_ipv6": (2, 0)}
+
+    def __init__(self, options):
+        super().__init__({name: value for name, value in options.items() if self.has(name)})
+        rest = {name: value for name, value in options.items() if not self.has(name)}
+        self.streams = ctypes.pointer(StreamOptions(rest))
+
+
+def out_of_range(name, value):
+    return error_of(-10013, f"{name}={value!r} is out of its range".encode())
+
+
+def check_with(code, options):
+    """As `check`; an error names the options, since one of them may be to blame."""
+    if code < 0 and options:
+        given = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        raise error_of(code, library.sluice_error_message(code) + f" (with {given})".encode())
+    return check(code)
 
 
 def declare(library, result, names, *parameters):
@@ -173,13 +304,15 @@ class Loop:
     Use it in a `with` block, or end it by `destroy`: it does not end by itself.
     """
 
-    def __init__(self):
+    def __init__(self, **options):
+        """Opens it; LoopOptions has the options."""
         self._loop = ctypes.c_void_p()
         self._posting = threading.Lock()
         self._events = ctypes.create_string_buffer(BATCH * EVENT.size)
         self._lent = []  # the views that the last pull gave, and what each is a view of
         self._ended = set()  # the ids that were closed since the last pull
-        check(library.sluice_open(self._loop, None))
+        given = ctypes.byref(LoopOptions(options))
+        check_with(library.sluice_open(self._loop, given), options)
 
     def __enter__(self):
         return self
@@ -294,29 +427,33 @@ class Loop:
         """Reports SIGNAL, which is blocked in this thread for as long as the handle lives."""
         return self._made(library.sluice_signal, number)
 
-    def listen(self, address):
+    def listen(self, address, **options):
         """Accepts connections at an address: 127.0.0.1:9999, [::1]:0, *:9999, unix:/run/echo.sock.
 
-        At a name, such as localhost:9999, it may block for seconds to look that up.
+        At a name, such as localhost:9999, it may block for seconds to look that up. ListenOptions
+        and StreamOptions have the options.
         """
-        return self._made(library.sluice_listen, address.encode(), None)
+        return self._made_with(ListenOptions, options, library.sluice_listen, address.encode())
 
-    def listen_fd(self, fd):
-        """A listener of a socket that listens already, which is the loop's from then on."""
-        return self._made(library.sluice_listen_fd, fd, None)
+    def listen_fd(self, fd, **options):
+        """A listener of a socket that listens already, which is the loop's from then on. Where this
+        raises, it stays the caller's."""
+        return self._made_with(ListenOptions, options, library.sluice_listen_fd, fd)
 
-    def connect(self, address):
+    def connect(self, address, **options):
         """A stream to an address, or to a name, such as example.com:443: it will be CONNECTED, or
-        CLOSED with an error."""
-        return self._made(library.sluice_connect, address.encode(), None)
+        CLOSED with an error. ConnectOptions has the options."""
+        return self._made_with(ConnectOptions, options, library.sluice_connect, address.encode())
 
     def resolve(self, address, family=ANY_FAMILY):
         """Looks up a name, such as example.com:443: RESOLVED brings its addresses, or the error."""
         return self._made(library.sluice_resolve, address.encode(), family, 0)
 
-    def adopt(self, fd):
-        """A stream of a connected descriptor, which is the loop's from then on."""
-        return self._made(library.sluice_adopt, fd, None)
+    def adopt(self, fd, **options):
+        """A stream of a connected descriptor, which is the loop's from then on: give it what a
+        socket's detach() returns. Where this raises, it stays the caller's. StreamOptions has the
+        options."""
+        return self._made_with(StreamOptions, options, library.sluice_adopt, fd)
 
     def local_address(self, handle):
         return self._address(library.sluice_local_address, handle)
@@ -327,6 +464,12 @@ class Loop:
     def _made(self, function, *arguments):
         handle = ctypes.c_uint64()
         check(function(self._loop, handle, *arguments))
+        return handle.value
+
+    def _made_with(self, structure, options, function, what):
+        handle = ctypes.c_uint64()
+        given = ctypes.byref(structure(options))
+        check_with(function(self._loop, handle, what, given), options)
         return handle.value
 
     def _address(self, function, handle):

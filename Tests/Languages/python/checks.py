@@ -1,10 +1,15 @@
 """What is reported in Python and never undefined: misuse, errors, and data kept past a pull."""
 
 import contextlib
+import ctypes
 import errno
+import math
+import os
 import pathlib
+import re
 import socket
 import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -26,12 +31,12 @@ class Checks(unittest.TestCase):
                 return event
         return None
 
-    def connected(self):
+    def connected(self, **options):
         """A client, and the id of its stream."""
         client = socket.socket(socket.AF_UNIX)
         self.addCleanup(client.close)
         name = f"unix:@sluice-checks-{self.id()}"
-        self.loop.listen(name)
+        self.loop.listen(name, **options)
         client.connect(name[5:].replace("@", "\0"))
         return client, self.pull(sluice.ACCEPTED).id
 
@@ -130,6 +135,107 @@ class Checks(unittest.TestCase):
         self.loop.shutdown(stream)
         self.assertEqual(self.loop.write(stream, b"x"), sluice.BROKEN)
 
+    def opened(self, **options):
+        """Has a loop with options be the one that is checked."""
+        self.loop = sluice.Loop(**options)
+        self.addCleanup(self.loop.destroy)
+
+    def test_options_of_a_loop(self):
+        self.opened(backend="poll", high_mark=10, low_mark=5, hard_limit=20, interruptible=True)
+        stream = self.loop.connect(self.loop.local_address(self.loop.listen("127.0.0.1:0")))
+        self.assertEqual(self.loop.write(stream, bytes(10)), sluice.QUEUED)
+        self.assertEqual(self.loop.write(stream, bytes(10)), sluice.OVER_HIGH_MARK)
+        with self.assertRaises(sluice.Full):
+            self.loop.write(stream, bytes(1))
+        self.assertEqual(self.pull(sluice.DRAINED).id, stream)
+        self.opened(handle_limit=1)
+        self.loop.timer(1)
+        self.assertRaises(sluice.Full, self.loop.timer, 1)
+        self.opened(post_limit=1)
+        self.loop.post(1)
+        self.assertRaises(sluice.Full, self.loop.post, 1)
+        self.opened(receive_size=4096, memory_limit=4096)
+        client, _ = self.connected()
+        self.assertEqual(len(self.data(client, bytes(5000))), 4096)
+
+    def test_options_of_a_listener(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.loop.listen(f"unix:{folder}/s", unix_mode=0o620)
+            self.assertEqual(os.stat(f"{folder}/s").st_mode & 0o777, 0o620)
+        listener = self.loop.listen("[::]:0", only_ipv6=True, reuse_port=True)
+        self.assertEqual(self.only_ipv6(listener), 1)
+        self.loop.listen(self.loop.local_address(listener), only_ipv6=True, reuse_port=True)
+        self.assertEqual(self.only_ipv6(self.loop.listen("[::]:0")), 0)
+        client, stream = self.connected(idle_timeout=0.001, backlog=5, accept_batch=1)
+        closed = self.pull(sluice.CLOSED)
+        self.assertEqual(closed.id, stream)
+        self.assertIsInstance(closed.error, TimeoutError)
+        client.close()
+        listening = socket.create_server(("127.0.0.1", 0))
+        with socket.create_connection(listening.getsockname()):
+            self.loop.listen_fd(listening.detach(), high_mark=1, connection_limit=1)
+            stream = self.pull(sluice.ACCEPTED).id
+            self.assertEqual(self.loop.write(stream, b"ab"), sluice.OVER_HIGH_MARK)
+
+    def only_ipv6(self, listener):
+        with socket.socket(fileno=os.dup(self.loop.fileno(listener))) as listening:
+            return listening.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+
+    def test_options_of_a_stream(self):
+        address = self.loop.local_address(self.loop.listen("127.0.0.1:0"))
+        options = {"source": "127.0.0.2:0", "connect_timeout": 60, "linger": 0.5, "delay": True,
+                   "keepalive": True, "keepalive_after": 30.5, "high_mark": 9, "low_mark": None}
+        stream = self.loop.connect(address, **options)
+        self.assertRegex(self.loop.local_address(stream), r"^127\.0\.0\.2:\d+$")
+        with socket.socket(fileno=os.dup(self.loop.fileno(stream))) as connection:
+            for level, name, value in ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 0),
+                                       (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+                                       (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 31)):
+                self.assertEqual(connection.getsockopt(level, name), value)
+        self.assertEqual(self.loop.write(stream, bytes(10)), sluice.OVER_HIGH_MARK)
+
+    def test_adopt(self):
+        ours, theirs = socket.socketpair()
+        with theirs:
+            stream = self.loop.adopt(ours.detach(), half_open=True, throttled=True)
+            theirs.sendall(b"hello")
+            theirs.shutdown(socket.SHUT_WR)
+            event = self.pull(sluice.DATA)
+            self.assertEqual((event.id, event.data), (stream, b"hello"))
+            self.assertEqual(self.pull(sluice.EOF).id, stream)
+            self.loop.write(stream, b"half-open")  # or it would be closed by now
+            self.loop.close(stream)
+            self.assertIsNone(self.pull(sluice.CLOSED).error)
+            self.assertEqual(theirs.recv(100), b"half-open")
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            self.assertRaises(sluice.Error, self.loop.adopt, listening.fileno())
+            self.assertGreaterEqual(os.fstat(listening.fileno()).st_ino, 0)  # it is still ours
+
+    def test_options_out_of_range(self):
+        def refused(kind, words, call, *arguments, **options):
+            with self.assertRaisesRegex(kind, re.escape(words)):
+                call(*arguments, **options)
+
+        here, connect, listen = "127.0.0.1:0", self.loop.connect, self.loop.listen
+        refused(sluice.BadOption, "high_mark=-1", sluice.Loop, high_mark=-1)
+        refused(sluice.BadOption, f"hard_limit={2**64}", sluice.Loop, hard_limit=2**64)
+        refused(sluice.BadOption, "high_mark=10, low_mark=20", sluice.Loop, high_mark=10, low_mark=20)
+        refused(sluice.BadOption, "receive_size=1", sluice.Loop, receive_size=1)
+        refused(sluice.Error, "backend='none'", sluice.Loop, backend="none")
+        refused(TypeError, "high_mark=1.5", sluice.Loop, high_mark=1.5)
+        refused(TypeError, "high_water=1", sluice.Loop, high_water=1)
+        refused(sluice.BadOption, f"unix_mode={0o1000}", listen, here, unix_mode=0o1000)
+        refused(sluice.BadOption, "backlog=0", listen, here, backlog=0)
+        refused(sluice.BadOption, "linger=-1", listen, here, linger=-1)
+        refused(sluice.BadOption, f"high_mark={2**40}", self.loop.listen_fd, 0, high_mark=2**40)
+        refused(TypeError, "source='x'", listen, here, source="x")
+        refused(TypeError, "connect_timeout=1", self.loop.adopt, 0, connect_timeout=1)
+        refused(sluice.BadOption, "idle_timeout=nan", connect, here, idle_timeout=math.nan)
+        refused(sluice.BadOption, "keepalive_after=40000", connect, here, keepalive_after=40000)
+        refused(sluice.BadOption, "source='[::1]:0'", connect, "127.0.0.1:1", source="[::1]:0")
+        refused(sluice.Error, "source='x'", connect, "127.0.0.1:1", source="x")
+        refused(OSError, "source='192.0.2.1:0'", connect, "127.0.0.1:1", source="192.0.2.1:0")
+
     def test_wake(self):
         thread = threading.Thread(target=self.loop.wake)
         thread.start()
@@ -205,6 +311,19 @@ class Checks(unittest.TestCase):
             self.assertIn(f"    SLUICE_{name} = {getattr(sluice, name)}\n", lines)
         for code, kind in sluice.TYPES.items():
             self.assertIn(f" = {code}\n", lines, kind)
+        for name, kind in (("options", sluice.LoopOptions), ("listen_options", sluice.ListenOptions),
+                           ("stream_options", sluice.StreamOptions)):
+            self.assertIn("\n".join(self.layout(f"sluice_{name}", kind)) + "\n", lines)
+            for option, bits in kind.FLAGS.items():
+                self.assertIn(f"    SLUICE_{option.upper()} = {bits[0]}\n", lines)
+        self.assertIn("    SLUICE_UNTHROTTLED = 16\n", lines)
+
+    def layout(self, name, kind):
+        """A structure of ctypes, as layout.txt has it."""
+        yield f"struct {name}: size {ctypes.sizeof(kind)}"
+        for field, _ in kind._fields_:
+            place = getattr(kind, field)
+            yield f"    {field}: offset {place.offset}, size {place.size}"
 
 
 class Names(unittest.TextTestResult):
