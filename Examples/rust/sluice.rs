@@ -24,6 +24,7 @@ use std::ffi::{CStr, CString};
 use std::fmt;
 use std::io;
 use std::os::raw::{c_char, c_int, c_void};
+use std::os::unix::io::{AsRawFd, IntoRawFd, OwnedFd};
 use std::ptr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -92,6 +93,83 @@ pub enum Written {
     Broken,
 }
 
+/// What a loop is opened with: all but where memory comes from, which is C's to say. 0, `None` and
+/// `false` are the defaults, here and below.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options<'a> {
+    pub backend: Option<&'a str>,
+    /// What one receive brings at most.
+    pub receive_size: usize,
+    /// Queued bytes over which a stream is to wait for `Drained`.
+    pub high_mark: usize,
+    /// Queued bytes at which `Drained` comes.
+    pub low_mark: usize,
+    /// Queued bytes that a write may not go over.
+    pub hard_limit: usize,
+    /// Bytes of all that is queued and held.
+    pub memory_limit: usize,
+    pub post_limit: usize,
+    /// Handles of each kind.
+    pub handle_limit: u32,
+    /// Whether a signal that a handler took ends a pull, with the errno EINTR.
+    pub interruptible: bool,
+}
+
+/// How a stream behaves.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StreamOptions<'a> {
+    /// Whether it stays when the peer has ended.
+    pub half_open: bool,
+    /// Whether Nagle's algorithm is left on.
+    pub delay: bool,
+    pub keepalive: bool,
+    /// How long the peer is silent before the first probe; in whole seconds, rounded up.
+    pub keepalive_after: Duration,
+    /// Whether it is not read from over its high mark: by default accepted streams are not.
+    pub throttled: Option<bool>,
+    /// Without a byte for so long it ends.
+    pub idle_timeout: Duration,
+    /// How long a close may take.
+    pub linger: Duration,
+    /// Of a connect alone.
+    pub connect_timeout: Duration,
+    /// As the loop's, for this stream.
+    pub high_mark: usize,
+    pub low_mark: usize,
+    /// Of a connect alone: the address that it comes from, numeric or unix:@name.
+    pub source: Option<&'a str>,
+}
+
+/// How a listener behaves, and its streams.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ListenOptions<'a> {
+    /// Whether several loops accept at one address.
+    pub reuse_port: bool,
+    /// Whether an IPv6 socket takes no IPv4 callers.
+    pub only_ipv6: bool,
+    pub backlog: u32,
+    /// Connections accepted in one turn.
+    pub accept_batch: u32,
+    /// Connections open at once.
+    pub connection_limit: u32,
+    pub streams: StreamOptions<'a>,
+    /// Who may call at a unix path, such as 0o600; as the umask says.
+    pub unix_mode: u32,
+}
+
+/// A descriptor that could not be adopted, and why. It is still open, and is closed with this.
+#[derive(Debug)]
+pub struct NotAdopted {
+    pub fd: OwnedFd,
+    pub error: Error,
+}
+
+impl From<NotAdopted> for Error {
+    fn from(not: NotAdopted) -> Error {
+        not.error
+    }
+}
+
 /// Which addresses of a name are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -112,8 +190,15 @@ pub const ONE_SHOT: u32 = SLUICE_ONE_SHOT;
 
 impl Loop {
     pub fn open() -> Result<Loop, Error> {
+        Loop::open_with(&Options::default())
+    }
+
+    pub fn open_with(options: &Options) -> Result<Loop, Error> {
         let mut raw = ptr::null_mut();
-        check(unsafe { sluice_open(&mut raw, ptr::null()) })?;
+        let backend = c_text(options.backend).map_err(|error| error.with(&options.given()))?;
+        let c_options = options.to_c(pointer(&backend));
+        check(unsafe { sluice_open(&mut raw, &c_options) })
+            .map_err(|error| error.with(&options.given()))?;
         let shared = Arc::new(Shared(Mutex::new(raw)));
         Ok(Loop {
             raw,
@@ -170,7 +255,7 @@ impl Loop {
             },
             SLUICE_OVERLOADED => Event::Overloaded {
                 listener: id,
-                reason: Error(raw.error),
+                reason: Error::of(raw.error),
             },
             SLUICE_RESOLVED => Event::Resolved {
                 lookup: id,
@@ -185,7 +270,7 @@ impl Loop {
     pub fn update_now(&self) -> Result<Duration, Error> {
         let now = unsafe { sluice_update_now(self.raw) };
         if now < 0 {
-            Err(Error(now as c_int))
+            Err(Error::of(now as c_int))
         } else {
             Ok(Duration::from_nanos(now as u64))
         }
@@ -231,13 +316,25 @@ impl Loop {
     }
 
     pub fn listen(&self, address: &str) -> Result<Id, Error> {
-        let text = CString::new(address).map_err(|_| Error::ADDRESS)?;
-        made(|id| unsafe { sluice_listen(self.raw, id, text.as_ptr(), ptr::null()) })
+        self.listen_with(address, &ListenOptions::default())
     }
 
-    /// Makes a listener of a socket that listens already, which is the loop's from then on.
+    pub fn listen_with(&self, address: &str, options: &ListenOptions) -> Result<Id, Error> {
+        let text = CString::new(address).map_err(|_| Error::ADDRESS)?;
+        options.in_c(|c_options| {
+            made(|id| unsafe { sluice_listen(self.raw, id, text.as_ptr(), c_options) })
+        })
+    }
+
+    /// Makes a listener of a socket that listens already, which is the loop's from then on. Where
+    /// that fails, it stays the caller's.
     pub fn listen_fd(&self, fd: c_int) -> Result<Id, Error> {
-        made(|id| unsafe { sluice_listen_fd(self.raw, id, fd, ptr::null()) })
+        self.listen_fd_with(fd, &ListenOptions::default())
+    }
+
+    pub fn listen_fd_with(&self, fd: c_int, options: &ListenOptions) -> Result<Id, Error> {
+        options
+            .in_c(|c_options| made(|id| unsafe { sluice_listen_fd(self.raw, id, fd, c_options) }))
     }
 
     /// Looks up a name, such as "example.com:443": `Resolved` brings its addresses.
@@ -257,8 +354,38 @@ impl Loop {
     }
 
     pub fn connect(&self, address: &str) -> Result<Id, Error> {
+        self.connect_with(address, &StreamOptions::default())
+    }
+
+    pub fn connect_with(&self, address: &str, options: &StreamOptions) -> Result<Id, Error> {
         let text = CString::new(address).map_err(|_| Error::ADDRESS)?;
-        made(|id| unsafe { sluice_connect(self.raw, id, text.as_ptr(), ptr::null()) })
+        options.in_c(|c_options| {
+            made(|id| unsafe { sluice_connect(self.raw, id, text.as_ptr(), c_options) })
+        })
+    }
+
+    /// Makes a stream of a connected descriptor, such as a `UnixStream`, which is the loop's from
+    /// then on.
+    pub fn adopt(&self, fd: impl Into<OwnedFd>) -> Result<Id, NotAdopted> {
+        self.adopt_with(fd, &StreamOptions::default())
+    }
+
+    pub fn adopt_with(
+        &self,
+        fd: impl Into<OwnedFd>,
+        options: &StreamOptions,
+    ) -> Result<Id, NotAdopted> {
+        let fd = fd.into();
+        let number = fd.as_raw_fd();
+        let adopted = options
+            .in_c(|c_options| made(|id| unsafe { sluice_adopt(self.raw, id, number, c_options) }));
+        match adopted {
+            Ok(id) => {
+                let _ = fd.into_raw_fd(); // the loop closes it
+                Ok(id)
+            }
+            Err(error) => Err(NotAdopted { fd, error }),
+        }
     }
 
     pub fn local_address(&self, id: Id) -> Result<String, Error> {
@@ -298,7 +425,7 @@ impl Loop {
     pub fn pending(&self, stream: Id) -> Result<usize, Error> {
         let bytes = unsafe { sluice_pending(self.raw, stream) };
         if bytes < 0 {
-            Err(Error(bytes as c_int))
+            Err(Error::of(bytes as c_int))
         } else {
             Ok(bytes as usize)
         }
@@ -344,36 +471,63 @@ impl Poster {
     }
 }
 
-/// Why a call was refused: a code of Sluice's own, or an errno.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Error(c_int);
+/// Why a call was refused: a code of Sluice's own, or an errno. Two of one code are equal.
+#[derive(Clone)]
+pub struct Error {
+    code: c_int,
+    /// The options that the call was given, which one of them may be to blame for.
+    given: Option<Box<str>>,
+}
+
+impl PartialEq for Error {
+    fn eq(&self, other: &Error) -> bool {
+        self.code == other.code
+    }
+}
+
+impl Eq for Error {}
 
 impl Error {
-    pub const NOT_SUPPORTED: Error = Error(SLUICE_ENOTSUP);
-    pub const INTEREST: Error = Error(SLUICE_EINTEREST);
-    pub const CAPACITY: Error = Error(SLUICE_ECAPACITY);
-    pub const CLOSED: Error = Error(SLUICE_ENULL);
-    pub const ADDRESS: Error = Error(SLUICE_EADDRESS);
-    pub const FULL: Error = Error(SLUICE_EFULL);
-    pub const STALE: Error = Error(SLUICE_ESTALE);
-    pub const WRONG_KIND: Error = Error(SLUICE_EKIND);
-    pub const STATE: Error = Error(SLUICE_ESTATE);
-    pub const NAME: Error = Error(SLUICE_ENAME);
-    pub const NOT_LISTENING: Error = Error(SLUICE_ENOLISTEN);
-    pub const PORT: Error = Error(SLUICE_EPORT);
-    pub const PATH: Error = Error(SLUICE_EPATH);
-    pub const SCOPE: Error = Error(SLUICE_ESCOPE);
-    pub const NUMERIC: Error = Error(SLUICE_ENUMERIC);
+    pub const NOT_SUPPORTED: Error = Error::of(SLUICE_ENOTSUP);
+    pub const NO_BACKEND: Error = Error::of(SLUICE_EBACKEND);
+    pub const INTEREST: Error = Error::of(SLUICE_EINTEREST);
+    pub const CAPACITY: Error = Error::of(SLUICE_ECAPACITY);
+    pub const CLOSED: Error = Error::of(SLUICE_ENULL);
+    pub const ADDRESS: Error = Error::of(SLUICE_EADDRESS);
+    pub const FULL: Error = Error::of(SLUICE_EFULL);
+    pub const STALE: Error = Error::of(SLUICE_ESTALE);
+    pub const WRONG_KIND: Error = Error::of(SLUICE_EKIND);
+    pub const STATE: Error = Error::of(SLUICE_ESTATE);
+    pub const OPTION: Error = Error::of(SLUICE_EOPTION);
+    pub const NAME: Error = Error::of(SLUICE_ENAME);
+    pub const LISTENS: Error = Error::of(SLUICE_ELISTENS);
+    pub const NOT_LISTENING: Error = Error::of(SLUICE_ENOLISTEN);
+    pub const PORT: Error = Error::of(SLUICE_EPORT);
+    pub const PATH: Error = Error::of(SLUICE_EPATH);
+    pub const SCOPE: Error = Error::of(SLUICE_ESCOPE);
+    pub const NUMERIC: Error = Error::of(SLUICE_ENUMERIC);
+
+    const fn of(code: c_int) -> Error {
+        Error { code, given: None }
+    }
+
+    /// The same, with the options that the call was given.
+    fn with(self, given: &str) -> Error {
+        Error {
+            code: self.code,
+            given: (!given.is_empty()).then(|| given.into()),
+        }
+    }
 
     /// The errno that comes nearest; the kernel's, where it gave one.
-    pub fn errno(self) -> i32 {
-        unsafe { sluice_error_errno(self.0) }
+    pub fn errno(&self) -> i32 {
+        unsafe { sluice_error_errno(self.code) }
     }
 
     /// The errno, where the kernel gave one.
-    pub fn raw_os_error(self) -> Option<i32> {
-        if self.0 > -10000 {
-            Some(-self.0)
+    pub fn raw_os_error(&self) -> Option<i32> {
+        if self.code > -10000 {
+            Some(-self.code)
         } else {
             None
         }
@@ -385,14 +539,18 @@ impl fmt::Display for Error {
         if *self == Error::CLOSED {
             return formatter.write_str("the loop is gone");
         }
-        let message = unsafe { CStr::from_ptr(sluice_error_message(self.0)) };
-        formatter.write_str(&message.to_string_lossy())
+        let message = unsafe { CStr::from_ptr(sluice_error_message(self.code)) };
+        formatter.write_str(&message.to_string_lossy())?;
+        match &self.given {
+            Some(given) => write!(formatter, " (with {given})"),
+            None => Ok(()),
+        }
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = unsafe { CStr::from_ptr(sluice_error_name(self.0)) };
+        let name = unsafe { CStr::from_ptr(sluice_error_name(self.code)) };
         write!(formatter, "{}: {}", name.to_string_lossy(), self)
     }
 }
@@ -412,7 +570,7 @@ impl From<Error> for io::Error {
 
 fn check(code: c_int) -> Result<c_int, Error> {
     if code < 0 {
-        Err(Error(code))
+        Err(Error::of(code))
     } else {
         Ok(code)
     }
@@ -428,13 +586,167 @@ fn sent(code: c_int) -> Result<Written, Error> {
         0 => Ok(Written::Queued),
         code if code > 0 => Ok(Written::OverHighMark),
         code if code > -10000 && code != SLUICE_ENOMEM => Ok(Written::Broken),
-        code => Err(Error(code)),
+        code => Err(Error::of(code)),
     }
 }
 
 fn made(call: impl FnOnce(*mut Id) -> c_int) -> Result<Id, Error> {
     let mut id = Id(0);
     check(call(&mut id)).map(|_| id)
+}
+
+/// An option that is text, for as long as C looks at it.
+fn c_text(text: Option<&str>) -> Result<Option<CString>, Error> {
+    text.map(CString::new)
+        .transpose()
+        .map_err(|_| Error::OPTION)
+}
+
+fn pointer(text: &Option<CString>) -> *const c_char {
+    text.as_ref().map_or(ptr::null(), |text| text.as_ptr())
+}
+
+/// The options that are no defaults, as they stand in the program.
+fn given(options: &[(&str, &dyn fmt::Debug)]) -> String {
+    let defaults = ["0", "0o0", "0ns", "false", "None"];
+    let all = options
+        .iter()
+        .map(|(name, value)| (name, format!("{value:?}")));
+    all.filter(|(_, value)| !defaults.contains(&value.as_str()))
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn flags(of: &[(bool, u32)]) -> u32 {
+    let asked = of.iter().filter(|(asked, _)| *asked);
+    asked.fold(0, |all, (_, flag)| all | flag)
+}
+
+impl Options<'_> {
+    fn to_c(self, backend: *const c_char) -> RawOptions {
+        RawOptions {
+            size: std::mem::size_of::<RawOptions>(),
+            backend,
+            reallocate: ptr::null(),
+            allocation_context: ptr::null(),
+            receive_size: self.receive_size,
+            high_mark: self.high_mark,
+            low_mark: self.low_mark,
+            hard_limit: self.hard_limit,
+            memory_limit: self.memory_limit,
+            post_limit: self.post_limit,
+            handle_limit: self.handle_limit,
+            flags: flags(&[(self.interruptible, SLUICE_INTERRUPTIBLE)]),
+        }
+    }
+
+    fn given(&self) -> String {
+        given(&[
+            ("backend", &self.backend),
+            ("receive_size", &self.receive_size),
+            ("high_mark", &self.high_mark),
+            ("low_mark", &self.low_mark),
+            ("hard_limit", &self.hard_limit),
+            ("memory_limit", &self.memory_limit),
+            ("post_limit", &self.post_limit),
+            ("handle_limit", &self.handle_limit),
+            ("interruptible", &self.interruptible),
+        ])
+    }
+}
+
+impl StreamOptions<'_> {
+    /// Makes a call with these; an error says what they were.
+    fn in_c(
+        &self,
+        call: impl FnOnce(*const RawStreamOptions) -> Result<Id, Error>,
+    ) -> Result<Id, Error> {
+        c_text(self.source)
+            .and_then(|source| call(&self.to_c(pointer(&source))))
+            .map_err(|error| error.with(&self.given()))
+    }
+
+    fn to_c(self, source: *const c_char) -> RawStreamOptions {
+        let keepalive = self.keepalive_after;
+        let seconds = keepalive.as_secs() + u64::from(keepalive.subsec_nanos() > 0);
+        RawStreamOptions {
+            size: std::mem::size_of::<RawStreamOptions>(),
+            flags: flags(&[
+                (self.half_open, SLUICE_HALF_OPEN),
+                (self.delay, SLUICE_DELAY),
+                (self.keepalive, SLUICE_KEEPALIVE),
+                (self.throttled == Some(true), SLUICE_THROTTLED),
+                (self.throttled == Some(false), SLUICE_UNTHROTTLED),
+            ]),
+            keepalive_seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
+            idle_timeout_ns: nanoseconds(self.idle_timeout),
+            linger_ns: nanoseconds(self.linger),
+            connect_timeout_ns: nanoseconds(self.connect_timeout),
+            high_mark: self.high_mark,
+            low_mark: self.low_mark,
+            source,
+        }
+    }
+
+    fn given(&self) -> String {
+        given(&[
+            ("half_open", &self.half_open),
+            ("delay", &self.delay),
+            ("keepalive", &self.keepalive),
+            ("keepalive_after", &self.keepalive_after),
+            ("throttled", &self.throttled),
+            ("idle_timeout", &self.idle_timeout),
+            ("linger", &self.linger),
+            ("connect_timeout", &self.connect_timeout),
+            ("high_mark", &self.high_mark),
+            ("low_mark", &self.low_mark),
+            ("source", &self.source),
+        ])
+    }
+}
+
+impl ListenOptions<'_> {
+    fn in_c(
+        &self,
+        call: impl FnOnce(*const RawListenOptions) -> Result<Id, Error>,
+    ) -> Result<Id, Error> {
+        self.streams
+            .in_c(|streams| call(&self.to_c(streams)))
+            .map_err(|error| {
+                let streams = error.given.as_deref().unwrap_or("").to_owned();
+                error.with(&self.given(&streams))
+            })
+    }
+
+    fn to_c(self, streams: *const RawStreamOptions) -> RawListenOptions {
+        RawListenOptions {
+            size: std::mem::size_of::<RawListenOptions>(),
+            flags: flags(&[
+                (self.reuse_port, SLUICE_REUSE_PORT),
+                (self.only_ipv6, SLUICE_ONLY_IPV6),
+            ]),
+            backlog: self.backlog,
+            accept_batch: self.accept_batch,
+            connection_limit: self.connection_limit,
+            streams,
+            unix_mode: self.unix_mode,
+        }
+    }
+
+    fn given(&self, streams: &str) -> String {
+        let own = given(&[
+            ("reuse_port", &self.reuse_port),
+            ("only_ipv6", &self.only_ipv6),
+            ("backlog", &self.backlog),
+            ("accept_batch", &self.accept_batch),
+            ("connection_limit", &self.connection_limit),
+            ("unix_mode", &format_args!("{:#o}", self.unix_mode)),
+        ]);
+        let both = [own.as_str(), streams];
+        let told = both.into_iter().filter(|text| !text.is_empty());
+        told.collect::<Vec<_>>().join(", ")
+    }
 }
 
 fn address(call: impl FnOnce(*mut c_char, usize) -> c_int) -> Result<String, Error> {
@@ -464,6 +776,52 @@ struct RawEvent {
 }
 
 const _: () = assert!(std::mem::size_of::<RawEvent>() == 48);
+
+#[repr(C)]
+struct RawOptions {
+    size: usize,
+    backend: *const c_char,
+    reallocate: *const c_void,
+    allocation_context: *const c_void,
+    receive_size: usize,
+    high_mark: usize,
+    low_mark: usize,
+    hard_limit: usize,
+    memory_limit: usize,
+    post_limit: usize,
+    handle_limit: u32,
+    flags: u32,
+}
+
+const _: () = assert!(std::mem::size_of::<RawOptions>() == 88);
+
+#[repr(C)]
+struct RawStreamOptions {
+    size: usize,
+    flags: u32,
+    keepalive_seconds: u32,
+    idle_timeout_ns: i64,
+    linger_ns: i64,
+    connect_timeout_ns: i64,
+    high_mark: usize,
+    low_mark: usize,
+    source: *const c_char,
+}
+
+const _: () = assert!(std::mem::size_of::<RawStreamOptions>() == 64);
+
+#[repr(C)]
+struct RawListenOptions {
+    size: usize,
+    flags: u32,
+    backlog: u32,
+    accept_batch: u32,
+    connection_limit: u32,
+    streams: *const RawStreamOptions,
+    unix_mode: u32,
+}
+
+const _: () = assert!(std::mem::size_of::<RawListenOptions>() == 40);
 
 impl RawEvent {
     /// The data of an event that has text.
@@ -517,8 +875,20 @@ const SLUICE_EDGE: u32 = 256;
 const SLUICE_ONE_SHOT: u32 = 512;
 const SLUICE_READ_CLOSED: u32 = 8192;
 
+const SLUICE_INTERRUPTIBLE: u32 = 1;
+
+const SLUICE_HALF_OPEN: u32 = 1;
+const SLUICE_DELAY: u32 = 2;
+const SLUICE_KEEPALIVE: u32 = 4;
+const SLUICE_THROTTLED: u32 = 8;
+const SLUICE_UNTHROTTLED: u32 = 16;
+
+const SLUICE_REUSE_PORT: u32 = 1;
+const SLUICE_ONLY_IPV6: u32 = 2;
+
 const SLUICE_ENOMEM: c_int = -12;
 const SLUICE_ENOTSUP: c_int = -10001;
+const SLUICE_EBACKEND: c_int = -10002;
 const SLUICE_EINTEREST: c_int = -10003;
 const SLUICE_ECAPACITY: c_int = -10005;
 const SLUICE_ENULL: c_int = -10006;
@@ -527,7 +897,9 @@ const SLUICE_EFULL: c_int = -10008;
 const SLUICE_ESTALE: c_int = -10009;
 const SLUICE_EKIND: c_int = -10010;
 const SLUICE_ESTATE: c_int = -10012;
+const SLUICE_EOPTION: c_int = -10013;
 const SLUICE_ENAME: c_int = -10014;
+const SLUICE_ELISTENS: c_int = -10015;
 const SLUICE_ENOLISTEN: c_int = -10016;
 const SLUICE_EPORT: c_int = -10020;
 const SLUICE_EPATH: c_int = -10021;
@@ -539,7 +911,7 @@ extern "C" {
     fn sluice_error_name(code: c_int) -> *const c_char;
     fn sluice_error_message(code: c_int) -> *const c_char;
     fn sluice_error_errno(code: c_int) -> c_int;
-    fn sluice_open(raw: *mut *mut RawLoop, options: *const c_void) -> c_int;
+    fn sluice_open(raw: *mut *mut RawLoop, options: *const RawOptions) -> c_int;
     fn sluice_destroy(raw: *mut RawLoop) -> c_int;
     fn sluice_next(raw: *mut RawLoop, event: *mut RawEvent, timeout_ns: i64) -> c_int;
     fn sluice_post(raw: *mut RawLoop, value: u64) -> c_int;
@@ -563,10 +935,14 @@ extern "C" {
         raw: *mut RawLoop,
         id: *mut Id,
         address: *const c_char,
-        options: *const c_void,
+        options: *const RawListenOptions,
     ) -> c_int;
-    fn sluice_listen_fd(raw: *mut RawLoop, id: *mut Id, fd: c_int, options: *const c_void)
-        -> c_int;
+    fn sluice_listen_fd(
+        raw: *mut RawLoop,
+        id: *mut Id,
+        fd: c_int,
+        options: *const RawListenOptions,
+    ) -> c_int;
     fn sluice_resolve(
         raw: *mut RawLoop,
         id: *mut Id,
@@ -579,7 +955,13 @@ extern "C" {
         raw: *mut RawLoop,
         id: *mut Id,
         address: *const c_char,
-        options: *const c_void,
+        options: *const RawStreamOptions,
+    ) -> c_int;
+    fn sluice_adopt(
+        raw: *mut RawLoop,
+        id: *mut Id,
+        fd: c_int,
+        options: *const RawStreamOptions,
     ) -> c_int;
     fn sluice_local_address(
         raw: *const RawLoop,

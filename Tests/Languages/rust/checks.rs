@@ -3,10 +3,14 @@
 #[path = "../../../Examples/rust/sluice.rs"]
 mod sluice;
 
-use sluice::{Error, Event, Family, Id, Loop, Written};
-use std::io;
-use std::net::TcpListener;
-use std::os::unix::io::IntoRawFd;
+use sluice::{
+    Error, Event, Family, Id, ListenOptions, Loop, NotAdopted, Options, StreamOptions, Written,
+};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::io::{AsRawFd, BorrowedFd, IntoRawFd};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -64,6 +68,16 @@ fn main() -> Result<(), Error> {
     println!("ok names");
     listener_from_elsewhere(&mut server)?;
     println!("ok listener from elsewhere");
+    options_of_a_loop()?;
+    println!("ok options of a loop");
+    options_of_a_listener()?;
+    println!("ok options of a listener");
+    options_of_a_stream()?;
+    println!("ok options of a stream");
+    adopt()?;
+    println!("ok adopt");
+    options_out_of_range(&server);
+    println!("ok options out of range");
 
     let poster = server.poster();
     let waking = poster.clone();
@@ -157,4 +171,218 @@ fn listener_from_elsewhere(server: &mut Loop) -> Result<(), Error> {
     server.close(listener)?;
     while server.pull_within(Duration::ZERO)? {}
     Ok(())
+}
+
+/// The stream that is accepted next.
+fn accepted(server: &mut Loop) -> Result<Id, Error> {
+    loop {
+        server.pull()?;
+        if let Event::Accepted { stream, .. } = server.event() {
+            return Ok(stream);
+        }
+    }
+}
+
+/// Why the stream that ends next has ended.
+fn closed(server: &mut Loop, expected: Id) -> Result<Result<(), Error>, Error> {
+    loop {
+        server.pull()?;
+        if let Event::Closed { stream, reason, .. } = server.event() {
+            assert_eq!(stream, expected);
+            return Ok(reason);
+        }
+    }
+}
+
+fn options_of_a_loop() -> Result<(), Error> {
+    let mut server = Loop::open_with(&Options {
+        backend: Some("poll"),
+        high_mark: 10,
+        low_mark: 5,
+        hard_limit: 20,
+        interruptible: true,
+        ..Options::default()
+    })?;
+    let listener = server.listen("127.0.0.1:0")?;
+    let stream = server.connect(&server.local_address(listener)?)?;
+    assert_eq!(server.write(stream, &[0; 10])?, Written::Queued);
+    assert_eq!(server.write(stream, &[0; 10])?, Written::OverHighMark);
+    assert_eq!(server.write(stream, &[0]), Err(Error::FULL));
+    loop {
+        server.pull()?;
+        if matches!(server.event(), Event::Drained(id) if id == stream) {
+            break;
+        }
+    }
+    let server = Loop::open_with(&Options {
+        handle_limit: 1,
+        post_limit: 1,
+        memory_limit: 4096,
+        receive_size: 4096,
+        ..Options::default()
+    })?;
+    server.timer(SECOND, SECOND)?;
+    assert_eq!(server.timer(SECOND, SECOND), Err(Error::FULL));
+    server.poster().post(1)?;
+    assert_eq!(server.poster().post(1), Err(Error::FULL));
+    Ok(())
+}
+
+fn options_of_a_listener() -> Result<(), Error> {
+    let mut server = Loop::open()?;
+    let path = std::env::temp_dir().join(format!("sluice-checks-{}", std::process::id()));
+    let listener = server.listen_with(
+        &format!("unix:{}", path.display()),
+        &ListenOptions {
+            unix_mode: 0o620,
+            ..ListenOptions::default()
+        },
+    )?;
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    server.close(listener)?;
+    assert_eq!(mode & 0o777, 0o620);
+
+    let options = ListenOptions {
+        only_ipv6: true,
+        reuse_port: true,
+        backlog: 5,
+        accept_batch: 1,
+        connection_limit: 1,
+        streams: StreamOptions {
+            idle_timeout: Duration::from_millis(1),
+            ..StreamOptions::default()
+        },
+        ..ListenOptions::default()
+    };
+    let listener = server.listen_with("[::]:0", &options)?;
+    let address = server.local_address(listener)?;
+    server.listen_with(&address, &options)?; // at the same port
+    let port = address.rsplit(':').next().unwrap();
+    let refused = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    let _client = TcpStream::connect(format!("[::1]:{port}")).unwrap();
+    let stream = accepted(&mut server)?;
+    let reason = closed(&mut server, stream)?.unwrap_err();
+    assert_eq!(io::Error::from(reason).kind(), io::ErrorKind::TimedOut);
+
+    let listening = TcpListener::bind("127.0.0.1:0").unwrap();
+    let _client = TcpStream::connect(listening.local_addr().unwrap()).unwrap();
+    let streams = StreamOptions {
+        high_mark: 1,
+        ..StreamOptions::default()
+    };
+    server.listen_fd_with(
+        listening.into_raw_fd(),
+        &ListenOptions {
+            streams,
+            ..ListenOptions::default()
+        },
+    )?;
+    let stream = accepted(&mut server)?;
+    assert_eq!(server.write(stream, b"ab")?, Written::OverHighMark);
+    Ok(())
+}
+
+fn options_of_a_stream() -> Result<(), Error> {
+    let server = Loop::open()?;
+    let listener = server.listen("127.0.0.1:0")?;
+    let stream = server.connect_with(
+        &server.local_address(listener)?,
+        &StreamOptions {
+            source: Some("127.0.0.2:0"),
+            delay: true,
+            keepalive: true,
+            keepalive_after: Duration::from_millis(30_500),
+            connect_timeout: 60 * SECOND,
+            linger: SECOND,
+            high_mark: 9,
+            ..StreamOptions::default()
+        },
+    )?;
+    assert!(server.local_address(stream)?.starts_with("127.0.0.2:"));
+    let fd = unsafe { BorrowedFd::borrow_raw(server.fd(stream)?) };
+    let connection = TcpStream::from(fd.try_clone_to_owned().unwrap());
+    assert!(!connection.nodelay().unwrap());
+    assert_eq!(server.write(stream, &[0; 10])?, Written::OverHighMark);
+    Ok(())
+}
+
+fn adopt() -> Result<(), Error> {
+    let mut server = Loop::open()?;
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let stream = server.adopt_with(
+        ours,
+        &StreamOptions {
+            half_open: true,
+            throttled: Some(true),
+            ..StreamOptions::default()
+        },
+    )?;
+    theirs.write_all(b"hello").unwrap();
+    theirs.shutdown(Shutdown::Write).unwrap();
+    server.pull()?;
+    assert!(matches!(server.event(), Event::Data { stream: id, bytes: b"hello" } if id == stream));
+    server.pull()?;
+    assert!(matches!(server.event(), Event::Eof(id) if id == stream));
+    server.write(stream, b"half-open")?; // or it would be closed by now
+    server.close(stream)?;
+    assert_eq!(closed(&mut server, stream)?, Ok(()));
+    let mut received = String::new();
+    theirs.read_to_string(&mut received).unwrap();
+    assert_eq!(received, "half-open");
+
+    // One that is refused is still there.
+    let listening = TcpListener::bind("127.0.0.1:0").unwrap();
+    let number = listening.as_raw_fd();
+    let NotAdopted { fd, error } = server.adopt(listening).unwrap_err();
+    assert_eq!((error, fd.as_raw_fd()), (Error::LISTENS, number));
+    assert!(TcpListener::from(fd).local_addr().is_ok());
+    Ok(())
+}
+
+fn options_out_of_range(server: &Loop) {
+    fn refused<T>(result: Result<T, Error>, expected: Error, words: &str) {
+        let error = result.err().unwrap();
+        assert_eq!(error, expected);
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    let opened = |options| Loop::open_with(&options);
+    let connected = |options| server.connect_with("127.0.0.1:1", &options);
+    let marks = Options {
+        high_mark: 10,
+        low_mark: 20,
+        ..Options::default()
+    };
+    let words = "(with high_mark: 10, low_mark: 20)";
+    refused(opened(marks), Error::OPTION, words);
+    let backend = |name| Options {
+        backend: Some(name),
+        ..Options::default()
+    };
+    let words = "backend: Some(\"none\")";
+    refused(opened(backend("none")), Error::NO_BACKEND, words);
+    refused(opened(backend("po\0ll")), Error::OPTION, "po\\0ll");
+    let keepalive = StreamOptions {
+        keepalive_after: 40_000 * SECOND,
+        ..StreamOptions::default()
+    };
+    let words = "(with keepalive_after: 40000s)";
+    refused(connected(keepalive), Error::OPTION, words);
+    let source = |source| StreamOptions {
+        source: Some(source),
+        ..StreamOptions::default()
+    };
+    refused(connected(source("[::1]:0")), Error::OPTION, "[::1]:0");
+    refused(connected(source("x")), Error::PORT, "Some(\"x\")");
+    let listening = ListenOptions {
+        unix_mode: 0o1000,
+        streams: keepalive,
+        ..ListenOptions::default()
+    };
+    let result = server.listen_with("127.0.0.1:0", &listening);
+    let words = "(with unix_mode: 0o1000, keepalive_after: 40000s)";
+    refused(result, Error::OPTION, words);
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    let refusal = server.adopt_with(ours, &keepalive).map_err(Error::from);
+    refused(refusal, Error::OPTION, "keepalive_after: 40000s");
 }
