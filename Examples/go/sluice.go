@@ -20,19 +20,33 @@
 // There is no call for signals: Go's runtime has handlers of its own, in threads of its own. Have
 // os/signal notify a goroutine, and Post from there.
 //
-// What each call does is said in sluice.h; the names are the same.
+// What each call does is said in sluice.h; the names are the same. Those that end in With take options.
 package sluice
 
 /*
 #cgo pkg-config: sluice
 #include <stdlib.h>
 #include <sluice.h>
+
+// Go may not hand C a pointer to memory of Go's that has such a pointer in it. So options go by value.
+static int listen_with(sluice_loop *loop, sluice_id *id, const char *address,
+                       sluice_listen_options options, sluice_stream_options streams) {
+	options.streams = &streams;
+	return sluice_listen(loop, id, address, &options);
+}
+
+static int listen_fd_with(sluice_loop *loop, sluice_id *id, int fd, sluice_listen_options options,
+                          sluice_stream_options streams) {
+	options.streams = &streams;
+	return sluice_listen_fd(loop, id, fd, &options);
+}
 */
 import "C"
 
 import (
 	"fmt"
 	"math"
+	"reflect"
 	"runtime"
 	"strings"
 	"sync"
@@ -103,11 +117,52 @@ type Event struct {
 	Err       error
 }
 
+// Options are what a loop is opened with: all but where memory comes from, which is C's to say, and
+// that a signal ends a wait, since signals are Go's. 0 is a member's default, here and below.
+type Options struct {
+	Backend     string
+	ReceiveSize int // bytes that one receive brings at most
+	HighMark    int // queued bytes over which a stream is to wait for Drained
+	LowMark     int // queued bytes at which Drained comes
+	HardLimit   int // queued bytes that a write may not go over
+	MemoryLimit int // bytes of all that is queued and held
+	PostLimit   int // posts that wait to be pulled
+	HandleLimit int // handles of each kind
+}
+
+// StreamOptions say how a stream behaves.
+type StreamOptions struct {
+	HalfOpen       bool          // it stays when the peer has ended
+	Delay          bool          // Nagle's algorithm is left on
+	KeepAlive      bool          // a silent peer is probed
+	KeepAliveAfter time.Duration // how long it is silent before; in whole seconds, rounded up
+	Throttled      bool          // it is not read from over its high mark: as accepted streams are
+	Unthrottled    bool          // it is read from all the same: as the others are
+	IdleTimeout    time.Duration // without a byte for so long it ends
+	Linger         time.Duration // how long a close may take
+	ConnectTimeout time.Duration // of a connect alone
+	HighMark       int           // as the loop's, for this stream
+	LowMark        int
+	Source         string // of a connect alone: the address that it comes from, numeric or unix:@name
+}
+
+// ListenOptions say how a listener behaves, and its streams.
+type ListenOptions struct {
+	ReusePort       bool // several loops accept at one address
+	OnlyIPv6        bool // an IPv6 socket takes no IPv4 callers
+	Backlog         int
+	AcceptBatch     int // connections accepted in one turn
+	ConnectionLimit int // connections open at once
+	Streams         StreamOptions
+	UnixMode        uint32 // who may call at a unix path, such as 0o600; as the umask says
+}
+
 // A Code is an error that Sluice itself gives.
 type Code int
 
 const (
 	ErrNotSupported Code = C.SLUICE_ENOTSUP
+	ErrNoBackend    Code = C.SLUICE_EBACKEND
 	ErrInterest     Code = C.SLUICE_EINTEREST
 	ErrTimeout      Code = C.SLUICE_ETIMEOUT // a negative one
 	ErrCapacity     Code = C.SLUICE_ECAPACITY
@@ -118,7 +173,9 @@ const (
 	ErrWrongKind    Code = C.SLUICE_EKIND
 	ErrWrongThread  Code = C.SLUICE_ETHREAD
 	ErrState        Code = C.SLUICE_ESTATE
+	ErrOption       Code = C.SLUICE_EOPTION
 	ErrName         Code = C.SLUICE_ENAME // a host name has no address
+	ErrListens      Code = C.SLUICE_ELISTENS
 	ErrNotListening Code = C.SLUICE_ENOLISTEN
 	ErrPort         Code = C.SLUICE_EPORT
 	ErrPath         Code = C.SLUICE_EPATH
@@ -151,6 +208,123 @@ func errorOf(result C.int) error {
 	}
 }
 
+// callWith makes a call that takes options. An error says those that are no defaults: one may be to
+// blame.
+func callWith(options any, call func() C.int) error {
+	value := reflect.ValueOf(options)
+	code := C.int(C.SLUICE_EOPTION)
+	if fitsC(value) {
+		code = call()
+	}
+	err := errorOf(code)
+	if given := givenOf(value); err != nil && len(given) > 0 {
+		return fmt.Errorf("%w (with %s)", err, strings.Join(given, ", "))
+	}
+	return err
+}
+
+// fitsC says whether C can be told the options: it has no negative sizes, nor a 0 byte in a text.
+func fitsC(options reflect.Value) bool {
+	for i := 0; i < options.NumField(); i++ {
+		field := options.Field(i)
+		switch field.Kind() {
+		case reflect.Int, reflect.Int64:
+			if field.Int() < 0 {
+				return false
+			}
+		case reflect.String:
+			if strings.Contains(field.String(), "\x00") {
+				return false
+			}
+		case reflect.Struct:
+			if !fitsC(field) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func givenOf(options reflect.Value) (given []string) {
+	for i := 0; i < options.NumField(); i++ {
+		field := options.Field(i)
+		if field.IsZero() {
+			continue
+		}
+		if field.Kind() == reflect.Struct {
+			given = append(given, givenOf(field)...)
+			continue
+		}
+		name, value := options.Type().Field(i).Name, field.Interface()
+		if name == "UnixMode" {
+			value = fmt.Sprintf("%#o", value)
+		}
+		given = append(given, fmt.Sprintf("%s: %v", name, value))
+	}
+	return given
+}
+
+// countOf is an option as C has it. What does not fit is more than there can be, as the highest is.
+func countOf(value int) C.uint32_t {
+	if value > math.MaxUint32 {
+		return math.MaxUint32
+	}
+	return C.uint32_t(value)
+}
+
+// textOf is an option as C has it, to be freed; nil for "".
+func textOf(text string) *C.char {
+	if text == "" {
+		return nil
+	}
+	return C.CString(text)
+}
+
+func flagsOf(flags map[C.uint32_t]bool) (set C.uint32_t) {
+	for flag, asked := range flags {
+		if asked {
+			set |= flag
+		}
+	}
+	return set
+}
+
+// toC is what C takes. Its source is to be freed.
+func (options StreamOptions) toC() C.sluice_stream_options {
+	after := int(math.Ceil(options.KeepAliveAfter.Seconds()))
+	return C.sluice_stream_options{
+		size: C.sizeof_sluice_stream_options,
+		flags: flagsOf(map[C.uint32_t]bool{
+			C.SLUICE_HALF_OPEN:   options.HalfOpen,
+			C.SLUICE_DELAY:       options.Delay,
+			C.SLUICE_KEEPALIVE:   options.KeepAlive,
+			C.SLUICE_THROTTLED:   options.Throttled,
+			C.SLUICE_UNTHROTTLED: options.Unthrottled,
+		}),
+		keepalive_seconds:  countOf(after),
+		idle_timeout_ns:    C.int64_t(options.IdleTimeout),
+		linger_ns:          C.int64_t(options.Linger),
+		connect_timeout_ns: C.int64_t(options.ConnectTimeout),
+		high_mark:          C.size_t(options.HighMark),
+		low_mark:           C.size_t(options.LowMark),
+		source:             textOf(options.Source),
+	}
+}
+
+func (options ListenOptions) toC() C.sluice_listen_options {
+	return C.sluice_listen_options{
+		size: C.sizeof_sluice_listen_options,
+		flags: flagsOf(map[C.uint32_t]bool{
+			C.SLUICE_REUSE_PORT: options.ReusePort,
+			C.SLUICE_ONLY_IPV6:  options.OnlyIPv6,
+		}),
+		backlog:          countOf(options.Backlog),
+		accept_batch:     countOf(options.AcceptBatch),
+		connection_limit: countOf(options.ConnectionLimit),
+		unix_mode:        C.uint32_t(options.UnixMode),
+	}
+}
+
 // A Loop looks after handles, and is pulled.
 type Loop struct {
 	raw     *C.sluice_loop // nil once it is destroyed
@@ -161,9 +335,26 @@ type Loop struct {
 
 // Open opens a loop of this goroutine's, which is locked to its thread until Destroy.
 func Open() (*Loop, error) {
+	return OpenWith(Options{})
+}
+
+func OpenWith(options Options) (*Loop, error) {
+	given := C.sluice_options{
+		size:         C.sizeof_sluice_options,
+		backend:      textOf(options.Backend),
+		receive_size: C.size_t(options.ReceiveSize),
+		high_mark:    C.size_t(options.HighMark),
+		low_mark:     C.size_t(options.LowMark),
+		hard_limit:   C.size_t(options.HardLimit),
+		memory_limit: C.size_t(options.MemoryLimit),
+		post_limit:   C.size_t(options.PostLimit),
+		handle_limit: countOf(options.HandleLimit),
+	}
+	defer C.free(unsafe.Pointer(given.backend))
 	runtime.LockOSThread()
 	loop := &Loop{}
-	if err := errorOf(C.sluice_open(&loop.raw, nil)); err != nil {
+	open := func() C.int { return C.sluice_open(&loop.raw, &given) }
+	if err := callWith(options, open); err != nil {
 		runtime.UnlockOSThread()
 		return nil, err
 	}
@@ -291,17 +482,34 @@ func (loop *Loop) TimerReset(id ID, first time.Duration) error {
 // Listen accepts connections at an address: 127.0.0.1:9999, [::1]:0, *:9999, unix:/run/echo.sock. At
 // a name, such as localhost:9999, it may block for seconds to look that up.
 func (loop *Loop) Listen(address string) (ID, error) {
+	return loop.ListenWith(address, ListenOptions{})
+}
+
+func (loop *Loop) ListenWith(address string, options ListenOptions) (ID, error) {
 	text := C.CString(address)
 	defer C.free(unsafe.Pointer(text))
+	streams := options.Streams.toC()
+	defer C.free(unsafe.Pointer(streams.source))
 	var id C.sluice_id
-	err := errorOf(C.sluice_listen(loop.raw, &id, text, nil))
+	err := callWith(options, func() C.int {
+		return C.listen_with(loop.raw, &id, text, options.toC(), streams)
+	})
 	return ID(id), err
 }
 
-// ListenFd makes a listener of a socket that listens already, which is the loop's from then on.
+// ListenFd makes a listener of a socket that listens already, which is the loop's from then on. With
+// an error it stays the caller's.
 func (loop *Loop) ListenFd(fd int) (ID, error) {
+	return loop.ListenFdWith(fd, ListenOptions{})
+}
+
+func (loop *Loop) ListenFdWith(fd int, options ListenOptions) (ID, error) {
+	streams := options.Streams.toC()
+	defer C.free(unsafe.Pointer(streams.source))
 	var id C.sluice_id
-	err := errorOf(C.sluice_listen_fd(loop.raw, &id, C.int(fd), nil))
+	err := callWith(options, func() C.int {
+		return C.listen_fd_with(loop.raw, &id, C.int(fd), options.toC(), streams)
+	})
 	return ID(id), err
 }
 
@@ -317,10 +525,34 @@ func (loop *Loop) Resolve(address string, family Family) (ID, error) {
 // Connect makes a stream to an address, or to a name, such as example.com:443. It will be Connected,
 // or Closed with an error.
 func (loop *Loop) Connect(address string) (ID, error) {
+	return loop.ConnectWith(address, StreamOptions{})
+}
+
+func (loop *Loop) ConnectWith(address string, options StreamOptions) (ID, error) {
 	text := C.CString(address)
 	defer C.free(unsafe.Pointer(text))
+	given := options.toC()
+	defer C.free(unsafe.Pointer(given.source))
 	var id C.sluice_id
-	err := errorOf(C.sluice_connect(loop.raw, &id, text, nil))
+	err := callWith(options, func() C.int {
+		return C.sluice_connect(loop.raw, &id, text, &given)
+	})
+	return ID(id), err
+}
+
+// Adopt makes a stream of a connected descriptor, which is the loop's from then on. With an error it
+// stays the caller's. Of an os.File or a net.Conn, give a duplicate: those close their own.
+func (loop *Loop) Adopt(fd int) (ID, error) {
+	return loop.AdoptWith(fd, StreamOptions{})
+}
+
+func (loop *Loop) AdoptWith(fd int, options StreamOptions) (ID, error) {
+	given := options.toC()
+	defer C.free(unsafe.Pointer(given.source))
+	var id C.sluice_id
+	err := callWith(options, func() C.int {
+		return C.sluice_adopt(loop.raw, &id, C.int(fd), &given)
+	})
 	return ID(id), err
 }
 

@@ -112,6 +112,173 @@ func checkListener(loop *sluice.Loop) {
 	expect(err, sluice.ErrNotListening)
 }
 
+// listening is a listener, and where it is.
+func listening(loop *sluice.Loop, at string, options sluice.ListenOptions) (sluice.ID, string) {
+	listener, err := loop.ListenWith(at, options)
+	must(err)
+	address, err := loop.LocalAddress(listener)
+	must(err)
+	return listener, address
+}
+
+// pullAccepted is the next stream of a listener.
+func pullAccepted(loop *sluice.Loop, listener sluice.ID) sluice.ID {
+	for {
+		event, err := loop.Next()
+		must(err)
+		if event.Kind == sluice.Accepted && event.Value == uint64(listener) {
+			return event.ID
+		}
+	}
+}
+
+// option is a number that getsockopt(2) has of a handle's socket.
+func option(loop *sluice.Loop, id sluice.ID, level, name int) int {
+	fd, err := loop.Fd(id)
+	must(err)
+	value, err := syscall.GetsockoptInt(fd, level, name)
+	must(err)
+	return value
+}
+
+func expectValue(what string, value, expected any) {
+	if value != expected {
+		panic(fmt.Sprintf("%s: %v, and not %v", what, value, expected))
+	}
+}
+
+func checkOptionsOfLoop() {
+	loop, err := sluice.OpenWith(sluice.Options{
+		Backend: "poll", HighMark: 10, LowMark: 5, HardLimit: 20, MemoryLimit: 1 << 20,
+		HandleLimit: 2, PostLimit: 1, ReceiveSize: 4096,
+	})
+	must(err)
+	_, address := listening(loop, "127.0.0.1:0", sluice.ListenOptions{})
+	stream, err := loop.Connect(address)
+	must(err)
+	expectWrite(loop, stream, 10, sluice.Queued)
+	expectWrite(loop, stream, 10, sluice.OverHighMark)
+	_, err = loop.Write(stream, []byte("x"))
+	expect(err, sluice.ErrFull)
+	pull(loop, sluice.Drained, stream)
+	must(loop.Post(1))
+	expect(loop.Post(1), sluice.ErrFull)
+	for range [2]int{} {
+		_, err = loop.Timer(time.Second, 0)
+		must(err)
+	}
+	_, err = loop.Timer(time.Second, 0)
+	expect(err, sluice.ErrFull)
+	must(loop.Destroy())
+}
+
+func checkOptionsOfListener(loop *sluice.Loop) {
+	folder, err := os.MkdirTemp("", "sluice-checks")
+	must(err)
+	defer os.RemoveAll(folder)
+	listener, _ := listening(loop, "unix:"+folder+"/s", sluice.ListenOptions{UnixMode: 0o620})
+	status, err := os.Stat(folder + "/s")
+	must(err)
+	expectValue("the file's mode", status.Mode().Perm(), os.FileMode(0o620))
+	must(loop.Close(listener))
+
+	options := sluice.ListenOptions{
+		OnlyIPv6: true, ReusePort: true, Backlog: 5, AcceptBatch: 1, ConnectionLimit: 1,
+		Streams: sluice.StreamOptions{IdleTimeout: time.Millisecond},
+	}
+	listener, address := listening(loop, "[::]:0", options)
+	expectValue("only IPv6", option(loop, listener, syscall.IPPROTO_IPV6, syscall.IPV6_V6ONLY), 1)
+	other, _ := listening(loop, address, options) // at the same port
+	must(loop.Close(other))
+	client, err := net.Dial("tcp", "[::1]"+address[strings.LastIndex(address, ":"):])
+	must(err)
+	closed := pull(loop, sluice.Closed, pullAccepted(loop, listener))
+	expect(closed.Err, syscall.ETIMEDOUT)
+	must(client.Close())
+	must(loop.Close(listener))
+}
+
+func checkOptionsOfStream(loop *sluice.Loop) {
+	_, address := listening(loop, "127.0.0.1:0", sluice.ListenOptions{})
+	stream, err := loop.ConnectWith(address, sluice.StreamOptions{
+		Source: "127.0.0.2:0", Delay: true, KeepAlive: true, KeepAliveAfter: 30500 * time.Millisecond,
+		ConnectTimeout: time.Minute, Linger: time.Second, HighMark: 9, Unthrottled: true,
+	})
+	must(err)
+	local, err := loop.LocalAddress(stream)
+	must(err)
+	expectValue("the source", local[:strings.Index(local, ":")], "127.0.0.2")
+	expectValue("no delay", option(loop, stream, syscall.IPPROTO_TCP, syscall.TCP_NODELAY), 0)
+	expectValue("keep-alive", option(loop, stream, syscall.SOL_SOCKET, syscall.SO_KEEPALIVE), 1)
+	expectValue("seconds", option(loop, stream, syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE), 31)
+	expectWrite(loop, stream, 10, sluice.OverHighMark)
+}
+
+func checkAdopt(loop *sluice.Loop) {
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	must(err)
+	stream, err := loop.AdoptWith(pair[0], sluice.StreamOptions{HalfOpen: true, Throttled: true})
+	must(err)
+	_, err = syscall.Write(pair[1], []byte("hello"))
+	must(err)
+	must(syscall.Shutdown(pair[1], syscall.SHUT_WR))
+	expectValue("the data", string(pull(loop, sluice.Data, stream).Data), "hello")
+	pull(loop, sluice.EOF, stream)
+	_, err = loop.Write(stream, []byte("half-open")) // or it would be closed by now
+	must(err)
+	must(loop.Close(stream))
+	must(pull(loop, sluice.Closed, stream).Err)
+	received := make([]byte, 100)
+	length, err := syscall.Read(pair[1], received)
+	must(err)
+	expectValue("what was written", string(received[:length]), "half-open")
+	must(syscall.Close(pair[1]))
+
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	must(err)
+	_, err = loop.Adopt(fd)
+	expect(err, syscall.ENOTCONN)
+	must(syscall.Close(fd)) // it is still ours
+}
+
+func checkOptionsOutOfRange(loop *sluice.Loop) {
+	refused := func(err, expected error, words string) {
+		expect(err, expected)
+		if !strings.Contains(err.Error(), words) {
+			panic(fmt.Sprintf("%v, and not %s", err, words))
+		}
+	}
+	opened := func(options sluice.Options) error {
+		_, err := sluice.OpenWith(options)
+		return err
+	}
+	listened := func(options sluice.ListenOptions) error {
+		_, err := loop.ListenWith("127.0.0.1:0", options)
+		return err
+	}
+	connected := func(options sluice.StreamOptions) error {
+		_, err := loop.ConnectWith("127.0.0.1:1", options)
+		return err
+	}
+	marks := sluice.Options{HighMark: 10, LowMark: 20}
+	refused(opened(marks), sluice.ErrOption, "(with HighMark: 10, LowMark: 20)")
+	refused(opened(sluice.Options{PostLimit: -1}), sluice.ErrOption, "PostLimit: -1")
+	refused(opened(sluice.Options{Backend: "none"}), sluice.ErrNoBackend, "Backend: none")
+	refused(listened(sluice.ListenOptions{UnixMode: 0o1000}), sluice.ErrOption, "UnixMode: 01000")
+	idle := sluice.StreamOptions{IdleTimeout: -time.Second}
+	refused(listened(sluice.ListenOptions{Streams: idle}), sluice.ErrOption, "IdleTimeout: -1s")
+	refused(connected(idle), sluice.ErrOption, "IdleTimeout: -1s")
+	source := sluice.StreamOptions{Source: "[::1]:0"}
+	refused(connected(source), sluice.ErrOption, "Source: [::1]:0")
+	source.Source = "x"
+	refused(connected(source), sluice.ErrPort, "Source: x")
+	both := sluice.StreamOptions{Throttled: true, Unthrottled: true}
+	_, err := loop.AdoptWith(0, both)
+	refused(err, sluice.ErrOption, "Throttled: true, Unthrottled: true")
+	_, err = loop.ListenFdWith(0, sluice.ListenOptions{Streams: both})
+	refused(err, sluice.ErrOption, "Throttled: true, Unthrottled: true")
+}
+
 func main() {
 	loop, err := sluice.Open()
 	must(err)
@@ -188,6 +355,16 @@ func main() {
 	fmt.Println("ok names")
 	checkListener(loop)
 	fmt.Println("ok listener from elsewhere")
+	checkOptionsOfLoop()
+	fmt.Println("ok options of a loop")
+	checkOptionsOfListener(loop)
+	fmt.Println("ok options of a listener")
+	checkOptionsOfStream(loop)
+	fmt.Println("ok options of a stream")
+	checkAdopt(loop)
+	fmt.Println("ok adopt")
+	checkOptionsOutOfRange(loop)
+	fmt.Println("ok options out of range")
 
 	must(loop.Destroy())
 	must(loop.Destroy())
