@@ -22,6 +22,7 @@ Options are keyword arguments. LoopOptions, ListenOptions, StreamOptions and Con
 there are.
 """
 
+import collections
 import ctypes
 import errno
 import math
@@ -309,6 +310,7 @@ class Loop:
         self._loop = ctypes.c_void_p()
         self._posting = threading.Lock()
         self._events = ctypes.create_string_buffer(BATCH * EVENT.size)
+        self._left = collections.deque()  # of the last pull: what a for has not come to yet
         self._lent = []  # the views that the last pull gave, and what each is a view of
         self._ended = set()  # the ids that were closed since the last pull
         given = ctypes.byref(LoopOptions(options))
@@ -324,6 +326,7 @@ class Loop:
         """Ends all handles, without an event, and the loop. Later calls raise ClosedLoop."""
         if self._loop:
             self._take_back()
+            self._left.clear()
             with self._posting:
                 check(library.sluice_destroy(self._loop))
                 self._loop.value = None
@@ -331,11 +334,17 @@ class Loop:
     # Pulling.
 
     def __iter__(self):
-        """All events to come. One of a handle that was closed meanwhile is left out."""
+        """All events to come. One of a handle that was closed meanwhile is left out. What a for that
+        is left has not come to yet, the next one brings."""
         while True:
-            for event in self.pull():
-                if event.id not in self._ended or event.kind == CLOSED:
+            self._left.extend(self.pull())
+            while self._left:
+                event = self._left.popleft()
+                if self._is_due(event):
                     yield event
+
+    def _is_due(self, event):
+        return event.id not in self._ended or event.kind in (POSTED, CLOSED)
 
     def pull(self, timeout=None):
         """A list of the events there are, after waiting for the first; empty when the time is up, or
@@ -343,6 +352,13 @@ class Loop:
 
         They have been gathered already: a handle may end before its event is looked at.
         """
+        if self._left:
+            code = library.sluice_close(self._loop, 0)  # which refuses the wrong thread, and no more
+            check(0 if code == -10009 else code)
+            left = [event for event in self._left if self._is_due(event)]
+            self._left.clear()
+            if left:
+                return left
         self._take_back()
         self._ended.clear()
         wait = FOREVER if timeout is None else nanoseconds(timeout)

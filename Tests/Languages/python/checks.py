@@ -236,6 +236,14 @@ class Checks(unittest.TestCase):
         refused(sluice.Error, "source='x'", connect, "127.0.0.1:1", source="x")
         refused(OSError, "source='192.0.2.1:0'", connect, "127.0.0.1:1", source="192.0.2.1:0")
 
+    def test_what_a_for_leaves_comes_later(self):
+        for value in range(5):
+            self.loop.post(value)
+        seen = [self.pull(sluice.POSTED).value for _ in range(2)]
+        seen.extend(event.value for event in self.loop.pull())
+        self.assertEqual(seen, [0, 1, 2, 3, 4])
+        self.assertEqual(self.loop.pull(0), [])
+
     def test_wake(self):
         thread = threading.Thread(target=self.loop.wake)
         thread.start()
