@@ -11,7 +11,6 @@ static void serve(sluice::Loop &loop, const char *address) {
     loop.signal(SIGTERM);
     std::cout << "listening on " << loop.local_address(listener) << std::endl;
     std::unordered_set<sluice_id> streams;
-    std::error_code stale; // what has ended by itself need not be closed
     bool ending = false;
     for (const sluice::Event &event : loop) {
         if (event.kind == SLUICE_ACCEPTED)
@@ -22,9 +21,9 @@ static void serve(sluice::Loop &loop, const char *address) {
             streams.erase(event.id);
         else if (event.kind == SLUICE_SIGNAL) {
             ending = true;
-            loop.close(listener, stale);
+            loop.close(listener);
             for (sluice_id stream : streams)
-                loop.close(stream, stale);
+                loop.close(stream);
         }
         if (ending && streams.empty())
             return;

@@ -10,9 +10,10 @@
  * What a call takes and how long what it gives stays valid is said in sluice.h; the names are the
  * same. An event's bytes are valid until the next pull, which is the next step of the range-for.
  *
- * Calls throw, but those of handles that may have ended come a second time with a std::error_code,
- * as in std::filesystem. An error's code is an errno in std::system_category(), or one of
- * sluice::errc.
+ * Calls throw a std::system_error, whose code is an errno in std::system_category(), or one of
+ * sluice::errc. What befalls a connection is not thrown at the call in hand: its CLOSED says it.
+ * Calls that end what a destructor has come a second time with a std::error_code, as in
+ * std::filesystem.
  */
 #ifndef SLUICE_HPP
 #define SLUICE_HPP
@@ -24,6 +25,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -91,11 +93,13 @@ inline int check(int result, const char *call) {
     return result;
 }
 
-/* What became of a write. */
+/* What became of a write; it need not be looked at. */
 enum class written {
     queued,
     over_high_mark, /* queued too; wait for DRAINED before writing more */
-    broken          /* not taken: the connection is broken, or was shut down; CLOSED says more */
+    gone,           /* not taken: the stream has ended, or takes no more, since it is broken or was
+                     * shut down; CLOSED says how it ended */
+    full            /* not taken: it would be over its hard limit, or the loop's memory limit */
 };
 
 struct Event : sluice_event {
@@ -159,13 +163,15 @@ class Loop {
         destroy();
     }
     Loop(Loop &&other) noexcept
-        : loop_(std::exchange(other.loop_, nullptr)), target_(std::move(other.target_)) {
+        : loop_(std::exchange(other.loop_, nullptr)), target_(std::move(other.target_)),
+          full_(std::move(other.full_)) {
     }
     Loop &operator=(Loop &&other) noexcept {
         if (this != &other) {
             destroy();
             loop_ = std::exchange(other.loop_, nullptr);
             target_ = std::move(other.target_);
+            full_ = std::move(other.full_);
         }
         return *this;
     }
@@ -176,7 +182,10 @@ class Loop {
 
     /* False when `timeout` has passed without an event, or after a wake. */
     bool next(Event &event, nanoseconds timeout = nanoseconds::max()) {
-        return check(sluice_next(loop_, &event, timeout.count()), "next") > 0;
+        const bool came = check(sluice_next(loop_, &event, timeout.count()), "next") > 0;
+        if (event.kind == SLUICE_CLOSED && full_.erase(event.id) > 0)
+            event.error = SLUICE_EFULL;
+        return came;
     }
 
     struct Never {};
@@ -230,17 +239,18 @@ class Loop {
 
     /* ---- Handles ---- */
 
+    /* What has ended already is let pass. */
     void close(sluice_id id) {
-        check(sluice_close(loop_, id), "close");
+        told(id, sluice_close(loop_, id), "close");
     }
     void close(sluice_id id, std::error_code &error) noexcept {
-        error = error_code(sluice_close(loop_, id));
+        told(id, sluice_close(loop_, id), error);
     }
     void abort(sluice_id id) {
-        check(sluice_abort(loop_, id), "abort");
+        told(id, sluice_abort(loop_, id), "abort");
     }
     void abort(sluice_id id, std::error_code &error) noexcept {
-        error = error_code(sluice_abort(loop_, id));
+        told(id, sluice_abort(loop_, id), error);
     }
     /* CLOSED says `reason`, a negative code. */
     void abort_with(sluice_id id, int reason) {
@@ -327,33 +337,42 @@ class Loop {
 
     /* ---- Streams ---- */
 
-    /* A broken connection is no error of the call. */
+    /* A stream for which that is too much ends: full, which is also the reason of its CLOSED. */
     written write(sluice_id id, std::string_view bytes) {
-        int result = sluice_write(loop_, id, bytes.data(), bytes.size());
-        return is_broken(result) ? written::broken : static_cast<written>(check(result, "write"));
+        return told(id, sluice_write(loop_, id, bytes.data(), bytes.size()), "write");
     }
     written write(sluice_id id, std::string_view bytes, std::error_code &error) noexcept {
-        int result = sluice_write(loop_, id, bytes.data(), bytes.size());
-        error = is_broken(result) ? std::error_code() : error_code(result);
-        return result < 0 ? written::broken : static_cast<written>(result);
+        return told(id, sluice_write(loop_, id, bytes.data(), bytes.size()), error);
     }
-    /* False where the connection is broken, as of a write. */
+    /* As write, but where the answer is full, the stream goes on as it was. */
+    written try_write(sluice_id id, std::string_view bytes) {
+        std::error_code error;
+        const written result =
+            written_of(sluice_write(loop_, id, bytes.data(), bytes.size()), error);
+        return checked(result, error, "try_write");
+    }
+    /* False for a stream that is gone, as of all below. */
     bool flush(sluice_id id) {
-        int result = sluice_flush(loop_, id);
-        return !is_broken(result) && check(result, "flush") >= 0;
+        return told(id, sluice_flush(loop_, id), "flush") < written::gone;
     }
     bool shutdown(sluice_id id) {
-        int result = sluice_shutdown(loop_, id);
-        return !is_broken(result) && check(result, "shutdown") >= 0;
+        const int code = sluice_shutdown(loop_, id);
+        if (code > -10000 && code != -EPIPE)
+            check(code, "shutdown"); /* a listener's: no stream says so */
+        return told(id, code, "shutdown") < written::gone;
     }
-    void pause(sluice_id id) {
-        check(sluice_pause(loop_, id), "pause");
+    bool pause(sluice_id id) {
+        return told(id, sluice_pause(loop_, id), "pause") < written::gone;
     }
-    void resume(sluice_id id) {
-        check(sluice_resume(loop_, id), "resume");
+    bool resume(sluice_id id) {
+        return told(id, sluice_resume(loop_, id), "resume") < written::gone;
     }
-    void hold(sluice_id id, std::size_t length) {
-        check(sluice_hold(loop_, id, length), "hold");
+    /* A stream for which that is too much ends, as of write. */
+    bool hold(sluice_id id, std::size_t length) {
+        return told(id, sluice_hold(loop_, id, length), "hold") < written::gone;
+    }
+    bool forward(sluice_id from, sluice_id to) {
+        return told(from, sluice_forward(loop_, from, to), "forward") < written::gone;
     }
     void hold_until(sluice_id id, std::size_t length, std::size_t total) {
         check(sluice_hold_until(loop_, id, length, total), "hold_until");
@@ -363,14 +382,41 @@ class Loop {
         check(bytes < 0 ? static_cast<int>(bytes) : 0, "pending");
         return static_cast<std::size_t>(bytes);
     }
-    void forward(sluice_id from, sluice_id to) {
-        check(sluice_forward(loop_, from, to), "forward");
-    }
 
   private:
-    /* The kernel says so, or would; no memory is no such thing. */
-    static bool is_broken(int result) noexcept {
-        return result < 0 && result > -10000 && result != SLUICE_ENOMEM;
+    /* What a call of a stream says. That it is broken is told in the kernel's words, and no error;
+     * no memory is one. */
+    static written written_of(int result, std::error_code &error) noexcept {
+        error.clear();
+        if (result >= 0)
+            return static_cast<written>(result);
+        if (result == SLUICE_EFULL)
+            return written::full;
+        if (result == SLUICE_ENOMEM || (result < -10000 && result != SLUICE_ESTALE))
+            error = error_code(result);
+        return written::gone;
+    }
+    static written checked(written result, std::error_code error, const char *call) {
+        if (error)
+            throw std::system_error(error, call);
+        return result;
+    }
+    /* The same of a call whose bytes are lost where they are too many: that ends the stream. */
+    written told(sluice_id id, int code, std::error_code &error) noexcept {
+        const written result = written_of(code, error);
+        if (result == written::full) {
+            error = error_code(sluice_abort(loop_, id));
+            try {
+                full_.insert(id);
+            } catch (const std::bad_alloc &) { /* its CLOSED says that it was aborted */
+            }
+        }
+        return result;
+    }
+    written told(sluice_id id, int code, const char *call) {
+        std::error_code error;
+        const written result = told(id, code, error);
+        return checked(result, error, call);
     }
     void destroy() noexcept {
         if (!loop_)
@@ -383,6 +429,7 @@ class Loop {
 
     sluice_loop *loop_ = nullptr;
     std::shared_ptr<Poster::Target> target_;
+    std::unordered_set<sluice_id> full_; /* ended for being over a limit, until CLOSED is pulled */
 };
 
 } // namespace sluice

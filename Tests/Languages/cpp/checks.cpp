@@ -68,17 +68,90 @@ static void listener_from_elsewhere(sluice::Loop &loop) {
     refused([&] { loop.listen_fd(loop.fd(client)); }, sluice::errc::not_listening, "listen_fd");
 }
 
+/* Streams that a loop has accepted, and those of the same loop at their other ends. */
+struct Pairs {
+    std::vector<sluice_id> clients, streams;
+};
+
+static Pairs connected(sluice::Loop &loop, int count) {
+    Pairs pairs;
+    const std::string address = loop.local_address(loop.listen("127.0.0.1:0"));
+    for (int i = 0; i < count; i++) {
+        pairs.clients.push_back(loop.connect(address));
+        sluice::Event event;
+        while (!loop.next(event) || event.kind != SLUICE_ACCEPTED) {
+        }
+        pairs.streams.push_back(event.id);
+    }
+    return pairs;
+}
+
+/* All calls that need not know that a stream is gone. */
+static void use(sluice::Loop &loop, sluice_id gone, sluice_id other) {
+    check(!loop.pause(gone) && !loop.resume(gone), "pause and resume");
+    check(!loop.flush(gone) && !loop.shutdown(gone) && !loop.hold(gone, 1), "what sends and holds");
+    check(!loop.forward(gone, other) && !loop.forward(other, gone), "forward");
+    check(loop.try_write(gone, "x") == sluice::written::gone, "try_write");
+    loop.close(gone);
+    loop.abort(gone);
+}
+
+static void gone() {
+    using sluice::written;
+    sluice::Loop loop;
+    const Pairs pairs = connected(loop, 4);
+    const std::vector<sluice_id> &streams = pairs.streams;
+    loop.close(streams[0]);
+    loop.abort(streams[1]);
+    loop.shutdown(streams[2]);
+    std::vector<written> results;
+    for (sluice_id stream : streams)
+        results.push_back(loop.write(stream, "to all"));
+    check(results == std::vector{written::gone, written::gone, written::gone, written::queued},
+          "a broadcast");
+    use(loop, streams[1], streams[3]);
+    check(pull(loop, SLUICE_DATA, pairs.clients[3]).bytes() == "to all", "what the last received");
+    pull(loop, SLUICE_CLOSED, streams[0]);
+    use(loop, streams[0], streams[3]);
+    loop.write(pairs.clients[3], "and back");
+    check(pull(loop, SLUICE_DATA, streams[3]).bytes() == "and back", "what it answered");
+}
+
+static void over_the_hard_limit() {
+    using sluice::written;
+    sluice_options options{};
+    options.size = sizeof options;
+    options.hard_limit = 20;
+    sluice::Loop first(&options);
+    const Pairs pairs = connected(first, 3);
+    const std::vector<sluice_id> &streams = pairs.streams;
+    check(first.write(streams[0], std::string(20, 'x')) == written::queued, "what fits");
+    check(first.write(streams[0], "one more") == written::full, "what does not");
+    check(first.write(streams[0], "one more") == written::gone, "what comes after it");
+    check(first.try_write(streams[1], std::string(21, 'x')) == written::full, "what was tried");
+    check(first.try_write(streams[1], "fits") == written::queued, "and fits");
+    check(first.write(streams[2], "as ever") == written::queued, "another's");
+    sluice::Loop loop = std::move(first);
+    const sluice::Event closed = pull(loop, SLUICE_CLOSED, streams[0]);
+    check(closed.reason() == sluice::errc::full && closed.length == 20, "the reason");
+    loop.write(streams[1], "!");
+    loop.write(pairs.clients[2], "and back");
+    check(pull(loop, SLUICE_DATA, streams[2]).bytes() == "and back", "the other goes on");
+}
+
 int main() {
     using sluice::errc;
     sluice::Loop loop;
     sluice_id timer = loop.timer(std::chrono::seconds(1));
     loop.close(timer);
     sluice_id other = loop.timer(std::chrono::seconds(1));
-    refused([&] { loop.close(timer); }, errc::stale, "close");
-    refused([&] { loop.write(timer, "x"); }, errc::stale, "write");
+    refused([&] { loop.timer_reset(timer, std::chrono::seconds(1)); }, errc::stale, "reset");
+    refused([&] { loop.fd(timer); }, errc::stale, "fd");
     std::error_code error;
+    loop.close(timer);
     loop.close(timer, error);
-    check(error == errc::stale, "close without an exception");
+    check(!error, "close without an exception");
+    check(loop.write(timer, "x") == sluice::written::gone, "write");
     passed("stale id");
 
     refused([&] { loop.write(other, "x"); }, errc::wrong_kind, "write to a timer");
@@ -93,14 +166,18 @@ int main() {
         check(loop.write(event.id, std::string(20'000'000, 'x')) == sluice::written::over_high_mark,
               "a large one");
         loop.shutdown(event.id);
-        check(loop.write(event.id, "x") == sluice::written::broken, "one after the last");
-        check(loop.write(event.id, "x", error) == sluice::written::broken && !error,
+        check(loop.write(event.id, "x") == sluice::written::gone, "one after the last");
+        check(loop.write(event.id, "x", error) == sluice::written::gone && !error,
               "one without an exception");
         loop.abort(event.id);
         break;
     }
     loop = sluice::Loop();
     passed("what became of a write");
+    gone();
+    passed("a stream that is gone");
+    over_the_hard_limit();
+    passed("over the hard limit");
 
     sluice::Poster poster = loop.poster();
     std::thread([&] { poster.wake(); }).join();
