@@ -30,7 +30,7 @@ fn serve(address: &str) -> Result<(), Error> {
             Event::Signal { .. } => {
                 ending = true;
                 for &handle in streams.iter().chain([&listener]) {
-                    let _ = server.close(handle); // it may have ended by itself
+                    server.close(handle)?;
                 }
             }
             _ => {}

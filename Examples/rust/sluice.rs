@@ -14,12 +14,16 @@
 //! Pulling takes the loop mutably and `event` shares it, as all else does: while an event's bytes
 //! are in hand, the loop can be used and not pulled, and keeping them past the next pull does not
 //! compile. Nor does using a loop from another thread, or after it is gone. An id can be kept
-//! anywhere; once its handle has ended, calls give `Error::STALE`.
+//! anywhere; once its handle has ended, calls that ask for something give `Error::STALE`.
+//!
+//! What befalls a connection is no error of the call in hand: `Closed` says it.
 //!
 //! What each call does is said in sluice.h; the names are the same.
 
 #![allow(dead_code)] // a program need not use all of it
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::io;
@@ -33,6 +37,8 @@ use std::time::Duration;
 pub struct Loop {
     raw: *mut RawLoop,
     event: RawEvent,
+    /// The streams that were ended for being over a limit, until their `Closed` is pulled.
+    full: RefCell<HashSet<Id>>,
     shared: Arc<Shared>,
 }
 
@@ -83,14 +89,17 @@ pub enum Event<'a> {
     Nothing,
 }
 
-/// What became of a write.
+/// What became of a write; it need not be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
     Queued,
     /// Queued too; wait for `Drained` before writing more.
     OverHighMark,
-    /// Not taken: the connection is broken, or was shut down. `Closed` says how it ended.
-    Broken,
+    /// Not taken: the stream has ended, or takes no more, since its connection is broken or it was
+    /// shut down. `Closed` says how it ended.
+    Gone,
+    /// Not taken: it would be over its hard limit, or the loop's memory limit.
+    Full,
 }
 
 /// What a loop is opened with: all but where memory comes from, which is C's to say. 0, `None` and
@@ -203,6 +212,7 @@ impl Loop {
         Ok(Loop {
             raw,
             event: RawEvent::nothing(),
+            full: RefCell::default(),
             shared,
         })
     }
@@ -218,7 +228,12 @@ impl Loop {
     }
 
     fn pull_ns(&mut self, timeout_ns: i64) -> Result<bool, Error> {
-        Ok(check(unsafe { sluice_next(self.raw, &mut self.event, timeout_ns) })? > 0)
+        let count = check(unsafe { sluice_next(self.raw, &mut self.event, timeout_ns) })?;
+        let event = &mut self.event;
+        if event.kind == SLUICE_CLOSED && self.full.get_mut().remove(&Id(event.id)) {
+            event.error = SLUICE_EFULL;
+        }
+        Ok(count > 0)
     }
 
     /// What was pulled last.
@@ -281,12 +296,15 @@ impl Loop {
         Poster(Arc::clone(&self.shared))
     }
 
+    /// Nothing where it has ended already, as of `abort`.
     pub fn close(&self, id: Id) -> Result<(), Error> {
-        done(unsafe { sluice_close(self.raw, id) })
+        self.told(id, unsafe { sluice_close(self.raw, id) })
+            .map(drop)
     }
 
     pub fn abort(&self, id: Id) -> Result<(), Error> {
-        done(unsafe { sluice_abort(self.raw, id) })
+        self.told(id, unsafe { sluice_abort(self.raw, id) })
+            .map(drop)
     }
 
     pub fn fd(&self, id: Id) -> Result<c_int, Error> {
@@ -396,30 +414,47 @@ impl Loop {
         address(|text, room| unsafe { sluice_peer_address(self.raw, id, text, room) })
     }
 
+    /// A stream for which that is too much ends: `Full`, which is also the reason of its `Closed`.
     pub fn write(&self, stream: Id, bytes: &[u8]) -> Result<Written, Error> {
         let first = bytes.as_ptr().cast();
-        sent(unsafe { sluice_write(self.raw, stream, first, bytes.len()) })
+        let code = unsafe { sluice_write(self.raw, stream, first, bytes.len()) };
+        self.told(stream, code)
     }
 
-    /// `Queued` or `Broken`, as `shutdown`.
+    /// As `write`, but where the answer is `Full`, the stream goes on as it was.
+    pub fn try_write(&self, stream: Id, bytes: &[u8]) -> Result<Written, Error> {
+        let first = bytes.as_ptr().cast();
+        written(unsafe { sluice_write(self.raw, stream, first, bytes.len()) })
+    }
+
+    /// `Queued`, `Gone` or `Full`, as of `write`.
     pub fn flush(&self, stream: Id) -> Result<Written, Error> {
-        sent(unsafe { sluice_flush(self.raw, stream) })
+        self.told(stream, unsafe { sluice_flush(self.raw, stream) })
     }
 
-    pub fn shutdown(&self, stream: Id) -> Result<Written, Error> {
-        sent(unsafe { sluice_shutdown(self.raw, stream) })
+    /// As `flush`. Of a listener: lets no more callers in, and ends by a `Closed`.
+    pub fn shutdown(&self, id: Id) -> Result<Written, Error> {
+        let code = unsafe { sluice_shutdown(self.raw, id) };
+        if code > -10000 && code != -EPIPE {
+            check(code)?; // a listener's: no stream says so
+        }
+        self.told(id, code)
     }
 
     pub fn pause(&self, stream: Id) -> Result<(), Error> {
-        done(unsafe { sluice_pause(self.raw, stream) })
+        let code = unsafe { sluice_pause(self.raw, stream) };
+        self.told(stream, code).map(drop)
     }
 
     pub fn resume(&self, stream: Id) -> Result<(), Error> {
-        done(unsafe { sluice_resume(self.raw, stream) })
+        let code = unsafe { sluice_resume(self.raw, stream) };
+        self.told(stream, code).map(drop)
     }
 
+    /// A stream for which that is too much ends, as of `write`.
     pub fn hold(&self, stream: Id, length: usize) -> Result<(), Error> {
-        done(unsafe { sluice_hold(self.raw, stream, length) })
+        let code = unsafe { sluice_hold(self.raw, stream, length) };
+        self.told(stream, code).map(drop)
     }
 
     pub fn pending(&self, stream: Id) -> Result<usize, Error> {
@@ -433,7 +468,18 @@ impl Loop {
 
     /// `None` ends it.
     pub fn forward(&self, from: Id, to: Option<Id>) -> Result<(), Error> {
-        done(unsafe { sluice_forward(self.raw, from, to.unwrap_or(Id(0))) })
+        let code = unsafe { sluice_forward(self.raw, from, to.unwrap_or(Id(0))) };
+        self.told(from, code).map(drop)
+    }
+
+    /// What a call says whose bytes are lost where they are too many: that ends the stream.
+    fn told(&self, stream: Id, code: c_int) -> Result<Written, Error> {
+        let written = written(code)?;
+        if written == Written::Full {
+            done(unsafe { sluice_abort(self.raw, stream) })?;
+            self.full.borrow_mut().insert(stream);
+        }
+        Ok(written)
     }
 }
 
@@ -580,12 +626,14 @@ fn done(code: c_int) -> Result<(), Error> {
     check(code).map(|_| ())
 }
 
-/// That a connection is broken is no error: it is told in the kernel's words.
-fn sent(code: c_int) -> Result<Written, Error> {
+/// That a connection is broken, in the kernel's words, is no error, nor that it has ended.
+fn written(code: c_int) -> Result<Written, Error> {
     match code {
         0 => Ok(Written::Queued),
         code if code > 0 => Ok(Written::OverHighMark),
-        code if code > -10000 && code != SLUICE_ENOMEM => Ok(Written::Broken),
+        SLUICE_EFULL => Ok(Written::Full),
+        SLUICE_ESTALE => Ok(Written::Gone),
+        code if code > -10000 && code != SLUICE_ENOMEM => Ok(Written::Gone),
         code => Err(Error::of(code)),
     }
 }
@@ -887,6 +935,7 @@ const SLUICE_REUSE_PORT: u32 = 1;
 const SLUICE_ONLY_IPV6: u32 = 2;
 
 const SLUICE_ENOMEM: c_int = -12;
+const EPIPE: c_int = 32;
 const SLUICE_ENOTSUP: c_int = -10001;
 const SLUICE_EBACKEND: c_int = -10002;
 const SLUICE_EINTEREST: c_int = -10003;

@@ -22,8 +22,10 @@ fn main() -> Result<(), Error> {
     server.close(timer)?;
     let other = server.timer(SECOND, Duration::ZERO)?;
     assert_ne!(timer, other);
-    assert_eq!(server.close(timer), Err(Error::STALE));
-    assert_eq!(server.write(timer, b"x"), Err(Error::STALE));
+    assert_eq!(server.timer_reset(timer, SECOND), Err(Error::STALE));
+    assert_eq!(server.fd(timer), Err(Error::STALE));
+    server.close(timer)?;
+    assert_eq!(server.write(timer, b"x")?, Written::Gone);
     println!("ok stale id");
 
     assert_eq!(server.write(other, b"x"), Err(Error::WRONG_KIND));
@@ -56,7 +58,7 @@ fn main() -> Result<(), Error> {
     let large = vec![0; 20_000_000];
     assert_eq!(server.write(accepted, &large)?, Written::OverHighMark);
     server.shutdown(accepted)?;
-    assert_eq!(server.write(accepted, b"x")?, Written::Broken);
+    assert_eq!(server.write(accepted, b"x")?, Written::Gone);
     for stream in [accepted, client] {
         server.abort(stream)?;
     }
@@ -68,6 +70,10 @@ fn main() -> Result<(), Error> {
     println!("ok names");
     listener_from_elsewhere(&mut server)?;
     println!("ok listener from elsewhere");
+    gone()?;
+    println!("ok a stream that is gone");
+    over_the_hard_limit()?;
+    println!("ok over the hard limit");
     options_of_a_loop()?;
     println!("ok options of a loop");
     options_of_a_listener()?;
@@ -194,6 +200,89 @@ fn closed(server: &mut Loop, expected: Id) -> Result<Result<(), Error>, Error> {
     }
 }
 
+/// So many clients, and their streams.
+fn clients(server: &mut Loop, count: usize) -> Result<(Vec<TcpStream>, Vec<Id>), Error> {
+    let listener = server.listen("127.0.0.1:0")?;
+    let address = server.local_address(listener)?;
+    let mut streams = Vec::new();
+    let mut clients = Vec::new();
+    for _ in 0..count {
+        clients.push(TcpStream::connect(&address).unwrap());
+        streams.push(accepted(server)?);
+    }
+    Ok((clients, streams))
+}
+
+/// All calls that need not know that a stream is gone.
+fn use_gone(server: &Loop, gone: Id, other: Id) -> Result<(), Error> {
+    server.pause(gone)?;
+    server.resume(gone)?;
+    server.hold(gone, 1)?;
+    server.forward(gone, Some(other))?;
+    server.forward(other, Some(gone))?;
+    assert_eq!(server.flush(gone)?, Written::Gone);
+    assert_eq!(server.shutdown(gone)?, Written::Gone);
+    assert_eq!(server.try_write(gone, b"x")?, Written::Gone);
+    server.close(gone)?;
+    server.abort(gone)
+}
+
+/// What a client sends comes as data of its stream.
+fn expect_answer(server: &mut Loop, client: &mut TcpStream, expected: Id) -> Result<(), Error> {
+    client.write_all(b"and back").unwrap();
+    loop {
+        server.pull()?;
+        if let Event::Data { stream, bytes } = server.event() {
+            assert_eq!((stream, bytes), (expected, b"and back".as_slice()));
+            return Ok(());
+        }
+    }
+}
+
+fn expect_received(client: &mut TcpStream, expected: &[u8]) {
+    let mut bytes = vec![0; expected.len()];
+    client.read_exact(&mut bytes).unwrap();
+    assert_eq!(bytes, expected);
+}
+
+fn gone() -> Result<(), Error> {
+    let mut server = Loop::open()?;
+    let (mut clients, streams) = clients(&mut server, 4)?;
+    server.close(streams[0])?;
+    server.abort(streams[1])?;
+    server.shutdown(streams[2])?;
+    let written: Result<Vec<_>, _> = streams
+        .iter()
+        .map(|&stream| server.write(stream, b"to all"))
+        .collect();
+    let gone = Written::Gone;
+    assert_eq!(written?, [gone, gone, gone, Written::Queued]);
+    use_gone(&server, streams[1], streams[3])?;
+    assert!(closed(&mut server, streams[1])?.is_err());
+    use_gone(&server, streams[1], streams[3])?;
+    expect_received(&mut clients[3], b"to all");
+    expect_answer(&mut server, &mut clients[3], streams[3])
+}
+
+fn over_the_hard_limit() -> Result<(), Error> {
+    let mut server = Loop::open_with(&Options {
+        hard_limit: 20,
+        ..Options::default()
+    })?;
+    let (mut clients, streams) = clients(&mut server, 3)?;
+    assert_eq!(server.write(streams[0], &[0; 20])?, Written::Queued);
+    assert_eq!(server.write(streams[0], b"one more")?, Written::Full);
+    assert_eq!(server.write(streams[0], b"one more")?, Written::Gone);
+    assert_eq!(server.try_write(streams[1], &[0; 21])?, Written::Full);
+    assert_eq!(server.try_write(streams[1], b"fits")?, Written::Queued);
+    server.write(streams[2], b"as ever")?;
+    assert_eq!(closed(&mut server, streams[0])?, Err(Error::FULL));
+    expect_received(&mut clients[1], b"fits");
+    expect_received(&mut clients[2], b"as ever");
+    expect_answer(&mut server, &mut clients[1], streams[1])?;
+    expect_answer(&mut server, &mut clients[2], streams[2])
+}
+
 fn options_of_a_loop() -> Result<(), Error> {
     let mut server = Loop::open_with(&Options {
         backend: Some("poll"),
@@ -207,7 +296,7 @@ fn options_of_a_loop() -> Result<(), Error> {
     let stream = server.connect(&server.local_address(listener)?)?;
     assert_eq!(server.write(stream, &[0; 10])?, Written::Queued);
     assert_eq!(server.write(stream, &[0; 10])?, Written::OverHighMark);
-    assert_eq!(server.write(stream, &[0]), Err(Error::FULL));
+    assert_eq!(server.try_write(stream, &[0])?, Written::Full);
     loop {
         server.pull()?;
         if matches!(server.event(), Event::Drained(id) if id == stream) {
