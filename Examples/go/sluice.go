@@ -17,6 +17,8 @@
 // Errors are a syscall.Errno where the kernel gave one, so that errors.Is(err, os.ErrNotExist) holds
 // where it should, and a Code of this package otherwise.
 //
+// What befalls a connection is no error of the call in hand: Closed says it.
+//
 // There is no call for signals: Go's runtime has handlers of its own, in threads of its own. Have
 // os/signal notify a goroutine, and Post from there.
 //
@@ -25,6 +27,7 @@ package sluice
 
 /*
 #cgo pkg-config: sluice
+#include <errno.h>
 #include <stdlib.h>
 #include <sluice.h>
 
@@ -55,8 +58,8 @@ import (
 	"unsafe"
 )
 
-// An ID names a handle: a watch, timer, listener, stream or lookup. Once the handle has ended, calls with it
-// give ErrStale. 0 is none.
+// An ID names a handle: a watch, timer, listener, stream or lookup. Once the handle has ended, calls
+// that ask for something give ErrStale. 0 is none.
 type ID uint64
 
 // A Kind says what happened.
@@ -85,13 +88,15 @@ const (
 	IPv6      Family = C.SLUICE_IPV6
 )
 
-// Written says what became of a write.
+// Written says what became of a write. It need not be looked at. Gone and Full say that nothing was
+// taken.
 type Written int
 
 const (
 	Queued       Written = iota
 	OverHighMark         // queued too; wait for Drained before writing more
-	Broken               // not taken: the connection is broken, or was shut down; Closed says more
+	Gone                 // the stream has ended, or takes no more: it is broken, or was shut down
+	Full                 // it would be over its hard limit, or the loop's memory limit
 )
 
 // What a watch waits for, and what Ready reports.
@@ -330,6 +335,7 @@ type Loop struct {
 	raw     *C.sluice_loop // nil once it is destroyed
 	event   C.sluice_event
 	data    []byte
+	full    map[ID]bool  // the streams that were ended for being over a limit
 	posting sync.RWMutex // for what Post, Wake and Destroy do with raw
 }
 
@@ -352,7 +358,7 @@ func OpenWith(options Options) (*Loop, error) {
 	}
 	defer C.free(unsafe.Pointer(given.backend))
 	runtime.LockOSThread()
-	loop := &Loop{}
+	loop := &Loop{full: map[ID]bool{}}
 	open := func() C.int { return C.sluice_open(&loop.raw, &given) }
 	if err := callWith(options, open); err != nil {
 		runtime.UnlockOSThread()
@@ -402,7 +408,10 @@ func (loop *Loop) next(timeout C.int64_t) (Event, error) {
 		event.Data = loop.data
 	case Closed:
 		event.Unsent = int(raw.length)
-		if words := C.sluice_name_problem(loop.raw, raw.id); words != nil {
+		if loop.full[event.ID] {
+			delete(loop.full, event.ID)
+			event.Err = ErrFull
+		} else if words := C.sluice_name_problem(loop.raw, raw.id); words != nil {
 			event.Err = fmt.Errorf("%w: %s", event.Err, C.GoString(words))
 		}
 	case Resolved:
@@ -439,14 +448,17 @@ func (loop *Loop) UpdateNow() (time.Duration, error) {
 	return time.Duration(now), nil
 }
 
-// Close ends a handle; a stream after what is queued has been sent, and Closed tells when.
+// Close ends a handle, unless it has ended; a stream after what is queued has been sent, and Closed
+// tells when.
 func (loop *Loop) Close(id ID) error {
-	return errorOf(C.sluice_close(loop.raw, C.sluice_id(id)))
+	_, err := loop.told(id, C.sluice_close(loop.raw, C.sluice_id(id)))
+	return err
 }
 
-// Abort ends a handle at once.
+// Abort ends a handle at once, unless it has ended.
 func (loop *Loop) Abort(id ID) error {
-	return errorOf(C.sluice_abort(loop.raw, C.sluice_id(id)))
+	_, err := loop.told(id, C.sluice_abort(loop.raw, C.sluice_id(id)))
+	return err
 }
 
 // Fd is the descriptor of a watch, listener or stream, which stays whose it is.
@@ -570,51 +582,81 @@ func (loop *Loop) PeerAddress(id ID) (string, error) {
 	return C.GoString(&text[0]), errorOf(length)
 }
 
-// Write queues bytes, whole or not at all, to be sent with all others at the next pull. A broken
-// connection is no error of the call.
+// Write queues bytes, whole or not at all, to be sent with all others at the next pull. A stream for
+// which that is too much ends: Full, and ErrFull is the error of its Closed.
 func (loop *Loop) Write(id ID, bytes []byte) (Written, error) {
+	return loop.told(id, loop.write(id, bytes))
+}
+
+// TryWrite is Write, but where it says Full, the stream goes on as it was.
+func (loop *Loop) TryWrite(id ID, bytes []byte) (Written, error) {
+	return writtenOf(loop.write(id, bytes))
+}
+
+func (loop *Loop) write(id ID, bytes []byte) C.int {
 	var first unsafe.Pointer
 	if len(bytes) > 0 {
 		first = unsafe.Pointer(&bytes[0])
 	}
-	return writtenOf(C.sluice_write(loop.raw, C.sluice_id(id), first, C.size_t(len(bytes))))
+	return C.sluice_write(loop.raw, C.sluice_id(id), first, C.size_t(len(bytes)))
 }
 
-// Flush sends what is queued now: Queued or Broken.
+// Flush sends what is queued now: Queued, Gone or Full, as of Write.
 func (loop *Loop) Flush(id ID) (Written, error) {
-	return writtenOf(C.sluice_flush(loop.raw, C.sluice_id(id)))
+	return loop.told(id, C.sluice_flush(loop.raw, C.sluice_id(id)))
 }
 
-// Shutdown sends what is queued, then tells the peer that no more comes: Queued or Broken.
+// Shutdown sends what is queued, then tells the peer that no more comes, as Flush. A listener lets no
+// more callers in, and ends by a Closed.
 func (loop *Loop) Shutdown(id ID) (Written, error) {
-	return writtenOf(C.sluice_shutdown(loop.raw, C.sluice_id(id)))
+	code := C.sluice_shutdown(loop.raw, C.sluice_id(id))
+	if code > -10000 && code < 0 && code != -C.EPIPE {
+		return Gone, errorOf(code) // a listener's: no stream says so
+	}
+	return loop.told(id, code)
 }
 
-// writtenOf is what a call that sends says. That a connection is broken is told in the kernel's words.
+// writtenOf is what a call of a stream says. That it is broken is told in the kernel's words.
 func writtenOf(result C.int) (Written, error) {
 	switch {
 	case result >= 0:
 		return Written(result), nil
-	case result > -10000 && result != C.SLUICE_ENOMEM:
-		return Broken, nil
+	case result == C.SLUICE_EFULL:
+		return Full, nil
+	case result == C.SLUICE_ESTALE, result > -10000 && result != C.SLUICE_ENOMEM:
+		return Gone, nil
 	default:
-		return Broken, errorOf(result)
+		return Gone, errorOf(result)
 	}
+}
+
+// told is the same of a call whose bytes are lost where they are too many: that ends the stream.
+func (loop *Loop) told(id ID, result C.int) (Written, error) {
+	written, err := writtenOf(result)
+	if written == Full {
+		err = errorOf(C.sluice_abort(loop.raw, C.sluice_id(id)))
+		loop.full[id] = true
+	}
+	return written, err
 }
 
 // Pause stops Data and EOF.
 func (loop *Loop) Pause(id ID) error {
-	return errorOf(C.sluice_pause(loop.raw, C.sluice_id(id)))
+	_, err := loop.told(id, C.sluice_pause(loop.raw, C.sluice_id(id)))
+	return err
 }
 
 // Resume has them come again.
 func (loop *Loop) Resume(id ID) error {
-	return errorOf(C.sluice_resume(loop.raw, C.sluice_id(id)))
+	_, err := loop.told(id, C.sluice_resume(loop.raw, C.sluice_id(id)))
+	return err
 }
 
-// Hold has the last length bytes of the Data in hand come again, joined with what follows.
+// Hold has the last length bytes of the Data in hand come again, joined with what follows. A stream
+// for which that is too much ends, as of Write.
 func (loop *Loop) Hold(id ID, length int) error {
-	return errorOf(C.sluice_hold(loop.raw, C.sluice_id(id), C.size_t(length)))
+	_, err := loop.told(id, C.sluice_hold(loop.raw, C.sluice_id(id), C.size_t(length)))
+	return err
 }
 
 // Pending is how many bytes are queued.
@@ -628,5 +670,6 @@ func (loop *Loop) Pending(id ID) (int, error) {
 
 // Forward writes what from receives to the stream to; 0 ends that.
 func (loop *Loop) Forward(from, to ID) error {
-	return errorOf(C.sluice_forward(loop.raw, C.sluice_id(from), C.sluice_id(to)))
+	_, err := loop.told(from, C.sluice_forward(loop.raw, C.sluice_id(from), C.sluice_id(to)))
+	return err
 }

@@ -40,7 +40,7 @@ func serve(loop *sluice.Loop, address string) error {
 			ending = true
 			loop.Close(listener)
 			for stream := range streams {
-				loop.Close(stream) // it may have ended by itself
+				loop.Close(stream)
 			}
 		}
 	}

@@ -147,6 +147,94 @@ func expectValue(what string, value, expected any) {
 	}
 }
 
+// connected is so many clients, and their streams.
+func connected(loop *sluice.Loop, count int) (clients []net.Conn, streams []sluice.ID) {
+	listener, address := listening(loop, "127.0.0.1:0", sluice.ListenOptions{})
+	for len(clients) < count {
+		client, err := net.Dial("tcp", address)
+		must(err)
+		clients = append(clients, client)
+		streams = append(streams, pullAccepted(loop, listener))
+	}
+	return clients, streams
+}
+
+// expectConversation says that a client receives what was written, and that its answer comes.
+func expectConversation(loop *sluice.Loop, client net.Conn, stream sluice.ID, written string) {
+	received := make([]byte, 100)
+	length, err := client.Read(received)
+	must(err)
+	expectValue("what was received", string(received[:length]), written)
+	_, err = client.Write([]byte("and back"))
+	must(err)
+	expectValue("the answer", string(pull(loop, sluice.Data, stream).Data), "and back")
+	must(client.Close())
+}
+
+// useGone makes all calls that need not know that a stream is gone.
+func useGone(loop *sluice.Loop, gone, other sluice.ID) {
+	must(loop.Pause(gone))
+	must(loop.Resume(gone))
+	must(loop.Hold(gone, 1))
+	must(loop.Forward(gone, other))
+	must(loop.Forward(other, gone))
+	for _, call := range []func(sluice.ID) (sluice.Written, error){loop.Flush, loop.Shutdown} {
+		written, err := call(gone)
+		must(err)
+		expectValue("a stream that is gone", written, sluice.Gone)
+	}
+	written, err := loop.TryWrite(gone, nil)
+	must(err)
+	expectValue("a write to it", written, sluice.Gone)
+	must(loop.Close(gone))
+	must(loop.Abort(gone))
+}
+
+func checkGone() {
+	loop, err := sluice.Open()
+	must(err)
+	clients, streams := connected(loop, 4)
+	must(loop.Close(streams[0]))
+	must(loop.Abort(streams[1]))
+	_, err = loop.Shutdown(streams[2])
+	must(err)
+	for i, stream := range streams {
+		written, err := loop.Write(stream, []byte("to all"))
+		must(err)
+		if (written == sluice.Queued) != (i == 3) || (written == sluice.Gone) != (i < 3) {
+			panic(fmt.Sprintf("the write to stream %d: %v", i, written))
+		}
+	}
+	useGone(loop, streams[1], streams[3])
+	if pull(loop, sluice.Closed, streams[1]).Err == nil {
+		panic("an abort without a reason")
+	}
+	useGone(loop, streams[1], streams[3])
+	expectConversation(loop, clients[3], streams[3], "to all")
+	must(loop.Destroy())
+}
+
+func checkOverHardLimit() {
+	loop, err := sluice.OpenWith(sluice.Options{HardLimit: 20})
+	must(err)
+	clients, streams := connected(loop, 3)
+	expectWrite(loop, streams[0], 20, sluice.Queued)
+	expectWrite(loop, streams[0], 1, sluice.Full)
+	expectWrite(loop, streams[0], 1, sluice.Gone)
+	tried, err := loop.TryWrite(streams[1], make([]byte, 21))
+	must(err)
+	expectValue("a write that is tried", tried, sluice.Full)
+	for _, stream := range streams[1:] {
+		written, err := loop.Write(stream, []byte("as ever"))
+		must(err)
+		expectValue("a write", written, sluice.Queued)
+	}
+	expect(pull(loop, sluice.Closed, streams[0]).Err, sluice.ErrFull)
+	expectConversation(loop, clients[1], streams[1], "as ever")
+	expectConversation(loop, clients[2], streams[2], "as ever")
+	must(loop.Destroy())
+}
+
 func checkOptionsOfLoop() {
 	loop, err := sluice.OpenWith(sluice.Options{
 		Backend: "poll", HighMark: 10, LowMark: 5, HardLimit: 20, MemoryLimit: 1 << 20,
@@ -158,8 +246,9 @@ func checkOptionsOfLoop() {
 	must(err)
 	expectWrite(loop, stream, 10, sluice.Queued)
 	expectWrite(loop, stream, 10, sluice.OverHighMark)
-	_, err = loop.Write(stream, []byte("x"))
-	expect(err, sluice.ErrFull)
+	tried, err := loop.TryWrite(stream, []byte("x"))
+	must(err)
+	expectValue("one more", tried, sluice.Full)
 	pull(loop, sluice.Drained, stream)
 	must(loop.Post(1))
 	expect(loop.Post(1), sluice.ErrFull)
@@ -287,9 +376,11 @@ func main() {
 	must(loop.Close(timer))
 	other, err := loop.Timer(time.Second, 0)
 	must(err)
-	expect(loop.Close(timer), sluice.ErrStale)
-	_, err = loop.Write(timer, []byte("x"))
+	expect(loop.TimerReset(timer, time.Second), sluice.ErrStale)
+	_, err = loop.Fd(timer)
 	expect(err, sluice.ErrStale)
+	must(loop.Close(timer))
+	expectWrite(loop, timer, 1, sluice.Gone)
 	fmt.Println("ok stale id")
 
 	_, err = loop.Write(other, nil)
@@ -348,13 +439,17 @@ func main() {
 	expectWrite(loop, stream, 20_000_000, sluice.OverHighMark)
 	_, err = loop.Shutdown(stream)
 	must(err)
-	expectWrite(loop, stream, 1, sluice.Broken)
+	expectWrite(loop, stream, 1, sluice.Gone)
 	fmt.Println("ok what became of a write")
 
 	checkNames(loop)
 	fmt.Println("ok names")
 	checkListener(loop)
 	fmt.Println("ok listener from elsewhere")
+	checkGone()
+	fmt.Println("ok a stream that is gone")
+	checkOverHardLimit()
+	fmt.Println("ok over the hard limit")
 	checkOptionsOfLoop()
 	fmt.Println("ok options of a loop")
 	checkOptionsOfListener(loop)
