@@ -17,27 +17,17 @@ def serve(loop, address):
         if event.kind == sluice.ACCEPTED:
             streams.add(event.id)
         elif event.kind == sluice.DATA:
-            try:
-                loop.write(event.id, event.data)
-            except sluice.StaleHandle:
-                pass  # it was reset meanwhile
+            loop.write(event.id, event.data)
         elif event.kind == sluice.CLOSED:
             streams.remove(event.id)
         elif event.kind == sluice.SIGNAL:
             ending = True
             for handle in [listener, *terminate, *streams]:
-                close(loop, handle)
+                loop.close(handle)
         if ending and event.kind == sluice.ACCEPTED:  # of the same batch as the signal
-            close(loop, event.id)
+            loop.close(event.id)
         if ending and not streams:
             return
-
-
-def close(loop, handle):
-    try:
-        loop.close(handle)
-    except sluice.StaleHandle:
-        pass  # it has ended by itself
 
 
 if __name__ == "__main__":

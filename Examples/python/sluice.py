@@ -14,7 +14,8 @@ here: while one is kept, pulling raises BufferError. Copy what is to be kept, wi
 
 A loop belongs to the thread that opened it; only `post` and `wake` may be called from another. Calls
 raise OSError with an errno where the kernel gave one (so FileNotFoundError and the like), and
-`Error`, an OSError with the errno that comes nearest, where Sluice has the word. Times are seconds.
+`Error`, an OSError with the errno that comes nearest, where Sluice has the word. What befalls a
+connection is not raised by the call in hand: its CLOSED says it. Times are seconds.
 While a pull waits, Python handles no signal: ask for those that matter, Ctrl-C among them, with
 `signal`.
 
@@ -39,9 +40,9 @@ DATA, EOF, DRAINED, CLOSED, OVERLOADED, RESOLVED = range(7, 13)
 READ, PRIORITY, WRITE, ERROR, HANGUP, READ_CLOSED = 1, 2, 4, 8, 16, 0x2000
 EDGE, ONE_SHOT = 0x100, 0x200
 
-# What became of a write: the last is of a stream that takes no more, since its connection is broken or
-# it was shut down. Its CLOSED says how it ended.
-QUEUED, OVER_HIGH_MARK, BROKEN = range(3)
+# What became of a write. Of the last two nothing was taken. GONE is a stream that has ended, or takes no
+# more, since its connection is broken or it was shut down. FULL is over a limit.
+QUEUED, OVER_HIGH_MARK, GONE, FULL = range(4)
 
 # Which addresses of a name are asked for, from enum sluice_family.
 ANY_FAMILY, IPV4, IPV6 = 0, 4, 6
@@ -90,13 +91,15 @@ class NotListening(Error):
     """The socket does not listen."""
 
 
+EFULL, ESTALE, EOPTION = -10008, -10009, -10013  # of enum sluice_error
+
 TYPES = {
     -10006: ClosedLoop,  # SLUICE_ENULL, and it is the loop that is
-    -10008: Full,
-    -10009: StaleHandle,
+    EFULL: Full,
+    ESTALE: StaleHandle,
     -10010: WrongKind,
     -10011: WrongThread,
-    -10013: BadOption,
+    EOPTION: BadOption,
     -10014: UnknownName,
     -10016: NotListening,
 }
@@ -129,9 +132,13 @@ def check(code):
     return code
 
 
-def is_broken(code):
-    """Whether a call that sends says by this that the connection is broken: in the kernel's words."""
-    return -10000 < code < 0 and code != -errno.ENOMEM
+def told(code):
+    """What a call of a stream says that is no fault of the caller's: QUEUED, …"""
+    if code == EFULL:
+        return FULL
+    if code == ESTALE or -10000 < code < 0 and code != -errno.ENOMEM:
+        return GONE  # it has ended, or is broken: in the kernel's words
+    return check(code)
 
 
 class OptionStruct(ctypes.Structure):
@@ -244,7 +251,7 @@ class ListenOptions(OptionStruct):
 
 
 def out_of_range(name, value):
-    return error_of(-10013, f"{name}={value!r} is out of its range".encode())
+    return error_of(EOPTION, f"{name}={value!r} is out of its range".encode())
 
 
 def check_with(code, options):
@@ -313,6 +320,7 @@ class Loop:
         self._left = collections.deque()  # of the last pull: what a for has not come to yet
         self._lent = []  # the views that the last pull gave, and what each is a view of
         self._ended = set()  # the ids that were closed since the last pull
+        self._full = set()  # the streams that were ended for being over a limit
         given = ctypes.byref(LoopOptions(options))
         check_with(library.sluice_open(self._loop, given), options)
 
@@ -353,8 +361,7 @@ class Loop:
         They have been gathered already: a handle may end before its event is looked at.
         """
         if self._left:
-            code = library.sluice_close(self._loop, 0)  # which refuses the wrong thread, and no more
-            check(0 if code == -10009 else code)
+            told(library.sluice_close(self._loop, 0))  # which refuses the wrong thread, and no more
             left = [event for event in self._left if self._is_due(event)]
             self._left.clear()
             if left:
@@ -373,6 +380,9 @@ class Loop:
         if kind == RESOLVED:
             words = ctypes.string_at(address, length) if address else b""
             data = words.decode().splitlines() if error == 0 else []
+        elif kind == CLOSED and handle in self._full:
+            self._full.remove(handle)
+            error = EFULL
         elif error < 0 and kind == CLOSED:
             words = library.sluice_name_problem(self._loop, handle)
         return Event(kind, handle, data, length, value, error_of(error, words) if error < 0 else None)
@@ -412,14 +422,15 @@ class Loop:
     # Handles.
 
     def close(self, handle):
-        """Ends a handle; a stream after what is queued has been sent. Its CLOSED tells when."""
+        """Ends a handle, unless it has ended; a stream after what is queued has been sent. Its CLOSED
+        tells when."""
+        self._goes_on(handle, library.sluice_close(self._loop, handle))
         self._ended.add(handle)
-        check(library.sluice_close(self._loop, handle))
 
     def abort(self, handle):
-        """Ends a handle at once."""
+        """Ends a handle at once, unless it has ended."""
+        self._goes_on(handle, library.sluice_abort(self._loop, handle))
         self._ended.add(handle)
-        check(library.sluice_abort(self._loop, handle))
 
     def fileno(self, handle):
         """The descriptor of a watch, listener or stream, which stays whose it is."""
@@ -497,38 +508,63 @@ class Loop:
 
     def write(self, stream, data):
         """Queues bytes, whole or not at all, to be sent with all others at the next pull: QUEUED, or
-        OVER_HIGH_MARK (wait for DRAINED), or BROKEN."""
+        OVER_HIGH_MARK (wait for DRAINED), or GONE. The result need not be looked at.
+
+        A stream that would be over its hard limit, or the loop's memory limit, ends: FULL, which is
+        also the error of its CLOSED.
+        """
+        result = self.try_write(stream, data)
+        if result == FULL:
+            self._end_full(stream)
+        return result
+
+    def try_write(self, stream, data):
+        """As `write`, but where the answer is FULL, the stream goes on as it was."""
         data = bytes_of(data)
-        code = library.sluice_write(self._loop, stream, data, len(data))
-        return BROKEN if is_broken(code) else check(code)
+        return told(library.sluice_write(self._loop, stream, data, len(data)))
 
     def flush(self, stream):
-        """Sends what is queued, now. False for a stream that is BROKEN."""
-        code = library.sluice_flush(self._loop, stream)
-        return not is_broken(code) and check(code) >= 0
+        """Sends what is queued, now. False for a stream that is gone, as of all below."""
+        return self._goes_on(stream, library.sluice_flush(self._loop, stream))
 
-    def shutdown(self, stream):
-        """Half-close: sends what is queued, then tells the peer that no more comes. As `flush`."""
-        code = library.sluice_shutdown(self._loop, stream)
-        return not is_broken(code) and check(code) >= 0
+    def shutdown(self, handle):
+        """Half-close: sends what is queued, then tells the peer that no more comes. Of a listener:
+        lets no more callers in, and ends by a CLOSED."""
+        code = library.sluice_shutdown(self._loop, handle)
+        if -10000 < code < 0 and code != -errno.EPIPE:
+            check(code)  # a listener's: no stream says so
+        return self._goes_on(handle, code)
 
     def pause(self, stream):
-        check(library.sluice_pause(self._loop, stream))
+        return self._goes_on(stream, library.sluice_pause(self._loop, stream))
 
     def resume(self, stream):
-        check(library.sluice_resume(self._loop, stream))
+        return self._goes_on(stream, library.sluice_resume(self._loop, stream))
 
     def hold(self, stream, length):
-        """Has the last `length` bytes of its DATA come again, joined with what follows."""
-        check(library.sluice_hold(self._loop, stream, length))
+        """Has the last `length` bytes of its DATA come again, joined with what follows. Over a limit
+        the stream ends, as of `write`."""
+        return self._goes_on(stream, library.sluice_hold(self._loop, stream, length))
+
+    def forward(self, stream, to):
+        """A proxy: what `stream` receives is written to `to`; 0 ends that."""
+        return self._goes_on(stream, library.sluice_forward(self._loop, stream, to))
+
+    def _goes_on(self, stream, code):
+        """Whether it does, after a call whose bytes are lost where they are too many."""
+        result = told(code)
+        if result == FULL:
+            self._end_full(stream)
+        return result < GONE
+
+    def _end_full(self, stream):
+        check(library.sluice_abort(self._loop, stream))
+        self._ended.add(stream)
+        self._full.add(stream)
 
     def pending(self, stream):
         """How many bytes are queued."""
         return check(library.sluice_pending(self._loop, stream))
-
-    def forward(self, stream, to):
-        """A proxy: what `stream` receives is written to `to`; 0 ends that."""
-        check(library.sluice_forward(self._loop, stream, to))
 
 
 def nanoseconds(seconds):

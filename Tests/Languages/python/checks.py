@@ -1,6 +1,5 @@
 """What is reported in Python and never undefined: misuse, errors, and data kept past a pull."""
 
-import contextlib
 import ctypes
 import errno
 import math
@@ -49,10 +48,13 @@ class Checks(unittest.TestCase):
         self.loop.close(timer)
         other = self.loop.timer(1)
         self.assertNotEqual(timer, other)
-        for call in (self.loop.close, self.loop.pause, lambda id: self.loop.write(id, b"x")):
+        for call in (self.loop.pending, self.loop.fileno, lambda id: self.loop.timer_reset(id, 1)):
             with self.assertRaises(sluice.StaleHandle) as caught:
                 call(timer)
             self.assertEqual(caught.exception.errno, errno.ESTALE)
+        self.loop.close(timer)
+        self.assertEqual(self.loop.write(timer, b"x"), sluice.GONE)
+        self.loop.timer_reset(other, 1)
         self.loop.close(other)
 
     def test_wrong_kind(self):
@@ -133,7 +135,7 @@ class Checks(unittest.TestCase):
         self.assertEqual(self.loop.write(stream, b"x"), sluice.QUEUED)
         self.assertEqual(self.loop.write(stream, bytes(20_000_000)), sluice.OVER_HIGH_MARK)
         self.loop.shutdown(stream)
-        self.assertEqual(self.loop.write(stream, b"x"), sluice.BROKEN)
+        self.assertEqual(self.loop.write(stream, b"x"), sluice.GONE)
 
     def opened(self, **options):
         """Has a loop with options be the one that is checked."""
@@ -145,8 +147,7 @@ class Checks(unittest.TestCase):
         stream = self.loop.connect(self.loop.local_address(self.loop.listen("127.0.0.1:0")))
         self.assertEqual(self.loop.write(stream, bytes(10)), sluice.QUEUED)
         self.assertEqual(self.loop.write(stream, bytes(10)), sluice.OVER_HIGH_MARK)
-        with self.assertRaises(sluice.Full):
-            self.loop.write(stream, bytes(1))
+        self.assertEqual(self.loop.try_write(stream, bytes(1)), sluice.FULL)
         self.assertEqual(self.pull(sluice.DRAINED).id, stream)
         self.opened(handle_limit=1)
         self.loop.timer(1)
@@ -236,6 +237,72 @@ class Checks(unittest.TestCase):
         refused(sluice.Error, "source='x'", connect, "127.0.0.1:1", source="x")
         refused(OSError, "source='192.0.2.1:0'", connect, "127.0.0.1:1", source="192.0.2.1:0")
 
+    def accepted(self, count, **options):
+        """So many clients, and the ids of their streams."""
+        self.opened(**options)
+        address = f"sluice-checks-{self.id()}"
+        self.loop.listen(f"unix:@{address}")
+        clients = [socket.socket(socket.AF_UNIX) for _ in range(count)]
+        for client in clients:
+            self.addCleanup(client.close)
+            client.connect("\0" + address)
+        return clients, [self.pull(sluice.ACCEPTED).id for _ in clients]
+
+    def test_a_stream_that_is_gone(self):
+        clients, streams = self.accepted(4)
+        closed, aborted, shut, last = streams
+        self.loop.close(closed)
+        self.loop.abort(aborted)
+        self.loop.shutdown(shut)
+        written = [self.loop.write(stream, b"to all") for stream in streams]
+        self.assertEqual(written, [sluice.GONE, sluice.GONE, sluice.GONE, sluice.QUEUED])
+        self.use(aborted, last)
+        for client in clients[:2]:
+            client.close()
+        ended = {self.pull(sluice.CLOSED).id for _ in range(2)}
+        self.assertEqual(ended, {closed, aborted})
+        for stream in ended:
+            self.use(stream, last)
+        self.assertEqual(clients[3].recv(100), b"to all")
+        clients[3].sendall(b"and back")
+        self.assertEqual(self.pull(sluice.DATA).data, b"and back")
+
+    def use(self, gone, other):
+        """All calls that need not know that a stream is gone."""
+        loop = self.loop
+        for call in (loop.pause, loop.resume, loop.flush, loop.shutdown):
+            self.assertIs(call(gone), False)
+        self.assertIs(loop.hold(gone, 1), False)
+        self.assertIs(loop.forward(gone, other), False)
+        self.assertIs(loop.forward(other, gone), False)
+        self.assertEqual(loop.try_write(gone, b"x"), sluice.GONE)
+        loop.close(gone)
+        loop.abort(gone)
+
+    def test_over_the_hard_limit(self):
+        clients, streams = self.accepted(3, hard_limit=20)
+        slow, tried, other = streams
+        self.assertEqual(self.loop.write(slow, bytes(20)), sluice.QUEUED)
+        self.assertEqual(self.loop.write(slow, b"one more"), sluice.FULL)
+        self.assertEqual(self.loop.write(slow, b"one more"), sluice.GONE)
+        self.assertEqual(self.loop.try_write(tried, bytes(21)), sluice.FULL)
+        self.assertEqual(self.loop.try_write(tried, b"fits"), sluice.QUEUED)
+        self.assertEqual(self.loop.write(other, b"as ever"), sluice.QUEUED)
+        event = self.pull(sluice.CLOSED)
+        self.assertEqual((event.id, event.length), (slow, 20))
+        self.assertIsInstance(event.error, sluice.Full)
+        self.assertEqual([client.recv(100) for client in clients[1:]], [b"fits", b"as ever"])
+        for client, stream in zip(clients[1:], streams[1:]):
+            client.sendall(b"and back")
+            event = self.pull(sluice.DATA)
+            self.assertEqual((event.id, event.data), (stream, b"and back"))
+
+    def test_what_is_held_over_the_hard_limit(self):
+        [client], [stream] = self.accepted(1, hard_limit=20)
+        self.data(client, bytes(30))
+        self.assertIs(self.loop.hold(stream, 30), False)
+        self.assertIsInstance(self.pull(sluice.CLOSED).error, sluice.Full)
+
     def test_what_a_for_leaves_comes_later(self):
         for value in range(5):
             self.loop.post(value)
@@ -243,6 +310,17 @@ class Checks(unittest.TestCase):
         seen.extend(event.value for event in self.loop.pull())
         self.assertEqual(seen, [0, 1, 2, 3, 4])
         self.assertEqual(self.loop.pull(0), [])
+
+    def test_posts_come_whatever_is_closed(self):
+        for value in (1, 2):
+            self.loop.post(value)
+        seen = []
+        for event in self.loop:
+            seen.append(event.value)
+            self.loop.close(0)
+            if len(seen) == 2:
+                break
+        self.assertEqual(seen, [1, 2])
 
     def test_wake(self):
         thread = threading.Thread(target=self.loop.wake)
@@ -303,8 +381,7 @@ class Checks(unittest.TestCase):
             seen.append(event.id)
             left.discard(event.id)
             for timer in left:
-                with contextlib.suppress(sluice.StaleHandle):  # its last event is gathered
-                    self.loop.close(timer)
+                self.loop.close(timer)  # it has ended: its last event is gathered
             left.clear()
         self.assertEqual(len(seen), 1)
 
