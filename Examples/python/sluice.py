@@ -27,6 +27,7 @@ import collections
 import ctypes
 import errno
 import math
+import os
 import struct
 import threading
 import typing
@@ -168,6 +169,8 @@ class OptionStruct(ctypes.Structure):
                 raise out_of_range(name, value)
             self._put(field, math.ceil(min(value * units, FOREVER)), name, value)
         elif name in self.TEXTS:
+            if "\0" in value:
+                raise out_of_range(name, value)
             setattr(self, name, value.encode())
         elif name in self.NUMBERS:
             self._put(name, value, name, value)
@@ -315,7 +318,7 @@ class Loop:
     def __init__(self, **options):
         """Opens it; LoopOptions has the options."""
         self._loop = ctypes.c_void_p()
-        self._posting = threading.Lock()
+        self._posting = threading.RLock()  # a signal handler may post, too
         self._events = ctypes.create_string_buffer(BATCH * EVENT.size)
         self._left = collections.deque()  # of the last pull: what a for has not come to yet
         self._lent = []  # the views that the last pull gave, and what each is a view of
@@ -333,11 +336,14 @@ class Loop:
     def destroy(self):
         """Ends all handles, without an event, and the loop. Later calls raise ClosedLoop."""
         if self._loop:
+            self._check_thread()
             self._take_back()
             self._left.clear()
             with self._posting:
-                check(library.sluice_destroy(self._loop))
+                # Out of reach before it is gone: a signal handler may raise between the two.
+                loop = ctypes.c_void_p(self._loop.value)
                 self._loop.value = None
+                check(library.sluice_destroy(loop))
 
     # Pulling.
 
@@ -361,7 +367,7 @@ class Loop:
         They have been gathered already: a handle may end before its event is looked at.
         """
         if self._left:
-            told(library.sluice_close(self._loop, 0))  # which refuses the wrong thread, and no more
+            self._check_thread()
             left = [event for event in self._left if self._is_due(event)]
             self._left.clear()
             if left:
@@ -395,11 +401,16 @@ class Loop:
 
     def _take_back(self):
         """Releases what was lent. A view of a view keeps its array alive."""
+        if self._lent:
+            self._check_thread()
         for view, _ in self._lent:
             view.release()
         self._lent = [lent for lent in self._lent if lent[1]() is not None]
         if self._lent:
             raise BufferError("a view of an event's data is kept past a pull; copy it with bytes()")
+
+    def _check_thread(self):
+        told(library.sluice_close(self._loop, 0))  # which refuses the wrong thread, and no more
 
     def post(self, value):
         """Has `value`, 64 bits, come as POSTED. From any thread."""
@@ -460,7 +471,7 @@ class Loop:
         At a name, such as localhost:9999, it may block for seconds to look that up. ListenOptions
         and StreamOptions have the options.
         """
-        return self._made_with(ListenOptions, options, library.sluice_listen, address.encode())
+        return self._made_with(ListenOptions, options, library.sluice_listen, text_of(address))
 
     def listen_fd(self, fd, **options):
         """A listener of a socket that listens already, which is the loop's from then on. Where this
@@ -470,11 +481,11 @@ class Loop:
     def connect(self, address, **options):
         """A stream to an address, or to a name, such as example.com:443: it will be CONNECTED, or
         CLOSED with an error. ConnectOptions has the options."""
-        return self._made_with(ConnectOptions, options, library.sluice_connect, address.encode())
+        return self._made_with(ConnectOptions, options, library.sluice_connect, text_of(address))
 
     def resolve(self, address, family=ANY_FAMILY):
         """Looks up a name, such as example.com:443: RESOLVED brings its addresses, or the error."""
-        return self._made(library.sluice_resolve, address.encode(), family, 0)
+        return self._made(library.sluice_resolve, text_of(address), family, 0)
 
     def adopt(self, fd, **options):
         """A stream of a connected descriptor, which is the loop's from then on: give it what a
@@ -502,7 +513,7 @@ class Loop:
     def _address(self, function, handle):
         text = ctypes.create_string_buffer(ADDRESS_MAX)
         check(function(self._loop, handle, text, ADDRESS_MAX))
-        return text.value.decode()
+        return os.fsdecode(text.value)
 
     # Streams.
 
@@ -521,7 +532,8 @@ class Loop:
     def try_write(self, stream, data):
         """As `write`, but where the answer is FULL, the stream goes on as it was."""
         data = bytes_of(data)
-        return told(library.sluice_write(self._loop, stream, data, len(data)))
+        length = len(data) if type(data) is bytes else ctypes.sizeof(data)
+        return told(library.sluice_write(self._loop, stream, data, length))
 
     def flush(self, stream):
         """Sends what is queued, now. False for a stream that is gone, as of all below."""
@@ -568,15 +580,26 @@ class Loop:
 
 
 def nanoseconds(seconds):
-    return min(round(seconds * 1e9), FOREVER)
+    if math.isnan(seconds):
+        raise ValueError("a time that is no number")
+    return round(max(-1, min(seconds * 1e9, FOREVER)))
+
+
+def text_of(address):
+    """An address as C takes it. A unix path may be any bytes, as in os, but that 0 ends it."""
+    text = os.fsencode(address)
+    if b"\0" in text:
+        raise error_of(-10007, f"{address!r} has a 0 byte".encode())  # SLUICE_EADDRESS
+    return text
 
 
 def bytes_of(data):
-    """What C can be pointed to: bytes, an event's whole data where it lies, a copy of others."""
-    if isinstance(data, bytes):
+    """What C can be pointed to: bytes, an event's whole data where it lies, a copy of others. A class
+    of bytes may have another idea of its length."""
+    if type(data) is bytes:
         return data
     view = memoryview(data)
     whole = view.obj
-    if isinstance(whole, ctypes.Array) and view.c_contiguous and view.nbytes == len(whole):
+    if isinstance(whole, ctypes.Array) and view.c_contiguous and view.nbytes == ctypes.sizeof(whole):
         return whole
     return view.tobytes()

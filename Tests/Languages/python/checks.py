@@ -66,14 +66,18 @@ class Checks(unittest.TestCase):
             for call in (self.loop.pull, self.loop.destroy, lambda: self.loop.timer(1)):
                 with self.assertRaises(sluice.WrongThread):
                     call()
+            self.assertEqual(data, expected)  # what is lent still is
             self.loop.post(2**64 - 1)
             done.append(True)
 
         done = []
-        thread = threading.Thread(target=misuse)
-        thread.start()
-        thread.join()
-        self.assertEqual(done, [True])
+        client, _ = self.connected()
+        for expected in (None, b"hello"):
+            data = self.data(client) if expected else None
+            thread = threading.Thread(target=misuse)
+            thread.start()
+            thread.join()
+            self.assertTrue(done.pop())
         self.assertEqual(self.pull(sluice.POSTED).value, 2**64 - 1)
 
     def test_use_after_close(self):
@@ -92,6 +96,12 @@ class Checks(unittest.TestCase):
         self.assertEqual(caught.exception.errno, errno.ENOENT)
         with self.assertRaisesRegex(sluice.Error, "not an address"):
             self.loop.listen("no address")
+        with self.assertRaisesRegex(sluice.Error, "0 byte"):
+            self.loop.listen("127.0.0.1:0\0")
+        self.assertRaises(ValueError, self.loop.timer, math.nan)
+        for never in (-math.inf, -1.5e10):
+            self.assertRaisesRegex(sluice.Error, "negative", self.loop.timer, never)
+        self.loop.close(self.loop.timer(math.inf))
         client, stream = self.connected()
         self.assertRaises(TypeError, self.loop.write, stream, 5)
         self.assertRaises(TypeError, self.loop.write, stream, "text")
@@ -328,6 +338,12 @@ class Checks(unittest.TestCase):
         self.assertEqual(self.loop.pull(), [])
         thread.join()
 
+    def test_a_signal_handler_that_posts_while_its_thread_does(self):
+        with self.loop._posting:  # as within a post
+            self.loop.post(1)
+            self.loop.wake()
+        self.assertEqual(self.pull(sluice.POSTED).value, 1)
+
     def test_time_and_thread(self):
         before = time.monotonic()
         self.assertLessEqual(before, self.loop.update_now())
@@ -370,6 +386,16 @@ class Checks(unittest.TestCase):
         del each
         self.loop.pull(0)
         self.assertEqual(client.recv(100), b"hello" b"el" b"olleh" b"!" b"b")
+
+        class Liar(bytes):
+            def __len__(self):
+                return 3000
+
+        numbers = (ctypes.c_uint32 * 4)(*b"abcd")
+        for each in (Liar(b"hi"), memoryview(numbers).cast("B")[8:12], numbers):
+            self.loop.write(stream, each)
+        self.loop.pull(0)
+        self.assertEqual(client.recv(4000), b"hi" + b"c\0\0\0" + bytes(numbers))
 
     def test_no_event_of_a_handle_that_was_closed_in_its_batch(self):
         left = {self.loop.timer(0) for _ in range(8)}
