@@ -277,6 +277,14 @@ func countOf(value int) C.uint32_t {
 	return C.uint32_t(value)
 }
 
+// addressOf is an address as C has it, to be freed. In C a 0 byte would end it.
+func addressOf(address string) (*C.char, error) {
+	if strings.Contains(address, "\x00") {
+		return nil, ErrAddress
+	}
+	return C.CString(address), nil
+}
+
 // textOf is an option as C has it, to be freed; nil for "".
 func textOf(text string) *C.char {
 	if text == "" {
@@ -498,12 +506,15 @@ func (loop *Loop) Listen(address string) (ID, error) {
 }
 
 func (loop *Loop) ListenWith(address string, options ListenOptions) (ID, error) {
-	text := C.CString(address)
+	text, err := addressOf(address)
+	if err != nil {
+		return 0, err
+	}
 	defer C.free(unsafe.Pointer(text))
 	streams := options.Streams.toC()
 	defer C.free(unsafe.Pointer(streams.source))
 	var id C.sluice_id
-	err := callWith(options, func() C.int {
+	err = callWith(options, func() C.int {
 		return C.listen_with(loop.raw, &id, text, options.toC(), streams)
 	})
 	return ID(id), err
@@ -527,10 +538,13 @@ func (loop *Loop) ListenFdWith(fd int, options ListenOptions) (ID, error) {
 
 // Resolve looks up a name, such as example.com:443: Resolved brings its addresses.
 func (loop *Loop) Resolve(address string, family Family) (ID, error) {
-	text := C.CString(address)
+	text, err := addressOf(address)
+	if err != nil {
+		return 0, err
+	}
 	defer C.free(unsafe.Pointer(text))
 	var id C.sluice_id
-	err := errorOf(C.sluice_resolve(loop.raw, &id, text, C.uint32_t(family), 0))
+	err = errorOf(C.sluice_resolve(loop.raw, &id, text, C.uint32_t(family), 0))
 	return ID(id), err
 }
 
@@ -541,12 +555,15 @@ func (loop *Loop) Connect(address string) (ID, error) {
 }
 
 func (loop *Loop) ConnectWith(address string, options StreamOptions) (ID, error) {
-	text := C.CString(address)
+	text, err := addressOf(address)
+	if err != nil {
+		return 0, err
+	}
 	defer C.free(unsafe.Pointer(text))
 	given := options.toC()
 	defer C.free(unsafe.Pointer(given.source))
 	var id C.sluice_id
-	err := callWith(options, func() C.int {
+	err = callWith(options, func() C.int {
 		return C.sluice_connect(loop.raw, &id, text, &given)
 	})
 	return ID(id), err

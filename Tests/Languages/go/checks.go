@@ -389,6 +389,8 @@ func main() {
 
 	_, err = loop.Listen("no address")
 	expect(err, sluice.ErrAddress)
+	_, err = loop.Listen("127.0.0.1:0\x00")
+	expect(err, sluice.ErrAddress)
 	_, err = loop.Listen("unix:/no/such/folder/s")
 	expect(err, os.ErrNotExist)
 	expect(err, syscall.ENOENT)
