@@ -20,6 +20,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -103,8 +105,10 @@ enum class written {
 };
 
 struct Event : sluice_event {
+    /* None of an event that has no data: the length of a CLOSED is of another kind. */
     std::string_view bytes() const {
-        return {static_cast<const char *>(data), length};
+        return data ? std::string_view(static_cast<const char *>(data), length)
+                    : std::string_view();
     }
     /* Why a stream ended, a listener stopped or a name has no address; none for an orderly end. */
     std::error_code reason() const {
@@ -127,6 +131,9 @@ struct Event : sluice_event {
  * errc::closed. */
 class Poster {
   public:
+    /* Moving one copies it, so that the old one can still be used. */
+    Poster(const Poster &) = default;
+    Poster &operator=(const Poster &) = default;
     void post(std::uint64_t value) const {
         std::lock_guard<std::mutex> lock(target_->mutex);
         check(sluice_post(target_->loop, value), "post");
@@ -192,6 +199,12 @@ class Loop {
 
     class Iterator {
       public:
+        using iterator_category = std::input_iterator_tag;
+        using value_type = Event;
+        using difference_type = std::ptrdiff_t;
+        using pointer = const Event *;
+        using reference = const Event &;
+
         explicit Iterator(Loop &loop) : loop_(&loop) {
             ++*this;
         }
@@ -201,6 +214,9 @@ class Loop {
         Iterator &operator++() {
             loop_->next(event_);
             return *this;
+        }
+        void operator++(int) {
+            ++*this;
         }
         bool operator!=(Never) const {
             return true;
@@ -295,7 +311,7 @@ class Loop {
 
     sluice_id listen(const std::string &address, const sluice_listen_options *options = nullptr) {
         sluice_id id;
-        check(sluice_listen(loop_, &id, address.c_str(), options), address.c_str());
+        check(sluice_listen(loop_, &id, text_of(address), options), address.c_str());
         return id;
     }
     sluice_id listen_fd(int fd, const sluice_listen_options *options = nullptr) {
@@ -306,7 +322,7 @@ class Loop {
     sluice_id resolve(const std::string &address, sluice_family family = SLUICE_ANY_FAMILY,
                       std::uint64_t user = 0) {
         sluice_id id;
-        check(sluice_resolve(loop_, &id, address.c_str(), family, user), address.c_str());
+        check(sluice_resolve(loop_, &id, text_of(address), family, user), address.c_str());
         return id;
     }
     /* Why the name of a stream that has ended was not found; empty for others. */
@@ -316,7 +332,7 @@ class Loop {
     }
     sluice_id connect(const std::string &address, const sluice_stream_options *options = nullptr) {
         sluice_id id;
-        check(sluice_connect(loop_, &id, address.c_str(), options), address.c_str());
+        check(sluice_connect(loop_, &id, text_of(address), options), address.c_str());
         return id;
     }
     sluice_id adopt(int fd, const sluice_stream_options *options = nullptr) {
@@ -384,6 +400,12 @@ class Loop {
     }
 
   private:
+    /* In C a 0 byte would end it. */
+    static const char *text_of(const std::string &address) {
+        if (address.find('\0') != std::string::npos)
+            throw std::system_error(make_error_code(errc::bad_address), address.c_str());
+        return address.c_str();
+    }
     /* What a call of a stream says. That it is broken is told in the kernel's words, and no error;
      * no memory is one. */
     static written written_of(int result, std::error_code &error) noexcept {

@@ -12,6 +12,8 @@ static_assert(!std::is_copy_constructible_v<sluice::Loop>);
 static_assert(!std::is_copy_assignable_v<sluice::Loop>);
 static_assert(std::is_nothrow_move_constructible_v<sluice::Loop>);
 static_assert(std::is_nothrow_move_assignable_v<sluice::Loop>);
+static_assert(
+    std::is_same_v<std::iterator_traits<sluice::Loop::Iterator>::value_type, sluice::Event>);
 
 static int failures = 0;
 
@@ -134,6 +136,7 @@ static void over_the_hard_limit() {
     sluice::Loop loop = std::move(first);
     const sluice::Event closed = pull(loop, SLUICE_CLOSED, streams[0]);
     check(closed.reason() == sluice::errc::full && closed.length == 20, "the reason");
+    check(closed.bytes().empty(), "it has no bytes");
     loop.write(streams[1], "!");
     loop.write(pairs.clients[2], "and back");
     check(pull(loop, SLUICE_DATA, streams[2]).bytes() == "and back", "the other goes on");
@@ -180,7 +183,8 @@ int main() {
     passed("over the hard limit");
 
     sluice::Poster poster = loop.poster();
-    std::thread([&] { poster.wake(); }).join();
+    sluice::Poster copied = std::move(poster);
+    std::thread([&] { copied.wake(); }).join();
     sluice::Event woken;
     check(!loop.next(woken), "a wake");
     const auto now = loop.update_now();
@@ -207,6 +211,7 @@ int main() {
 
     refused([&] { loop.listen("no address"); }, errc::bad_address, "listen");
     refused([&] { loop.listen("127.0.0.1:99999"); }, errc::bad_port, "listen at a port");
+    refused([&] { loop.listen(std::string("127.0.0.1:0\0", 12)); }, errc::bad_address, "a 0 byte");
     refused([&] { loop.connect("*:80"); }, errc::not_numeric, "connect");
     refused([&] { loop.listen("unix:/no/such/folder/s"); },
             std::error_code(ENOENT, std::system_category()), "listen");
