@@ -24,6 +24,7 @@
 #include <iterator>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -367,6 +368,19 @@ class Loop {
             written_of(sluice_write(loop_, id, bytes.data(), bytes.size()), error);
         return checked(result, error, "try_write");
     }
+    /* How many bytes went; nothing for a stream that is gone. An error is the file's. */
+    std::optional<std::size_t> send_file(sluice_id id, int fd, std::int64_t offset,
+                                         std::size_t length) {
+        const std::ptrdiff_t sent = sluice_send_file(loop_, id, fd, offset, length);
+        if (sent >= 0)
+            return static_cast<std::size_t>(sent);
+        const int code = static_cast<int>(sent);
+        for (int of_file : {-ENODATA, -EINVAL, -ESPIPE, -EIO, -EOVERFLOW})
+            if (code == of_file)
+                check(code, "send_file");
+        return told(id, code, "send_file") < written::gone ? std::optional<std::size_t>(0)
+                                                           : std::nullopt;
+    }
     /* False for a stream that is gone, as of all below. */
     bool flush(sluice_id id) {
         return told(id, sluice_flush(loop_, id), "flush") < written::gone;
@@ -390,8 +404,8 @@ class Loop {
     bool forward(sluice_id from, sluice_id to) {
         return told(from, sluice_forward(loop_, from, to), "forward") < written::gone;
     }
-    void hold_until(sluice_id id, std::size_t length, std::size_t total) {
-        check(sluice_hold_until(loop_, id, length, total), "hold_until");
+    bool hold_until(sluice_id id, std::size_t length, std::size_t total) {
+        return told(id, sluice_hold_until(loop_, id, length, total), "hold_until") < written::gone;
     }
     std::size_t pending(sluice_id id) const {
         std::int64_t bytes = sluice_pending(loop_, id);

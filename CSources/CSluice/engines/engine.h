@@ -97,6 +97,12 @@ struct sluice_engine_operations {
                              int count);
     int (*await_room)(struct sluice_engine *engine, int fd);
 
+    /* The same of up to `length` bytes of a file, from `offset` on: how many went. *stopped is 0
+     * where those are all of them, or all that the file has; else what kept the rest: SLUICE_EAGAIN
+     * as above, or an error, which may be the file's. */
+    size_t (*send_file)(struct sluice_engine *engine, int fd, int file, int64_t offset,
+                        size_t length, int *stopped);
+
     /* Begins a turn: waits until there are completions, `wake` is called, or the time is up.
      * Does not wait while there are some left over. 0 or an error, with nothing lost; the turn then
      * has no completions. */

@@ -350,6 +350,14 @@ static ptrdiff_t send_bytes(struct sluice_engine *engine, int fd, const void *by
     return sluice_send_once(fd, bytes, length);
 }
 
+static size_t send_file(struct sluice_engine *base, int fd, int file, int64_t offset, size_t length,
+                        int *stopped) {
+    *stopped = SLUICE_EAGAIN;
+    return ours(base)->sources[fd].state & CAN_SEND
+               ? sluice_send_file_some(fd, file, offset, length, stopped)
+               : 0;
+}
+
 static int await_room(struct sluice_engine *base, int fd) {
     struct readiness_engine *engine = ours(base);
     struct source *source = &engine->sources[fd];
@@ -670,6 +678,7 @@ const struct sluice_engine_operations sluice_readiness_engine = {
     .send = send_bytes,
     .send_slices = send_slices,
     .await_room = await_room,
+    .send_file = send_file,
     .wait = wait,
     .next = next,
     .has_left_over = has_left_over,

@@ -137,7 +137,8 @@ enum sluice_event_kind {
     SLUICE_CONNECTED, /* a connect is done; one that failed is a CLOSED instead */
     SLUICE_DATA,      /* data, length: what the stream received */
     SLUICE_EOF,       /* the peer will send no more */
-    SLUICE_DRAINED,   /* a stream's queue was over its high mark, and has fallen to its low mark */
+    SLUICE_DRAINED,   /* a stream's queue was over its high mark, and has fallen to its low mark;
+                       * or a file can go on: see sluice_send_file */
     SLUICE_CLOSED,    /* a stream's last: error says why, length how much was not sent; or that of a
                        * listener that was shut down */
     SLUICE_OVERLOADED, /* a listener had to stop accepting; it resumes by itself; error says why */
@@ -482,6 +483,30 @@ SLUICE_API int sluice_write(sluice_loop *loop, sluice_id id, const void *bytes, 
 typedef struct sluice_slice sluice_slice;
 SLUICE_API int sluice_writev(sluice_loop *loop, sluice_id id, const sluice_slice *slices,
                              int count);
+
+/* Has the kernel send `length` bytes of the file `fd`, from `offset` on: they are not copied into
+ * this process. All that was written before goes first. Returns how many bytes went, which may be
+ * any number up to `length`: as many as the socket has room for, and no more than the high mark in
+ * one call, so that a large file keeps no other stream waiting. Where there is no room, the stream
+ * is still connecting, or what was written before does not go out at once, that is 0.
+ *
+ * Where it is less than `length`, DRAINED comes: call again then with the rest. It comes when
+ * nothing is queued and the kernel says that there is room, or, where the high mark was reached, in
+ * the next turn. Until then the stream counts as over its high mark, where it waits for room: an
+ * accepted one is not read from. Nothing of the rest is queued: who does not call again owes
+ * nothing, and a close sends what went. A file that is shorter gives what there is.
+ *
+ * The file stays the caller's, its position is as it was, and it may be closed after the call. What
+ * went may still be read from the file when it is sent: one that is written to meanwhile arrives as
+ * one or the other. A read from a disk takes as long as the disk does, and the loop waits for it.
+ *
+ * O(bytes), by the kernel. Errors: as of sluice_write. And with nothing sent, while the stream goes
+ * on as before: -ENODATA (the file ends at or before `offset`), -EINVAL (a negative offset; a file
+ * that cannot be mapped, such as a folder; on older kernels a stream that is a pipe), -ESPIPE (a
+ * pipe or a socket for a file), SLUICE_EBADF (`fd` is not open for reading), -EIO, -EOVERFLOW.
+ * Source: sendfile(2). */
+SLUICE_API ptrdiff_t sluice_send_file(sluice_loop *loop, sluice_id id, int fd, int64_t offset,
+                                      size_t length);
 
 /* Sends what is queued as far as the kernel takes it, now. Errors: SLUICE_EFULL (memory_limit) and
  * SLUICE_ENOMEM, with nothing changed; -EPIPE and others of send(2), which CLOSED says again. */

@@ -28,8 +28,7 @@
 
 /* ---- Sending -------------------------------------------------------------------------------- */
 
-/* Takes note of bytes that the kernel took: a linger limit counts from the last of them. */
-static void count_sent(sluice_loop *loop, struct sluice_stream *stream, size_t sent) {
+void sluice_output_count_sent(sluice_loop *loop, struct sluice_stream *stream, size_t sent) {
     loop->stats.sends++;
     loop->stats.bytes_sent += sent;
     if (sent == 0)
@@ -41,6 +40,13 @@ static void count_sent(sluice_loop *loop, struct sluice_stream *stream, size_t s
         sluice_stream_postpone_idle(loop, stream);
 }
 
+static bool has_drained(const struct sluice_stream *stream, const struct sluice_cohort *cohort) {
+    if (stream->state & STREAM_FILE_WAITS)
+        return stream->output.length == 0 &&
+               !(stream->state & (STREAM_BLOCKED | STREAM_CONNECTING));
+    return stream->output.length <= cohort->low_mark;
+}
+
 void sluice_output_heed_marks(sluice_loop *loop, struct sluice_stream *stream, bool by_call) {
     const struct sluice_cohort *cohort = sluice_cohort_at(loop, stream->cohort);
     bool was_over = (stream->state & STREAM_OVER_MARK) != 0;
@@ -48,8 +54,8 @@ void sluice_output_heed_marks(sluice_loop *loop, struct sluice_stream *stream, b
         stream->state |= STREAM_OVER_MARK;
         sluice_forward_hold_back(loop, stream, true);
         sluice_stream_on_agenda(loop, stream);
-    } else if (was_over && stream->output.length <= cohort->low_mark) {
-        stream->state &= ~(uint32_t)STREAM_OVER_MARK;
+    } else if (was_over && has_drained(stream, cohort)) {
+        stream->state &= ~(uint32_t)(STREAM_OVER_MARK | STREAM_FILE_WAITS);
         sluice_forward_hold_back(loop, stream, false);
         if (!(stream->state & STREAM_CLOSING))
             sluice_stream_notify(loop, stream, NOTICE_DRAINED, by_call);
@@ -73,7 +79,7 @@ void sluice_output_drop(sluice_loop *loop, struct sluice_stream *stream) {
     sluice_bytes_clear(&loop->pool, &stream->output);
     stream->output.length = unsent;
     if (stream->state & STREAM_OVER_MARK) {
-        stream->state &= ~(uint32_t)STREAM_OVER_MARK;
+        stream->state &= ~(uint32_t)(STREAM_OVER_MARK | STREAM_FILE_WAITS);
         sluice_forward_hold_back(loop, stream, false);
     }
 }
@@ -95,7 +101,7 @@ static ptrdiff_t heed_sent(sluice_loop *loop, struct sluice_stream *stream, ptrd
             sent = code;
     }
     if (sent >= 0)
-        count_sent(loop, stream, (size_t)sent);
+        sluice_output_count_sent(loop, stream, (size_t)sent);
     return sent;
 }
 
@@ -124,7 +130,7 @@ int sluice_output_send(sluice_loop *loop, struct sluice_stream *stream, bool by_
 void sluice_output_sent(sluice_loop *loop, struct sluice_stream *stream, size_t sent) {
     stream->state &= ~(uint32_t)STREAM_BLOCKED;
     if (sent > 0) {
-        count_sent(loop, stream, sent);
+        sluice_output_count_sent(loop, stream, sent);
         sluice_bytes_consume(&loop->pool, &stream->output, sent);
     }
     /* One that fails is put on the agenda by that. */

@@ -264,7 +264,7 @@ static void follow(sluice_loop *loop, struct sluice_stream *stream) {
         sluice_stream_begin_closing(stream);
     }
     bool sends = !(stream->state & (STREAM_CONNECTING | OUTPUT_FAILED | OUTPUT_FINISHED));
-    if (sends && stream->output.length > 0)
+    if (sends && (stream->output.length > 0 || (stream->state & STREAM_FILE_WAITS)))
         sends = sluice_output_send(loop, stream, true) == 0;
     bool over = is_over(stream);
     if (!over && sends && (stream->state & OUTPUT_FINISHING) && stream->output.length == 0) {

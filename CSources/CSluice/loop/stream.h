@@ -52,6 +52,7 @@ enum {
     STREAM_CLOSE_NEXT = 1 << 10, /* EOF has been pulled: the loop closes it by itself */
     STREAM_ENDED = 1 << 11,      /* nothing is left but its CLOSED */
     STREAM_BLOCKED = 1 << 12,    /* the engine says when to send on */
+    STREAM_FILE_WAITS = 1 << 14, /* over its mark until nothing is queued, and there is room */
     STREAM_REHELD = 1 << 13,     /* the caller holds bytes of the data that was pulled last */
 
     STREAM_ON_AGENDA = 1 << 15, /* in the loop's list of those, and so below */
@@ -124,7 +125,8 @@ struct sluice_extras {
  * - OUTPUT_FAILED or ENDED: `output` has no chunks, and its length is what was not sent;
  * - `remaining` is how many bytes more may be received once the output has failed;
  * - ON_AGENDA, TO_NOTIFY: it is in that list of the loop, and only then;
- * - OVER_MARK: its output was over the high mark and has not fallen to the low one since;
+ * - OVER_MARK: its output was over the high mark and has not fallen to the low one since; or
+ *   FILE_WAITS, which is never without it;
  * - slot.own is its place among loop->lent, where that names it. */
 struct sluice_stream {
     struct sluice_slot slot;
@@ -315,6 +317,8 @@ void sluice_output_sent(sluice_loop *loop, struct sluice_stream *stream, size_t 
 /* Writes, whole or not at all: 0, 1 where the queue is over the high mark then, or an error. */
 SLUICE_CHECKED int sluice_output_write(sluice_loop *loop, struct sluice_stream *stream,
                                        const void *bytes, size_t length);
+/* Takes note of bytes that the kernel took: a linger limit counts from the last of them. */
+void sluice_output_count_sent(sluice_loop *loop, struct sluice_stream *stream, size_t sent);
 /* Has the peer told that no more comes, once all is sent: 0, -EPIPE, or as of sluice_output_settle.
  */
 SLUICE_CHECKED int sluice_output_shutdown(sluice_loop *loop, struct sluice_stream *stream);

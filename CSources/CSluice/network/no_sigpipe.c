@@ -1,4 +1,5 @@
-/* no_sigpipe.c - calls that cannot be told not to raise SIGPIPE, as send(2) can: writev(2).
+/* no_sigpipe.c - calls that cannot be told not to raise SIGPIPE, as send(2) can: writev(2) and
+ * sendfile(2).
  *
  * The signal is blocked in the thread meanwhile, and the one that was raised is taken back, unless
  * one was pending before.
@@ -7,6 +8,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/sendfile.h>
 #include <sys/uio.h>
 
 #include "network/socket.h"
@@ -57,4 +59,26 @@ ptrdiff_t sluice_file_send_slices(int fd, const struct iovec *iov, int count) {
     int code = sent < 0 ? -errno : 0;
     end(&guard, code == -EPIPE);
     return code < 0 ? code : sent;
+}
+
+/* Short counts are tried again: only the kernel's word that it is full brings word of room later,
+ * and only a count of 0 tells the end of the file from that. One that went in part may have raised
+ * the signal. */
+size_t sluice_send_file_some(int fd, int file, int64_t offset, size_t length, int *stopped) {
+    off_t at = (off_t)offset;
+    size_t sent = 0;
+    *stopped = at == offset ? 0 : -EOVERFLOW;
+    struct guard guard;
+    begin(&guard);
+    while (*stopped == 0 && sent < length) {
+        ptrdiff_t count = sendfile(fd, file, &at, length - sent);
+        if (count == 0)
+            break;
+        if (count > 0)
+            sent += (size_t)count;
+        else if (errno != EINTR)
+            *stopped = -errno;
+    }
+    end(&guard, sent < length);
+    return sent;
 }

@@ -61,6 +61,11 @@ int sluice_socket_check_listening(int fd);
 ptrdiff_t sluice_socket_send_slices(int fd, const struct iovec *iov, int count);
 ptrdiff_t sluice_file_send_slices(int fd, const struct iovec *iov, int count);
 
+/* Up to `length` bytes of a file, from `offset` on, to a socket or a pipe: how many went. *stopped
+ * is 0 where those are all of them, or all that the file has; else why no more went, SLUICE_EAGAIN
+ * or -errno. It raises no SIGPIPE either. */
+size_t sluice_send_file_some(int fd, int file, int64_t offset, size_t length, int *stopped);
+
 /* Whether the kernel still has bytes that it took and the peer has not. */
 bool sluice_socket_has_unsent(int fd);
 /* Has close(2) reset the connection, over TCP. Other sockets let it pass. */

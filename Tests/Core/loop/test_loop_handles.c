@@ -24,6 +24,7 @@ enum call {
     PEER_ADDRESS,
     WRITE,
     WRITEV,
+    SEND_FILE,
     FLUSH,
     SHUTDOWN,
     PAUSE,
@@ -45,6 +46,8 @@ static int64_t call_of_stream(sluice_loop *loop, enum call call, sluice_id id) {
         return sluice_write(loop, id, "x", 1);
     case WRITEV:
         return sluice_writev(loop, id, &slice, 1);
+    case SEND_FILE:
+        return sluice_send_file(loop, id, -1, 0, 1);
     case FLUSH:
         return sluice_flush(loop, id);
     case SHUTDOWN:

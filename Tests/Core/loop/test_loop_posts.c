@@ -388,6 +388,7 @@ static void call_all(struct stranger *s) {
         sluice_peer_address(loop, s->stream, text, sizeof text),
         sluice_write(loop, s->stream, "x", 1),
         sluice_writev(loop, s->stream, &slice, 1),
+        (int)sluice_send_file(loop, s->stream, s->fd, 0, 1),
         sluice_flush(loop, s->stream),
         sluice_shutdown(loop, s->stream),
         sluice_pause(loop, s->stream),

@@ -10,11 +10,13 @@
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -67,6 +69,8 @@ ssize_t __wrap_send(int fd, const void *bytes, size_t length, int flags);
 ssize_t __real_send(int fd, const void *bytes, size_t length, int flags);
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
 ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
+ssize_t __wrap_sendfile(int to, int from, off_t *offset, size_t length);
+ssize_t __real_sendfile(int to, int from, off_t *offset, size_t length);
 int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
 int __real_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
 int __wrap_epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event);
@@ -118,6 +122,9 @@ static atomic_long interruptible; /* calls that may be interrupted */
 static atomic_int caller_error;
 static atomic_int failing_callers;
 static atomic_int wait_error;
+static atomic_int send_file_error;
+static atomic_int good_send_files;
+static atomic_size_t most_of_a_file;
 static atomic_int receive_error;
 static atomic_int failing_receives;
 
@@ -195,6 +202,15 @@ static bool is_interrupted(void) {
         return false;
     errno = EINTR;
     return true;
+}
+
+void fail_send_file(int error, int after) {
+    good_send_files = after;
+    send_file_error = error;
+}
+
+void shorten_send_files(size_t most) {
+    most_of_a_file = most;
 }
 
 void fail_receives(int error, int count) {
@@ -370,6 +386,21 @@ ssize_t __wrap_send(int fd, const void *bytes, size_t length, int flags) {
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags) {
     atomic_fetch_add(&sends, 1);
     return is_interrupted() ? -1 : __real_sendmsg(fd, message, flags);
+}
+
+ssize_t __wrap_sendfile(int to, int from, off_t *offset, size_t length) {
+    atomic_fetch_add(&sends, 1);
+    if (is_interrupted())
+        return -1;
+    if (send_file_error != 0 && good_send_files-- <= 0) {
+        int error = atomic_exchange(&send_file_error, 0);
+        if (error == EPIPE)
+            raise(SIGPIPE);
+        errno = error;
+        return -1;
+    }
+    size_t most = most_of_a_file;
+    return __real_sendfile(to, from, offset, most > 0 && most < length ? most : length);
 }
 
 int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags) {

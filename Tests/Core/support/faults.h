@@ -23,7 +23,7 @@ long live_allocation_count(void);
  * and ends a poller, and the sockets, are not counted. */
 long system_call_count(void);
 
-/* Of these, calls of send and sendmsg, and of epoll_ctl. */
+/* Of these, calls of send, sendmsg and sendfile, and of epoll_ctl. */
 long send_count(void);
 long epoll_ctl_count(void);
 
@@ -46,7 +46,13 @@ void before_flock(void (*call)(void));
 /* pthread_create fails with this errno from now on; 0 passes it through. */
 void fail_threads(int error);
 
-/* Every other call of read, send and sendmsg fails with EINTR from now on, or none. */
+/* Of sendfile, the call after the next `after` fails with this errno, once; where that is EPIPE it
+ * raises the signal as the kernel does. */
+void fail_send_file(int error, int after);
+/* It moves no more than so many bytes at a time from now on; 0 for as many as go. */
+void shorten_send_files(size_t most);
+
+/* Every other call of read, send, sendmsg and sendfile fails with EINTR from now on, or none. */
 void interrupt_calls(bool every_other);
 
 /* The next `count` calls of read and recvmsg fail with this errno. */
