@@ -14,39 +14,27 @@
 #include "network/socket.h"
 
 struct guard {
+    sigset_t pipe; /* SIGPIPE alone */
     sigset_t before;
-    bool was_blocked;
     bool was_pending;
 };
 
-static sigset_t sigpipe_alone(void) {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGPIPE);
-    return set;
-}
-
 static void begin(struct guard *guard) {
-    const sigset_t set = sigpipe_alone();
-    pthread_sigmask(SIG_BLOCK, &set, &guard->before);
-    guard->was_blocked = sigismember(&guard->before, SIGPIPE);
-    guard->was_pending = false;
-    if (!guard->was_blocked)
-        return; /* then none was pending either */
+    sigemptyset(&guard->pipe);
+    sigaddset(&guard->pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &guard->pipe, &guard->before);
+    /* One that was not blocked is not pending either. */
     sigset_t pending;
-    sigpending(&pending);
-    guard->was_pending = sigismember(&pending, SIGPIPE);
+    guard->was_pending = sigismember(&guard->before, SIGPIPE) && sigpending(&pending) == 0 &&
+                         sigismember(&pending, SIGPIPE);
 }
 
 static void end(const struct guard *guard, bool may_be_raised) {
-    if (may_be_raised && !guard->was_pending) {
-        const sigset_t set = sigpipe_alone();
-        const struct timespec at_once = {0, 0};
-        while (sigtimedwait(&set, NULL, &at_once) < 0 && errno == EINTR) {
+    const struct timespec at_once = {0, 0};
+    if (may_be_raised && !guard->was_pending)
+        while (sigtimedwait(&guard->pipe, NULL, &at_once) < 0 && errno == EINTR) {
         }
-    }
-    if (!guard->was_blocked)
-        pthread_sigmask(SIG_SETMASK, &guard->before, NULL);
+    pthread_sigmask(SIG_SETMASK, &guard->before, NULL);
 }
 
 ptrdiff_t sluice_file_send_slices(int fd, const struct iovec *iov, int count) {
