@@ -28,7 +28,6 @@
 #include <string>
 #include <string_view>
 #include <system_error>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -88,6 +87,15 @@ inline std::error_code error_code(int result) {
     if (result > -10000)
         return {-result, std::system_category()};
     return {result, category()};
+}
+
+/* An error as C has it, and 0 for one that C has not. */
+inline int code_of(const std::error_code &error) noexcept {
+    if (error.category() == category())
+        return error.value();
+    const bool is_errno =
+        error.category() == std::system_category() || error.category() == std::generic_category();
+    return is_errno ? -error.value() : 0;
 }
 
 inline int check(int result, const char *call) {
@@ -171,15 +179,13 @@ class Loop {
         destroy();
     }
     Loop(Loop &&other) noexcept
-        : loop_(std::exchange(other.loop_, nullptr)), target_(std::move(other.target_)),
-          full_(std::move(other.full_)) {
+        : loop_(std::exchange(other.loop_, nullptr)), target_(std::move(other.target_)) {
     }
     Loop &operator=(Loop &&other) noexcept {
         if (this != &other) {
             destroy();
             loop_ = std::exchange(other.loop_, nullptr);
             target_ = std::move(other.target_);
-            full_ = std::move(other.full_);
         }
         return *this;
     }
@@ -190,10 +196,7 @@ class Loop {
 
     /* False when `timeout` has passed without an event, or after a wake. */
     bool next(Event &event, nanoseconds timeout = nanoseconds::max()) {
-        const bool came = check(sluice_next(loop_, &event, timeout.count()), "next") > 0;
-        if (event.kind == SLUICE_CLOSED && full_.erase(event.id) > 0)
-            event.error = SLUICE_EFULL;
-        return came;
+        return check(sluice_next(loop_, &event, timeout.count()), "next") > 0;
     }
 
     struct Never {};
@@ -269,9 +272,12 @@ class Loop {
     void abort(sluice_id id, std::error_code &error) noexcept {
         told(id, sluice_abort(loop_, id), error);
     }
-    /* CLOSED says `reason`, a negative code. */
-    void abort_with(sluice_id id, int reason) {
-        check(sluice_abort_with(loop_, id, reason), "abort_with");
+    /* The same, but a stream's CLOSED has this reason: sluice::errc, or an errno. */
+    void abort_with(sluice_id id, std::error_code reason) {
+        told(id, sluice_abort_with(loop_, id, code_of(reason)), "abort_with");
+    }
+    void abort_with(sluice_id id, std::error_code reason, std::error_code &error) noexcept {
+        told(id, sluice_abort_with(loop_, id, code_of(reason)), error);
     }
     std::uint64_t user(sluice_id id) const {
         std::uint64_t user;
@@ -440,13 +446,8 @@ class Loop {
     /* The same of a call whose bytes are lost where they are too many: that ends the stream. */
     written told(sluice_id id, int code, std::error_code &error) noexcept {
         const written result = written_of(code, error);
-        if (result == written::full) {
-            error = error_code(sluice_abort(loop_, id));
-            try {
-                full_.insert(id);
-            } catch (const std::bad_alloc &) { /* its CLOSED says that it was aborted */
-            }
-        }
+        if (result == written::full)
+            error = error_code(sluice_abort_with(loop_, id, code));
         return result;
     }
     written told(sluice_id id, int code, const char *call) {
@@ -465,7 +466,6 @@ class Loop {
 
     sluice_loop *loop_ = nullptr;
     std::shared_ptr<Poster::Target> target_;
-    std::unordered_set<sluice_id> full_; /* ended for being over a limit, until CLOSED is pulled */
 };
 
 } // namespace sluice

@@ -47,6 +47,7 @@ static int listen_fd_with(sluice_loop *loop, sluice_id *id, int fd, sluice_liste
 import "C"
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
@@ -213,6 +214,20 @@ func errorOf(result C.int) error {
 	}
 }
 
+// codeOf is an error as C has it, and 0 for one that C has not.
+func codeOf(err error) C.int {
+	var errno syscall.Errno
+	var code Code
+	switch {
+	case errors.As(err, &errno):
+		return -C.int(errno)
+	case errors.As(err, &code):
+		return C.int(code)
+	default:
+		return 0
+	}
+}
+
 // callWith makes a call that takes options. An error says those that are no defaults: one may be to
 // blame.
 func callWith(options any, call func() C.int) error {
@@ -343,7 +358,6 @@ type Loop struct {
 	raw     *C.sluice_loop // nil once it is destroyed
 	event   C.sluice_event
 	data    []byte
-	full    map[ID]bool  // the streams that were ended for being over a limit
 	posting sync.RWMutex // for what Post, Wake and Destroy do with raw
 }
 
@@ -366,7 +380,7 @@ func OpenWith(options Options) (*Loop, error) {
 	}
 	defer C.free(unsafe.Pointer(given.backend))
 	runtime.LockOSThread()
-	loop := &Loop{full: map[ID]bool{}}
+	loop := &Loop{}
 	open := func() C.int { return C.sluice_open(&loop.raw, &given) }
 	if err := callWith(options, open); err != nil {
 		runtime.UnlockOSThread()
@@ -416,10 +430,7 @@ func (loop *Loop) next(timeout C.int64_t) (Event, error) {
 		event.Data = loop.data
 	case Closed:
 		event.Unsent = int(raw.length)
-		if loop.full[event.ID] {
-			delete(loop.full, event.ID)
-			event.Err = ErrFull
-		} else if words := C.sluice_name_problem(loop.raw, raw.id); words != nil {
+		if words := C.sluice_name_problem(loop.raw, raw.id); words != nil {
 			event.Err = fmt.Errorf("%w: %s", event.Err, C.GoString(words))
 		}
 	case Resolved:
@@ -466,6 +477,13 @@ func (loop *Loop) Close(id ID) error {
 // Abort ends a handle at once, unless it has ended.
 func (loop *Loop) Abort(id ID) error {
 	_, err := loop.told(id, C.sluice_abort(loop.raw, C.sluice_id(id)))
+	return err
+}
+
+// AbortWith is Abort, but that the Err of a stream's Closed is reason: a syscall.Errno, a Code, or one
+// that wraps such.
+func (loop *Loop) AbortWith(id ID, reason error) error {
+	_, err := loop.told(id, C.sluice_abort_with(loop.raw, C.sluice_id(id), codeOf(reason)))
 	return err
 }
 
@@ -651,8 +669,7 @@ func writtenOf(result C.int) (Written, error) {
 func (loop *Loop) told(id ID, result C.int) (Written, error) {
 	written, err := writtenOf(result)
 	if written == Full {
-		err = errorOf(C.sluice_abort(loop.raw, C.sluice_id(id)))
-		loop.full[id] = true
+		err = errorOf(C.sluice_abort_with(loop.raw, C.sluice_id(id), result))
 	}
 	return written, err
 }

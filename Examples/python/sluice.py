@@ -63,47 +63,52 @@ class Error(OSError):
 class StaleHandle(Error):
     """The handle of this id has ended."""
 
+    code = -10009
+
 
 class WrongKind(Error):
     """The handle of this id is of another kind."""
+
+    code = -10010
 
 
 class WrongThread(Error):
     """The loop is of another thread."""
 
+    code = -10011
+
 
 class Full(Error):
     """Over a limit; nothing was taken."""
+
+    code = -10008
 
 
 class ClosedLoop(Error):
     """The loop has been closed."""
 
+    code = -10006  # SLUICE_ENULL, and it is the loop that is
+
 
 class BadOption(Error):
     """An option out of its range, or options that do not go together."""
+
+    code = -10013
 
 
 class UnknownName(Error):
     """A host name has no address."""
 
+    code = -10014
+
 
 class NotListening(Error):
     """The socket does not listen."""
 
+    code = -10016
 
-EFULL, ESTALE, EOPTION = -10008, -10009, -10013  # of enum sluice_error
 
-TYPES = {
-    -10006: ClosedLoop,  # SLUICE_ENULL, and it is the loop that is
-    EFULL: Full,
-    ESTALE: StaleHandle,
-    -10010: WrongKind,
-    -10011: WrongThread,
-    EOPTION: BadOption,
-    -10014: UnknownName,
-    -10016: NotListening,
-}
+TYPES = {kind.code: kind for kind in Error.__subclasses__()}
 
 
 class Event(typing.NamedTuple):
@@ -126,6 +131,13 @@ def error_of(code, words=None):
     return error
 
 
+def code_of(reason):
+    """A reason as C takes it: that of an error, or an errno, which is negated there."""
+    if isinstance(reason, int):
+        return -reason
+    return getattr(reason, "code", 0) or -(reason.errno or 0)
+
+
 def check(code):
     """The result of a call, unless it says that the call failed."""
     if code < 0:
@@ -135,9 +147,9 @@ def check(code):
 
 def told(code):
     """What a call of a stream says that is no fault of the caller's: QUEUED, …"""
-    if code == EFULL:
+    if code == Full.code:
         return FULL
-    if code == ESTALE or -10000 < code < 0 and code != -errno.ENOMEM:
+    if code == StaleHandle.code or -10000 < code < 0 and code != -errno.ENOMEM:
         return GONE  # it has ended, or is broken: in the kernel's words
     return check(code)
 
@@ -254,7 +266,7 @@ class ListenOptions(OptionStruct):
 
 
 def out_of_range(name, value):
-    return error_of(EOPTION, f"{name}={value!r} is out of its range".encode())
+    return error_of(BadOption.code, f"{name}={value!r} is out of its range".encode())
 
 
 def check_with(code, options):
@@ -287,6 +299,7 @@ def load(loader):
     declare(library, number, "next_many", loop, pointer, number, nanoseconds)
     declare(library, number, "post", loop, ctypes.c_uint64)
     declare(library, number, "close abort fd flush shutdown pause resume", loop, handle)
+    declare(library, number, "abort_with", loop, handle, number)
     declare(library, number, "watch", loop, new, number, ctypes.c_uint32, ctypes.c_uint64)
     declare(library, number, "rewatch", loop, handle, ctypes.c_uint32)
     declare(library, number, "timer", loop, new, nanoseconds, nanoseconds, ctypes.c_uint64)
@@ -323,7 +336,6 @@ class Loop:
         self._left = collections.deque()  # of the last pull: what a for has not come to yet
         self._lent = []  # the views that the last pull gave, and what each is a view of
         self._ended = set()  # the ids that were closed since the last pull
-        self._full = set()  # the streams that were ended for being over a limit
         given = ctypes.byref(LoopOptions(options))
         check_with(library.sluice_open(self._loop, given), options)
 
@@ -386,9 +398,6 @@ class Loop:
         if kind == RESOLVED:
             words = ctypes.string_at(address, length) if address else b""
             data = words.decode().splitlines() if error == 0 else []
-        elif kind == CLOSED and handle in self._full:
-            self._full.remove(handle)
-            error = EFULL
         elif error < 0 and kind == CLOSED:
             words = library.sluice_name_problem(self._loop, handle)
         return Event(kind, handle, data, length, value, error_of(error, words) if error < 0 else None)
@@ -438,9 +447,14 @@ class Loop:
         self._goes_on(handle, library.sluice_close(self._loop, handle))
         self._ended.add(handle)
 
-    def abort(self, handle):
-        """Ends a handle at once, unless it has ended."""
-        self._goes_on(handle, library.sluice_abort(self._loop, handle))
+    def abort(self, handle, reason=None):
+        """Ends a handle at once, unless it has ended. The error of a stream's CLOSED is `reason`, where
+        there is one: an errno, or an OSError such as sluice.Full() or another stream's."""
+        if reason is None:
+            code = library.sluice_abort(self._loop, handle)
+        else:
+            code = library.sluice_abort_with(self._loop, handle, code_of(reason))
+        self._goes_on(handle, code)
         self._ended.add(handle)
 
     def fileno(self, handle):
@@ -570,9 +584,8 @@ class Loop:
         return result < GONE
 
     def _end_full(self, stream):
-        check(library.sluice_abort(self._loop, stream))
+        check(library.sluice_abort_with(self._loop, stream, Full.code))
         self._ended.add(stream)
-        self._full.add(stream)
 
     def pending(self, stream):
         """How many bytes are queued."""

@@ -22,8 +22,6 @@
 
 #![allow(dead_code)] // a program need not use all of it
 
-use std::cell::RefCell;
-use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::io;
@@ -37,8 +35,6 @@ use std::time::Duration;
 pub struct Loop {
     raw: *mut RawLoop,
     event: RawEvent,
-    /// The streams that were ended for being over a limit, until their `Closed` is pulled.
-    full: RefCell<HashSet<Id>>,
     shared: Arc<Shared>,
 }
 
@@ -212,7 +208,6 @@ impl Loop {
         Ok(Loop {
             raw,
             event: RawEvent::nothing(),
-            full: RefCell::default(),
             shared,
         })
     }
@@ -229,10 +224,6 @@ impl Loop {
 
     fn pull_ns(&mut self, timeout_ns: i64) -> Result<bool, Error> {
         let count = check(unsafe { sluice_next(self.raw, &mut self.event, timeout_ns) })?;
-        let event = &mut self.event;
-        if event.kind == SLUICE_CLOSED && self.full.get_mut().remove(&Id(event.id)) {
-            event.error = SLUICE_EFULL;
-        }
         Ok(count > 0)
     }
 
@@ -305,6 +296,12 @@ impl Loop {
     pub fn abort(&self, id: Id) -> Result<(), Error> {
         self.told(id, unsafe { sluice_abort(self.raw, id) })
             .map(drop)
+    }
+
+    /// The same, but a stream's `Closed` has this reason.
+    pub fn abort_with(&self, id: Id, reason: &Error) -> Result<(), Error> {
+        let code = unsafe { sluice_abort_with(self.raw, id, reason.code) };
+        self.told(id, code).map(drop)
     }
 
     pub fn fd(&self, id: Id) -> Result<c_int, Error> {
@@ -476,8 +473,7 @@ impl Loop {
     fn told(&self, stream: Id, code: c_int) -> Result<Written, Error> {
         let written = written(code)?;
         if written == Written::Full {
-            done(unsafe { sluice_abort(self.raw, stream) })?;
-            self.full.borrow_mut().insert(stream);
+            done(unsafe { sluice_abort_with(self.raw, stream, SLUICE_EFULL) })?;
         }
         Ok(written)
     }
@@ -563,6 +559,11 @@ impl Error {
             code: self.code,
             given: (!given.is_empty()).then(|| given.into()),
         }
+    }
+
+    /// An errno, for a reason of one's own.
+    pub const fn from_raw_os_error(number: i32) -> Error {
+        Error::of(-number)
     }
 
     /// The errno that comes nearest; the kernel's, where it gave one.
@@ -968,6 +969,7 @@ extern "C" {
     fn sluice_update_now(raw: *mut RawLoop) -> i64;
     fn sluice_close(raw: *mut RawLoop, id: Id) -> c_int;
     fn sluice_abort(raw: *mut RawLoop, id: Id) -> c_int;
+    fn sluice_abort_with(raw: *mut RawLoop, id: Id, error: c_int) -> c_int;
     fn sluice_fd(raw: *const RawLoop, id: Id) -> c_int;
     fn sluice_watch(raw: *mut RawLoop, id: *mut Id, fd: c_int, interest: u32, user: u64) -> c_int;
     fn sluice_rewatch(raw: *mut RawLoop, id: Id, interest: u32) -> c_int;

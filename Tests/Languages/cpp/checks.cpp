@@ -1,6 +1,7 @@
 /* checks.cpp - what is reported in C++ and never undefined: a stale id, the wrong thread, a loop
  * that was moved away or has ended. */
 #include <functional>
+#include <future>
 #include <iostream>
 #include <optional>
 #include <thread>
@@ -142,6 +143,28 @@ static void over_the_hard_limit() {
     check(pull(loop, SLUICE_DATA, streams[2]).bytes() == "and back", "the other goes on");
 }
 
+static void abort_with_a_reason() {
+    using sluice::errc;
+    sluice::Loop loop;
+    const std::vector<sluice_id> streams = connected(loop, 4).streams;
+    const std::error_code too_long(EMSGSIZE, std::system_category());
+    loop.abort_with(streams[0], std::make_error_code(std::errc::message_size));
+    const std::error_code told = pull(loop, SLUICE_CLOSED, streams[0]).reason();
+    check(told == too_long, "an errno");
+    loop.abort_with(streams[1], told);
+    check(pull(loop, SLUICE_CLOSED, streams[1]).reason() == too_long, "what was told");
+    loop.abort_with(streams[2], errc::full);
+    check(pull(loop, SLUICE_CLOSED, streams[2]).reason() == errc::full, "one of Sluice's own");
+    std::error_code error;
+    loop.abort_with(streams[3], std::make_error_code(std::future_errc::no_state), error);
+    check(error == errc::bad_option, "one that C has not");
+    refused([&] { loop.abort_with(streams[3], {}); }, errc::bad_option, "none");
+    check(loop.write(streams[3], "x") == sluice::written::queued, "and it goes on");
+    loop.abort_with(loop.timer(std::chrono::seconds(1)), too_long);
+    loop.abort_with(streams[0], too_long, error); /* it has ended */
+    check(!error, "a stream that is gone");
+}
+
 int main() {
     using sluice::errc;
     sluice::Loop loop;
@@ -181,6 +204,8 @@ int main() {
     passed("a stream that is gone");
     over_the_hard_limit();
     passed("over the hard limit");
+    abort_with_a_reason();
+    passed("abort with a reason");
 
     sluice::Poster poster = loop.poster();
     sluice::Poster copied = std::move(poster);

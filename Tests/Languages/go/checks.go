@@ -235,6 +235,25 @@ func checkOverHardLimit() {
 	must(loop.Destroy())
 }
 
+func checkAbortWith() {
+	loop, err := sluice.Open()
+	must(err)
+	_, streams := connected(loop, 4)
+	for i, reason := range []error{syscall.EMSGSIZE, sluice.ErrFull, sluice.ErrName} {
+		must(loop.AbortWith(streams[i], fmt.Errorf("of such a kind: %w", reason)))
+		expect(pull(loop, sluice.Closed, streams[i]).Err, reason)
+	}
+	for _, reason := range []error{nil, os.ErrExist, syscall.Errno(0), sluice.Code(1)} {
+		expect(loop.AbortWith(streams[3], reason), sluice.ErrOption)
+	}
+	expectWrite(loop, streams[3], 1, sluice.Queued)
+	timer, err := loop.Timer(time.Second, 0)
+	must(err)
+	must(loop.AbortWith(timer, syscall.EMSGSIZE))
+	must(loop.AbortWith(streams[0], syscall.EMSGSIZE)) // it has ended
+	must(loop.Destroy())
+}
+
 func checkOptionsOfLoop() {
 	loop, err := sluice.OpenWith(sluice.Options{
 		Backend: "poll", HighMark: 10, LowMark: 5, HardLimit: 20, MemoryLimit: 1 << 20,
@@ -452,6 +471,8 @@ func main() {
 	fmt.Println("ok a stream that is gone")
 	checkOverHardLimit()
 	fmt.Println("ok over the hard limit")
+	checkAbortWith()
+	fmt.Println("ok abort with a reason")
 	checkOptionsOfLoop()
 	fmt.Println("ok options of a loop")
 	checkOptionsOfListener(loop)

@@ -307,6 +307,23 @@ class Checks(unittest.TestCase):
             event = self.pull(sluice.DATA)
             self.assertEqual((event.id, event.data), (stream, b"and back"))
 
+    def test_abort_with_a_reason(self):
+        _clients, [*streams, last] = self.accepted(5)
+        reason = errno.EMSGSIZE
+        for stream in streams[:2]:  # and an error that was told is one that can be told
+            self.loop.abort(stream, reason)
+            event = self.pull(sluice.CLOSED)
+            reason = event.error
+            self.assertEqual((event.id, type(reason), reason.errno), (stream, OSError, errno.EMSGSIZE))
+        for stream, reason in zip(streams[2:], (sluice.Full(), sluice.Full)):
+            self.loop.abort(stream, reason)
+            self.assertIsInstance(self.pull(sluice.CLOSED).error, sluice.Full)
+        for reason in (0, -errno.EMSGSIZE, OSError(), sluice.Error()):
+            self.assertRaises(sluice.BadOption, self.loop.abort, last, reason)
+        self.assertEqual(self.loop.write(last, b"x"), sluice.QUEUED)
+        self.loop.abort(self.loop.timer(1), errno.EMSGSIZE)
+        self.loop.abort(streams[0], errno.EMSGSIZE)  # it has ended
+
     def test_what_is_held_over_the_hard_limit(self):
         [client], [stream] = self.accepted(1, hard_limit=20)
         self.data(client, bytes(30))

@@ -74,6 +74,8 @@ fn main() -> Result<(), Error> {
     println!("ok a stream that is gone");
     over_the_hard_limit()?;
     println!("ok over the hard limit");
+    abort_with_a_reason()?;
+    println!("ok abort with a reason");
     options_of_a_loop()?;
     println!("ok options of a loop");
     options_of_a_listener()?;
@@ -281,6 +283,23 @@ fn over_the_hard_limit() -> Result<(), Error> {
     expect_received(&mut clients[2], b"as ever");
     expect_answer(&mut server, &mut clients[1], streams[1])?;
     expect_answer(&mut server, &mut clients[2], streams[2])
+}
+
+fn abort_with_a_reason() -> Result<(), Error> {
+    let mut server = Loop::open()?;
+    let (_clients, streams) = clients(&mut server, 3)?;
+    let too_long = Error::from_raw_os_error(90);
+    server.abort_with(streams[0], &too_long)?;
+    let told = closed(&mut server, streams[0])?.unwrap_err();
+    assert_eq!(told, too_long);
+    assert_eq!(told.raw_os_error(), Some(90));
+    server.abort_with(streams[1], &Error::FULL)?;
+    assert_eq!(closed(&mut server, streams[1])?, Err(Error::FULL));
+    let none = Error::from_raw_os_error(0);
+    assert_eq!(server.abort_with(streams[2], &none), Err(Error::OPTION));
+    assert_eq!(server.write(streams[2], b"x")?, Written::Queued);
+    server.abort_with(server.timer(SECOND, SECOND)?, &too_long)?;
+    server.abort_with(streams[0], &too_long) // it has ended
 }
 
 fn options_of_a_loop() -> Result<(), Error> {
