@@ -119,6 +119,14 @@ struct Event : sluice_event {
         return data ? std::string_view(static_cast<const char *>(data), length)
                     : std::string_view();
     }
+    /* DATA: how many of the first bytes were in an event before, and were held. */
+    std::size_t seen() const {
+        return kind == SLUICE_DATA ? static_cast<std::size_t>(value >> 1) : 0;
+    }
+    /* DATA: whether these were held when the input ended, and nothing follows them. */
+    bool is_last() const {
+        return kind == SLUICE_DATA && (value & SLUICE_LAST) != 0;
+    }
     /* Why a stream ended, a listener stopped or a name has no address; none for an orderly end. */
     std::error_code reason() const {
         return error_code(error);
@@ -407,11 +415,13 @@ class Loop {
     bool hold(sluice_id id, std::size_t length) {
         return told(id, sluice_hold(loop_, id, length), "hold") < written::gone;
     }
-    bool forward(sluice_id from, sluice_id to) {
-        return told(from, sluice_forward(loop_, from, to), "forward") < written::gone;
-    }
+    /* The same, and no DATA comes before `total` bytes are there together, those among them, or the
+     * stream ends. */
     bool hold_until(sluice_id id, std::size_t length, std::size_t total) {
         return told(id, sluice_hold_until(loop_, id, length, total), "hold_until") < written::gone;
+    }
+    bool forward(sluice_id from, sluice_id to) {
+        return told(from, sluice_forward(loop_, from, to), "forward") < written::gone;
     }
     std::size_t pending(sluice_id id) const {
         std::int64_t bytes = sluice_pending(loop_, id);

@@ -117,6 +117,8 @@ type Event struct {
 	Kind      Kind
 	ID        ID     // whose event it is
 	Data      []byte // valid until the next pull, which fills the same array
+	Seen      int    // how many of the first of Data were in an event before, and were held
+	IsLast    bool   // whether Data was held when the input ended, and nothing follows it
 	Addresses []string
 	Unsent    int
 	Value     uint64
@@ -428,6 +430,7 @@ func (loop *Loop) next(timeout C.int64_t) (Event, error) {
 		received := unsafe.Slice((*byte)(raw.data), int(raw.length))
 		loop.data = append(loop.data[:0], received...)
 		event.Data = loop.data
+		event.Seen, event.IsLast = int(raw.value>>1), raw.value&C.SLUICE_LAST != 0
 	case Closed:
 		event.Unsent = int(raw.length)
 		if words := C.sluice_name_problem(loop.raw, raw.id); words != nil {
@@ -690,6 +693,17 @@ func (loop *Loop) Resume(id ID) error {
 // for which that is too much ends, as of Write.
 func (loop *Loop) Hold(id ID, length int) error {
 	_, err := loop.told(id, C.sluice_hold(loop.raw, C.sluice_id(id), C.size_t(length)))
+	return err
+}
+
+// HoldUntil is Hold, and no Data comes before total bytes are there together, those among them, or the
+// stream ends.
+func (loop *Loop) HoldUntil(id ID, length, total int) error {
+	if total < 0 {
+		total = 0
+	}
+	code := C.sluice_hold_until(loop.raw, C.sluice_id(id), C.size_t(length), C.size_t(total))
+	_, err := loop.told(id, code)
 	return err
 }
 

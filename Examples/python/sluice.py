@@ -49,6 +49,7 @@ QUEUED, OVER_HIGH_MARK, GONE, FULL = range(4)
 ANY_FAMILY, IPV4, IPV6 = 0, 4, 6
 
 FOREVER = 2**63 - 1
+LAST = 1  # of a DATA's value
 ADDRESS_MAX = 160
 BATCH = 64  # events in one pull
 EVENT = struct.Struct("@IiQQPNQ")  # sluice_event
@@ -118,6 +119,16 @@ class Event(typing.NamedTuple):
     length: int  # DATA: of the data; CLOSED: how many queued bytes were not sent
     value: int  # READY: flags; SIGNAL: its number; POSTED: the word; ACCEPTED: the listener's id
     error: OSError | None  # CLOSED, OVERLOADED, RESOLVED: why, or None for an orderly end
+
+    @property
+    def seen(self):
+        """DATA: how many of the first bytes were in an event before, and were held."""
+        return self.value >> 1 if self.kind == DATA else 0
+
+    @property
+    def is_last(self):
+        """DATA: whether these were held when the input ended, and nothing follows them."""
+        return self.kind == DATA and bool(self.value & LAST)
 
 
 def error_of(code, words=None):
@@ -311,6 +322,7 @@ def load(loader):
     declare(library, number, "local_address peer_address", loop, handle, text, size)
     declare(library, number, "write", loop, handle, pointer, size)
     declare(library, number, "hold", loop, handle, size)
+    declare(library, number, "hold_until", loop, handle, size, size)
     declare(library, ctypes.c_int64, "pending", loop, handle)
     declare(library, number, "forward", loop, handle, handle)
     return library
@@ -571,6 +583,12 @@ class Loop:
         """Has the last `length` bytes of its DATA come again, joined with what follows. Over a limit
         the stream ends, as of `write`."""
         return self._goes_on(stream, library.sluice_hold(self._loop, stream, length))
+
+    def hold_until(self, stream, length, total):
+        """The same, and no DATA comes before `total` bytes are there together, those among them, or the
+        stream ends."""
+        total = max(0, min(total, FOREVER))
+        return self._goes_on(stream, library.sluice_hold_until(self._loop, stream, length, total))
 
     def forward(self, stream, to):
         """A proxy: what `stream` receives is written to `to`; 0 ends that."""

@@ -21,7 +21,7 @@ fn serve(address: &str) -> Result<(), Error> {
             Event::Accepted { stream, .. } => {
                 streams.insert(stream);
             }
-            Event::Data { stream, bytes } => {
+            Event::Data { stream, bytes, .. } => {
                 server.write(stream, bytes)?;
             }
             Event::Closed { stream, .. } => {

@@ -5,7 +5,7 @@
 //! server.listen("127.0.0.1:9999")?;
 //! loop {
 //!     server.pull()?;
-//!     if let Event::Data { stream, bytes } = server.event() {
+//!     if let Event::Data { stream, bytes, .. } = server.event() {
 //!         server.write(stream, bytes)?;
 //!     }
 //! }
@@ -63,6 +63,10 @@ pub enum Event<'a> {
     Data {
         stream: Id,
         bytes: &'a [u8],
+        /// How many of the first bytes were in an event before, and were held.
+        seen: usize,
+        /// Whether these were held when the input ended, and nothing follows them.
+        is_last: bool,
     },
     Eof(Id),
     Drained(Id),
@@ -251,6 +255,8 @@ impl Loop {
             SLUICE_DATA => Event::Data {
                 stream: id,
                 bytes: unsafe { std::slice::from_raw_parts(raw.data.cast(), raw.length) },
+                seen: (raw.value >> 1) as usize,
+                is_last: raw.value & SLUICE_LAST != 0,
             },
             SLUICE_EOF => Event::Eof(id),
             SLUICE_DRAINED => Event::Drained(id),
@@ -451,6 +457,13 @@ impl Loop {
     /// A stream for which that is too much ends, as of `write`.
     pub fn hold(&self, stream: Id, length: usize) -> Result<(), Error> {
         let code = unsafe { sluice_hold(self.raw, stream, length) };
+        self.told(stream, code).map(drop)
+    }
+
+    /// The same, and no `Data` comes before `total` bytes are there together, those among them, or
+    /// the stream ends.
+    pub fn hold_until(&self, stream: Id, length: usize, total: usize) -> Result<(), Error> {
+        let code = unsafe { sluice_hold_until(self.raw, stream, length, total) };
         self.told(stream, code).map(drop)
     }
 
@@ -897,6 +910,7 @@ impl RawEvent {
 
 const SLUICE_FOREVER: i64 = 9223372036854775807;
 const SLUICE_ADDRESS_MAX: usize = 160;
+const SLUICE_LAST: u64 = 1;
 
 const SLUICE_READY: u32 = 1;
 const SLUICE_TIMER: u32 = 2;
@@ -1032,6 +1046,7 @@ extern "C" {
     fn sluice_pause(raw: *mut RawLoop, id: Id) -> c_int;
     fn sluice_resume(raw: *mut RawLoop, id: Id) -> c_int;
     fn sluice_hold(raw: *mut RawLoop, id: Id, length: usize) -> c_int;
+    fn sluice_hold_until(raw: *mut RawLoop, id: Id, length: usize, total: usize) -> c_int;
     fn sluice_pending(raw: *const RawLoop, id: Id) -> i64;
     fn sluice_forward(raw: *mut RawLoop, from: Id, to: Id) -> c_int;
 }

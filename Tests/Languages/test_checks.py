@@ -10,7 +10,8 @@ REPORTED = {"stale id", "wrong kind", "wrong thread", "use after close", "errors
             "what became of a write", "names", "listener from elsewhere"}
 
 # By the wrappers. In C a code says it.
-OF_STREAMS = {"a stream that is gone", "over the hard limit", "abort with a reason"}
+OF_STREAMS = {"a stream that is gone", "over the hard limit", "abort with a reason",
+              "what comes again"}
 
 # By those that do not take options as C has them.
 OF_OPTIONS = {"options of a loop", "options of a listener", "options of a stream",

@@ -6,6 +6,10 @@
 #include <optional>
 #include <thread>
 #include <type_traits>
+#include <utility>
+
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "sluice.hpp"
 
@@ -93,6 +97,7 @@ static Pairs connected(sluice::Loop &loop, int count) {
 static void use(sluice::Loop &loop, sluice_id gone, sluice_id other) {
     check(!loop.pause(gone) && !loop.resume(gone), "pause and resume");
     check(!loop.flush(gone) && !loop.shutdown(gone) && !loop.hold(gone, 1), "what sends and holds");
+    check(!loop.hold_until(gone, 1, 2), "what holds and waits");
     check(!loop.forward(gone, other) && !loop.forward(other, gone), "forward");
     check(loop.try_write(gone, "x") == sluice::written::gone, "try_write");
     loop.close(gone);
@@ -143,6 +148,32 @@ static void over_the_hard_limit() {
     check(pull(loop, SLUICE_DATA, streams[2]).bytes() == "and back", "the other goes on");
 }
 
+/* A stream, and its other end. */
+struct Pair {
+    sluice_id stream = 0;
+    int peer = -1;
+
+    explicit Pair(sluice::Loop &loop, const sluice_stream_options *options = nullptr) {
+        int ends[2];
+        check(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0, "a pair");
+        stream = loop.adopt(ends[0], options);
+        peer = ends[1];
+    }
+    ~Pair() {
+        end();
+    }
+    Pair(const Pair &) = delete;
+    Pair &operator=(const Pair &) = delete;
+    void send(std::string_view bytes) const {
+        check(write(peer, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()),
+              "send");
+    }
+    void end() {
+        if (peer >= 0)
+            close(std::exchange(peer, -1));
+    }
+};
+
 static void abort_with_a_reason() {
     using sluice::errc;
     sluice::Loop loop;
@@ -163,6 +194,48 @@ static void abort_with_a_reason() {
     loop.abort_with(loop.timer(std::chrono::seconds(1)), too_long);
     loop.abort_with(streams[0], too_long, error); /* it has ended */
     check(!error, "a stream that is gone");
+}
+
+/* The next data is this. */
+static void check_data(sluice::Loop &loop, std::string_view bytes, std::size_t seen, bool is_last) {
+    sluice::Event event;
+    while (!loop.next(event) || event.kind != SLUICE_DATA) {
+    }
+    check(event.bytes() == bytes, "its bytes");
+    check(event.seen() == seen, "how many came before");
+    check(event.is_last() == is_last, "whether they are the last");
+}
+
+static void what_comes_again() {
+    using sluice::errc;
+    sluice_options options{};
+    options.size = sizeof options;
+    options.hard_limit = 20;
+    sluice::Loop loop(&options);
+    Pair pair(loop);
+    pair.send("ab");
+    check_data(loop, "ab", 0, false);
+    refused([&] { loop.hold_until(pair.stream, 3, 4); }, errc::no_capacity, "more than there was");
+    check(loop.hold_until(pair.stream, 2, 4), "hold_until");
+    pair.send("c");
+    sluice::Event event;
+    check(!loop.next(event, std::chrono::nanoseconds(0)), "no data before all is there");
+    pair.send("d");
+    check_data(loop, "abcd", 2, false);
+    loop.hold(pair.stream, 3);
+    pair.end();
+    check_data(loop, "bcd", 3, true);
+    pull(loop, SLUICE_EOF, pair.stream);
+    loop.poster().post(3);
+    while (!loop.next(event) || event.kind != SLUICE_POSTED) {
+    }
+    check(event.seen() == 0 && !event.is_last(), "a post has no bytes");
+
+    Pair other(loop);
+    other.send("!");
+    check_data(loop, "!", 0, false);
+    check(!loop.hold_until(other.stream, 1, 21), "more than the hard limit");
+    check(pull(loop, SLUICE_CLOSED, other.stream).reason() == errc::full, "the reason");
 }
 
 int main() {
@@ -206,6 +279,8 @@ int main() {
     passed("over the hard limit");
     abort_with_a_reason();
     passed("abort with a reason");
+    what_comes_again();
+    passed("what comes again");
 
     sluice::Poster poster = loop.poster();
     sluice::Poster copied = std::move(poster);

@@ -176,6 +176,7 @@ func useGone(loop *sluice.Loop, gone, other sluice.ID) {
 	must(loop.Pause(gone))
 	must(loop.Resume(gone))
 	must(loop.Hold(gone, 1))
+	must(loop.HoldUntil(gone, 1, 2))
 	must(loop.Forward(gone, other))
 	must(loop.Forward(other, gone))
 	for _, call := range []func(sluice.ID) (sluice.Written, error){loop.Flush, loop.Shutdown} {
@@ -254,6 +255,53 @@ func checkAbortWith() {
 	must(loop.Destroy())
 }
 
+// adopted is a stream, and its other end.
+func adopted(loop *sluice.Loop, options sluice.StreamOptions) (sluice.ID, int) {
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	must(err)
+	stream, err := loop.AdoptWith(pair[0], options)
+	must(err)
+	return stream, pair[1]
+}
+
+func checkWhatComesAgain() {
+	loop, err := sluice.OpenWith(sluice.Options{HardLimit: 20})
+	must(err)
+	stream, peer := adopted(loop, sluice.StreamOptions{})
+	send := func(text string) {
+		_, err := syscall.Write(peer, []byte(text))
+		must(err)
+	}
+	expectData := func(text string, seen int, isLast bool) {
+		event := pull(loop, sluice.Data, stream)
+		expectValue("the data", string(event.Data), text)
+		expectValue("how much came before", event.Seen, seen)
+		expectValue("whether it is the last", event.IsLast, isLast)
+	}
+	send("ab")
+	expectData("ab", 0, false)
+	expect(loop.HoldUntil(stream, 3, 4), sluice.ErrCapacity)
+	must(loop.HoldUntil(stream, 2, 4))
+	send("c")
+	event, err := loop.NextWithin(0)
+	must(err)
+	expectValue("what is there before the rest", event.Kind, sluice.Kind(0))
+	send("d")
+	expectData("abcd", 2, false)
+	must(loop.HoldUntil(stream, 3, -1))
+	must(syscall.Close(peer))
+	expectData("bcd", 3, true)
+	pull(loop, sluice.EOF, stream)
+
+	stream, peer = adopted(loop, sluice.StreamOptions{})
+	send("!")
+	expectData("!", 0, false)
+	must(loop.HoldUntil(stream, 1, 21))
+	expect(pull(loop, sluice.Closed, stream).Err, sluice.ErrFull)
+	must(syscall.Close(peer))
+	must(loop.Destroy())
+}
+
 func checkOptionsOfLoop() {
 	loop, err := sluice.OpenWith(sluice.Options{
 		Backend: "poll", HighMark: 10, LowMark: 5, HardLimit: 20, MemoryLimit: 1 << 20,
@@ -323,13 +371,10 @@ func checkOptionsOfStream(loop *sluice.Loop) {
 }
 
 func checkAdopt(loop *sluice.Loop) {
-	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	stream, peer := adopted(loop, sluice.StreamOptions{HalfOpen: true, Throttled: true})
+	_, err := syscall.Write(peer, []byte("hello"))
 	must(err)
-	stream, err := loop.AdoptWith(pair[0], sluice.StreamOptions{HalfOpen: true, Throttled: true})
-	must(err)
-	_, err = syscall.Write(pair[1], []byte("hello"))
-	must(err)
-	must(syscall.Shutdown(pair[1], syscall.SHUT_WR))
+	must(syscall.Shutdown(peer, syscall.SHUT_WR))
 	expectValue("the data", string(pull(loop, sluice.Data, stream).Data), "hello")
 	pull(loop, sluice.EOF, stream)
 	_, err = loop.Write(stream, []byte("half-open")) // or it would be closed by now
@@ -337,10 +382,10 @@ func checkAdopt(loop *sluice.Loop) {
 	must(loop.Close(stream))
 	must(pull(loop, sluice.Closed, stream).Err)
 	received := make([]byte, 100)
-	length, err := syscall.Read(pair[1], received)
+	length, err := syscall.Read(peer, received)
 	must(err)
 	expectValue("what was written", string(received[:length]), "half-open")
-	must(syscall.Close(pair[1]))
+	must(syscall.Close(peer))
 
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	must(err)
@@ -473,6 +518,8 @@ func main() {
 	fmt.Println("ok over the hard limit")
 	checkAbortWith()
 	fmt.Println("ok abort with a reason")
+	checkWhatComesAgain()
+	fmt.Println("ok what comes again")
 	checkOptionsOfLoop()
 	fmt.Println("ok options of a loop")
 	checkOptionsOfListener(loop)

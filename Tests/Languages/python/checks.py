@@ -283,6 +283,7 @@ class Checks(unittest.TestCase):
         for call in (loop.pause, loop.resume, loop.flush, loop.shutdown):
             self.assertIs(call(gone), False)
         self.assertIs(loop.hold(gone, 1), False)
+        self.assertIs(loop.hold_until(gone, 1, 2), False)
         self.assertIs(loop.forward(gone, other), False)
         self.assertIs(loop.forward(other, gone), False)
         self.assertEqual(loop.try_write(gone, b"x"), sluice.GONE)
@@ -328,6 +329,39 @@ class Checks(unittest.TestCase):
         [client], [stream] = self.accepted(1, hard_limit=20)
         self.data(client, bytes(30))
         self.assertIs(self.loop.hold(stream, 30), False)
+        self.assertIsInstance(self.pull(sluice.CLOSED).error, sluice.Full)
+
+    def adopted(self, **options):
+        """The other end of a stream, and its id."""
+        ours, theirs = socket.socketpair()
+        self.addCleanup(theirs.close)
+        return theirs, self.loop.adopt(ours.detach(), **options)
+
+    def test_what_comes_again(self):
+        peer, stream = self.adopted()
+        for sent, total, data, seen in ((b"ab", 0, b"ab", 0), (b"cd", 6, b"abcd", 2),
+                                        (b"e", 0, None, 0), (b"f", -1, b"abcdef", 4)):
+            peer.sendall(sent)
+            if data is None:
+                self.assertEqual(self.loop.pull(0), [])
+                continue
+            event = self.pull(sluice.DATA)
+            self.assertEqual((event.data, event.seen, event.is_last), (data, seen, False))
+            self.assertIs(self.loop.hold_until(stream, len(data), total), True)
+        peer.close()
+        event = self.pull(sluice.DATA)
+        self.assertEqual((event.data, event.seen, event.is_last), (b"abcdef", 6, True))
+        self.assertEqual(self.pull(sluice.EOF).id, stream)
+        self.loop.post(3)
+        event = self.pull(sluice.POSTED)
+        self.assertEqual((event.seen, event.is_last), (0, False))
+
+    def test_what_is_waited_for_over_the_hard_limit(self):
+        self.opened(hard_limit=20)
+        peer, stream = self.adopted()
+        self.data(peer)
+        self.assertRaises(sluice.Error, self.loop.hold_until, stream, 6, 7)  # more than there was
+        self.assertIs(self.loop.hold_until(stream, 5, 21), False)
         self.assertIsInstance(self.pull(sluice.CLOSED).error, sluice.Full)
 
     def test_what_a_for_leaves_comes_later(self):
@@ -433,6 +467,7 @@ class Checks(unittest.TestCase):
         self.assertIn(f"struct sluice_event: size {sluice.EVENT.size}\n", lines)
         self.assertIn(f"SLUICE_FOREVER = {sluice.FOREVER}\n", lines)
         self.assertIn(f"SLUICE_ADDRESS_MAX = {sluice.ADDRESS_MAX}\n", lines)
+        self.assertIn(f"SLUICE_LAST = {sluice.LAST}\n", lines)
         for name in ("READY TIMER SIGNAL POSTED ACCEPTED CONNECTED DATA EOF DRAINED CLOSED "
                      "OVERLOADED RESOLVED ANY_FAMILY IPV4 IPV6 READ PRIORITY WRITE ERROR HANGUP READ_CLOSED EDGE "
                      "ONE_SHOT").split():

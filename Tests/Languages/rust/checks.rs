@@ -76,6 +76,8 @@ fn main() -> Result<(), Error> {
     println!("ok over the hard limit");
     abort_with_a_reason()?;
     println!("ok abort with a reason");
+    what_comes_again()?;
+    println!("ok what comes again");
     options_of_a_loop()?;
     println!("ok options of a loop");
     options_of_a_listener()?;
@@ -220,6 +222,7 @@ fn use_gone(server: &Loop, gone: Id, other: Id) -> Result<(), Error> {
     server.pause(gone)?;
     server.resume(gone)?;
     server.hold(gone, 1)?;
+    server.hold_until(gone, 1, 2)?;
     server.forward(gone, Some(other))?;
     server.forward(other, Some(gone))?;
     assert_eq!(server.flush(gone)?, Written::Gone);
@@ -234,7 +237,7 @@ fn expect_answer(server: &mut Loop, client: &mut TcpStream, expected: Id) -> Res
     client.write_all(b"and back").unwrap();
     loop {
         server.pull()?;
-        if let Event::Data { stream, bytes } = server.event() {
+        if let Event::Data { stream, bytes, .. } = server.event() {
             assert_eq!((stream, bytes), (expected, b"and back".as_slice()));
             return Ok(());
         }
@@ -300,6 +303,55 @@ fn abort_with_a_reason() -> Result<(), Error> {
     assert_eq!(server.write(streams[2], b"x")?, Written::Queued);
     server.abort_with(server.timer(SECOND, SECOND)?, &too_long)?;
     server.abort_with(streams[0], &too_long) // it has ended
+}
+
+/// The next data: how many of its bytes came before, and whether it is the last.
+fn data(server: &mut Loop, expected: &[u8]) -> Result<(usize, bool), Error> {
+    server.pull()?;
+    match server.event() {
+        Event::Data {
+            bytes,
+            seen,
+            is_last,
+            ..
+        } => {
+            assert_eq!(bytes, expected);
+            Ok((seen, is_last))
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn what_comes_again() -> Result<(), Error> {
+    let mut server = Loop::open_with(&Options {
+        hard_limit: 20,
+        ..Options::default()
+    })?;
+    let (ours, mut peer) = UnixStream::pair().unwrap();
+    let stream = server.adopt(ours)?;
+    peer.write_all(b"ab").unwrap();
+    assert_eq!(data(&mut server, b"ab")?, (0, false));
+    assert_eq!(server.hold_until(stream, 3, 4), Err(Error::CAPACITY));
+    server.hold_until(stream, 2, 4)?;
+    peer.write_all(b"c").unwrap();
+    assert!(!server.pull_within(Duration::ZERO)?);
+    peer.write_all(b"d").unwrap();
+    assert_eq!(data(&mut server, b"abcd")?, (2, false));
+    server.hold(stream, 3)?;
+    peer.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(data(&mut server, b"bcd")?, (3, true));
+    server.pull()?;
+    assert!(matches!(server.event(), Event::Eof(id) if id == stream));
+
+    let (ours, mut peer) = UnixStream::pair().unwrap();
+    let stream = server.adopt(ours)?;
+    peer.write_all(b"!").unwrap();
+    while !matches!(server.event(), Event::Data { .. }) {
+        server.pull()?;
+    }
+    server.hold_until(stream, 1, 21)?;
+    assert_eq!(closed(&mut server, stream)?, Err(Error::FULL));
+    Ok(())
 }
 
 fn options_of_a_loop() -> Result<(), Error> {
@@ -429,7 +481,9 @@ fn adopt() -> Result<(), Error> {
     theirs.write_all(b"hello").unwrap();
     theirs.shutdown(Shutdown::Write).unwrap();
     server.pull()?;
-    assert!(matches!(server.event(), Event::Data { stream: id, bytes: b"hello" } if id == stream));
+    assert!(
+        matches!(server.event(), Event::Data { stream: id, bytes: b"hello", .. } if id == stream)
+    );
     server.pull()?;
     assert!(matches!(server.event(), Event::Eof(id) if id == stream));
     server.write(stream, b"half-open")?; // or it would be closed by now

@@ -7,7 +7,7 @@ fn main() -> Result<(), sluice::Error> {
     let mut kept = Vec::new();
     loop {
         server.pull()?;
-        if let sluice::Event::Data { stream, bytes } = server.event() {
+        if let sluice::Event::Data { stream, bytes, .. } = server.event() {
             kept.extend_from_slice(bytes);
             server.write(stream, bytes)?;
             server.close(stream)?;
