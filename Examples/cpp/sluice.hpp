@@ -382,18 +382,19 @@ class Loop {
             written_of(sluice_write(loop_, id, bytes.data(), bytes.size()), error);
         return checked(result, error, "try_write");
     }
-    /* How many bytes went; nothing for a stream that is gone. An error is the file's. */
+    /* Has the kernel send bytes of a file, behind all that was written. How many went: where those
+     * are fewer than `length`, DRAINED says when to go on with the rest. Nothing for a stream that
+     * is gone. An error is the file's, and the stream goes on. */
     std::optional<std::size_t> send_file(sluice_id id, int fd, std::int64_t offset,
                                          std::size_t length) {
         const std::ptrdiff_t sent = sluice_send_file(loop_, id, fd, offset, length);
         if (sent >= 0)
             return static_cast<std::size_t>(sent);
         const int code = static_cast<int>(sent);
-        for (int of_file : {-ENODATA, -EINVAL, -ESPIPE, -EIO, -EOVERFLOW})
-            if (code == of_file)
-                check(code, "send_file");
-        return told(id, code, "send_file") < written::gone ? std::optional<std::size_t>(0)
-                                                           : std::nullopt;
+        if (code > -10000 && try_write(id, {}) != written::gone)
+            check(code, "send_file"); /* it is not the stream that is broken */
+        told(id, code, "send_file");
+        return std::nullopt;
     }
     /* False for a stream that is gone, as of all below. */
     bool flush(sluice_id id) {

@@ -50,6 +50,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"reflect"
 	"runtime"
 	"strings"
@@ -637,6 +638,30 @@ func (loop *Loop) write(id ID, bytes []byte) C.int {
 		first = unsafe.Pointer(&bytes[0])
 	}
 	return C.sluice_write(loop.raw, C.sluice_id(id), first, C.size_t(len(bytes)))
+}
+
+// SendFile has the kernel send bytes of a file, behind all that was written. It says how many went:
+// where those are fewer than length, Drained says when to go on with the rest. For a stream that is
+// gone, it says false. An error is the file's, such as syscall.ENODATA where it ends before offset, and
+// the stream goes on.
+func (loop *Loop) SendFile(id ID, file *os.File, offset int64, length int) (int, bool, error) {
+	if length < 0 {
+		length = 0
+	}
+	fd := C.int(file.Fd())
+	sent := C.sluice_send_file(loop.raw, C.sluice_id(id), fd, C.int64_t(offset), C.size_t(length))
+	runtime.KeepAlive(file)
+	if sent >= 0 {
+		return int(sent), true, nil
+	}
+	code := C.int(sent)
+	if code > -10000 {
+		if written, err := loop.TryWrite(id, nil); written != Gone || err != nil {
+			return 0, true, errorOf(code) // it is not the stream that is broken
+		}
+	}
+	_, err := loop.told(id, code)
+	return 0, false, err
 }
 
 // Flush sends what is queued now: Queued, Gone or Full, as of Write.

@@ -321,6 +321,7 @@ def load(loader):
     declare(library, number, "resolve", loop, new, text, ctypes.c_uint32, ctypes.c_uint64)
     declare(library, number, "local_address peer_address", loop, handle, text, size)
     declare(library, number, "write", loop, handle, pointer, size)
+    declare(library, ctypes.c_ssize_t, "send_file", loop, handle, number, nanoseconds, size)
     declare(library, number, "hold", loop, handle, size)
     declare(library, number, "hold_until", loop, handle, size, size)
     declare(library, ctypes.c_int64, "pending", loop, handle)
@@ -560,6 +561,21 @@ class Loop:
         data = bytes_of(data)
         length = len(data) if type(data) is bytes else ctypes.sizeof(data)
         return told(library.sluice_write(self._loop, stream, data, length))
+
+    def send_file(self, stream, file, offset, length):
+        """Has the kernel send bytes of a file, a number or what has a fileno(), behind all that was
+        written. How many went; where those are fewer than `length`, DRAINED says when to go on with the
+        rest. None for a stream that is gone. An OSError is the file's: ENODATA where it ends before
+        `offset`. The stream goes on then."""
+        fd = file if isinstance(file, int) else file.fileno()
+        offset, length = max(-1, min(offset, FOREVER)), max(0, min(length, FOREVER))
+        sent = library.sluice_send_file(self._loop, stream, fd, offset, length)
+        if sent >= 0:
+            return sent
+        if sent > -10000 and self.try_write(stream, b"") != GONE:
+            check(sent)  # it is not the stream that is broken
+        self._goes_on(stream, sent)
+        return None
 
     def flush(self, stream):
         """Sends what is queued, now. False for a stream that is gone, as of all below."""

@@ -26,7 +26,7 @@ use std::ffi::{CStr, CString};
 use std::fmt;
 use std::io;
 use std::os::raw::{c_char, c_int, c_void};
-use std::os::unix::io::{AsRawFd, IntoRawFd, OwnedFd};
+use std::os::unix::io::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use std::ptr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -428,6 +428,29 @@ impl Loop {
     pub fn try_write(&self, stream: Id, bytes: &[u8]) -> Result<Written, Error> {
         let first = bytes.as_ptr().cast();
         written(unsafe { sluice_write(self.raw, stream, first, bytes.len()) })
+    }
+
+    /// Has the kernel send bytes of a file, behind all that was written. How many went: where those
+    /// are fewer than `length`, `Drained` says when to go on with the rest. `None` for a stream that
+    /// is gone. An error is the file's, and the stream goes on.
+    pub fn send_file(
+        &self,
+        stream: Id,
+        file: impl AsFd,
+        offset: u64,
+        length: usize,
+    ) -> Result<Option<usize>, Error> {
+        let fd = file.as_fd().as_raw_fd();
+        let offset = i64::try_from(offset).unwrap_or(i64::MAX);
+        let sent = unsafe { sluice_send_file(self.raw, stream, fd, offset, length) };
+        if sent >= 0 {
+            return Ok(Some(sent as usize));
+        }
+        let code = sent as c_int;
+        if code > -10000 && self.try_write(stream, b"")? != Written::Gone {
+            check(code)?; // it is not the stream that is broken
+        }
+        self.told(stream, code).map(|_| None)
     }
 
     /// `Queued`, `Gone` or `Full`, as of `write`.
@@ -1041,6 +1064,7 @@ extern "C" {
         capacity: usize,
     ) -> c_int;
     fn sluice_write(raw: *mut RawLoop, id: Id, bytes: *const c_void, length: usize) -> c_int;
+    fn sluice_send_file(raw: *mut RawLoop, id: Id, fd: c_int, offset: i64, length: usize) -> isize;
     fn sluice_flush(raw: *mut RawLoop, id: Id) -> c_int;
     fn sluice_shutdown(raw: *mut RawLoop, id: Id) -> c_int;
     fn sluice_pause(raw: *mut RawLoop, id: Id) -> c_int;

@@ -11,7 +11,7 @@ REPORTED = {"stale id", "wrong kind", "wrong thread", "use after close", "errors
 
 # By the wrappers. In C a code says it.
 OF_STREAMS = {"a stream that is gone", "over the hard limit", "abort with a reason",
-              "what comes again"}
+              "what comes again", "a file that is sent"}
 
 # By those that do not take options as C has them.
 OF_OPTIONS = {"options of a loop", "options of a listener", "options of a stream",

@@ -1,5 +1,6 @@
 /* checks.cpp - what is reported in C++ and never undefined: a stale id, the wrong thread, a loop
  * that was moved away or has ended. */
+#include <cstdio>
 #include <functional>
 #include <future>
 #include <iostream>
@@ -168,6 +169,12 @@ struct Pair {
         check(write(peer, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()),
               "send");
     }
+    std::string received(std::size_t length) const {
+        std::string bytes(length, ' ');
+        const ssize_t count = recv(peer, bytes.data(), length, MSG_WAITALL);
+        check(count == static_cast<ssize_t>(length), "receive");
+        return bytes;
+    }
     void end() {
         if (peer >= 0)
             close(std::exchange(peer, -1));
@@ -238,6 +245,38 @@ static void what_comes_again() {
     check(pull(loop, SLUICE_CLOSED, other.stream).reason() == errc::full, "the reason");
 }
 
+static void a_file_that_is_sent() {
+    sluice::Loop loop;
+    sluice_stream_options options{};
+    options.size = sizeof options;
+    options.high_mark = 6;
+    Pair pair(loop, &options);
+    const std::unique_ptr<std::FILE, int (*)(std::FILE *)> opened(std::tmpfile(), std::fclose);
+    const int file = fileno(opened.get());
+    check(write(file, "0123456789", 10) == 10, "a file");
+    loop.write(pair.stream, "head ");
+    check(loop.send_file(pair.stream, file, 1, 100) == 6, "as much as the high mark");
+    pull(loop, SLUICE_DRAINED, pair.stream);
+    check(loop.send_file(pair.stream, file, 7, 2) == 2, "and then the rest");
+    check(pair.received(13) == "head 12345678", "what was received");
+    const auto of_file = [&](int fd, std::int64_t offset, int expected) {
+        refused([&] { loop.send_file(pair.stream, fd, offset, 1); },
+                std::error_code(expected, std::system_category()), "a fault of the file");
+    };
+    of_file(file, 10, ENODATA);
+    of_file(file, -1, EINVAL);
+    of_file(-1, 0, EBADF);
+    of_file(pair.peer, 0, ESPIPE);
+    check(loop.send_file(pair.stream, file, 9, 1) == 1, "the stream goes on");
+    check(pair.received(1) == "9", "and what it sent");
+    const sluice_id timer = loop.timer(std::chrono::seconds(1));
+    refused([&] { loop.send_file(timer, file, 0, 1); }, sluice::errc::wrong_kind, "to a timer");
+    pair.end();
+    check(!loop.send_file(pair.stream, file, 0, 1), "a broken connection");
+    check(pull(loop, SLUICE_CLOSED, pair.stream).reason() == std::errc::broken_pipe, "the reason");
+    check(!loop.send_file(pair.stream, file, 0, 1), "a stream that is gone");
+}
+
 int main() {
     using sluice::errc;
     sluice::Loop loop;
@@ -281,6 +320,8 @@ int main() {
     passed("abort with a reason");
     what_comes_again();
     passed("what comes again");
+    a_file_that_is_sent();
+    passed("a file that is sent");
 
     sluice::Poster poster = loop.poster();
     sluice::Poster copied = std::move(poster);

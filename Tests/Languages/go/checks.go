@@ -302,6 +302,59 @@ func checkWhatComesAgain() {
 	must(loop.Destroy())
 }
 
+func checkFile() {
+	loop, err := sluice.Open()
+	must(err)
+	stream, peer := adopted(loop, sluice.StreamOptions{HighMark: 6})
+	file, err := os.CreateTemp("", "sluice-checks")
+	must(err)
+	unread, err := os.OpenFile(file.Name(), os.O_WRONLY, 0)
+	must(err)
+	must(os.Remove(file.Name()))
+	_, err = file.WriteString("0123456789")
+	must(err)
+	expectSent := func(offset int64, length, expected int, isThere bool) {
+		sent, there, err := loop.SendFile(stream, file, offset, length)
+		must(err)
+		expectValue("how many bytes went", sent, expected)
+		expectValue("whether the stream is there", there, isThere)
+	}
+	expectReceived := func(text string) {
+		received := make([]byte, 100)
+		length, _, err := syscall.Recvfrom(peer, received[:len(text)], syscall.MSG_WAITALL)
+		must(err)
+		expectValue("what was received", string(received[:length]), text)
+	}
+	_, err = loop.Write(stream, []byte("head "))
+	must(err)
+	expectSent(1, 100, 6, true) // the high mark
+	pull(loop, sluice.Drained, stream)
+	expectSent(7, 2, 2, true)
+	expectSent(7, -1, 0, true)
+	expectReceived("head 12345678")
+	_, _, err = loop.SendFile(stream, file, 10, 1)
+	expect(err, syscall.ENODATA)
+	_, _, err = loop.SendFile(stream, file, -1, 1)
+	expect(err, syscall.EINVAL)
+	for _, other := range []*os.File{unread, nil} {
+		_, _, err = loop.SendFile(stream, other, 0, 1)
+		expect(err, syscall.EBADF)
+	}
+	expectSent(9, 1, 1, true)
+	expectReceived("9")
+	timer, err := loop.Timer(time.Second, 0)
+	must(err)
+	_, _, err = loop.SendFile(timer, file, 0, 1)
+	expect(err, sluice.ErrWrongKind)
+	must(syscall.Close(peer))
+	expectSent(0, 1, 0, false)
+	expect(pull(loop, sluice.Closed, stream).Err, syscall.EPIPE)
+	expectSent(0, 1, 0, false)
+	must(file.Close())
+	must(unread.Close())
+	must(loop.Destroy())
+}
+
 func checkOptionsOfLoop() {
 	loop, err := sluice.OpenWith(sluice.Options{
 		Backend: "poll", HighMark: 10, LowMark: 5, HardLimit: 20, MemoryLimit: 1 << 20,
@@ -520,6 +573,8 @@ func main() {
 	fmt.Println("ok abort with a reason")
 	checkWhatComesAgain()
 	fmt.Println("ok what comes again")
+	checkFile()
+	fmt.Println("ok a file that is sent")
 	checkOptionsOfLoop()
 	fmt.Println("ok options of a loop")
 	checkOptionsOfListener(loop)

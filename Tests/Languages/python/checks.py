@@ -356,6 +356,37 @@ class Checks(unittest.TestCase):
         event = self.pull(sluice.POSTED)
         self.assertEqual((event.seen, event.is_last), (0, False))
 
+    def test_a_file_that_is_sent(self):
+        peer, stream = self.adopted(high_mark=6)
+        with tempfile.TemporaryFile() as file:
+            file.write(b"0123456789")
+            file.flush()
+            self.loop.write(stream, b"head ")
+            self.assertEqual(self.loop.send_file(stream, file, 1, 100), 6)  # the high mark
+            self.pull(sluice.DRAINED)
+            self.assertEqual(self.loop.send_file(stream, file.fileno(), 7, 2), 2)
+            self.assertEqual(self.loop.send_file(stream, file, 2, -1), 0)
+            self.assertEqual(peer.recv(13, socket.MSG_WAITALL), b"head 12345678")
+            with open(os.devnull, "wb") as unread:
+                for other, offset, why in ((file, 10, errno.ENODATA), (file, -1, errno.EINVAL),
+                                           (file, 2**64, errno.EINVAL), (-1, 0, errno.EBADF),
+                                           (unread, 0, errno.EBADF), (peer, 0, errno.ESPIPE)):
+                    with self.assertRaises(OSError) as caught:
+                        self.loop.send_file(stream, other, offset, 1)
+                    self.assertEqual(caught.exception.errno, why)
+            self.assertEqual(self.loop.send_file(stream, file, 9, 1), 1)
+            self.assertEqual(peer.recv(1), b"9")
+            self.assertRaises(sluice.WrongKind, self.loop.send_file, self.loop.timer(1), file, 0, 1)
+            peer.close()
+            self.assertIsNone(self.loop.send_file(stream, file, 0, 1))
+            event = self.pull(sluice.CLOSED)
+            self.assertEqual((event.id, type(event.error)), (stream, BrokenPipeError))
+            self.assertIsNone(self.loop.send_file(stream, file, 0, 1))
+            peer, stream = self.adopted()
+            self.loop.shutdown(stream)
+            self.assertIsNone(self.loop.send_file(stream, file, -1, 1))
+        self.assertRaises(ValueError, self.loop.send_file, stream, file, 0, 1)  # it is closed
+
     def test_what_is_waited_for_over_the_hard_limit(self):
         self.opened(hard_limit=20)
         peer, stream = self.adopted()

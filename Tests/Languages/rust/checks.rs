@@ -6,6 +6,7 @@ mod sluice;
 use sluice::{
     Error, Event, Family, Id, ListenOptions, Loop, NotAdopted, Options, StreamOptions, Written,
 };
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
@@ -78,6 +79,8 @@ fn main() -> Result<(), Error> {
     println!("ok abort with a reason");
     what_comes_again()?;
     println!("ok what comes again");
+    a_file_that_is_sent()?;
+    println!("ok a file that is sent");
     options_of_a_loop()?;
     println!("ok options of a loop");
     options_of_a_listener()?;
@@ -244,7 +247,7 @@ fn expect_answer(server: &mut Loop, client: &mut TcpStream, expected: Id) -> Res
     }
 }
 
-fn expect_received(client: &mut TcpStream, expected: &[u8]) {
+fn expect_received(client: &mut impl Read, expected: &[u8]) {
     let mut bytes = vec![0; expected.len()];
     client.read_exact(&mut bytes).unwrap();
     assert_eq!(bytes, expected);
@@ -351,6 +354,45 @@ fn what_comes_again() -> Result<(), Error> {
     }
     server.hold_until(stream, 1, 21)?;
     assert_eq!(closed(&mut server, stream)?, Err(Error::FULL));
+    Ok(())
+}
+
+fn a_file_that_is_sent() -> Result<(), Error> {
+    let mut server = Loop::open()?;
+    let (ours, mut peer) = UnixStream::pair().unwrap();
+    let options = StreamOptions {
+        high_mark: 6,
+        ..StreamOptions::default()
+    };
+    let stream = server.adopt_with(ours, &options)?;
+    let path = std::env::temp_dir().join(format!("sluice-file-{}", std::process::id()));
+    std::fs::write(&path, b"0123456789").unwrap();
+    let file = File::open(&path).unwrap();
+    let unread = OpenOptions::new().write(true).open(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    server.write(stream, b"head ")?;
+    assert_eq!(server.send_file(stream, &file, 1, 100)?, Some(6)); // the high mark
+    server.pull()?;
+    assert!(matches!(server.event(), Event::Drained(id) if id == stream));
+    assert_eq!(server.send_file(stream, &file, 7, 2)?, Some(2));
+    expect_received(&mut peer, b"head 12345678");
+    let errno = |result: Result<Option<usize>, Error>| result.unwrap_err().raw_os_error();
+    assert_eq!(errno(server.send_file(stream, &file, 10, 1)), Some(61));
+    assert_eq!(
+        errno(server.send_file(stream, &file, u64::MAX, 1)),
+        Some(22)
+    );
+    assert_eq!(errno(server.send_file(stream, &unread, 0, 1)), Some(9));
+    assert_eq!(server.send_file(stream, &file, 9, 1)?, Some(1));
+    expect_received(&mut peer, b"9");
+    let timer = server.timer(SECOND, SECOND)?;
+    let refused = server.send_file(timer, &file, 0, 1);
+    assert_eq!(refused, Err(Error::WRONG_KIND));
+    drop(peer);
+    assert_eq!(server.send_file(stream, &file, 0, 1)?, None);
+    let reason = closed(&mut server, stream)?.unwrap_err();
+    assert_eq!(reason.raw_os_error(), Some(32));
+    assert_eq!(server.send_file(stream, &file, 0, 1)?, None);
     Ok(())
 }
 
