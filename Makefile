@@ -253,7 +253,7 @@ $(BUILD)/Tests/Fuzz/%: $(BUILD)/Tests/Fuzz/%.o $(TEST_SUPPORT) $(CORE_OBJECTS) $
 # Everything here is built with libevent as a backend; a plain swift build goes without.
 TRAITS := --traits Libevent
 
-SWIFT_SOURCES := Package.swift Programs/Package.swift Sources Tests Examples Benchmarks
+SWIFT_SOURCES := Package.swift Programs Sources Tests Examples Benchmarks
 
 .PHONY: build
 build: deps-swift deps-libevent ## the Swift module and its programs, for debugging

@@ -1,4 +1,4 @@
-"""The article's three servers: Examples/article/{first,queued,complete}-server."""
+"""The article's three servers: Programs/article/{first,queued,complete}-server."""
 
 import re
 import signal

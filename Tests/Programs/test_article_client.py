@@ -1,4 +1,4 @@
-"""The article's client: Examples/article/client."""
+"""The article's client: Programs/article/client."""
 
 import subprocess
 
