@@ -260,6 +260,15 @@ build: deps-swift deps-libevent ## the Swift module and its programs, for debugg
 	swift build $(TRAITS)
 	swift build $(TRAITS) --package-path Programs
 
+# Where README.md's commands find them, built as they are for use.
+PROGRAMS := sluice-echo $(addprefix article-,first-server queued-server complete-server client)
+
+.PHONY: programs
+programs: deps-swift deps-libevent ## sluice-echo and the article's programs, for use, into build
+	swift build $(TRAITS) --package-path Programs -c release
+	@mkdir -p build
+	@ln -sf $(PROGRAMS:%=../Programs/.build/release/%) build
+
 .PHONY: test-swift
 test-swift: deps-swift deps-libevent ## the tests of the Swift module, and what must not compile
 	swift test $(TRAITS) --disable-xctest
@@ -315,9 +324,8 @@ compare-faults: build deps-c deps-libevent ## the table of faults: servers on Sl
 test: test-header test-c test-abi test-languages test-swift test-consumer test-programs test-faults ## all tests
 
 .PHONY: demo
-demo: deps-swift deps-libevent ## the echo server and client at work, over each backend
-	swift build $(TRAITS) --package-path Programs -c release --product sluice-echo
-	@Tools/demo Programs/.build/release/sluice-echo
+demo: programs ## the echo server and client at work, over each backend
+	@Tools/demo build/sluice-echo
 
 # ---- Benchmarks ---------------------------------------------------------------------------------
 
