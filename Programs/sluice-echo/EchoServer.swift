@@ -5,45 +5,52 @@ import SystemPackage
 ///
 /// The loop sends, queues and holds clients that do not read their answers back (backpressure);
 /// what is left to do here is to answer, to count, and to end in order.
-struct EchoServer {
+struct EchoServer: EventHandler {
+    /// Which of several loops it is.
+    enum Role {
+        /// The one that interrupts come to. It posts them to the others, which report their end.
+        case first(helpers: [EventLoop.Poster], Mailbox<Report>)
+        /// One of the others, to which a post is an interrupt.
+        case helper
+    }
+
     private let settings: ServeSettings
     private let output: Output
     private let listener: ListenerID
-    /// The loops that stop when this one does, and how many of them have not ended.
-    private let helpers: [EventLoop.Poster]
-    private var helpersServing: Int
-    /// Whether a post is an interrupt, passed on by the first loop.
-    private let isHelper: Bool
+    private let role: Role
+    /// How many others have not ended.
+    private var helpersServing = 0
+    /// Why one of them could not go on.
+    private var failure: (any Error)?
     private var statisticsLine: StatisticsLine
     private var streams: Set<StreamID> = []
     private var served = Served()
     private var isStopping = false
 
-    /// One of a loop that listens. A first one has `helpers`; one of those has none.
+    /// One of a loop that listens.
     init(
-        _ settings: ServeSettings, _ listener: ListenerID, in loop: borrowing EventLoop,
-        helpers: [EventLoop.Poster]? = nil
+        _ settings: ServeSettings, _ listener: ListenerID, _ role: Role,
+        in loop: borrowing EventLoop
     ) throws {
         self.settings = settings
         self.output = settings.output
         self.listener = listener
-        self.helpers = helpers ?? []
-        self.helpersServing = self.helpers.count
-        self.isHelper = helpers == nil
+        self.role = role
         self.statisticsLine = StatisticsLine(since: loop.statistics)
         if settings.showsStatistics { try loop.addTimer(after: .seconds(1), every: .seconds(1)) }
+        if case .first(let helpers, _) = role { helpersServing = helpers.count }
     }
 
-    /// Serves until an interrupt, and then until everything is sent, or another interrupt.
+    /// Serves until an interrupt, and then until everything is sent, or another interrupt. What it
+    /// has served, with what the helpers have.
     mutating func serve(_ loop: inout EventLoop) throws -> Served {
-        while !(isStopping && streams.isEmpty && helpersServing == 0), try loop.next() {
-            try handle(loop.event, in: loop)
-        }
-        served.bytes = loop.statistics.bytesSent
+        try loop.run(&self)
+        if let failure { throw failure }
+        served.bytes += loop.statistics.bytesSent
         return served
     }
 
-    private mutating func handle(_ event: Event, in loop: borrowing EventLoop) throws {
+    mutating func handle(_ event: borrowing Event, in loop: borrowing EventLoop) throws {
         if settings.traces {
             output.line("turn \(loop.statistics.turns): \(event.description)")
         }
@@ -65,12 +72,13 @@ struct EchoServer {
         case .signal:
             try interrupt(loop)
         case .posted:
-            if isHelper { try interrupt(loop) } else { try noteEndOfHelper(loop) }
+            try takePost(loop)
         case .timer:
             output.line(statisticsLine.next(loop.statistics))
         case .nothing, .ready, .connected, .drained, .resolved, .finished:
             break
         }
+        if isStopping && streams.isEmpty && helpersServing == 0 { loop.stop() }
     }
 
     /// Who was idle for too long, or had to go at a stop when all was sent, is not lost.
@@ -92,7 +100,9 @@ struct EchoServer {
 
     /// The first interrupt stops, the second ends at once.
     private mutating func interrupt(_ loop: borrowing EventLoop) throws {
-        for helper in helpers { try? helper.post(0) }
+        if case .first(let helpers, _) = role {
+            for helper in helpers { try? helper.post(0) }
+        }
         if isStopping {
             for stream in streams { loop.abort(stream) }
         } else {
@@ -102,9 +112,16 @@ struct EchoServer {
         }
     }
 
-    /// Without a stop a helper ends by an error only, which its end reports; no use in going on.
-    private mutating func noteEndOfHelper(_ loop: borrowing EventLoop) throws {
-        helpersServing -= 1
+    private mutating func takePost(_ loop: borrowing EventLoop) throws {
+        guard case .first(_, let reports) = role else { return try interrupt(loop) }
+        for report in reports.take() {
+            helpersServing -= 1
+            switch report {
+            case .success(let others): served = served + others
+            case .failure(let error): failure = failure ?? error
+            }
+        }
+        // Without a stop a helper ends by an error only; no use in going on.
         if !isStopping { try interrupt(loop) }
     }
 

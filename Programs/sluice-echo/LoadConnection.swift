@@ -19,8 +19,8 @@ struct LoadConnection {
 
     mutating func send(
         _ messages: LoadMessages, at now: ContinuousClock.Instant, in loop: borrowing EventLoop
-    ) throws(SluiceError) {
-        try messages.write(sent, of: number, to: stream, in: loop)
+    ) {
+        messages.write(sent, of: number, to: stream, in: loop)
         sentAt[sent % sentAt.count] = now
         sent += 1
     }

@@ -179,7 +179,7 @@ struct LoadGenerator {
         timeIsUp = try loop.addTimer(after: settings.duration)
         if progress != nil { try loop.addTimer(after: .zero, every: Self.step) }
         for number in connections.indices {
-            for _ in 0..<settings.pipeline { try send(on: number, at: now, in: loop) }
+            for _ in 0..<settings.pipeline { send(on: number, at: now, in: loop) }
         }
     }
 
@@ -204,16 +204,16 @@ struct LoadGenerator {
             guard let sentAt else { continue }
             returned += 1
             latency.record(UInt64(max(0, (now - sentAt) / .nanoseconds(1))))
-            if end == nil { try send(on: number, at: now, in: loop) }
+            if end == nil { send(on: number, at: now, in: loop) }
         }
     }
 
     private mutating func send(
         on number: Int, at now: ContinuousClock.Instant, in loop: borrowing EventLoop
-    ) throws {
+    ) {
         // One that has ended says so by itself, in its last event.
         guard loop.isLive(connections[number].stream) else { return }
-        try connections[number].send(messages, at: now, in: loop)
+        connections[number].send(messages, at: now, in: loop)
         sent += 1
     }
 }

@@ -26,7 +26,7 @@ struct LoadMessages {
 
     func write(
         _ message: Int, of connection: Int, to stream: StreamID, in loop: borrowing EventLoop
-    ) throws(SluiceError) {
+    ) {
         let place = place(message, of: connection)
         loop.write(text.span.extracting(place..<place + size), to: stream)
     }
