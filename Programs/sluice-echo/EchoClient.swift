@@ -96,7 +96,12 @@ struct EchoClient: ~Copyable {
     }
 
     private mutating func readInput(_ loop: borrowing EventLoop) throws {
-        let received = try expected.receive(from: input.descriptor, through: &buffer)
+        let received: FileDescriptor.Received
+        do {
+            received = try expected.receive(from: input.descriptor, through: &buffer)
+        } catch {
+            throw ClientFailure("cannot read standard input: \(error.code.message) (\(error.code))")
+        }
         // It may have ended meanwhile, which its last event will say.
         guard loop.isLive(server) else { return }
         switch received {
@@ -113,7 +118,7 @@ struct EchoClient: ~Copyable {
 
     /// Compares what came back with the oldest bytes that were sent.
     private mutating func compare(_ back: Span<UInt8>, in loop: borrowing EventLoop) throws {
-        let sent = expected.count - (loop.pendingBytes(of: server))
+        let sent = expected.count - loop.pendingBytes(of: server)
         guard back.count <= sent, expected.begins(with: back) else {
             throw ClientFailure(
                 "what came back differs from what was sent,"
@@ -173,9 +178,17 @@ struct ClientFailure: Error, CustomStringConvertible {
         if let problem = address.problem ?? nameProblem {
             self.init("cannot connect to \"\(address)\": \(problem)")
         } else {
-            let why = code.map { "\($0.message) (\($0))" } ?? "it closed the connection"
+            let why =
+                switch code {
+                case .notRegistered?: "no socket is there (ENOENT)"
+                case let code? where code.errno == .resourceTemporarilyUnavailable:
+                    "its queue of callers is full (EAGAIN)"
+                case let code?: "\(code.message) (\(code))"
+                case nil: "it closed the connection"
+                }
             self.init(
-                "cannot connect to \(address): \(why); a server is started with: sluice-echo serve")
+                "cannot connect to \(address): \(why);"
+                    + " a server is started with: sluice-echo serve --listen \(address)")
         }
     }
 }

@@ -22,17 +22,24 @@ struct Load: ParsableCommand {
 
     @OptionGroup var common: CommonOptions
 
-    @Option(help: ArgumentHelp("How many connections, all at once.", valueName: "n"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("How many connections, all at once.", valueName: "n"))
     var connections = 50
 
-    @Option(help: ArgumentHelp("How many bytes a message has.", valueName: "bytes"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("How many bytes a message has.", valueName: "bytes"))
     var size = 64
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp("How many messages are under way on each connection.", valueName: "n"))
     var pipeline = 1
 
-    @Option(help: ArgumentHelp("For how long messages are sent.", valueName: "seconds"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("For how long messages are sent.", valueName: "seconds"))
     var duration = 2.0
 
     @Flag(help: "Compare every byte that comes back; one that differs ends it, not with 0.")
@@ -81,7 +88,8 @@ struct Load: ParsableCommand {
 }
 
 /// To the hard limit: the lower one is there for programs whose select(2) stops at 1,024. Where the
-/// limit stays too low, a connect says so.
+/// limit stays too low, a connect says so. Unsafe because getrlimit(2) takes a pointer, and nothing that
+/// is safe does the same.
 private func raiseDescriptorLimit() {
     var limit = rlimit()
     let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)

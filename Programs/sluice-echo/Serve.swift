@@ -23,17 +23,20 @@ struct Serve: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "How many clients a loop serves at once.",
             discussion: "Others wait in the kernel's queue until one leaves.", valueName: "n"))
     var maxConnections: Int?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "After how long without a byte in or out a client has to go.", valueName: "seconds"))
     var idleTimeout: Double?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "How many bytes may wait for one client.",
             discussion: """
@@ -46,6 +49,7 @@ struct Serve: ParsableCommand {
     var reusePort = false
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "How many loops, each in a thread of its own.",
             discussion: "The kernel spreads the clients over them. With --reuse-port.",
@@ -69,7 +73,8 @@ struct Serve: ParsableCommand {
             throw ValidationError("--max-connections \(maxConnections): it must be 1 or more")
         }
         if let idleTimeout, !(idleTimeout > 0 && idleTimeout <= 1e9) {
-            throw ValidationError("--idle-timeout \(idleTimeout): it must be more than 0 seconds")
+            throw ValidationError(
+                "--idle-timeout \(idleTimeout): it must be over 0, to 1000000000 seconds")
         }
         if let maxQueue, maxQueue < ServeSettings.leastQueue {
             throw ValidationError(

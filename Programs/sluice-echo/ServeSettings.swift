@@ -61,6 +61,7 @@ struct ServeSettings: Sendable {
 /// The socket that whoever started us has handed over, as sd_listen_fds(3) says; `nil` where the
 /// environment does not speak of us.
 func inheritedListener() throws -> FileDescriptor? {
+    // Unsafe because C's environment is pointers; the safe way to it would be Foundation.
     func number(_ name: String) -> Int? {
         unsafe getenv(name).flatMap { unsafe Int(String(cString: $0)) }
     }
@@ -87,8 +88,11 @@ struct StartFailure: Error, CustomStringConvertible {
         if let address, let problem = address.problem {
             return "cannot listen on \"\(address)\": \(problem)"
         }
+        let isPath = address?.text.hasPrefix("unix:") == true
         let remedy =
             switch error.code.errno {
+            case .addressInUse where isPath:
+                "; another server is there: stop it, or listen at another path"
             case .addressInUse: "; another server is there: stop it, or listen on another port"
             case .permissionDenied: "; ports below 1024 are the administrator's: use a higher one"
             case .addressNotAvailable: "; it is no address of this machine: use 127.0.0.1"

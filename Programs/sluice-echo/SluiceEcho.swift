@@ -2,6 +2,9 @@ import ArgumentParser
 import Glibc
 import Sluice
 
+/// What the file VERSION says, which a test compares.
+private let version = "0.1.0"
+
 @main
 struct SluiceEcho: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -30,6 +33,7 @@ struct SluiceEcho: ParsableCommand {
 
               sluice-echo load --connections 100 --verify
             """,
+        version: version,
         subcommands: [Serve.self, Client.self, Load.self])
 
     static func main() {

@@ -4,6 +4,7 @@ over."""
 import os
 import socket
 import subprocess
+import tempfile
 
 from sockets import PATIENCE, listen
 from support import BACKENDS, ProgramTest, Server, over, program, run
@@ -39,13 +40,29 @@ class Names(ProgramTest):
         self.assert_refused(done, f'cannot connect to "{UNKNOWN}": ')
         self.assertNotIn(b"SLUICE_", done.stderr)
 
-    def test_what_is_wrong_with_an_address_is_one_sentence(self):
-        sentence = '127.0.0.1:99999": the port 99999 is out of range: 65535 is the highest'
-        for command, option in (("serve", "--listen"), ("client", "--connect"),
-                                ("load", "--connect")):
-            with self.subTest(command=command):
-                done = run("sluice-echo", command, option, "127.0.0.1:99999")
-                self.assert_refused(done, sentence)
+    @over(command=("serve", "client", "load"))
+    def test_what_is_wrong_with_an_address_is_one_sentence(self, command):
+        option = "--listen" if command == "serve" else "--connect"
+        for address, sentence in (
+                ("127.0.0.1:99999", "the port 99999 is out of range: 65535 is the highest"),
+                ("127.0.0.1", "no port: write 127.0.0.1:9999"),
+                ("unix:", "the unix path is empty: write unix:/run/echo.sock or unix:@echo"),
+                ("unix:" + "x" * 200, "the unix path has 200 bytes"),
+                ("unix:/none/such/socket", "the folder /none/such is not there"),
+                ("unix:/etc", "/etc is in the way: it is a folder, and no socket"),
+                (f"unix:{__file__}", f"{__file__} is in the way: it is a file, and no socket")):
+            with self.subTest(address=address):
+                done = run("sluice-echo", command, option, address)
+                self.assert_refused(done, f'"{address}": {sentence}')
+                self.assertNotIn(b"SLUICE_", done.stderr)
+
+    @over(command=("client", "load"))
+    def test_a_unix_socket_that_is_not_there(self, command):
+        with tempfile.TemporaryDirectory() as folder:
+            address = f"unix:{folder}/socket"
+            done = run("sluice-echo", command, "--connect", address)
+            self.assert_refused(done, f"cannot connect to {address}: no socket is there (ENOENT)",
+                                f"sluice-echo serve --listen {address}")
 
 
 class HandedOverTest(ProgramTest):

@@ -152,6 +152,17 @@ class Refuses(ProgramTest):
                 stdin=subprocess.DEVNULL, capture_output=True, **options)
             self.assert_refused(done, f"127.0.0.1:{first - 1}", "administrator")
 
+    def test_a_folder_that_may_not_be_written_to(self):
+        with tempfile.TemporaryDirectory() as folder:
+            command, options = [PROGRAMS / "sluice-echo"], {}
+            if os.geteuid() == 0:
+                command, options = reachable_for_nobody(folder)
+            os.chmod(folder, 0o555)
+            done = subprocess.run(
+                [*command, "serve", "--listen", f"unix:{folder}/socket"], timeout=PATIENCE,
+                stdin=subprocess.DEVNULL, capture_output=True, **options)
+            self.assert_refused(done, f"unix:{folder}/socket", "no permission", folder)
+
 
 def reachable_for_nobody(folder):
     """A copy of the program, with its libraries, that an unprivileged user can run, and how."""

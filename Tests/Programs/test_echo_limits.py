@@ -124,11 +124,19 @@ class Refuses(ProgramTest):
     def test_limits_that_are_none(self):
         for option, value in (("--max-connections", 0), ("--max-connections", -1),
                               ("--max-connections", "many"), ("--idle-timeout", 0),
-                              ("--idle-timeout", "nan"), ("--max-queue", 8191),
-                              ("--loops", 0), ("--loops", 1000)):
+                              ("--idle-timeout", "nan"), ("--idle-timeout", "inf"),
+                              ("--idle-timeout", -0.5), ("--max-queue", 8191), ("--max-queue", -1),
+                              ("--loops", 0), ("--loops", -3), ("--loops", 1000)):
             with self.subTest(option=option, value=value):
                 done = run("sluice-echo", "serve", f"{option}={value}")
                 self.assert_refused(done, option, str(value))
+                done = run("sluice-echo", "serve", option, value)
+                self.assert_refused(done, option, str(value))
+
+    def test_a_time_that_is_none_is_told_the_range(self):
+        for value in ("inf", "-1", "2e9"):
+            done = run("sluice-echo", "serve", "--idle-timeout", value)
+            self.assert_refused(done, "it must be over 0, to 1000000000 seconds")
 
     def test_several_loops_at_an_address_that_cannot_be_shared(self):
         self.assert_refused(run("sluice-echo", "serve", "--loops", 2), "--reuse-port")

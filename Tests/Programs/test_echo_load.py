@@ -373,10 +373,12 @@ class Refuses(LoadTest):
                               ("--connections", 100_001), ("--connections", "many"),
                               ("--size", 0), ("--size", (16 << 20) + 1), ("--pipeline", 0),
                               ("--pipeline", 1025), ("--duration", 0), ("--duration", "nan"),
+                              ("--size", -1), ("--pipeline", -1), ("--duration", -1),
                               ("--duration", "inf"), ("--duration", 3601)):
             with self.subTest(option=option, value=value):
-                self.assert_refused(
-                    run("sluice-echo", "load", f"{option}={value}"), option, str(value))
+                for arguments in ([f"{option}={value}"], [option, value]):
+                    done = run("sluice-echo", "load", *arguments)
+                    self.assert_refused(done, option, str(value))
 
     def test_more_than_memory_is_for(self):
         done = run("sluice-echo", "load", "--connections", 100, "--pipeline", 10,
