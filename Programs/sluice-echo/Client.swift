@@ -16,6 +16,8 @@ struct Client: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func run() throws {
+        try requireStandardInput()
+        try requireStandardOutput()
         var loop = try EventLoop(common.backend)
         var client = try EchoClient(
             connectingTo: Address(address), in: loop, prompts: isatty(STDIN_FILENO) == 1)

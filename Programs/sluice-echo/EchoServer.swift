@@ -38,12 +38,18 @@ struct EchoServer: EventHandler {
         self.role = role
         self.statisticsLine = StatisticsLine(since: loop.statistics)
         if settings.showsStatistics { try loop.addTimer(after: .seconds(1), every: .seconds(1)) }
-        if case .first(let helpers, _) = role { helpersServing = helpers.count }
+        if case .first(let helpers, _) = role {
+            helpersServing = helpers.count
+            // That its reader has gone would else show at the next event only. tail(1) does the
+            // same. Not every backend can tell.
+            if output.isNeeded { _ = try? loop.watch(.standardOutput, for: .hangup) }
+        }
     }
 
     /// Serves until an interrupt, and then until everything is sent, or another interrupt. What it
     /// has served, with what the helpers have.
     mutating func serve(_ loop: inout EventLoop) throws -> Served {
+        try endWhereItIsTime(loop)
         try loop.run(&self)
         if let failure { throw failure }
         served.bytes += loop.statistics.bytesSent
@@ -75,10 +81,13 @@ struct EchoServer: EventHandler {
             try takePost(loop)
         case .timer:
             output.line(statisticsLine.next(loop.statistics))
-        case .nothing, .ready, .connected, .drained, .resolved, .finished:
+        case .ready(let watch, _):
+            loop.close(watch)
+            output.fail(.brokenPipe)
+        case .nothing, .connected, .drained, .resolved, .finished:
             break
         }
-        if isStopping && streams.isEmpty && helpersServing == 0 { loop.stop() }
+        try endWhereItIsTime(loop)
     }
 
     /// Who was idle for too long, or had to go at a stop when all was sent, is not lost.
@@ -97,6 +106,11 @@ struct EchoServer: EventHandler {
     }
 
     // MARK: The end
+
+    private mutating func endWhereItIsTime(_ loop: borrowing EventLoop) throws {
+        if output.isOver && !isStopping { try interrupt(loop) }
+        if isStopping && streams.isEmpty && helpersServing == 0 { loop.stop() }
+    }
 
     /// The first interrupt stops, the second ends at once.
     private mutating func interrupt(_ loop: borrowing EventLoop) throws {
@@ -121,7 +135,7 @@ struct EchoServer: EventHandler {
             case .failure(let error): failure = failure ?? error
             }
         }
-        // Without a stop a helper ends by an error only; no use in going on.
+        // Without a stop a helper ends by an error only, or by that of the output; no use in going on.
         if !isStopping { try interrupt(loop) }
     }
 

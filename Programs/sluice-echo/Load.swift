@@ -70,6 +70,7 @@ struct Load: ParsableCommand {
     }
 
     func run() throws {
+        try requireStandardOutput()
         raiseDescriptorLimit()
         let settings = LoadSettings(
             address: Address(address), backend: try common.backend ?? Poller().backend,
@@ -79,7 +80,9 @@ struct Load: ParsableCommand {
         var generator = try LoadGenerator(
             settings, in: loop, progress: isatty(STDERR_FILENO) == 1 ? ProgressBar() : nil)
         let report = try generator.run(&loop)
-        Output().line(json ? try report.json : report.description)
+        let output = Output(isNeeded: true)
+        output.line(json ? try report.json : report.description)
+        if output.hasFailed { throw ExitCode.failure }
         if report.unanswered > 0 {
             throw ClientFailure(
                 "\(counted(report.unanswered, "message")) of \(report.sent) did not come back")

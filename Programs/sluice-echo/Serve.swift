@@ -11,6 +11,9 @@ struct Serve: ParsableCommand {
             Ctrl-C stops listening and reading, sends what is still to be sent, and says what was \
             served. A second Ctrl-C ends at once.
 
+            Where standard output cannot be written to, --trace and --stats end as by Ctrl-C. \
+            Without them it goes on, and says so. Either way it does not exit with 0.
+
             Without --listen it serves the socket that systemd hands over (LISTEN_FDS, socket \
             activation), and where there is none, 127.0.0.1:9999.
             """)
@@ -108,6 +111,6 @@ struct Serve: ParsableCommand {
                 loops: loops,
                 traces: trace,
                 showsStatistics: stats,
-                output: Output(quiet: quiet)))
+                output: Output(isQuiet: quiet, isNeeded: trace || stats)))
     }
 }

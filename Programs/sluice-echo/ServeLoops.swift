@@ -1,3 +1,4 @@
+import ArgumentParser
 import Glibc
 import Sluice
 import SystemPackage
@@ -34,6 +35,8 @@ func serve(_ settings: ServeSettings) throws {
     for number in interrupts { signal(number, SIG_IGN) }
     for helper in helpers { try helper.join() }
     output.line("\(served)")
+    // It has said why already.
+    if output.hasFailed { throw ExitCode.failure }
 }
 
 /// A loop on a thread of its own, that listens when this returns.

@@ -39,6 +39,7 @@ struct SluiceEcho: ParsableCommand {
     static func main() {
         // A reader of our output who has gone is an error to report, not a reason to be killed.
         signal(SIGPIPE, SIG_IGN)
+        takeStandardDescriptors()
         main(nil)
     }
 }

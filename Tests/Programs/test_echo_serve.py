@@ -3,7 +3,6 @@
 import re
 import signal
 import socket
-import subprocess
 
 from flood import KERNEL_ROOM, Flood
 from sockets import PATIENCE, exchange, read_all, read_exactly, reset, unix_address
@@ -67,14 +66,6 @@ class Serves(ProgramTest):
             client.settimeout(PATIENCE)
             self.assertTrue(read_exactly(client, flood.sent) == flood.echo())
             exchange(client, b"as before")
-
-    @over(backend=BACKENDS)
-    def test_serves_on_when_the_reader_of_its_output_has_gone(self, backend):
-        with Server("sluice-echo", "--backend", backend, "--trace", address=unix_address(),
-                    stdout=subprocess.PIPE) as server:
-            server.process.stdout.close()
-            for _ in range(5):
-                self.assert_echoes(server)
 
 
 class Prints(ProgramTest):
