@@ -1,10 +1,12 @@
 """sluice-echo client: what it sends, prints and compares, and how it fails."""
 
 import os
+import re
 import socket
 import subprocess
 import tempfile
 import unittest
+from pathlib import Path
 
 from sockets import accept, listen, read_all, read_exactly, refused_address, reset, unix_address
 from support import BACKENDS, Program, ProgramTest, Server, over, run, wait_until
@@ -216,6 +218,19 @@ class ServerFails(ProgramTest):
 
 
 class Interactive(ProgramTest):
+    @over(backend=BACKENDS)
+    def test_the_terminal_is_left_as_it_is_for_others_who_have_it(self, backend):
+        with Server("sluice-echo") as server, AtTerminal(
+                "sluice-echo", "client", "--connect", server.address,
+                "--backend", backend) as client:
+            client.type(b"hello\n")
+            client.wait_to_see(b"hello\n" + PROMPT)
+            # As it stands now, a signal that kills would leave it.
+            for number in (0, 1):
+                information = Path(f"/proc/{client.pid}/fdinfo/{number}").read_text()
+                flags = int(re.search(r"^flags:\s+(\d+)", information, re.MULTILINE)[1], 8)
+                self.assertEqual(flags & os.O_NONBLOCK, 0)
+
     @over(backend=BACKENDS)
     def test_prompts_and_answers_until_the_end_of_input(self, backend):
         with Server("sluice-echo") as server, AtTerminal(

@@ -182,6 +182,12 @@ extension EventLoop {
     /// can be read from or written to. It is the loop's to close from then on, and made non-blocking
     /// until the stream ends. Where this throws it stays the caller's.
     ///
+    /// Of a terminal or a pipe that others have open too, such as standard input, they see that it
+    /// does not block. Where a signal kills the program, nobody is left to undo it, and the shell that
+    /// started the program sees it too. There ``watch(_:for:userWord:)`` the descriptor, which changes
+    /// nothing, and read when it is ready, as `sluice-echo client` does; or adopt an open file of your
+    /// own: `FileDescriptor.open("/dev/tty", .readWrite)`.
+    ///
     /// - Throws: ``SluiceError/Code/badDescriptor``, ``SluiceError/Code/listeningSocket``,
     ///   ``SluiceError/Code/badOption``, ``SluiceError/Code/outOfMemory``, …
     @discardableResult
