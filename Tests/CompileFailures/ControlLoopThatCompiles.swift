@@ -46,3 +46,35 @@ struct Owner: ~Copyable {
 extension Service {
     mutating func handle(_ loop: borrowing EventLoop) throws { try handle(loop.event, loop) }
 }
+
+// The shapes of a handler, each with the pattern that a program with one event begins with.
+struct Echo: EventHandler {
+    var bytes = 0
+
+    mutating func handle(_ event: Event, in loop: borrowing EventLoop) {
+        guard case .data(let stream, let received) = event else { return }
+        bytes += received.count
+        loop.write(received, to: stream)
+    }
+}
+
+final class Counter: EventHandler {
+    var bytes = 0
+
+    func handle(_ event: Event, in loop: borrowing EventLoop) {
+        if case .data(_, let received) = event { bytes += received.count }
+    }
+}
+
+func shaped() throws {
+    try EventLoop.run { loop in
+        try loop.listen(on: "localhost:9999")
+        return Echo()
+    }
+    let counter = Counter()
+    try EventLoop.run { _ in counter }
+    var loop = try EventLoop()
+    try loop.run { event, loop in
+        if case .data(let stream, let bytes) = event { loop.write(bytes, to: stream) }
+    }
+}

@@ -5,7 +5,7 @@
 /// struct Echo: EventHandler {
 ///     var bytes = 0
 ///
-///     mutating func handle(_ event: borrowing Event, in loop: borrowing EventLoop) {
+///     mutating func handle(_ event: Event, in loop: borrowing EventLoop) {
 ///         guard case .data(let stream, let received) = event else { return }
 ///         bytes += received.count
 ///         loop.write(received, to: stream)
@@ -25,7 +25,7 @@ public protocol EventHandler: ~Copyable {
     ///
     /// What it throws ends the run. What befalls one connection is no reason to: see
     /// ``Event/closed(_:_:)``.
-    mutating func handle(_ event: borrowing Event, in loop: borrowing EventLoop) throws
+    mutating func handle(_ event: Event, in loop: borrowing EventLoop) throws
 }
 
 extension EventLoop {
@@ -72,7 +72,7 @@ extension EventLoop {
     /// - Throws: what ``next(timeout:)`` throws, and what the closure does.
     @inlinable
     public mutating func run(
-        _ handler: (borrowing Event, borrowing EventLoop) throws -> Void
+        _ handler: (Event, borrowing EventLoop) throws -> Void
     ) throws {
         while try next() { try handler(event, self) }
     }
