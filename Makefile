@@ -283,6 +283,12 @@ test-consumer: deps-swift deps-libevent
 test-programs: build ## the demo and the article's programs, from outside
 	python3 -m unittest discover -s Tests/Programs
 
+# The programs of Examples/swift, as a reader builds them, with clients that everybody has.
+.PHONY: test-examples
+test-examples: deps-swift ## Examples/swift, by nc, redis-cli, curl and ab
+	@Tools/need netcat-openbsd redis-tools curl apache2-utils
+	python3 -W error -m unittest discover -s Tests/Examples
+
 # ---- Faults -------------------------------------------------------------------------------------
 
 # A shared object in front of libc that makes system calls fail: see Tests/Faults/plan.h.
@@ -321,7 +327,7 @@ compare-faults: build deps-c deps-libevent ## the table of faults: servers on Sl
 # ---- All tests, and the demo --------------------------------------------------------------------
 
 .PHONY: test
-test: test-header test-c test-abi test-languages test-swift test-consumer test-programs test-faults ## all tests
+test: test-header test-c test-abi test-languages test-swift test-consumer test-programs test-examples test-faults ## all tests
 
 .PHONY: demo
 demo: programs ## the echo server and client at work, over each backend
@@ -434,10 +440,12 @@ bench-quick: bench-programs ## the same in a minute, rough, into build/bench/rep
 
 # ---- Lint and sanitizers ------------------------------------------------------------------------
 
-C_FILES := $(shell find CSources Tests Benchmarks Examples -name '*.[ch]' | sort)
-CXX_FILES := $(shell find Examples Tests -name '*.[ch]pp' | sort)
-RUST_FILES := $(shell find Examples Tests -name '*.rs' | sort)
-GO_FILES := $(shell find Examples Tests -name '*.go' | sort)
+# Ours, and not what Swift has checked out to build the examples.
+find_ours = $(shell find $(1) -name .build -prune -o -name '$(2)' -print | sort)
+C_FILES := $(call find_ours,CSources Tests Benchmarks Examples,*.[ch])
+CXX_FILES := $(call find_ours,Examples Tests,*.[ch]pp)
+RUST_FILES := $(call find_ours,Examples Tests,*.rs)
+GO_FILES := $(call find_ours,Examples Tests,*.go)
 SCRIPTS := .ci/run Tools/demo Tools/need Tests/Fuzz/run Tests/run-core Tests/run-compile-failures Tests/run-consumer
 
 .PHONY: lint
@@ -517,7 +525,7 @@ deps-lint: deps-swift
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf build .build .build-asan .build-tsan Programs/.build
+	rm -rf build .build .build-asan .build-tsan Programs/.build Examples/swift/.build
 
 .PHONY: help
 help: ## this list

@@ -1,0 +1,26 @@
+// swift-tools-version: 6.2
+// Programs on Sluice, as a package of its own: what yours would look like.
+import PackageDescription
+
+/// A program is a folder of one file. None of them has an unsafe construct.
+func program(_ name: String) -> Target {
+    .executableTarget(
+        name: name,
+        dependencies: [
+            .product(name: "Sluice", package: "sluice"),
+            .product(name: "SystemPackage", package: "swift-system"),
+        ],
+        path: name,
+        swiftSettings: [.strictMemorySafety()]
+    )
+}
+
+let package = Package(
+    name: "sluice-examples",
+    dependencies: [
+        .package(name: "sluice", path: "../.."),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+    ],
+    targets: ["chat"].map(program),
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,89 @@
+// A chat room, one line a message.
+//
+// It shows a program as a struct with its state, frames of lines, a state for each stream, and that
+// a client that does not read is dropped alone: what it does not take is queued up to the limit,
+// and the write that goes over it ends that client, nobody else.
+//
+//     swift run chat localhost:7000
+//     nc localhost 7000        (twice, in two terminals)
+
+import Sluice
+
+struct Room: EventHandler {
+    /// The names of those in the room. A stream that has ended is forgotten by itself.
+    let names: PerStream<String>
+    var guests = 0
+
+    mutating func handle(_ event: Event, in loop: borrowing EventLoop) {
+        switch event {
+        case .accepted(let stream, _):
+            guests += 1
+            let name = "guest\(guests)"
+            names[stream] = name
+            loop.write("* you are \(name); /nick NAME, /who, /quit\n", to: stream)
+            tell("* \(name) has joined", except: stream, in: loop)
+        case .data(let stream, let bytes):
+            var lines = loop.frames(of: stream, in: bytes, by: .lines(limit: 1_000))
+            // After /quit what else came is not said.
+            while names[stream] != nil, let line = lines.next() {
+                said(String(decoding: line, as: UTF8.self), by: stream, in: loop)
+            }
+        case .closed(let stream, let ending):
+            if let name = names.remove(stream) {
+                let reason = ending.error.map { ": \($0.message)" } ?? ""
+                tell("* \(name) has left\(reason)", except: stream, in: loop)
+            }
+        default: break
+        }
+    }
+
+    func said(_ line: String, by stream: StreamID, in loop: borrowing EventLoop) {
+        guard let name = names[stream] else { return }
+        let words = line.split(separator: " ", maxSplits: 1)
+        switch words.first {
+        case "/nick":
+            rename(stream, words.count > 1 ? String(words[1]) : "", in: loop)
+        case "/who":
+            let all = names.map(\.state).sorted().joined(separator: " ")
+            loop.write("* here are \(all)\n", to: stream)
+        case "/quit":
+            names.remove(stream)
+            loop.write("* goodbye\n", to: stream)
+            loop.close(stream)
+            tell("* \(name) has left", except: stream, in: loop)
+        case .some(let word) where word.hasPrefix("/"):
+            loop.write("* there is no \(word)\n", to: stream)
+        case .some:
+            tell("\(name): \(line)", except: stream, in: loop)
+        case nil: break
+        }
+    }
+
+    func rename(_ stream: StreamID, _ name: String, in loop: borrowing EventLoop) {
+        guard let old = names[stream] else { return }
+        guard (1...20).contains(name.count), !name.contains(where: \.isWhitespace) else {
+            loop.write("* a name is 1 to 20 characters without a space\n", to: stream)
+            return
+        }
+        guard !names.contains(where: { $0.state == name }) else {
+            loop.write("* \(name) is taken\n", to: stream)
+            return
+        }
+        names[stream] = name
+        loop.write("* you are \(name)\n", to: stream)
+        tell("* \(old) is now \(name)", except: stream, in: loop)
+    }
+
+    func tell(_ line: String, except speaker: StreamID, in loop: borrowing EventLoop) {
+        for (stream, _) in names where stream != speaker { loop.write("\(line)\n", to: stream) }
+    }
+}
+
+// What one client may leave unread. The kernel's own buffers take more, before that.
+let options = EventLoop.Options(highMark: 64 << 10, hardLimit: 256 << 10)
+
+try EventLoop.run(options: options) { loop in
+    let listener = try loop.listen(on: CommandLine.arguments.dropFirst().first ?? "localhost:7000")
+    print("listening on \(try loop.localAddress(of: listener))")
+    return Room(names: PerStream(in: loop))
+}

@@ -1,0 +1,105 @@
+"""What the tests of Examples/swift share: they are built as a reader would, run, and talked to with
+the clients that everybody has."""
+
+import functools
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "Examples/swift"
+sys.path.append(str(ROOT / "Tests/Programs"))
+
+from sockets import PATIENCE, connect  # noqa: E402
+from support import Program, ProgramTest, read_file, wait_until  # noqa: E402
+
+MEGABYTE = 1 << 20
+
+
+@functools.cache
+def build():
+    """Builds all of them, once."""
+    result = subprocess.run(
+        ["swift", "build", "--package-path", str(EXAMPLES)], text=True, timeout=900,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if result.returncode != 0:
+        raise AssertionError(f"the examples do not build:\n{result.stdout}")
+
+
+class ExampleTest(ProgramTest):
+    @classmethod
+    def setUpClass(cls):
+        build()
+
+    def folder(self):
+        """A folder of the test's own."""
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        return pathlib.Path(folder.name)
+
+    def start(self, *arguments, **options):
+        """A server, until the test ends."""
+        return self.enterContext(Example(*arguments, **options))
+
+
+class Example(Program):
+    """One of the examples. A server says first where it listens; `address` and `port` are that."""
+
+    def __init__(self, name, *arguments, is_server=True, **options):
+        super().__init__(name, **options)
+        # Its lines are to be seen at once, though they go to no terminal.
+        self.command = ["stdbuf", "-oL", EXAMPLES / ".build/debug" / name, *map(str, arguments)]
+        self.is_server = is_server
+
+    def started(self):
+        if self.is_server:
+            line = wait_until(self.first_line, "it says where it listens")
+            self.address = line.split()[2].rstrip(",")
+            self.port = self.address.rpartition(":")[2]
+
+    def first_line(self):
+        if self.process.poll() is not None:
+            raise AssertionError("it has ended")
+        line, end, _ = self.output().partition("\n")
+        return line if end else None
+
+    def wait_for(self, words):
+        wait_until(lambda: words in self.output(), f"it says: {words}")
+
+
+class Netcat:
+    """nc, which is told what to say, and whose output is looked at."""
+
+    def __init__(self, test, *arguments):
+        self.file = test.enterContext(tempfile.TemporaryFile())
+        self.process = subprocess.Popen(
+            ["nc", *arguments], stdin=subprocess.PIPE, stdout=self.file, bufsize=0)
+        test.addCleanup(self.process.wait)
+        test.addCleanup(self.process.kill)
+        test.addCleanup(self.process.stdin.close)
+
+    def say(self, line):
+        self.process.stdin.write(line.encode() + b"\n")
+
+    def output(self):
+        return read_file(self.file).decode()
+
+    def wait_for(self, words):
+        wait_until(lambda: words in self.output(), f"nc receives {words!r}")
+
+    def end(self):
+        """Says that no more comes, and waits until the other side has said so, too."""
+        self.process.stdin.close()
+        return self.process.wait(PATIENCE)
+
+
+def run(*command, **options):
+    """Runs a client to its end, and gives what it has said."""
+    if "input" not in options:
+        options.setdefault("stdin", subprocess.DEVNULL)
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 30} | options
+    result = subprocess.run([str(part) for part in command], **options)
+    if result.returncode != 0:
+        raise AssertionError(f"{command} ended with {result.returncode}: {result}"[:1000])
+    return result.stdout
