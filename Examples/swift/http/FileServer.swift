@@ -1,0 +1,145 @@
+// A web server for the files of a folder: GET and HEAD, keep-alive, pipelining, and one range.
+//
+// It shows @main, files that the kernel sends, and backpressure: however large the file and slow the
+// client, it takes no memory. No path leads out of the folder, but a symlink in it may.
+//
+//     swift run http . localhost:8080
+//     curl -i -r 0-99 http://localhost:8080/Package.swift
+
+import Foundation
+import Sluice
+import SystemPackage
+
+let types = ["html": "text/html", "txt": "text/plain", "css": "text/css", "png": "image/png"]
+
+/// Who asks with a longer head is refused.
+let longestHead = 16 << 10
+
+@main
+struct FileServer: EventHandler {
+    let root: String
+    let connections: PerStream<Connection>
+
+    static func main() throws {
+        let arguments = CommandLine.arguments.dropFirst() + [".", "localhost:8080"]
+        let options = ListenerOptions(streams: StreamOptions(idleTimeout: .seconds(60)))
+        try EventLoop.run { loop in
+            let listener = try loop.listen(on: arguments[2], options: options)
+            print("listening on \(try loop.localAddress(of: listener))")
+            return FileServer(root: arguments[1], connections: PerStream(in: loop))
+        }
+    }
+
+    func handle(_ event: Event, in loop: borrowing EventLoop) throws {
+        switch event {
+        case .accepted(let stream, _): connections[stream] = Connection()
+        case .data(let stream, let bytes):
+            var start = 0
+            while let end = bytes.firstIndex(of: "\r\n\r\n", from: start) {
+                let head = String(decoding: bytes[start..<end], as: UTF8.self)
+                connections[stream]?.heads.append(end - start > longestHead ? nil : head)
+                start = end + 4
+            }
+            if bytes.count - start > longestHead { connections[stream]?.heads.append(nil) }
+            try loop.hold(last: bytes.count - start, of: stream)
+            // No more comes, nor the end, until all this is answered.
+            loop.pause(stream)
+            goOn(with: stream, in: loop)
+        case .drained(let stream): goOn(with: stream, in: loop)
+        case .timer: goOn(with: StreamID(rawValue: loop.userWord), in: loop)
+        default: break
+        }
+    }
+
+    /// Answers what has been asked, as far as there is room, and not too much in one turn.
+    func goOn(with stream: StreamID, in loop: borrowing EventLoop) {
+        guard let connection = connections[stream] else { return }
+        for _ in 0..<16 {
+            if connection.left > 0, let file = connection.file {
+                let sent = try? loop.send(
+                    file: file, from: connection.next, count: connection.left, to: stream)
+                // The client has gone, or the file is shorter than was said.
+                guard let sent else { return _ = loop.abort(stream) }
+                connection.next += Int64(sent)
+                connection.left -= sent
+                // The rest goes when the stream has drained.
+                if connection.left > 0 { return }
+            }
+            guard connection.keepsAlive else { return _ = loop.close(stream) }
+            guard let head = connection.heads.popFirst() else { return _ = loop.resume(stream) }
+            loop.write(connection.answer(to: head, from: root), to: stream)
+        }
+        _ = try? loop.addTimer(after: .zero, userWord: stream.rawValue)
+    }
+}
+
+final class Connection {
+    /// Heads of requests that wait; `nil` for one that is too long.
+    var heads: ArraySlice<String?> = []
+    /// Whether another answer may follow this one.
+    var keepsAlive = true
+    /// What is to be sent of the file yet.
+    var next: Int64 = 0
+    var left = 0 { didSet { if left == 0 { file = nil } } }
+    var file: FileDescriptor? { didSet { try? oldValue?.close() } }
+    deinit { try? file?.close() }
+
+    /// The head of the answer to the head of a request. What comes behind it is `left`.
+    func answer(to request: String?, from root: String) -> String {
+        let lines = request?.split(separator: "\r\n") ?? []
+        let words = lines.first?.split(separator: " ") ?? []
+        var fields: [String: String] = [:]
+        for line in lines.dropFirst() {
+            let parts = line.lowercased().split(separator: ":", maxSplits: 1)
+            guard parts.count == 2 else { continue }
+            fields[String(parts[0])] = String(parts[1].drop { $0 == " " })
+        }
+        func head(_ status: String, _ more: String = "", length: Int = 0) -> String {
+            let ending = keepsAlive ? "keep-alive" : "close"
+            return "HTTP/1.1 \(status)\r\n\(more)Content-Length: \(length)\r\n"
+                + "Connection: \(ending)\r\n\r\n"
+        }
+        keepsAlive = false
+        if request == nil { return head("431 Request Header Fields Too Large") }
+        guard words.count == 3, words[2].hasPrefix("HTTP/1."), words[1].hasPrefix("/"),
+            var path = words[1].prefix(while: { $0 != "?" }).removingPercentEncoding,
+            !path.contains("\0"), !path.split(separator: "/").contains("..")
+        else { return head("400 Bad Request") }
+        // What follows a body, which is not read, would be taken for a request.
+        if fields["content-length"] ?? fields["transfer-encoding"] == nil {
+            let wish = fields["connection"]
+            keepsAlive = words[2] == "HTTP/1.0" ? wish == "keep-alive" : wish != "close"
+        }
+        guard words[0] == "GET" || words[0] == "HEAD" else {
+            return head("405 Method Not Allowed", "Allow: GET, HEAD\r\n")
+        }
+        if path.hasSuffix("/") { path += "index.html" }
+        file = try? .open(FilePath(root + path), .readOnly, options: [.nonBlocking, .closeOnExec])
+        guard let stat = try? file?.stat(), stat.type == .regular else {
+            return head("404 Not Found")
+        }
+        let (status, part) = part(words[0] == "GET" ? fields["range"] : nil, of: Int(stat.size))
+        next = Int64(part.lowerBound)
+        left = words[0] == "GET" ? part.count : 0
+        let range = part.isEmpty ? "*" : "\(part.lowerBound)-\(part.upperBound - 1)"
+        let type = types[String(path.split(separator: ".").last!)] ?? "application/octet-stream"
+        var more = "Accept-Ranges: bytes\r\nContent-Type: \(type)\r\n"
+        if status != "200 OK" { more += "Content-Range: bytes \(range)/\(stat.size)\r\n" }
+        return head(status, more, length: part.count)
+    }
+}
+
+/// Which bytes "bytes=0-99", "bytes=100-" or "bytes=-9" asks for: all, where it says anything else.
+func part(_ asked: String?, of size: Int) -> (status: String, range: Range<Int>) {
+    let all = ("200 OK", 0..<size)
+    guard let ends = asked?.wholeMatch(of: /bytes=(\d*)-(\d*)/) else { return all }
+    let range: Range<Int>
+    switch (Int(ends.1), Int(ends.2)) {
+    case (let low?, let high?) where low <= high: range = low..<max(low, min(high, size) + 1)
+    case (let low?, nil) where ends.2.isEmpty: range = low..<max(low, size)
+    case (nil, let count?) where ends.1.isEmpty: range = max(0, size - count)..<size
+    default: return all
+    }
+    let part = range.clamped(to: 0..<size)
+    return (part.isEmpty ? "416 Range Not Satisfiable" : "206 Partial Content", part)
+}
