@@ -21,6 +21,6 @@ let package = Package(
         .package(name: "sluice", path: "../.."),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
     ],
-    targets: ["chat", "redis", "http", "proxy"].map(program),
+    targets: ["chat", "redis", "http", "proxy", "mux"].map(program),
     swiftLanguageModes: [.v6]
 )
