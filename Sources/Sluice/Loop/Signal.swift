@@ -41,6 +41,9 @@ extension EventLoop {
     /// may be one to the kernel. The signal is blocked in this thread while the handle lives. A
     /// program with more threads blocks it in them before they start.
     ///
+    /// A child process that is started meanwhile has it blocked, too, also where Foundation's `Process`
+    /// starts it: end such a child by another signal.
+    ///
     /// - Parameter number: such as `SIGINT`. One loop of a process may have a signal.
     /// - Complexity: O(1).
     /// - Throws: ``SluiceError/Code/alreadyRegistered`` where this loop has it, or the errno
