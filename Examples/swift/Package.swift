@@ -2,7 +2,7 @@
 // Programs on Sluice, as a package of its own: what yours would look like.
 import PackageDescription
 
-/// A program is a folder of one file. None of them has an unsafe construct.
+/// A program is a folder of one file. What is not safe in memory is a warning, and that an error.
 func program(_ name: String) -> Target {
     .executableTarget(
         name: name,
@@ -11,7 +11,7 @@ func program(_ name: String) -> Target {
             .product(name: "SystemPackage", package: "swift-system"),
         ],
         path: name,
-        swiftSettings: [.strictMemorySafety()]
+        swiftSettings: [.strictMemorySafety(), .treatAllWarnings(as: .error)]
     )
 }
 

@@ -4,7 +4,7 @@
 // It shows a program as a final class, and a parser without a buffer of its own: what is not whole
 // yet is held, and comes again with the rest.
 //
-//     swift run -c release redis localhost:6379
+//     swift run redis localhost:6379
 //     redis-cli set greeting hello
 //     redis-benchmark -t ping,set,get,incr -q
 
