@@ -43,13 +43,21 @@ let package = Package(
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             // Lifetimes: a span that is handed out depends on the value it points into.
-            swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]
+            swiftSettings: strict + [
+                .enableExperimentalFeature("Lifetimes"),
+                .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+            ]
         ),
         .executableTarget(
             name: "ready-swift",
             dependencies: ["Sluice"],
             path: "Benchmarks/ready-swift",
             swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "echo-async",
+            dependencies: ["Sluice"],
+            path: "Benchmarks/echo-async"
         ),
         .executableTarget(
             name: "frames-swift",

@@ -37,18 +37,7 @@ public final class LoopThread: Sendable {
     private init(_ start: Start) throws(SluiceError) {
         poster = start.poster
         self.start = start
-        var number = pthread_t()
-        let argument = unsafe Unmanaged.passRetained(start)
-        let code = unsafe pthread_create(
-            &number, nil,
-            { argument in
-                unsafe Unmanaged<Start>.fromOpaque(argument!).takeRetainedValue().run()
-                return nil
-            }, argument.toOpaque())
-        guard code == 0 else {
-            unsafe argument.release()
-            throw SluiceError(-code, "start a thread")
-        }
+        let number = try startThread { start.run() }
         thread.withLock { $0 = number }
     }
 

@@ -67,17 +67,7 @@ extension EventLoop {
     public func write(
         _ head: Span<UInt8>, then body: Span<UInt8>, to stream: StreamID
     ) -> WriteResult {
-        let code = unsafe head.withUnsafeBytes { head in
-            unsafe body.withUnsafeBytes { body in
-                let slices: InlineArray<2, sluice_slice> = unsafe [
-                    sluice_slice(bytes: head.baseAddress, length: head.count),
-                    sluice_slice(bytes: body.baseAddress, length: body.count),
-                ]
-                return unsafe slices.span.withUnsafeBufferPointer {
-                    unsafe sluice_writev(handle, stream.rawValue, $0.baseAddress, 2)
-                }
-            }
-        }
+        let code = sendTogether(head, body, stream)
         return code == 0 ? .queued : ended(notJustQueued(code), code, stream)
     }
 
@@ -116,6 +106,20 @@ extension EventLoop {
     func send(_ bytes: Span<UInt8>, _ stream: StreamID) -> CInt {
         unsafe bytes.withUnsafeBytes {
             unsafe sluice_write(handle, stream.rawValue, $0.baseAddress, $0.count)
+        }
+    }
+
+    func sendTogether(_ head: Span<UInt8>, _ body: Span<UInt8>, _ stream: StreamID) -> CInt {
+        unsafe head.withUnsafeBytes { head in
+            unsafe body.withUnsafeBytes { body in
+                let slices: InlineArray<2, sluice_slice> = unsafe [
+                    sluice_slice(bytes: head.baseAddress, length: head.count),
+                    sluice_slice(bytes: body.baseAddress, length: body.count),
+                ]
+                return unsafe slices.span.withUnsafeBufferPointer {
+                    unsafe sluice_writev(handle, stream.rawValue, $0.baseAddress, 2)
+                }
+            }
         }
     }
 

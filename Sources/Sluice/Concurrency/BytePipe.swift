@@ -1,0 +1,157 @@
+private import Synchronization
+
+/// A stream of bytes in memory, for tests of what reads and writes bytes: what is written at one end
+/// is read at the other. Both may be used from any task.
+///
+/// ```swift
+/// let (reader, writer) = BytePipe.make(capacity: 16)
+/// try await writer.write("GET / HTTP/1.1\r\n\r\n")
+/// let request = try await parse(reader)
+/// ```
+public enum BytePipe {
+    /// The two ends of a pipe that holds `capacity` bytes, at least 1: a write waits for room.
+    public static func make(capacity: Int = 65_536) -> (reader: Reader, writer: Writer) {
+        precondition(capacity >= 1, "a pipe for \(capacity) bytes; at least 1 is needed")
+        let buffer = Buffer(capacity)
+        return (Reader(buffer: buffer), Writer(buffer: buffer))
+    }
+
+    /// The end that reads.
+    public struct Reader: ByteReader, Sendable {
+        fileprivate let buffer: Buffer
+
+        /// Lends the next bytes: see ``ByteReader/read(atMost:_:)``.
+        public func read<Result>(
+            atMost most: Int? = nil, _ body: (inout ByteInput) throws -> Result
+        ) async throws -> Result {
+            let (bytes, isLast) = try await buffer.take()
+            var input = ByteInput(
+                bytes.span[..<min(bytes.count, most ?? bytes.count)], isLast: isLast)
+            var consumed = 0
+            defer {
+                buffer.putBack(bytes[consumed...], isUntouched: consumed == 0 && !bytes.isEmpty)
+            }
+            let result = try body(&input)
+            consumed = input.consumed
+            return result
+        }
+    }
+
+    /// The end that writes.
+    public struct Writer: ByteWriter, Sendable {
+        fileprivate let buffer: Buffer
+
+        /// Writes the bytes, and returns when they are in the pipe.
+        public func write(_ bytes: Span<UInt8>) async throws {
+            var rest = Array(bytes)[...]
+            while !rest.isEmpty { rest = try await buffer.add(rest) }
+        }
+
+        /// Says that no more comes.
+        public func finishWriting() async throws {
+            buffer.finish()
+        }
+    }
+}
+
+/// The bytes between the two ends, and who waits for them.
+private final class Buffer: Sendable {
+    private struct State {
+        var bytes: [UInt8] = []
+        var isFinished = false
+        var reader: Wait?
+        var writer: Wait?
+        /// Whether the last reader has consumed nothing: then it waits for more.
+        var isUntouched = false
+    }
+
+    private struct Wait {
+        let number: UInt64
+        let continuation: CheckedContinuation<Void, any Error>
+    }
+
+    private let capacity: Int
+    private let state = Mutex(State())
+    private let numbers = Atomic<UInt64>(0)
+
+    init(_ capacity: Int) {
+        self.capacity = capacity
+    }
+
+    /// All bytes that there are, and whether nothing follows. None at the end.
+    func take() async throws -> (bytes: [UInt8], isLast: Bool) {
+        while true {
+            let taken: (bytes: [UInt8], isLast: Bool)? = state.withLock { state in
+                guard state.isFinished || !(state.bytes.isEmpty || state.isUntouched) else {
+                    return nil
+                }
+                defer { state.bytes = [] }
+                return (state.bytes, state.isFinished)
+            }
+            if let taken { return taken }
+            try await wait(\.reader) { state in
+                state.isFinished || !(state.bytes.isEmpty || state.isUntouched)
+            }
+        }
+    }
+
+    /// Puts back, in front, what was taken and not consumed.
+    func putBack(_ bytes: ArraySlice<UInt8>, isUntouched: Bool) {
+        let writer = state.withLock { state in
+            state.bytes.insert(contentsOf: bytes, at: 0)
+            state.isUntouched = isUntouched
+            return state.bytes.count < capacity || isUntouched ? state.writer.take() : nil
+        }
+        writer?.continuation.resume()
+    }
+
+    /// Takes as many bytes as there is room for, and gives the rest back.
+    func add(_ bytes: ArraySlice<UInt8>) async throws -> ArraySlice<UInt8> {
+        while true {
+            let (rest, reader): (ArraySlice<UInt8>?, Wait?) = state.withLock { state in
+                // A reader that needs more than there is room for is given it.
+                let room = state.isUntouched ? bytes.count : capacity - state.bytes.count
+                guard room > 0 else { return (nil, nil) }
+                state.bytes.append(contentsOf: bytes.prefix(room))
+                state.isUntouched = false
+                return (bytes.dropFirst(room), state.reader.take())
+            }
+            reader?.continuation.resume()
+            if let rest { return rest }
+            try await wait(\.writer) { [capacity] state in
+                state.isUntouched || state.bytes.count < capacity
+            }
+        }
+    }
+
+    func finish() {
+        let reader = state.withLock { state in
+            state.isFinished = true
+            return state.reader.take()
+        }
+        reader?.continuation.resume()
+    }
+
+    /// Waits until the other end has done something, unless what is waited for is so already.
+    private func wait(
+        _ place: WritableKeyPath<State, Wait?> & Sendable, unless isSo: @Sendable (State) -> Bool
+    ) async throws {
+        let number = numbers.add(1, ordering: .relaxed).newValue
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                let goesOn = state.withLock { state in
+                    if isSo(state) || Task.isCancelled { return true }
+                    state[keyPath: place] = Wait(number: number, continuation: continuation)
+                    return false
+                }
+                if goesOn { continuation.resume() }
+            }
+            try Task.checkCancellation()
+        } onCancel: {
+            let wait: Wait? = state.withLock { state in
+                state[keyPath: place]?.number == number ? state[keyPath: place].take() : nil
+            }
+            wait?.continuation.resume(throwing: CancellationError())
+        }
+    }
+}

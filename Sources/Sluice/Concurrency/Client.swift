@@ -1,0 +1,71 @@
+/// Connects to servers.
+public enum Client {
+    /// Connects, hands the connection to `body`, and closes it: in order where `body` returns, at once
+    /// where it throws.
+    ///
+    /// ```swift
+    /// let answer = try await Client.connect(to: "localhost:9999") { connection in
+    ///     try await connection.write("hello\n")
+    ///     return try await connection.readLine()
+    /// }
+    /// ```
+    ///
+    /// - Parameters:
+    ///   - address: whom to call: see ``Address``. A name's addresses are tried as RFC 8305 says.
+    ///   - loop: on which loop the connection lives; `nil` for the caller's, or else one that all
+    ///     share.
+    ///   - options: ``StreamOptions/connectTimeout`` among them.
+    /// - Throws: why there is no connection, and what `body` does.
+    public static func connect<Result: Sendable>(
+        to address: String, on loop: Loop? = nil, options: StreamOptions = StreamOptions(),
+        _ body: nonisolated(nonsending) @Sendable (Connection) async throws -> Result
+    ) async throws -> Result {
+        let loop = try loop ?? Loop.current ?? Loop.shared()
+        return try await loop.connect(address, options, body)
+    }
+}
+
+extension Loop {
+    func connect<Result: Sendable>(
+        _ address: String, _ options: StreamOptions,
+        _ body: nonisolated(nonsending) @Sendable (Connection) async throws -> Result
+    ) async throws -> Result {
+        try Task.checkCancellation()
+        var options = options
+        options.staysHalfOpen = true
+        options.isThrottled = false
+        let connection = Connection(self, try core.loop.connect(to: address, options: options))
+        unsafe connection.obstacles |= Connection.isConnecting
+        return try await withTaskCancellationHandler {
+            // Without it the closure would be isolated to nobody, and leave the loop (6.3).
+            _ = self
+            connection.beginHome()
+            do {
+                try await connection.waitUntilConnected()
+                let result = try await body(connection)
+                connection.endHome()
+                await connection.finish(inOrder: true)
+                return result
+            } catch {
+                connection.endHome()
+                await connection.finish(inOrder: false)
+                throw error
+            }
+        } onCancel: {
+            core.perform { connection.cancel() }
+        }
+    }
+}
+
+extension Connection {
+    fileprivate nonisolated(nonsending) func waitUntilConnected() async throws {
+        if has(Self.isConnecting) && !has(Self.isCancelled | Self.isClosed) {
+            await core.park(self)
+        }
+        // Its peer may be gone again already.
+        if has(Self.isCancelled | Self.isConnecting) {
+            _ = try finished()
+            throw failure
+        }
+    }
+}

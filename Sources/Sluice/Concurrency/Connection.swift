@@ -1,0 +1,342 @@
+internal import CSluice
+
+/// A connection of a loop, for structured concurrency.
+///
+/// ```swift
+/// try await Server.run(on: "localhost:9999") { connection in
+///     while let line = try await connection.readLine() {
+///         try await connection.write("you said: \(line)\n")
+///     }
+/// }
+/// ```
+///
+/// One task reads at a time, and one writes: they may be two. A connection may be used from anywhere;
+/// on its loop's thread its calls are direct, and elsewhere they travel there.
+///
+/// A read gives the bytes that are there before it tells of an end. Then it gives `nil` for the peer's
+/// end, once and for ever, and throws what went wrong. Where its task is cancelled, a wait ends with
+/// `CancellationError`, and what came and was not taken stays for the next read.
+///
+/// The connection is closed by whoever made it, ``Server`` or ``Client``, when the handler returns: in
+/// order where it returns, and at once where it throws.
+@safe
+public final class Connection: Waiter, @unchecked Sendable {
+    // Sendable, since all that changes belongs to the loop's thread, which each call makes sure of.
+
+    /// The loop on whose thread the connection lives.
+    public let loop: Loop
+    @usableFromInline let core: Core
+    @usableFromInline let id: UInt64
+
+    /// What came and was not taken: in the loop's buffer, or in `more`.
+    @exclusivity(unchecked) @usableFromInline var bytes: UnsafePointer<UInt8>?
+    @exclusivity(unchecked) @usableFromInline var count = 0
+    /// How many of them are lent until the next read.
+    @exclusivity(unchecked) @usableFromInline var lent = 0
+    /// Which read lends them.
+    @exclusivity(unchecked) @usableFromInline var reads: UInt32 = 0
+    /// Why a read cannot simply wait: none, on the short way.
+    @exclusivity(unchecked) @usableFromInline var obstacles: UInt16 = 0
+    @exclusivity(unchecked) private var error: CInt = 0
+    /// The task whose cancellation ends the connection's waits, without a handler for each: the one
+    /// that runs the connection's own. It is compared, and never used otherwise.
+    @exclusivity(unchecked) var homeTask: UnsafeCurrentTask?
+    @exclusivity(unchecked) var more: More?
+    /// Who let it in, and outlives it.
+    let acceptor: Acceptor?
+    /// What runs its handler.
+    @exclusivity(unchecked) var task: Task<Void, Never>?
+
+    // The obstacles.
+    @usableFromInline static let atEnd: UInt16 = 1
+    @usableFromInline static let isClosed: UInt16 = 2
+    @usableFromInline static let isPaused: UInt16 = 4
+    @usableFromInline static let isCancelled: UInt16 = 8
+    @usableFromInline static let isExpired: UInt16 = 16
+    /// The bytes are in `more`.
+    @usableFromInline static let hasMore: UInt16 = 32
+    static let isConnecting: UInt16 = 64
+    static let isShuttingDown: UInt16 = 128
+    /// No handler has been started.
+    static let isUnstarted: UInt16 = 256
+    /// Each wait has a limit.
+    static let isLimited: UInt16 = 512
+    /// The task that has the half is cancelled.
+    static let isReadCancelled: UInt16 = 1024
+    static let isWriteCancelled: UInt16 = 2048
+
+    /// What few connections have.
+    @safe
+    final class More {
+        /// Bytes of several receives, of which the first `taken` are no longer needed.
+        var gathered: [UInt8] = []
+        var taken = 0
+        let writer = Waiter()
+        var closing: Waiter?
+        var deadline: Deadline?
+        var readLimit: Duration?
+        var writeLimit: Duration?
+        var readHome: Home?
+        var writeHome: Home?
+        /// How many homes there have been.
+        var homes: UInt64 = 0
+        /// Whether the last lending reader has consumed nothing.
+        var isUntouched = false
+    }
+
+    var some: More {
+        if let more = unsafe more { return more }
+        let new = More()
+        unsafe more = new
+        return new
+    }
+
+    init(_ loop: Loop, _ stream: StreamID, by acceptor: Acceptor? = nil) {
+        self.loop = loop
+        self.acceptor = acceptor
+        core = loop.core
+        id = stream.rawValue
+        super.init()
+        unsafe core.loop.setUserWord(Unmanaged<Connection>.retainedWord(self), of: stream)
+        unsafe core.living += 1
+    }
+
+    var stream: StreamID { StreamID(rawValue: id) }
+
+    @inline(__always)
+    func has(_ flags: UInt16) -> Bool { unsafe obstacles & flags != 0 }
+
+    /// Whether the server that has it is ending: a loop over requests may stop after the one in hand.
+    public var isShuttingDown: Bool {
+        precondition(core.isCurrent, Self.onlyOnLoop)
+        return has(Self.isShuttingDown)
+    }
+
+    /// The other end; `nil` where the connection has ended.
+    public var peerAddress: Address? {
+        precondition(core.isCurrent, Self.onlyOnLoop)
+        return core.loop.peerAddress(of: stream)
+    }
+
+    /// This end; `nil` where the connection has ended.
+    public var localAddress: Address? {
+        precondition(core.isCurrent, Self.onlyOnLoop)
+        return core.loop.localAddress(of: stream)
+    }
+
+    @usableFromInline static var onlyOnLoop: String {
+        "this is to be asked on the thread of the connection's loop: within its handler, or loop.run"
+    }
+
+    // MARK: Events
+
+    @inline(__always)
+    func received(_ bytes: UnsafeRawPointer, _ count: Int) {
+        if has(Self.hasMore) {
+            unsafe gather(bytes, count)
+        } else {
+            unsafe self.bytes = bytes.assumingMemoryBound(to: UInt8.self)
+            unsafe self.count = count
+        }
+        if let job = unsafe job {
+            unsafe self.job = nil
+            unsafe number &+= 1
+            unsafe core.homeNow = home
+            core.runNow(job, isGeneric: unsafe isGeneric)
+            core.drain()
+        }
+        if unsafe self.count > 0 || job == nil { setAside() }
+    }
+
+    /// The loop is about to go on, and the bytes were not taken, or nobody waits for more.
+    @inline(never)
+    private func setAside() {
+        if has(Self.isClosed) { return }
+        if unsafe count > 0 && !has(Self.hasMore) { keep() }
+        if unsafe job == nil && !has(Self.isPaused) {
+            unsafe obstacles |= Self.isPaused
+            core.loop.pause(stream)
+        }
+        if has(Self.isUnstarted) { start() }
+    }
+
+    /// Keeps the bytes beyond the event: a copy.
+    private func keep() {
+        let length = unsafe count
+        unsafe count = 0
+        unsafe gather(bytes.unsafelyUnwrapped, length)
+    }
+
+    /// Appends to what was not taken.
+    @inline(never)
+    func gather(_ new: UnsafeRawPointer, _ length: Int) {
+        let some = some
+        if unsafe some.gathered.isEmpty || count == 0 {
+            var all = [UInt8]()
+            all.reserveCapacity(unsafe (count + length) * 2)
+            unsafe all.append(contentsOf: UnsafeBufferPointer(start: bytes, count: count))
+            some.gathered = all
+            some.taken = 0
+        } else if some.taken > 0 {
+            some.gathered.removeFirst(some.taken)
+            some.taken = 0
+        }
+        unsafe some.gathered.append(contentsOf: UnsafeRawBufferPointer(start: new, count: length))
+        // Nobody touches the array until it is appended to again.
+        unsafe some.gathered.withUnsafeBufferPointer { unsafe bytes = $0.baseAddress }
+        unsafe count = some.gathered.count
+        unsafe obstacles |= Self.hasMore
+    }
+
+    /// All that was set aside has been taken.
+    func dropMore() {
+        if let more = unsafe more {
+            more.gathered = []
+            more.taken = 0
+        }
+        unsafe obstacles &= ~Self.hasMore
+    }
+
+    func connected() {
+        unsafe obstacles &= ~Self.isConnecting
+        wake(core)
+    }
+
+    func ended() {
+        unsafe obstacles |= Self.atEnd
+        wake(core)
+        if has(Self.isUnstarted) { start() }
+    }
+
+    func drained() {
+        unsafe more?.writer.wake(core)
+    }
+
+    func closed(_ error: CInt) {
+        unsafe obstacles |= Self.isClosed
+        unsafe self.error = error
+        unsafe core.living -= 1
+        wakeAll()
+        unsafe more?.closing?.wake(core)
+        unsafe more?.deadline?.cancelAll(core)
+        acceptor?.hasEnded(self)
+        // The loop's reference: nothing follows.
+        unsafe Unmanaged.passUnretained(self).release()
+    }
+
+    private func start() {
+        unsafe obstacles &= ~Self.isUnstarted
+        acceptor?.start(self)
+    }
+
+    // MARK: What ends waits
+
+    private func wakeAll() {
+        wake(core)
+        unsafe more?.writer.wake(core)
+    }
+
+    func cancel() {
+        unsafe obstacles |= Self.isCancelled
+        wakeAll()
+    }
+
+    func shutDown() {
+        unsafe obstacles |= Self.isShuttingDown
+        wake(core)
+    }
+
+    func expire() {
+        unsafe obstacles |= Self.isExpired
+        wakeAll()
+    }
+
+    /// What a wait has come to where nothing came: false at the end, or it throws why.
+    @usableFromInline
+    @inline(never)
+    func finished() throws -> Bool {
+        if has(Self.isCancelled | Self.isReadCancelled) { throw CancellationError() }
+        if has(Self.isExpired) { throw TimedOut() }
+        if unsafe has(Self.isClosed) && error < 0 { throw failure }
+        return false
+    }
+
+    /// Why the connection has ended.
+    var failure: SluiceError {
+        SluiceError(unsafe error, "use connection", .handle(.stream, id))
+    }
+
+    // MARK: Homes
+
+    /// Whether the running task is known to be a home of the reads; `findHome` finds out.
+    @inlinable
+    @inline(__always)
+    var isHome: Bool { unsafe core.homeNow === self }
+
+    /// Whether a cancellation of the running task reaches the connection's waits without a handler.
+    @inline(never)
+    func findHome(ofWrites: Bool) -> Bool {
+        if isHome && !ofWrites { return true }
+        return unsafe withUnsafeCurrentTask { task in
+            guard let task = unsafe task else { return false }
+            if unsafe task == homeTask {
+                unsafe core.homeNow = self
+                return true
+            }
+            guard let more = unsafe more else { return false }
+            if ofWrites { return unsafe task == more.writeHome?.task }
+            guard unsafe task == more.readHome?.task else { return false }
+            unsafe core.homeNow = self
+            return true
+        }
+    }
+
+    // MARK: The end
+
+    /// Ends the connection at once. Its waits throw, and what is queued is dropped.
+    public func abort() {
+        core.perform { [self] in
+            if !has(Self.isClosed) { core.loop.abort(stream) }
+        }
+    }
+
+    /// Ends the connection and waits until the loop has done with it: in order, or at once. What may
+    /// take its time is bounded by the linger time, and no cancellation ends it.
+    func finish(inOrder: Bool) async {
+        dropMore()
+        unsafe count = 0
+        unsafe lent = 0
+        unsafe reads &+= 1
+        if has(Self.isClosed) { return }
+        core.loop.resume(stream)
+        if inOrder { core.loop.close(stream) } else { core.loop.abort(stream) }
+        let waiter = Waiter()
+        some.closing = waiter
+        await core.park(waiter)
+    }
+}
+
+/// A deadline of a connection's waits, within another or by itself.
+final class Deadline: Alarm {
+    private unowned let connection: Connection
+    let outer: Deadline?
+
+    init(_ connection: Connection, within outer: Deadline?) {
+        self.connection = connection
+        self.outer = outer
+    }
+
+    override func fire(_ core: Core, _ flags: UInt32) {
+        super.fire(core, flags)
+        connection.expire()
+    }
+
+    /// This and those around it.
+    func cancelAll(_ core: Core) {
+        cancel(core)
+        outer?.cancelAll(core)
+    }
+
+    /// Whether this or one around it is over.
+    var isOver: Bool { hasFired || outer?.isOver == true }
+}

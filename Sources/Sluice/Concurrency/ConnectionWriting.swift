@@ -1,0 +1,196 @@
+internal import CSluice
+public import SystemPackage
+
+extension Connection {
+    /// More than this is queued in pieces, with a wait for room between them.
+    @usableFromInline static var pieceSize: Int { 256 << 10 }
+
+    // MARK: Writing
+
+    /// Queues the bytes to be sent, and returns when there is room for more: at once, where the peer
+    /// reads. All writes that a task makes before it waits go out together.
+    ///
+    /// - Throws: ``SluiceError``, where the connection has ended, ``TimedOut``, `CancellationError`.
+    @inlinable
+    @inline(__always)
+    public nonisolated(nonsending) func write(_ bytes: Span<UInt8>) async throws {
+        if bytes.count > Self.pieceSize { return try await writeInPieces(bytes) }
+        let code = core.loop.send(bytes, StreamID(rawValue: id))
+        if code != 0 { try await waitForRoom(code) }
+    }
+
+    /// Queues what was read, to be sent. What comes from the loop's own buffer is not copied.
+    @inlinable
+    @inline(__always)
+    public nonisolated(nonsending) func write(_ bytes: Bytes) async throws {
+        try await write(bytes.span)
+    }
+
+    /// Queues the bytes to be sent.
+    public nonisolated(nonsending) func write(_ bytes: [UInt8]) async throws {
+        guard core.isCurrent else { return try await loop.write(bytes, to: self) }
+        try await write(bytes.span)
+    }
+
+    /// Queues the text to be sent as UTF-8.
+    public nonisolated(nonsending) func write(_ text: String) async throws {
+        guard core.isCurrent else { return try await loop.write(Array(text.utf8), to: self) }
+        try await write(text.utf8Span.span)
+    }
+
+    /// Queues a head and a body to be sent together.
+    public nonisolated(nonsending) func write(
+        _ head: Span<UInt8>, then body: Span<UInt8>
+    ) async throws {
+        if head.count + body.count > Self.pieceSize {
+            try await write(head)
+            return try await write(body)
+        }
+        let code = core.loop.sendTogether(head, body, stream)
+        if code != 0 { try await waitForRoom(code) }
+    }
+
+    /// Queues the bytes without waiting, as within ``withNextBytes(_:)``: whether there is room for
+    /// more.
+    ///
+    /// - Throws: ``SluiceError/Code/full`` where there is no room for these: nothing was taken. Or why
+    ///   the connection has ended.
+    @inlinable
+    @inline(__always)
+    @discardableResult
+    public func tryWrite(_ bytes: Span<UInt8>) throws(SluiceError) -> Bool {
+        let code = core.loop.send(bytes, StreamID(rawValue: id))
+        if code < 0 { throw refused(code) }
+        return code == 0
+    }
+
+    @usableFromInline
+    @inline(never)
+    nonisolated(nonsending) func writeInPieces(_ bytes: Span<UInt8>) async throws {
+        var at = 0
+        while at < bytes.count {
+            let piece = bytes.extracting(at..<min(at + Self.pieceSize, bytes.count))
+            let code = core.loop.send(piece, StreamID(rawValue: id))
+            if code != 0 { try await waitForRoom(code) }
+            at += piece.count
+        }
+    }
+
+    /// Waits until the queue is at its low mark, or throws what a write was refused for.
+    @usableFromInline
+    @inline(never)
+    nonisolated(nonsending) func waitForRoom(_ code: CInt) async throws {
+        if code < 0 { throw refused(code) }
+        try await waitToWrite()
+    }
+
+    nonisolated(nonsending) func waitToWrite() async throws {
+        let writer = some.writer
+        precondition(unsafe writer.job == nil, "two tasks write to one connection; let one do it")
+        try stopped()
+        let alarm = try unsafe more?.writeLimit.map { limit in
+            let alarm = WaitLimit(writer)
+            try alarm.set(core, limit)
+            return alarm
+        }
+        defer { alarm?.cancel(core) }
+        if findHome(ofWrites: true) {
+            await core.park(writer)
+        } else if await core.parkCancellably(writer) {
+            throw CancellationError()
+        }
+        if alarm?.hasFired == true { throw TimedOut() }
+        try stopped()
+    }
+
+    /// Throws why nothing more can be sent, where that is so.
+    private func stopped() throws {
+        if has(Self.isCancelled | Self.isWriteCancelled) { throw CancellationError() }
+        if has(Self.isExpired) { throw TimedOut() }
+        if has(Self.isClosed) { throw failure }
+    }
+
+    /// What a call was refused for: why the connection has ended, where it has.
+    @usableFromInline
+    @inline(never)
+    func refused(_ code: CInt) -> SluiceError {
+        EventLoop.heedThread(SluiceError.Code(rawValue: code))
+        return has(Self.isClosed) ? failure : SluiceError(code, "write to", .handle(.stream, id))
+    }
+
+    /// Sends what is queued, as far as the kernel takes it, now and not when the task waits.
+    public func flush() {
+        core.perform { [self] in core.loop.flush(stream) }
+    }
+
+    /// Sends what is queued, then says to the peer that no more comes (half-close). Reading goes on.
+    public nonisolated(nonsending) func finishWriting() async throws {
+        guard core.isCurrent else { return try await loop.finishWriting(self) }
+        core.loop.finishSending(on: stream)
+    }
+
+    /// Has the kernel send a file, or a part of it, without a copy in this process; returns when it
+    /// has taken it all.
+    ///
+    /// - Parameters:
+    ///   - offset: where in the file, in bytes.
+    ///   - count: how many bytes; `nil` for all to its end.
+    /// - Returns: how many bytes those were: fewer where the file is shorter.
+    /// - Throws: as a write does, and what is the file's fault.
+    @discardableResult
+    public nonisolated(nonsending) func send(
+        file: FileDescriptor, from offset: Int64 = 0, count: Int? = nil
+    ) async throws -> Int {
+        guard core.isCurrent else {
+            return try await loop.send(file, from: offset, count: count, to: self)
+        }
+        var sent = 0
+        while sent < count ?? .max {
+            let left = min((count ?? .max) - sent, 1 << 30)
+            do {
+                let went = try core.loop.send(
+                    file: file, from: offset + Int64(sent), count: left, to: stream)
+                guard let went else { throw refused(SLUICE_ESTALE.rawValue) }
+                sent += went
+                if went < left { try await waitToWrite() }
+            } catch let error as SluiceError where error.code.errno == .noData {
+                break
+            }
+        }
+        return sent
+    }
+
+    /// Passes on to another connection of the same loop what this one receives, and its end: one half
+    /// of a proxy. Returns when this one's stream has ended.
+    ///
+    /// - Throws: why either has ended, where that was no end in order.
+    public nonisolated(nonsending) func forward(to destination: Connection) async throws {
+        precondition(
+            destination.core === core,
+            "both connections are to be of one loop; connect on connection.loop")
+        guard core.isCurrent else { return try await loop.forward(self, to: destination) }
+        while let bytes = try await next() { try await destination.write(bytes) }
+        try await destination.finishWriting()
+    }
+}
+
+/// The writes of a connection for those who are not on its thread.
+extension Loop {
+    func write(_ bytes: [UInt8], to connection: Connection) async throws {
+        try await connection.write(bytes)
+    }
+
+    func finishWriting(_ connection: Connection) async throws {
+        try await connection.finishWriting()
+    }
+
+    func send(
+        _ file: FileDescriptor, from offset: Int64, count: Int?, to connection: Connection
+    ) async throws -> Int {
+        try await connection.send(file: file, from: offset, count: count)
+    }
+
+    func forward(_ connection: Connection, to destination: Connection) async throws {
+        try await connection.forward(to: destination)
+    }
+}

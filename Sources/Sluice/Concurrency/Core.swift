@@ -1,0 +1,325 @@
+// What a loop's thread has: the loop, the jobs that are to run, and who waits for what.
+//
+// All state belongs to the thread, about which each call asks first. Other threads reach it through
+// `remote` alone: jobs and calls under a lock, and one wake-up for as many as wait.
+//
+// A thread ends when it was told to stop and has nothing left to do. A job that is enqueued after
+// that starts another thread, which takes the loop over: no job is lost, however late it comes.
+
+internal import CSluice
+public import Glibc
+public import Synchronization
+
+@safe
+@usableFromInline
+final class Core: @unchecked Sendable {
+    // Sendable, since all but `remote`, `thread` and what is constant belongs to one thread.
+
+    @usableFromInline let loop: EventLoop
+    @usableFromInline let handle: OpaquePointer
+    private let event: UnsafeMutablePointer<sluice_event>
+    /// The loop's thread; 0 while there is none.
+    @usableFromInline let thread = Atomic<pthread_t>(0)
+
+    @exclusivity(unchecked) private var isolated = JobRing()
+    @exclusivity(unchecked) private var generic = JobRing()
+    private let remote = Mutex(Remote())
+
+    @usableFromInline let parker: Parking
+    private let parkingExecutor: ParkingExecutor
+    private var serialExecutor: LoopSerialExecutor!
+    @exclusivity(unchecked) private(set) var serial: UnownedSerialExecutor!
+    /// What isolated jobs keep preferring; `nil` where they prefer nothing.
+    @exclusivity(unchecked) private var task: UnownedTaskExecutor?
+
+    /// Who waits by the hop that is under way.
+    @exclusivity(unchecked) @usableFromInline unowned(unsafe) var parking: Waiter?
+    /// How the job that runs now was run: as isolated to nobody, and not to the loop.
+    @exclusivity(unchecked) @usableFromInline var isGenericNow = false
+    /// The connection whose home task is running now, where that is known.
+    @exclusivity(unchecked) @usableFromInline unowned(unsafe) var homeNow: Connection?
+    /// How many connections, listeners, watches and timers have not ended.
+    @exclusivity(unchecked) var living = 0
+    @exclusivity(unchecked) private var isStopping = false
+
+    /// What is called when a signal has come. See SignalTable.swift.
+    @exclusivity(unchecked) private var signals: [CInt: @Sendable (CInt) -> Void] = [:]
+
+    /// Whose core this is: set once, before the thread starts.
+    nonisolated(unsafe) weak var owner: Loop?
+
+    /// What comes from other threads.
+    private struct Remote {
+        var messages: [Message] = []
+        var isRunning = false
+        /// Those who wait for the thread's end.
+        var ends: [CheckedContinuation<Void, Never>] = []
+    }
+
+    private enum Message {
+        case job(UnownedJob, isGeneric: Bool)
+        case call(@Sendable () -> Void)
+    }
+
+    init(_ loop: consuming sending EventLoop) {
+        unsafe handle = loop.handle
+        self.loop = loop
+        unsafe event = .allocate(capacity: 1)
+        unsafe event.initialize(to: sluice_event())
+        parkingExecutor = ParkingExecutor()
+        parker = Parking(parkingExecutor)
+        unsafe parkingExecutor.core = self
+        serialExecutor = LoopSerialExecutor(self)
+        unsafe serial = serialExecutor.asUnownedSerialExecutor()
+    }
+
+    deinit {
+        unsafe event.deallocate()
+    }
+
+    /// Has isolated jobs prefer the executor, which outlives them.
+    func prefer(_ executor: LoopTaskExecutor) {
+        unsafe task = executor.asUnownedTaskExecutor()
+    }
+
+    @inlinable
+    @inline(__always)
+    var isCurrent: Bool { thread.load(ordering: .relaxed) == pthread_self() }
+
+    // MARK: Jobs and calls
+
+    @inline(__always)
+    func push(_ job: UnownedJob, isGeneric: Bool) {
+        if isGeneric { unsafe generic.push(job) } else { unsafe isolated.push(job) }
+    }
+
+    @inline(__always)
+    func enqueue(_ job: UnownedJob, isGeneric: Bool) {
+        if isCurrent {
+            push(job, isGeneric: isGeneric)
+        } else {
+            send(.job(job, isGeneric: isGeneric))
+        }
+    }
+
+    /// Calls `body` on the loop's thread: now, or soon.
+    func perform(_ body: @escaping @Sendable () -> Void) {
+        if isCurrent { body() } else { send(.call(body)) }
+    }
+
+    @inline(never)
+    private func send(_ message: Message) {
+        let isAlone = remote.withLock { remote in
+            remote.messages.append(message)
+            defer { remote.isRunning = true }
+            guard remote.isRunning else { return true }
+            // A wake and not a post: it needs no memory, and so cannot fail.
+            if remote.messages.count == 1 { loop.poster.wake() }
+            return false
+        }
+        if isAlone { startAgain() }
+    }
+
+    /// Takes up what came from other threads.
+    private func takeRemote() {
+        let messages = remote.withLock { remote in
+            let messages = remote.messages
+            remote.messages.removeAll(keepingCapacity: true)
+            return messages
+        }
+        for message in messages {
+            switch message {
+            case .job(let job, let isGeneric): push(job, isGeneric: isGeneric)
+            case .call(let body): body()
+            }
+        }
+    }
+
+    @inline(__always)
+    func runNow(_ job: UnownedJob, isGeneric: Bool) {
+        unsafe isGenericNow = isGeneric
+        if let task = unsafe task {
+            if isGeneric {
+                unsafe job.runSynchronously(on: task)
+            } else {
+                unsafe job.runSynchronously(
+                    isolatedTo: serial.unsafelyUnwrapped, taskExecutor: task)
+            }
+        } else {
+            unsafe job.runSynchronously(on: serial.unsafelyUnwrapped)
+        }
+    }
+
+    /// Runs what is to run, and what comes of that.
+    @inline(__always)
+    func drain() {
+        while true {
+            unsafe homeNow = nil
+            if let job = unsafe isolated.pop() {
+                runNow(job, isGeneric: false)
+            } else if let job = unsafe generic.pop() {
+                runNow(job, isGeneric: true)
+            } else {
+                return
+            }
+        }
+    }
+
+    // MARK: The thread
+
+    /// Starts a thread that runs the loop.
+    func start() throws(SluiceError) {
+        remote.withLock { $0.isRunning = true }
+        do {
+            pthread_detach(try startThread { self.run() })
+        } catch {
+            remote.withLock { $0.isRunning = false }
+            throw error
+        }
+    }
+
+    private func startAgain() {
+        do {
+            pthread_detach(try startThread { self.run() })
+        } catch {
+            fatalError(
+                "a job has come after its Loop was stopped, and there is no thread: \(error)")
+        }
+    }
+
+    /// Has the thread end when nothing is left to do on it.
+    func stop() {
+        perform { unsafe self.isStopping = true }
+    }
+
+    /// Waits for that.
+    func waitForEnd() async {
+        await withCheckedContinuation { continuation in
+            let hasEnded = remote.withLock { remote in
+                if remote.isRunning { remote.ends.append(continuation) }
+                return !remote.isRunning
+            }
+            if hasEnded { continuation.resume() }
+        }
+    }
+
+    /// Whether the thread is to end: it was told to, and nothing has come meanwhile.
+    private func endsHere() -> Bool {
+        guard unsafe living == 0 else { return false }
+        let ends: [CheckedContinuation<Void, Never>]? = remote.withLock { remote in
+            guard remote.messages.isEmpty else { return nil }
+            remote.isRunning = false
+            thread.store(0, ordering: .relaxed)
+            defer { remote.ends = [] }
+            return remote.ends
+        }
+        guard let ends else { return false }
+        for end in ends { end.resume() }
+        return true
+    }
+
+    /// Runs the loop in this thread until it is to end.
+    func run() {
+        remote.withLock { $0.isRunning = true }
+        thread.store(pthread_self(), ordering: .relaxed)
+        Self.setCurrent(self)
+        defer { Self.setCurrent(nil) }
+        unsafe sluice_take_over(handle)
+        takeRemote()
+        while true {
+            drain()
+            if unsafe isStopping && endsHere() { return }
+            let count = unsafe sluice_next(handle, event, .max)
+            if count > 0 {
+                dispatch()
+            } else {
+                // After a wake; or out of memory, and then the next pull may bring it.
+                takeRemote()
+                if unsafe !signals.isEmpty { takeSignals() }
+            }
+        }
+    }
+
+    /// The core whose thread the caller is on.
+    static var current: Core? {
+        unsafe pthread_getspecific(currentKey).map {
+            unsafe Unmanaged<Core>.fromOpaque($0).takeUnretainedValue()
+        }
+    }
+
+    private static func setCurrent(_ core: Core?) {
+        // The thread has a reference while it runs the core.
+        _ = unsafe pthread_setspecific(
+            currentKey, core.map { unsafe Unmanaged.passUnretained($0).toOpaque() })
+    }
+
+    private static let currentKey: pthread_key_t = {
+        var key = pthread_key_t()
+        let code = unsafe pthread_key_create(&key, nil)
+        precondition(code == 0, "no key is left for data of threads")
+        return key
+    }()
+
+    // MARK: Signals
+
+    func addSignals(_ numbers: [CInt], _ body: @escaping @Sendable (CInt) -> Void) {
+        for number in numbers { unsafe signals[number] = body }
+        // One may have come before this.
+        takeSignals()
+    }
+
+    func removeSignals(_ numbers: [CInt]) {
+        for number in numbers { unsafe signals[number] = nil }
+    }
+
+    private func takeSignals() {
+        for (number, body) in unsafe signals where SignalTable.takeNote(of: number) { body(number) }
+    }
+
+    // MARK: Events
+
+    @inline(__always)
+    private func dispatch() {
+        if unsafe event.pointee.kind == SLUICE_DATA.rawValue {
+            unsafe Unmanaged<Connection>.fromOpaque(
+                UnsafeRawPointer(bitPattern: UInt(event.pointee.user)).unsafelyUnwrapped
+            )._withUnsafeGuaranteedRef {
+                unsafe $0.received(event.pointee.data.unsafelyUnwrapped, event.pointee.length)
+            }
+        } else {
+            other()
+        }
+    }
+
+    @inline(never)
+    private func other() {
+        switch unsafe event.pointee.kind {
+        case SLUICE_ACCEPTED.rawValue:
+            unsafe word(Acceptor.self).accepted(StreamID(rawValue: event.pointee.id))
+        case SLUICE_CONNECTED.rawValue: word(Connection.self).connected()
+        case SLUICE_EOF.rawValue: word(Connection.self).ended()
+        case SLUICE_DRAINED.rawValue: word(Connection.self).drained()
+        case SLUICE_CLOSED.rawValue:
+            unsafe word(Connection.self).closed(event.pointee.error)
+        case SLUICE_TIMER.rawValue: word(Waiter.self).fire(self, 0)
+        case SLUICE_READY.rawValue:
+            unsafe word(Waiter.self).fire(self, UInt32(truncatingIfNeeded: event.pointee.value))
+        case SLUICE_POSTED.rawValue: takeRemote()
+        default: break
+        }
+    }
+
+    /// The object that the event's user word names.
+    private func word<Object: AnyObject>(_: Object.Type = Object.self) -> Object {
+        unsafe Unmanaged<Object>.fromOpaque(
+            UnsafeRawPointer(bitPattern: UInt(event.pointee.user)).unsafelyUnwrapped
+        ).takeUnretainedValue()
+    }
+}
+
+extension Unmanaged {
+    /// The object as a user word, with a reference that whoever has the word gives back.
+    static func retainedWord(_ object: Instance) -> UInt64 {
+        unsafe UInt64(UInt(bitPattern: Unmanaged.passRetained(object).toOpaque()))
+    }
+}

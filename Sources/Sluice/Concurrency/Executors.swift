@@ -1,0 +1,81 @@
+// A loop's thread as an executor, in the three forms that the runtime knows.
+//
+// The serial executor is the actor's: what is isolated to the Loop runs on its thread. The task
+// executor is what tasks prefer: what is isolated to nobody runs there too. The parking executor runs
+// nothing at all. A hop to its actor suspends the task and hands its job to whoever it waits for, who
+// runs it when the wait is over: that is how everything here waits (see Waiter.swift).
+
+@safe
+final class LoopSerialExecutor: SerialExecutor {
+    // The core has this, and outlives whatever is isolated to its loop.
+    private unowned(unsafe) let core: Core
+
+    init(_ core: Core) {
+        unsafe self.core = core
+    }
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        unsafe core.enqueue(UnownedJob(job), isGeneric: false)
+    }
+
+    func isIsolatingCurrentContext() -> Bool? { unsafe core.isCurrent }
+
+    func checkIsolated() {
+        unsafe precondition(
+            core.isCurrent, "this is to run on the thread of its Loop, and does not")
+    }
+}
+
+/// Keeps its core: a task that prefers it may outlive all else that does.
+final class LoopTaskExecutor: TaskExecutor {
+    private let core: Core
+
+    init(_ core: Core) {
+        self.core = core
+    }
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        core.enqueue(UnownedJob(job), isGeneric: true)
+    }
+}
+
+/// What is enqueued here is kept by the waiter that the core names at that moment.
+@safe
+final class ParkingExecutor: SerialExecutor {
+    // Set once, before the first hop; the core has this.
+    nonisolated(unsafe) unowned(unsafe) var core: Core!
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        unsafe core.unsafelyUnwrapped.parking.unsafelyUnwrapped.job = UnownedJob(job)
+    }
+
+    // Its jobs are run on the loop's thread.
+    func isIsolatingCurrentContext() -> Bool? { unsafe core.isCurrent }
+
+    func checkIsolated() {
+        unsafe precondition(core.isCurrent, "a wait has ended on another thread than its Loop's")
+    }
+}
+
+/// To hop here is to wait.
+@safe
+@usableFromInline
+actor Parking {
+    @usableFromInline nonisolated let unownedExecutor: UnownedSerialExecutor
+    private let executor: ParkingExecutor
+
+    @exclusivity(unchecked) @usableFromInline nonisolated(unsafe) var waits: UInt = 0
+
+    init(_ executor: ParkingExecutor) {
+        self.executor = executor
+        unsafe unownedExecutor = executor.asUnownedSerialExecutor()
+    }
+
+    /// Reached when the wait is over. It touches memory: the compiler removes a hop to where nothing
+    /// is done.
+    @inlinable
+    @inline(__always)
+    final func wait() {
+        unsafe waits &+= 1
+    }
+}

@@ -1,0 +1,150 @@
+/// What one receive brought, lent until the next read of its connection. Who uses it later is stopped
+/// with a message. To keep bytes, copy them: `Array(bytes.span)`, or ``array``.
+@safe
+public struct Bytes: @unchecked Sendable {
+    // Sendable, since `span` asks whether it is on the loop's thread, and a copy never changes.
+
+    /// The connection that lends them; or a copy, of what was read off the loop's thread. One
+    /// reference for either, because each is counted with every read.
+    @usableFromInline let owner: AnyObject
+    @usableFromInline let isLent: Bool
+    @usableFromInline let read: UInt32
+    @usableFromInline let start: UnsafePointer<UInt8>?
+    /// How many bytes there are; at least 1 of what was read.
+    public let count: Int
+
+    @usableFromInline
+    final class Copy: Sendable {
+        let bytes: [UInt8]
+        init(_ bytes: [UInt8]) { self.bytes = bytes }
+    }
+
+    @inlinable
+    @inline(__always)
+    init(_ owner: Connection, _ start: UnsafePointer<UInt8>?, _ count: Int, _ read: UInt32) {
+        self.owner = owner
+        isLent = true
+        self.read = read
+        unsafe self.start = start
+        self.count = count
+    }
+
+    /// Bytes of one's own, such as a test's.
+    public init(_ bytes: [UInt8]) {
+        let copy = Copy(bytes)
+        owner = copy
+        isLent = false
+        read = 0
+        // The array's own memory, which stays while the copy does.
+        unsafe start = copy.bytes.withUnsafeBufferPointer { $0.baseAddress }
+        count = bytes.count
+    }
+
+    /// The bytes.
+    public var span: Span<UInt8> {
+        @inlinable
+        @inline(__always)
+        @_lifetime(borrow self)
+        get {
+            if isLent {
+                let lender = unsafe unsafeDowncast(owner, to: Connection.self)
+                precondition(
+                    unsafe lender.reads == read && lender.core.isCurrent,
+                    "these bytes went with the next read of their connection; copy what is to stay")
+            }
+            let span = unsafe Span(_unsafeElements: UnsafeBufferPointer(start: start, count: count))
+            return unsafe _overrideLifetime(span, borrowing: self)
+        }
+    }
+
+    /// A copy that stays.
+    public var array: [UInt8] { Array(span) }
+}
+
+extension Bytes: CustomStringConvertible {
+    /// As text, where what is no UTF-8 is replaced.
+    public var description: String { String(decoding: span, as: UTF8.self) }
+}
+
+extension Connection {
+    /// The next bytes, as many as are there; `nil` at the end of the stream. They are lent until the
+    /// next read: see ``Bytes``.
+    ///
+    /// - Throws: ``SluiceError``, ``TimedOut``, `CancellationError`.
+    @inlinable
+    @inline(__always)
+    public nonisolated(nonsending) func next() async throws -> Bytes? {
+        guard core.isCurrent else { return try await nextElsewhere() }
+        takeLent()
+        if unsafe count == 0 { guard try await fill() else { return nil } }
+        unsafe lent = count
+        return unsafe Bytes(self, bytes, count, reads)
+    }
+
+    /// Off the loop's thread what was read is copied.
+    @usableFromInline
+    @inline(never)
+    nonisolated(nonsending) func nextElsewhere() async throws -> Bytes? {
+        let bytes = try await read(atMost: 64 << 10)
+        return bytes.isEmpty ? nil : Bytes(bytes)
+    }
+
+    /// What the peer sends, as it comes.
+    ///
+    /// ```swift
+    /// for try await bytes in connection.inbound { try await connection.write(bytes) }
+    /// ```
+    ///
+    /// Its elements are lent until the next: ``Inbound/copies`` gives arrays, for what keeps several.
+    @inlinable
+    public var inbound: Inbound { Inbound(self) }
+}
+
+/// What a connection's peer sends, as it comes. See ``Connection/inbound``.
+public struct Inbound: AsyncSequence, Sendable {
+    /// Lent until the next.
+    public typealias Element = Bytes
+
+    @usableFromInline let connection: Connection
+
+    @inlinable
+    init(_ connection: Connection) {
+        self.connection = connection
+    }
+
+    /// Begins to read.
+    @inlinable
+    public func makeAsyncIterator() -> Iterator { Iterator(connection) }
+
+    /// Reads.
+    public struct Iterator: AsyncIteratorProtocol {
+        @usableFromInline let connection: Connection
+
+        @inlinable
+        init(_ connection: Connection) {
+            self.connection = connection
+        }
+
+        /// The next bytes; `nil` at the end of the stream.
+        @inlinable
+        @inline(__always)
+        public mutating func next() async throws -> Bytes? {
+            try await connection.next()
+        }
+
+        // Without `isolated`, which costs two hops: nonsending code stays where its caller is.
+        /// The next bytes; `nil` at the end of the stream.
+        @inlinable
+        @inline(__always)
+        public nonisolated(nonsending) mutating func next(
+            isolation: (any Actor)?
+        ) async throws -> Bytes? {
+            try await connection.next()
+        }
+    }
+
+    /// The same as arrays, which may be kept: for algorithms that look at several elements.
+    public var copies: AsyncMapSequence<Inbound, [UInt8]> {
+        map { $0.array }
+    }
+}

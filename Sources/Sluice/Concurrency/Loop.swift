@@ -1,0 +1,106 @@
+/// A loop for structured concurrency: its thread is the executor. What is isolated to this actor runs
+/// on it, and so does what a task does that prefers its ``executor``.
+///
+/// ```swift
+/// let loop = try Loop.start()
+/// try await loop.run {
+///     try await loop.clock.sleep(for: .seconds(1))
+/// }
+/// await loop.stop()
+/// ```
+///
+/// ``Server`` and ``Client`` start loops by themselves. One of your own is for what is to run beside
+/// a server on one thread, or for what needs ``LoopClock``, ``Signals`` or ``Descriptor`` alone.
+///
+/// A thread that computes serves nobody. Move heavy work off it:
+///
+/// ```swift
+/// let digest = await withTaskExecutorPreference(globalConcurrentExecutor) { hash(bytes) }
+/// ```
+@safe
+public actor Loop {
+    let core: Core
+    private nonisolated let taskExecutor: LoopTaskExecutor
+    nonisolated let preference: LoopTaskExecutor?
+
+    /// The loop's thread.
+    public nonisolated let unownedExecutor: UnownedSerialExecutor
+
+    /// Whether tasks prefer the loop's thread, or only what is isolated stays there.
+    public enum Tasks: Hashable, Sendable {
+        /// All that a handler calls stays on the loop's thread, also functions of packages that are
+        /// isolated to nobody, child tasks and default actors.
+        case onLoop
+        /// What is isolated to the loop stays there, and what is isolated to nobody leaves it. For
+        /// those who build all with NonisolatedNonsendingByDefault: it saves some 370 instructions
+        /// a wait.
+        case isolatedOnly
+    }
+
+    private init(_ core: Core, _ tasks: Tasks) {
+        self.core = core
+        taskExecutor = LoopTaskExecutor(core)
+        preference = tasks == .onLoop ? taskExecutor : nil
+        if tasks == .onLoop { core.prefer(taskExecutor) }
+        unsafe unownedExecutor = core.serial
+    }
+
+    /// Whoever holds a task of the loop holds the loop, so that here nothing runs on it.
+    deinit {
+        core.stop()
+    }
+
+    /// Starts a thread with a loop, which ends by ``stop()`` or with the last reference to this.
+    ///
+    /// - Throws: what ``EventLoop/init(_:options:)`` does, or an errno where there can be no more
+    ///   threads.
+    public static func start(
+        _ backend: Backend? = nil, options: EventLoop.Options = EventLoop.Options(),
+        tasks: Tasks = .onLoop
+    ) throws(SluiceError) -> Loop {
+        let core = Core(try EventLoop(backend, options: options))
+        let loop = Loop(core, tasks)
+        unsafe core.owner = loop
+        try core.start()
+        return loop
+    }
+
+    /// The loop on whose thread the caller is, where it is on one.
+    static var current: Loop? {
+        unsafe Core.current?.owner
+    }
+
+    /// The loop that is used where none is named and none runs the caller. It is started when first
+    /// asked for, and never stopped.
+    static func shared() throws(SluiceError) -> Loop {
+        try sharedLoop.get()
+    }
+
+    private static let sharedLoop: Result<Loop, SluiceError> = Result { () throws(SluiceError) in
+        try start()
+    }
+
+    /// Where tasks run that prefer the loop's thread, for `withTaskExecutorPreference` and
+    /// `Task(executorPreference:)`.
+    public nonisolated var executor: any TaskExecutor { taskExecutor }
+
+    /// A clock whose sleeps are the loop's timers.
+    public nonisolated var clock: LoopClock { LoopClock(self) }
+
+    /// Whether the caller is on the loop's thread.
+    public nonisolated var isCurrent: Bool { core.isCurrent }
+
+    /// Runs `body` on the loop's thread.
+    public func run<Result: Sendable, Failure: Error>(
+        _ body: nonisolated(nonsending) @Sendable () async throws(Failure) -> Result
+    ) async throws(Failure) -> Result {
+        try await body()
+    }
+
+    /// Has the thread end when nothing is left to do on it, and waits until it has. Connections,
+    /// listeners and sleeps are something to do. What is enqueued later starts another thread.
+    public nonisolated func stop() async {
+        core.stop()
+        await core.waitForEnd()
+    }
+}

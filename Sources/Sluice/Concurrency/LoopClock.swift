@@ -1,0 +1,83 @@
+/// A clock whose sleeps are timers of a loop, and stay on its thread.
+///
+/// ```swift
+/// try await loop.clock.sleep(for: .seconds(1))
+/// try await Task.sleep(for: .seconds(1), clock: loop.clock)
+/// ```
+///
+/// It goes on as long as the machine does not sleep: CLOCK_MONOTONIC, as `SuspendingClock`.
+public struct LoopClock: Clock, Sendable {
+    /// A moment.
+    public typealias Instant = SuspendingClock.Instant
+    /// A time.
+    public typealias Duration = Swift.Duration
+
+    private let loop: Loop
+
+    /// The clock of a loop.
+    public init(_ loop: Loop) {
+        self.loop = loop
+    }
+
+    /// This moment.
+    public var now: Instant { SuspendingClock().now }
+
+    /// A nanosecond.
+    public var minimumResolution: Duration { .nanoseconds(1) }
+
+    /// Waits until `deadline`. Never early.
+    ///
+    /// - Throws: `CancellationError`, at once.
+    public nonisolated(nonsending) func sleep(
+        until deadline: Instant, tolerance: Duration? = nil
+    ) async throws {
+        try await sleep(for: now.duration(to: deadline))
+    }
+
+    /// Waits for a time. Never shorter.
+    ///
+    /// - Throws: `CancellationError`, at once; ``SluiceError`` where there is no memory for a timer.
+    public nonisolated(nonsending) func sleep(for duration: Duration) async throws {
+        guard loop.core.isCurrent else { return try await loop.sleep(duration) }
+        try Task.checkCancellation()
+        let core = loop.core
+        let alarm = Alarm()
+        try alarm.set(core, duration)
+        let wasCancelled = await core.parkCancellably(alarm)
+        alarm.cancel(core)
+        if wasCancelled { throw CancellationError() }
+    }
+}
+
+extension Loop {
+    fileprivate func sleep(_ duration: Duration) async throws {
+        try await clock.sleep(for: duration)
+    }
+}
+
+extension Connection {
+    /// Runs `body`, during which the connection's waits end with ``TimedOut`` once the time is up. The
+    /// connection is as usable after that as before.
+    ///
+    /// ```swift
+    /// let line = try await connection.withDeadline(.seconds(5)) { try await connection.readLine() }
+    /// ```
+    ///
+    /// Deadlines nest; the first that is up counts. On the thread of the connection's loop.
+    public func withDeadline<Result>(
+        _ time: Duration, isolation: isolated (any Actor)? = #isolation,
+        _ body: () async throws -> Result
+    ) async throws -> Result {
+        precondition(core.isCurrent, Self.onlyOnLoop)
+        let some = some
+        let deadline = Deadline(self, within: some.deadline)
+        try deadline.set(core, time)
+        some.deadline = deadline
+        defer {
+            deadline.cancel(core)
+            some.deadline = deadline.outer
+            if some.deadline?.isOver != true { unsafe obstacles &= ~Self.isExpired }
+        }
+        return try await body()
+    }
+}

@@ -1,0 +1,258 @@
+// How a read waits. On the short way nothing is in the way: no bytes are there, the loop receives, and
+// the running task is known to be the connection's home. Then a wait is a hop, and what comes is lent
+// out of the loop's buffer while the task runs within the event.
+//
+// When the task is busy elsewhere by the time the event is over, the bytes are kept and the stream is
+// paused. So at most one receive of a connection is in memory, and what the peer
+// sends on stays in the kernel until it feels it. Bytes are never moved while they are lent.
+
+extension Connection {
+    // MARK: Waiting
+
+    /// Waits until there are bytes: whether there are, or else it is the end.
+    @inlinable
+    @inline(__always)
+    nonisolated(nonsending) func fill() async throws -> Bool {
+        if unsafe obstacles != 0 || !isHome { return try await fillSlowly() }
+        await core.park(self)
+        if unsafe count == 0 { return try finished() }
+        return true
+    }
+
+    @usableFromInline
+    @inline(never)
+    nonisolated(nonsending) func fillSlowly() async throws -> Bool {
+        precondition(core.isCurrent, Self.onlyOnLoop)
+        precondition(unsafe job == nil, "two tasks read from one connection; let one do it")
+        let before = unsafe count
+        let over =
+            Self.isCancelled | Self.isReadCancelled | Self.isExpired | Self.atEnd | Self.isClosed
+            | Self.isShuttingDown
+        if has(over) { return try finished() }
+        if unsafe has(Self.hasMore) && count == 0 { dropMore() }
+        if has(Self.isPaused) {
+            unsafe obstacles &= ~Self.isPaused
+            core.loop.resume(stream)
+        }
+        let limit = has(Self.isLimited) ? unsafe more?.readLimit : nil
+        let alarm = try limit.map { try startLimit($0) }
+        defer { alarm?.cancel(core) }
+        if findHome(ofWrites: false) {
+            await core.park(self)
+        } else if await core.parkCancellably(self), unsafe count == before {
+            throw CancellationError()
+        }
+        if unsafe count > before { return true }
+        if alarm?.hasFired == true { throw TimedOut() }
+        return try finished()
+    }
+
+    /// More bytes behind those that are there, which are copied to where more can follow.
+    nonisolated(nonsending) func fillBehind() async throws -> Bool {
+        if unsafe count > 0 && more?.gathered.isEmpty != false {
+            unsafe gather(UnsafeRawPointer(bytes.unsafelyUnwrapped), 0)
+        }
+        return try await fill()
+    }
+
+    func startLimit(_ limit: Duration) throws -> WaitLimit {
+        let alarm = WaitLimit(self)
+        try alarm.set(core, limit)
+        return alarm
+    }
+
+    // MARK: Taking
+
+    /// So many bytes have been taken.
+    @inlinable
+    @inline(__always)
+    func consume(_ taken: Int) {
+        unsafe count &-= taken
+        unsafe bytes = bytes.unsafelyUnwrapped + taken
+        if unsafe obstacles & Self.hasMore != 0 { consumeSlowly(taken) }
+    }
+
+    @usableFromInline
+    @inline(never)
+    func consumeSlowly(_ taken: Int) {
+        if unsafe count == 0 { dropMore() } else { unsafe more?.taken += taken }
+    }
+
+    /// Takes what the last read has lent.
+    @inlinable
+    @inline(__always)
+    func takeLent() {
+        if unsafe lent == 0 { return }
+        unsafe consume(lent)
+        unsafe lent = 0
+        unsafe reads &+= 1
+    }
+
+    /// The bytes that are there.
+    @inlinable
+    var waiting: UnsafeBufferPointer<UInt8> {
+        unsafe UnsafeBufferPointer(start: bytes, count: count)
+    }
+
+    // MARK: Calls
+
+    /// Lends the next bytes, all that there are, to `body`, which takes them all. `nil` at the end of
+    /// the stream.
+    ///
+    /// ```swift
+    /// while try await connection.withNextBytes({ bytes in try connection.tryWrite(bytes) }) != nil {}
+    /// ```
+    ///
+    /// The quickest of all reads. On the thread of the connection's loop.
+    ///
+    /// - Throws: ``SluiceError``, ``TimedOut``, `CancellationError`, and what `body` does.
+    @inlinable
+    @inline(__always)
+    public nonisolated(nonsending) func withNextBytes<Result>(
+        _ body: (Span<UInt8>) throws -> Result
+    ) async throws -> Result? {
+        takeLent()
+        if unsafe count == 0 { guard try await fill() else { return nil } }
+        let taken = unsafe count
+        let result = unsafe try body(Span(_unsafeElements: waiting))
+        consume(taken)
+        return result
+    }
+
+    /// As many bytes as are there, up to the room that `buffer` has left: how many those are, 0 at the
+    /// end of the stream.
+    ///
+    /// On the thread of the connection's loop.
+    @inlinable
+    public nonisolated(nonsending) func read(
+        into buffer: inout MutableSpan<UInt8>
+    ) async throws -> Int {
+        takeLent()
+        if unsafe count == 0 { guard try await fill() else { return 0 } }
+        let taken = unsafe min(count, buffer.count)
+        for index in 0..<taken { unsafe buffer[index] = waiting[index] }
+        consume(taken)
+        return taken
+    }
+
+    /// As many bytes as are there, up to `most`, and `least` at least, unless the stream ends before.
+    /// None at its end.
+    public nonisolated(nonsending) func read(
+        atLeast least: Int = 1, atMost most: Int
+    ) async throws -> [UInt8] {
+        precondition(0 <= least && least <= most, "at least \(least) bytes and at most \(most)")
+        guard core.isCurrent else { return try await loop.read(self, atLeast: least, atMost: most) }
+        takeLent()
+        while unsafe count < least {
+            guard try await fillBehind() else { break }
+        }
+        let taken = unsafe min(count, most)
+        guard taken > 0 else { return [] }
+        let result = unsafe Array(waiting[..<taken])
+        consume(taken)
+        return result
+    }
+
+    /// So many bytes.
+    ///
+    /// - Throws: ``UnexpectedEnd`` where the stream ends before, which leaves what there is for the
+    ///   next read.
+    public nonisolated(nonsending) func read(exactly wanted: Int) async throws -> [UInt8] {
+        guard core.isCurrent else { return try await loop.read(self, exactly: wanted) }
+        takeLent()
+        while unsafe count < wanted {
+            guard try await fillBehind() else {
+                throw UnexpectedEnd(count: unsafe count, wanted: wanted)
+            }
+        }
+        return try await read(atLeast: wanted, atMost: wanted)
+    }
+
+    /// What stands before the next such byte, which is taken too; `nil` at the end of the stream.
+    ///
+    /// - Parameter limit: the most bytes before it.
+    /// - Throws: ``TooLong``; ``UnexpectedEnd`` where the stream ends before the byte. Both leave what
+    ///   there is for the next read.
+    public nonisolated(nonsending) func read(
+        until delimiter: UInt8, limit: Int
+    ) async throws -> [UInt8]? {
+        guard core.isCurrent else {
+            return try await loop.read(self, until: delimiter, limit: limit)
+        }
+        guard let end = try await find(delimiter, limit: limit) else { return nil }
+        let result = unsafe Array(waiting[..<end])
+        consume(end + 1)
+        return result
+    }
+
+    /// The next line, without its end: "\n" or "\r\n". `nil` at the end of the stream. What is no
+    /// UTF-8 is replaced by U+FFFD.
+    ///
+    /// - Parameter limit: the most bytes of a line.
+    /// - Throws: as ``read(until:limit:)``.
+    public nonisolated(nonsending) func readLine(limit: Int = 8_192) async throws -> String? {
+        guard core.isCurrent else { return try await loop.readLine(self, limit: limit) }
+        // It may have its "\r" besides.
+        guard let end = try await find(UInt8(ascii: "\n"), limit: limit + 1) else { return nil }
+        let line = unsafe UnsafeBufferPointer(rebasing: waiting[..<end])
+        let length = unsafe line.last == UInt8(ascii: "\r") ? end - 1 : end
+        guard length <= limit else { throw TooLong(limit: limit) }
+        let text = unsafe String(decoding: line[..<length], as: UTF8.self)
+        consume(end + 1)
+        return text
+    }
+
+    /// Where the byte is, waiting until it is there; `nil` at the end of the stream.
+    private nonisolated(nonsending) func find(
+        _ delimiter: UInt8, limit: Int
+    ) async throws -> Int? {
+        takeLent()
+        var searched = 0
+        while true {
+            let found = unsafe Span(_unsafeElements: waiting)
+                .firstIndex(of: delimiter, from: searched)
+            if let found, found <= limit { return found }
+            unsafe searched = count
+            if searched > limit { throw TooLong(limit: limit) }
+            guard try await fillBehind() else {
+                if unsafe count == 0 { return nil }
+                throw UnexpectedEnd(count: unsafe count)
+            }
+        }
+    }
+}
+
+/// The limit of one wait.
+class WaitLimit: Alarm {
+    private let waiter: Waiter
+
+    init(_ waiter: Waiter) {
+        self.waiter = waiter
+    }
+
+    override func fire(_ core: Core, _ flags: UInt32) {
+        super.fire(core, flags)
+        waiter.wake(core)
+    }
+}
+
+/// The reads of a connection for those who are not on its thread.
+extension Loop {
+    func read(_ connection: Connection, atLeast: Int, atMost: Int) async throws -> [UInt8] {
+        try await connection.read(atLeast: atLeast, atMost: atMost)
+    }
+
+    func read(_ connection: Connection, exactly wanted: Int) async throws -> [UInt8] {
+        try await connection.read(exactly: wanted)
+    }
+
+    func read(
+        _ connection: Connection, until delimiter: UInt8, limit: Int
+    ) async throws -> [UInt8]? {
+        try await connection.read(until: delimiter, limit: limit)
+    }
+
+    func readLine(_ connection: Connection, limit: Int) async throws -> String? {
+        try await connection.readLine(limit: limit)
+    }
+}

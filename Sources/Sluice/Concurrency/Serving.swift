@@ -1,0 +1,299 @@
+// What a server does on one loop: it lets callers in, has a task for each, and brings all of them to
+// an end.
+//
+// The tasks are of nobody's group, for two reasons. A cancellation of the server is to bring its
+// handlers to an end as the options say, and not to cancel them all at once. And the runtime (6.3)
+// looks for a preferred executor at each switch of a group's child, also where there is none.
+// So they are counted, and whoever serves waits until none is left.
+
+private import Glibc
+
+/// A listener of a loop, and the connections that it has let in. All of it belongs to the loop's
+/// thread, but for `stop`.
+@safe
+final class Acceptor: Waiter, @unchecked Sendable {
+    private let loop: Loop
+    private let core: Core
+    let limits: Limits
+    let handler: Server.Handler
+    let address: Address
+    private let listener: ListenerID
+
+    /// Those that have not ended, by their slots. They say so before they go.
+    private var living: [Unmanaged<Connection>?] = unsafe []
+    /// How many handlers have been started and have not returned.
+    private var running = 0
+    /// How the server is ending; `nil` while it serves.
+    private var shutdown: Server.Shutdown?
+    private var grace: WaitLimit?
+
+    /// What the options say of a connection, and of the end.
+    // In an object of its own: a task's frame that held the options would be too large for its slab.
+    final class Limits: Sendable {
+        let startsHandler: Server.Start
+        let readLimit: Duration?
+        let writeLimit: Duration?
+        let connectionLimit: Duration?
+        let onShutdown: Server.Shutdown
+        let gracePeriod: Duration
+        let onError: @Sendable (Connection, any Error) -> Void
+
+        init(_ options: Server.Options) {
+            startsHandler = options.startsHandler
+            readLimit = options.readLimit
+            writeLimit = options.writeLimit
+            connectionLimit = options.connectionLimit
+            onShutdown = options.onShutdown
+            gracePeriod = options.gracePeriod
+            onError = options.onError
+        }
+    }
+
+    /// On the loop's thread.
+    init(
+        _ loop: Loop, _ options: Server.Options, _ handler: @escaping Server.Handler,
+        _ listen: (borrowing EventLoop, ListenerOptions) throws(SluiceError) -> ListenerID
+    ) throws(SluiceError) {
+        self.loop = loop
+        core = loop.core
+        limits = Limits(options)
+        self.handler = handler
+        var listening = options.listener
+        listening.streams.staysHalfOpen = true
+        listening.streams.isThrottled = false
+        listener = try listen(core.loop, listening)
+        address = try core.loop.localAddress(of: listener)
+        super.init()
+        unsafe core.loop.setUserWord(Unmanaged<Acceptor>.retainedWord(self), of: listener)
+        unsafe core.living += 1
+    }
+
+    // MARK: Connections
+
+    func accepted(_ stream: StreamID) {
+        let connection = Connection(loop, stream, by: self)
+        let slot = stream.slot
+        while unsafe slot >= living.count { unsafe living.append(nil) }
+        unsafe living[slot] = Unmanaged.passUnretained(connection)
+        if limits.startsHandler == .onFirstBytes {
+            unsafe connection.obstacles |= Connection.isUnstarted
+        } else {
+            start(connection)
+        }
+    }
+
+    /// Has a connection's handler begin soon.
+    func start(_ connection: Connection) {
+        running += 1
+        loop.assumeIsolated { $0.start(connection, self) }
+    }
+
+    /// A handler has returned, and its connection has ended.
+    func hasReturned() {
+        running -= 1
+        if running == 0 { wake(core) }
+    }
+
+    func hasEnded(_ connection: Connection) {
+        unsafe living[connection.stream.slot] = nil
+    }
+
+    private func forEachLiving(_ body: (Connection) -> Void) {
+        for slot in unsafe living.indices {
+            if let connection = unsafe living[slot]?.takeUnretainedValue() { body(connection) }
+        }
+    }
+
+    // MARK: The end
+
+    /// Waits until it has been stopped, and all handlers have returned.
+    nonisolated(nonsending) func serve() async {
+        while shutdown == nil || running > 0 { await core.park(self) }
+        grace?.cancel(core)
+    }
+
+    /// Brings the server to its end, from any thread. What comes second cancels what is left.
+    func stop() {
+        core.perform { self.stopNow() }
+    }
+
+    private func stopNow() {
+        guard shutdown == nil else { return cancelRest() }
+        shutdown = limits.onShutdown
+        core.loop.close(listener)
+        unsafe core.living -= 1
+        // Those who have said nothing yet, and have no handler, just end.
+        forEachLiving { connection in
+            if connection.has(Connection.isUnstarted) {
+                core.loop.close(connection.stream)
+            } else if shutdown == .endInput {
+                connection.shutDown()
+            }
+        }
+        if shutdown == .cancel { cancelRest() } else { beginGrace() }
+        wake(core)
+        // The listener's reference: it gives no more events.
+        unsafe Unmanaged.passUnretained(self).release()
+    }
+
+    private func beginGrace() {
+        let grace = Grace(self)
+        do {
+            try grace.set(core, limits.gracePeriod)
+            self.grace = grace
+        } catch {
+            cancelRest()  // without a timer it would never end
+        }
+    }
+
+    fileprivate func cancelRest() {
+        forEachLiving { $0.cancelTask() }
+    }
+}
+
+/// How long handlers may go on after a server was stopped.
+private final class Grace: WaitLimit {
+    private let acceptor: Acceptor
+
+    init(_ acceptor: Acceptor) {
+        self.acceptor = acceptor
+        super.init(acceptor)
+    }
+
+    override func fire(_ core: Core, _ flags: UInt32) {
+        acceptor.cancelRest()
+        super.fire(core, flags)
+    }
+}
+
+extension Loop {
+    fileprivate func start(_ connection: Connection, _ acceptor: Acceptor) {
+        // Isolated to this actor, or it would begin on the global pool.
+        if let preference {
+            unsafe connection.task = Task(executorPreference: preference) {
+                await self.handle(connection, acceptor)
+            }
+        } else {
+            unsafe connection.task = Task {
+                await self.handle(connection, acceptor)
+            }
+        }
+    }
+
+    /// Runs a connection's handler, and ends the connection.
+    private func handle(_ connection: Connection, _ acceptor: Acceptor) async {
+        connection.limit(acceptor.limits)
+        connection.beginHome()
+        var isInOrder = true
+        do {
+            try await acceptor.handler(connection)
+            connection.endHome()
+        } catch {
+            connection.endHome()
+            isInOrder = false
+            acceptor.limits.onError(connection, error)
+        }
+        await connection.finish(inOrder: isInOrder)
+        acceptor.hasReturned()
+    }
+
+    fileprivate func accept(
+        _ options: Server.Options, _ handler: @escaping Server.Handler,
+        _ listen: @Sendable (borrowing EventLoop, ListenerOptions) throws(SluiceError) -> ListenerID
+    ) throws(SluiceError) -> Acceptor {
+        try Acceptor(self, options, handler, listen)
+    }
+
+    fileprivate func serve(_ acceptor: Acceptor) async {
+        await acceptor.serve()
+    }
+}
+
+extension Connection {
+    /// Makes the running task the connection's home.
+    func beginHome() {
+        unsafe withUnsafeCurrentTask { unsafe homeTask = $0 }
+        unsafe core.homeNow = self
+    }
+
+    func endHome() {
+        unsafe homeTask = nil
+        unsafe core.homeNow = nil
+    }
+
+    /// Cancels the task of the handler: nobody else does, so that no handler of cancellation is needed.
+    fileprivate func cancelTask() {
+        cancel()
+        unsafe task?.cancel()
+    }
+
+    /// Has its waits, and all of it, be over in time.
+    fileprivate func limit(_ limits: Acceptor.Limits) {
+        if limits.readLimit != nil || limits.writeLimit != nil {
+            some.readLimit = limits.readLimit
+            some.writeLimit = limits.writeLimit
+            if limits.readLimit != nil { unsafe obstacles |= Self.isLimited }
+        }
+        guard let limit = limits.connectionLimit else { return }
+        let deadline = Deadline(self, within: nil)
+        do {
+            try deadline.set(core, limit)
+            some.deadline = deadline
+        } catch {
+            expire()  // without a timer it could not be held to its limit
+        }
+    }
+}
+
+extension Server {
+    /// Opens the loops, has each listen, and serves on all.
+    static func run(
+        _ loops: LoopCount, _ options: Options, _ ready: (@Sendable (Address) -> Void)?,
+        _ handler: @escaping Handler,
+        _ listen:
+            @escaping @Sendable (borrowing EventLoop, Address?, ListenerOptions)
+            throws(SluiceError) -> ListenerID
+    ) async throws {
+        var options = options
+        let count = loops.count
+        if count > 1 { options.listener.reusesPort = true }
+        var acceptors: [(loop: Loop, acceptor: Acceptor)] = []
+        do {
+            for _ in 0..<count {
+                let loop = try Loop.start(
+                    options.backend, options: options.loop, tasks: options.tasks)
+                // By which a port that the kernel has chosen is every loop's.
+                let address = acceptors.first?.acceptor.address
+                let acceptor = try await loop.accept(options, handler) {
+                    (events, listener) throws(SluiceError) in
+                    try listen(events, address, listener)
+                }
+                acceptors.append((loop, acceptor))
+            }
+        } catch {
+            for (_, acceptor) in acceptors { acceptor.stop() }
+            throw error
+        }
+        let all = acceptors
+        let signals = try SignalWatch(options.stopsOn, all[0].loop.core) { _ in
+            for (_, acceptor) in all { acceptor.stop() }
+        }
+        defer { signals.end() }
+        ready?(all[0].acceptor.address)
+        await withTaskCancellationHandler {
+            for (loop, acceptor) in all { await loop.serve(acceptor) }
+        } onCancel: {
+            for (_, acceptor) in all { acceptor.stop() }
+        }
+    }
+}
+
+extension Server.LoopCount {
+    fileprivate var count: Int {
+        switch self {
+        case .one: 1
+        case .count(let count): max(1, count)
+        case .perCore: max(1, sysconf(CInt(_SC_NPROCESSORS_ONLN)))
+        }
+    }
+}

@@ -1,0 +1,116 @@
+// How a signal reaches a loop, whichever thread it comes to.
+//
+// A signal handler can do next to nothing. This one sets a flag and wakes a loop, which is a few
+// atomic operations and a write(2). A signalfd, as the pulled layer has it, needs the signal to be
+// blocked in every thread, and those of the runtime's pool have started before anybody could see to
+// that.
+
+private import Glibc
+private import Synchronization
+
+/// Has a loop told of signals.
+final class SignalWatch: Sendable {
+    private let core: Core
+    private let caught: Mutex<[(number: CInt, before: sigaction)]>
+
+    /// - Parameter body: called on the loop's thread, with the number.
+    init(
+        _ numbers: [CInt], _ core: Core, _ body: @escaping @Sendable (CInt) -> Void
+    ) throws(SluiceError) {
+        self.core = core
+        caught = Mutex([])
+        for number in numbers {
+            let code = SignalTable.take(number, core.loop.poster)
+            guard code == 0 else {
+                end()
+                throw SluiceError(code, "catch signal", .text("\(number)"))
+            }
+            var action = sigaction()
+            unsafe action.__sigaction_handler.sa_handler = SignalTable.note
+            action.sa_flags = SA_RESTART
+            var before = sigaction()
+            guard unsafe sigaction(number, &action, &before) == 0 else {
+                let code = -errno
+                SignalTable.giveBack(number)
+                end()
+                throw SluiceError(code, "catch signal", .text("\(number)"))
+            }
+            caught.withLock { $0.append((number, before)) }
+        }
+        let all = numbers
+        core.perform { core.addSignals(all, body) }
+    }
+
+    /// Gives the signals back to whoever had them.
+    func end() {
+        let ended = caught.withLock { caught in
+            defer { caught = [] }
+            return caught
+        }
+        for (number, before) in ended {
+            var before = before
+            unsafe sigaction(number, &before, nil)
+            SignalTable.giveBack(number)
+        }
+        let core = core
+        let numbers = ended.map(\.number)
+        core.perform { core.removeSignals(numbers) }
+    }
+}
+
+/// Which signals have come, and which loop is to be told of each.
+enum SignalTable {
+    /// Signals are numbered from 1 to 64.
+    private static let count: CInt = 65
+
+    @safe
+    private struct Entry: ~Copyable {
+        let hasCome = Atomic<Bool>(false)
+        let isTaken = Atomic<Bool>(false)
+        /// A `Poster`, which is kept for good: a handler may just be using it.
+        let poster = unsafe Atomic<UnsafeRawPointer?>(nil)
+    }
+
+    // Made before the first handler is, and never freed.
+    nonisolated(unsafe) private static let entries: UnsafeMutablePointer<Entry> = {
+        let entries = UnsafeMutablePointer<Entry>.allocate(capacity: Int(count))
+        for number in 0..<Int(count) { unsafe (entries + number).initialize(to: Entry()) }
+        return unsafe entries
+    }()
+
+    /// The handler.
+    static let note: @convention(c) (CInt) -> Void = { number in
+        let saved = errno
+        let entry = unsafe entries + Int(number)
+        unsafe entry.pointee.hasCome.store(true, ordering: .releasing)
+        if let poster = unsafe entry.pointee.poster.load(ordering: .acquiring) {
+            unsafe Unmanaged<EventLoop.Poster>.fromOpaque(poster)
+                ._withUnsafeGuaranteedRef { $0.wake() }
+        }
+        errno = saved
+    }
+
+    /// Has a signal wake a loop: 0, or an error.
+    static func take(_ number: CInt, _ poster: EventLoop.Poster) -> CInt {
+        guard (1..<count).contains(number) else { return -EINVAL }
+        let entry = unsafe entries + Int(number)
+        guard unsafe !entry.pointee.isTaken.exchange(true, ordering: .acquiringAndReleasing) else {
+            return -EEXIST
+        }
+        unsafe entry.pointee.hasCome.store(false, ordering: .relaxed)
+        unsafe entry.pointee.poster.store(
+            UnsafeRawPointer(Unmanaged.passRetained(poster).toOpaque()), ordering: .releasing)
+        return 0
+    }
+
+    static func giveBack(_ number: CInt) {
+        let entry = unsafe entries + Int(number)
+        unsafe entry.pointee.poster.store(nil, ordering: .releasing)
+        unsafe entry.pointee.isTaken.store(false, ordering: .releasing)
+    }
+
+    /// Whether the signal has come since this was asked last.
+    static func takeNote(of number: CInt) -> Bool {
+        unsafe (entries + Int(number)).pointee.hasCome.exchange(false, ordering: .acquiring)
+    }
+}
