@@ -60,7 +60,12 @@ public struct EventLoop: ~Copyable {
     struct Pulled {
         @usableFromInline let handle: OpaquePointer
         @usableFromInline var event = unsafe sluice_event()
-        @usableFromInline var isStopping = false
+        /// Whether nothing is to be done before the next pull: nothing of the two that follow.
+        @usableFromInline var isPlain = true
+        var isStopping = false
+        var rest = Rest()
+        /// What was held and need not be searched again, of streams that were left much.
+        var searched: [UInt64: Rest] = [:]
         /// The process that the loop was opened in, or that has it after a fork.
         var process: CInt = getpid()
         /// Those that are told of streams that have closed.
@@ -76,8 +81,13 @@ public struct EventLoop: ~Copyable {
 
         /// Whether the stream lives, or the event in hand is its last.
         func hasOrJustHad(_ stream: StreamID) -> Bool {
-            unsafe event.id == stream.rawValue
-                || sluice_kind_of(handle, stream.rawValue) == CInt(HandleKind.stream.rawValue)
+            unsafe has(stream)
+                || HandleKind(of: stream.rawValue) == .stream && event.id == stream.rawValue
+        }
+
+        /// Whether the stream lives.
+        func has(_ stream: StreamID) -> Bool {
+            unsafe sluice_kind_of(handle, stream.rawValue) == CInt(HandleKind.stream.rawValue)
         }
     }
 
@@ -149,6 +159,7 @@ public struct EventLoop: ~Copyable {
     /// - Complexity: O(1).
     public func stop() {
         unsafe pulled.pointee.isStopping = true
+        unsafe pulled.pointee.isPlain = false
     }
 
     /// The user word of the handle whose event was pulled last; also where that has ended with it.
@@ -199,7 +210,7 @@ public struct EventLoop: ~Copyable {
     @inline(__always)
     mutating func pull(_ timeout: Int64) throws(SluiceError) -> Bool {
         if unsafe pulled.pointee.event.kind == SLUICE_CLOSED.rawValue { forgetClosed() }
-        if unsafe !pulled.pointee.isStopping {
+        if unsafe pulled.pointee.isPlain || hasPrepared() {
             let result = unsafe sluice_next(handle, &pulled.pointee.event, timeout)
             if result > 0 { return true }
             return try nothingPulled(result)
@@ -207,12 +218,22 @@ public struct EventLoop: ~Copyable {
         return try nothingPulled(0)
     }
 
+    /// Does what is to be done before a pull, and says whether there is to be one.
+    @usableFromInline
+    @inline(never)
+    mutating func hasPrepared() -> Bool {
+        holdRest()
+        let isStopping = unsafe pulled.pointee.isStopping
+        unsafe pulled.pointee.isStopping = false
+        unsafe pulled.pointee.isPlain = true
+        return !isStopping
+    }
+
     /// Out of line, so that a pull that brings an event pays a comparison and no more.
     @usableFromInline
     @inline(never)
     mutating func nothingPulled(_ code: CInt) throws(SluiceError) -> Bool {
         unsafe pulled.pointee.event = unsafe sluice_event()
-        unsafe pulled.pointee.isStopping = false
         try check(code, "pull an event")
         return false
     }
@@ -220,6 +241,7 @@ public struct EventLoop: ~Copyable {
     @usableFromInline
     @inline(never)
     mutating func forgetClosed() {
+        unsafe pulled.pointee.searched[pulled.pointee.event.id] = nil
         guard unsafe !pulled.pointee.tables.isEmpty else { return }
         let stream = unsafe StreamID(rawValue: pulled.pointee.event.id)
         unsafe pulled.pointee.tables.removeAll { $0.table == nil }

@@ -1,11 +1,10 @@
 internal import CSluice
-public import Glibc
+private import Glibc
 
 /// How a stream's bytes are cut into frames: by lines, a delimiter, a length in front, or a fixed
 /// size. Each has a limit; a peer that goes over it has its stream ended, with
 /// ``SluiceError/Code/frameTooLong``.
 public struct Framing: Hashable, Sendable {
-    @usableFromInline
     enum Rule: Hashable, Sendable {
         case lines
         case delimiter
@@ -13,18 +12,16 @@ public struct Framing: Hashable, Sendable {
         case length
     }
 
-    @usableFromInline
     let rule: Rule
     /// The most bytes of a frame, without what delimits it.
-    @usableFromInline
     let limit: Int
-    /// How many bytes the length in front has.
+    /// How many bytes the delimiter has, or the length in front.
     var width = 0
     var order = ByteOrder.bigEndian
     /// How much of what a length counts is not the frame.
     var excess = 0
-    /// `nil` but for a delimiter: an array would have its references counted.
-    var delimiter: [UInt8]?
+    /// None for lines, so that there is nothing to allocate.
+    var delimiter: [UInt8] = []
 
     private init(_ rule: Rule, _ limit: Int) {
         precondition(limit >= 1, "a limit of \(limit) bytes; a frame is to have 1 at least")
@@ -37,7 +34,9 @@ public struct Framing: Hashable, Sendable {
     ///
     /// - Parameter limit: the most bytes of a line.
     public static func lines(limit: Int = 8_192) -> Self {
-        Self(.lines, limit)
+        var framing = Self(.lines, limit)
+        framing.width = 1
+        return framing
     }
 
     /// What stands before each delimiter, and at the end of the stream what stands after the last.
@@ -48,6 +47,7 @@ public struct Framing: Hashable, Sendable {
     public static func delimited(by delimiter: [UInt8], limit: Int = 65_536) -> Self {
         precondition(!delimiter.isEmpty, "a delimiter of no bytes; give at least 1")
         var framing = Self(.delimiter, limit)
+        framing.width = delimiter.count
         framing.delimiter = delimiter
         return framing
     }
@@ -83,172 +83,146 @@ public struct Framing: Hashable, Sendable {
     }
 }
 
-/// The frames that are whole among the bytes of an event, one after the other. What is left when this
-/// ends is held, and comes again with what follows. See ``EventLoop/frames(of:in:by:)``.
+/// The frames that are whole among the bytes of an event, one after the other. What is left at the next
+/// pull is held, and comes again with what follows. See ``EventLoop/frames(of:in:by:)``.
 @safe
-public struct Frames: ~Copyable, ~Escapable {
-    // A pointer and not a span moves over the bytes: each frame is a few instructions. It stays
-    // between the ends of the span that it was made of, on whose lifetime this depends.
+public struct Frames: ~Escapable {
+    // Copyable, and what is left is held by the loop and not by a deinit: the compiler (6.3) lets a
+    // variable of a type that is neither copyable nor escapable be kept too long, and says nothing.
 
-    @usableFromInline
-    let framing: Framing
-    @usableFromInline
-    let loop: OpaquePointer
-    @usableFromInline
-    let stream: StreamID
-    /// What is left of the bytes.
-    @usableFromInline
-    var start: UnsafePointer<UInt8>
-    @usableFromInline
-    let end: UnsafePointer<UInt8>
-    /// How many of the first of them have been searched for the end of a frame.
-    @usableFromInline
-    var searched: Int
-    /// How many bytes behind these are the event's, too.
-    @usableFromInline
-    let behind: Int
+    private let framing: Framing
+    private let pulled: UnsafeMutablePointer<EventLoop.Pulled>
+    /// The bytes that no frame was made of yet: for what is framed otherwise, such as a body whose
+    /// length a head says. They may be given to ``EventLoop/frames(of:in:by:)`` again.
+    public private(set) var rest: Span<UInt8>
+    /// How many of the rest's first bytes have no end of a frame among them, as is known.
+    private var searched: Int
+    /// How many bytes behind the rest are the event's, too.
+    private let behind: Int
     /// Whether nothing follows.
-    @usableFromInline
-    let isLast: Bool
-    /// How many bytes it takes to go on, where that is known.
-    @usableFromInline
-    var needed = 0
-    @usableFromInline
-    var isBroken = false
+    private let isLast: Bool
 
-    @_lifetime(immortal)
+    @_lifetime(copy bytes)
     init(
-        _ framing: Framing, _ loop: OpaquePointer, _ stream: StreamID,
-        _ bytes: UnsafeBufferPointer<UInt8>, searched: Int, behind: Int, isLast: Bool
+        _ framing: Framing, _ pulled: UnsafeMutablePointer<EventLoop.Pulled>, _ bytes: Span<UInt8>,
+        searched: Int, behind: Int, isLast: Bool
     ) {
         self.framing = framing
-        unsafe self.loop = loop
-        self.stream = stream
-        unsafe start = bytes.baseAddress!
-        unsafe end = unsafe start + bytes.count
+        unsafe self.pulled = pulled
+        rest = bytes
         self.searched = searched
         self.behind = behind
         self.isLast = isLast
+        unsafe pulled.pointee.rest.stream = unsafe pulled.pointee.event.id
+        unsafe pulled.pointee.rest.framing = framing
+        unsafe pulled.pointee.isPlain = false
+        leave()
     }
 
-    deinit {
-        let count = rest + behind
-        guard count > 0 && !isBroken && !isLast else { return }
-        let code = unsafe sluice_hold_until(loop, stream.rawValue, count, needed + behind)
-        if SluiceError.Code(rawValue: code).saysNoRoom {
-            _ = unsafe sluice_abort_with(loop, stream.rawValue, code)
-        }
+    /// Has the loop hold what is left, when it pulls. At the end of the stream that would be in vain.
+    private func leave(isSearched: Bool = false) {
+        unsafe pulled.pointee.rest.count = isLast ? 0 : rest.count + behind
+        unsafe pulled.pointee.rest.isSearched = isSearched
     }
-
-    /// How many bytes are left.
-    @inlinable
-    var rest: Int { unsafe end - start }
 
     /// The next frame, or `nil` where none is whole. It may be kept until the next pull.
     ///
     /// - Complexity: O(frame), no copy.
-    @inlinable
     @_lifetime(copy self)
     public mutating func next() -> Span<UInt8>? {
-        framing.rule == .lines ? nextLine() : nextOther()
+        let frame = cut()
+        leave(isSearched: searched > 0)
+        return frame
     }
 
-    @usableFromInline
     @_lifetime(copy self)
-    mutating func nextOther() -> Span<UInt8>? {
+    private mutating func cut() -> Span<UInt8>? {
         switch framing.rule {
-        case .lines: nextLine()
-        case .delimiter: nextDelimited()
-        case .size: take(from: 0, framing.limit)
-        case .length: nextWithLength()
+        case .lines:
+            guard let end = rest.firstIndex(of: UInt8(ascii: "\n"), from: searched) else {
+                return lastFrame()
+            }
+            return frame(before: end, 1)
+        case .delimiter:
+            guard let end = rest.firstIndex(of: framing.delimiter.span, from: searched) else {
+                return lastFrame()
+            }
+            return frame(before: end, framing.width)
+        case .size:
+            return take(0, framing.limit)
+        case .length:
+            guard let length = lengthInFront() else { return nil }
+            return take(framing.width, length)
         }
     }
 
-    @inlinable
-    @inline(__always)
     @_lifetime(copy self)
-    mutating func nextLine() -> Span<UInt8>? {
-        let lineEnd = UInt8(ascii: "\n")
-        guard let found = unsafe memchr(start + searched, CInt(lineEnd), rest &- searched) else {
-            // It may have its "\r" already.
-            return lastFrame(most: framing.limit &+ 1)
-        }
-        let at = unsafe UnsafeRawPointer(found) - UnsafeRawPointer(start)
-        let hasReturn = unsafe at > 0 && start[at - 1] == UInt8(ascii: "\r")
-        return frame(at &- (hasReturn ? 1 : 0), then: at &+ 1)
-    }
-
-    @_lifetime(copy self)
-    private mutating func nextDelimited() -> Span<UInt8>? {
-        let bytes = unsafe Span(_unsafeStart: start, count: rest)
-        let delimiter = framing.delimiter ?? []
-        // It may have begun among those that were searched.
-        let from = max(0, searched - delimiter.count + 1)
-        guard let at = bytes.firstIndex(of: delimiter.span, from: from) else {
-            return lastFrame(most: framing.limit + delimiter.count - 1)
-        }
-        return frame(at, then: at + delimiter.count)
-    }
-
-    /// The first bytes, where they are within the limit.
-    @inlinable
-    @inline(__always)
-    @_lifetime(copy self)
-    mutating func frame(_ length: Int, then next: Int) -> Span<UInt8>? {
-        guard length <= framing.limit else { return refuse(.frameTooLong) }
-        let frame = unsafe Span(_unsafeStart: start, count: length)
-        unsafe start += next
+    private mutating func frame(before end: Int, _ width: Int) -> Span<UInt8>? {
         searched = 0
-        return unsafe _overrideLifetime(frame, copying: self)
+        var length = end
+        if framing.rule == .lines && length > 0 && rest[length - 1] == UInt8(ascii: "\r") {
+            length -= 1
+        }
+        guard length <= framing.limit else { return refuse(.frameTooLong) }
+        let frame = rest.extracting(0..<length)
+        rest = rest.extracting((end + width)...)
+        return frame
     }
 
     /// What stands behind the last delimiter, where nothing follows.
-    @usableFromInline
-    @inline(never)
     @_lifetime(copy self)
-    mutating func lastFrame(most: Int) -> Span<UInt8>? {
-        searched = rest
-        if rest > most { return refuse(.frameTooLong) }
-        return isLast && rest > 0 ? frame(rest, then: rest) : nil
+    private mutating func lastFrame() -> Span<UInt8>? {
+        // A line may have its "\r" already.
+        let most = framing.limit + framing.width - (framing.rule == .lines ? 0 : 1)
+        guard rest.count <= most else { return refuse(.frameTooLong) }
+        searched = max(0, rest.count - framing.width + 1)
+        guard isLast && !rest.isEmpty else { return nil }
+        guard rest.count <= framing.limit else { return refuse(.frameTooLong) }
+        let frame = rest
+        rest = rest.extracting(last: 0)
+        searched = 0
+        return frame
     }
 
-    @_lifetime(copy self)
-    private mutating func nextWithLength() -> Span<UInt8>? {
-        guard rest >= framing.width else {
-            needed = framing.width
-            return nil
-        }
+    /// The length that stands in front, where it is there and may be.
+    private mutating func lengthInFront() -> Int? {
+        guard rest.count >= framing.width else { return nil }
         var length: UInt64 = 0
         for index in 0..<framing.width {
             let place = framing.order == .bigEndian ? index : framing.width - 1 - index
-            length = unsafe length << 8 | UInt64(start[place])
+            length = length << 8 | UInt64(rest[place])
         }
-        guard length >= framing.excess else { return refuse(.badFrame) }
-        length -= UInt64(framing.excess)
-        guard length <= framing.limit else { return refuse(.frameTooLong) }
-        return take(from: framing.width, Int(length))
-    }
-
-    @_lifetime(copy self)
-    private mutating func take(from: Int, _ length: Int) -> Span<UInt8>? {
-        guard rest - from >= length else {
-            needed = from + length
+        guard length >= framing.excess else {
+            breakOff(.badFrame)
             return nil
         }
-        unsafe start += from
-        return frame(length, then: length)
+        length -= UInt64(framing.excess)
+        guard length <= framing.limit else {
+            breakOff(.frameTooLong)
+            return nil
+        }
+        return Int(length)
     }
 
-    /// Ends the stream.
-    @usableFromInline
-    @inline(never)
     @_lifetime(copy self)
-    mutating func refuse(_ reason: SluiceError.Code) -> Span<UInt8>? {
-        isBroken = true
-        unsafe start = end
-        searched = 0
-        _ = unsafe sluice_abort_with(loop, stream.rawValue, reason.rawValue)
+    private mutating func take(_ start: Int, _ length: Int) -> Span<UInt8>? {
+        guard rest.count - start >= length else { return nil }
+        let frame = rest.extracting(start..<(start + length))
+        rest = rest.extracting((start + length)...)
+        return frame
+    }
+
+    @_lifetime(copy self)
+    private mutating func refuse(_ reason: SluiceError.Code) -> Span<UInt8>? {
+        breakOff(reason)
         return nil
+    }
+
+    private mutating func breakOff(_ reason: SluiceError.Code) {
+        searched = 0
+        rest = rest.extracting(last: 0)
+        _ = unsafe sluice_abort_with(
+            pulled.pointee.handle, pulled.pointee.event.id, reason.rawValue)
     }
 }
 
@@ -267,23 +241,65 @@ extension EventLoop {
     ///
     /// - Parameter bytes: the event's, or what is left of them after what was taken from their front.
     /// - Complexity: O(1); no copy but of what is held.
-    @_lifetime(copy bytes)
+    @_lifetime(copy bytes, borrow self)
     public func frames(
         of stream: StreamID, in bytes: Span<UInt8>, by framing: Framing
     ) -> Frames {
+        // They borrow the loop, too: bytes that are nobody's, such as none, may live for ever.
         let event = unsafe pulled.pointee.event
+        let isInHand = unsafe event.kind == SLUICE_DATA.rawValue && event.id == stream.rawValue
+        precondition(isInHand, "frames(of:in:by:) is for the stream of the event in hand")
         let taken = unsafe bytes.withUnsafeBytes { bytes in
-            unsafe bytes.baseAddress.map { unsafe $0 - event.data } ?? event.length
+            // Nothing has no place: it is what is left after all has been taken.
+            guard let start = bytes.baseAddress, unsafe !bytes.isEmpty else {
+                return unsafe event.length
+            }
+            return unsafe start - event.data
         }
-        let behind = unsafe event.length - taken - bytes.count
         precondition(
-            unsafe event.kind == SLUICE_DATA.rawValue && event.id == stream.rawValue && taken >= 0
-                && behind >= 0, "frames(of:in:by:) is for the bytes of the event in hand")
-        let start = unsafe event.data.assumingMemoryBound(to: UInt8.self) + taken
-        let frames = unsafe Frames(
-            framing, handle, stream, UnsafeBufferPointer(start: start, count: bytes.count),
-            searched: max(0, Int(event.value >> 1) - taken), behind: behind,
-            isLast: event.value & UInt64(SLUICE_LAST) != 0)
-        return unsafe _overrideLifetime(frames, copying: bytes)
+            unsafe taken >= 0 && taken + bytes.count <= event.length,
+            "frames(of:in:by:) is for the bytes of the event in hand")
+        let searched = unsafe pulled.pointee.searchedBefore(by: framing)
+        let behind = unsafe event.length - taken - bytes.count
+        return unsafe Frames(
+            framing, pulled, bytes, searched: taken == 0 && behind == 0 ? searched : 0,
+            behind: behind,
+            isLast: event.value == event.length)
+    }
+
+    /// Holds what frames have left of the event in hand. What the stream has no room for ends it.
+    func holdRest() {
+        let rest = unsafe pulled.pointee.rest
+        unsafe pulled.pointee.rest = Rest()
+        guard rest.count > 0 else { return }
+        if rest.isSearched && rest.count >= Rest.worthKnowing {
+            unsafe pulled.pointee.searched[rest.stream] = rest
+        }
+        _ = isDone(unsafe sluice_hold(handle, rest.stream, rest.count), rest.stream)
+    }
+
+    /// What frames have left of the event in hand.
+    struct Rest {
+        /// From how many bytes on it is noted what has been searched: a peer that sends byte by byte
+        /// must not have all that came before searched for each.
+        static let worthKnowing = 4_096
+
+        /// 0 where there is none.
+        var stream: UInt64 = 0
+        var count = 0
+        var framing: Framing?
+        /// Whether there is known to be no end of a frame in it.
+        var isSearched = false
+    }
+}
+
+extension EventLoop.Pulled {
+    /// How many of the event's first bytes have been searched for the end of a frame. One may have
+    /// begun among the last.
+    mutating func searchedBefore(by framing: Framing) -> Int {
+        guard unsafe !searched.isEmpty, let rest = unsafe searched.removeValue(forKey: event.id),
+            unsafe rest.framing == framing && rest.count == Int(event.value)
+        else { return 0 }
+        return max(0, rest.count - framing.width + 1)
     }
 }

@@ -39,6 +39,9 @@ extension EventLoop {
             throw SluiceError(
                 code, "hold the last \(count.bytes) of", .handle(.stream, stream.rawValue))
         }
+        // What frames have left gives way to what is asked for.
+        unsafe pulled.pointee.rest = Rest()
+        unsafe pulled.pointee.searched[stream.rawValue] = nil
         return isDone(code, stream.rawValue)
     }
 
@@ -51,7 +54,8 @@ extension EventLoop {
     /// - Complexity: O(1) and the bytes that are held; no copy for what is passed on.
     @discardableResult
     public func forward(from source: StreamID, to destination: StreamID) -> Bool {
-        isDone(
+        if unsafe pulled.pointee.rest.stream == source.rawValue { holdRest() }
+        return isDone(
             unsafe sluice_forward(handle, source.rawValue, destination.rawValue), source.rawValue)
     }
 
