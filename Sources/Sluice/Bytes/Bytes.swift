@@ -32,9 +32,14 @@ extension Array where Element == UInt8 {
     /// ```swift
     /// packet.append(UInt16(1234), .bigEndian)
     /// ```
-    public mutating func append(_ integer: some FixedWidthInteger, _ order: ByteOrder) {
-        let ordered = order == .bigEndian ? integer.bigEndian : integer.littleEndian
-        unsafe Swift.withUnsafeBytes(of: ordered) { unsafe append(contentsOf: $0) }
+    @inlinable
+    public mutating func append<Number: FixedWidthInteger>(_ integer: Number, _ order: ByteOrder) {
+        // By its value and not by its memory, which of a type that a program has made may be anything.
+        let width = Number.bitWidth / 8
+        for place in 0..<width {
+            let shift = 8 * (order == .bigEndian ? width - 1 - place : place)
+            append(UInt8(truncatingIfNeeded: integer >> shift))
+        }
     }
 }
 
@@ -130,7 +135,8 @@ extension Span where Element == UInt8 {
     ///
     /// - Complexity: O(bytes).
     public func firstIndex(of byte: UInt8, from start: Int = 0) -> Int? {
-        unsafe withUnsafeBufferPointer { bytes in
+        precondition(start >= 0, "no byte has the index \(start)")
+        return unsafe withUnsafeBufferPointer { bytes in
             guard start < bytes.count, let base = unsafe UnsafeRawPointer(bytes.baseAddress),
                 let found = unsafe memchr(base + start, CInt(byte), bytes.count - start)
             else { return nil as Int? }
@@ -142,6 +148,7 @@ extension Span where Element == UInt8 {
     ///
     /// - Complexity: O(bytes × others) at worst, and O(bytes) where the first of the others is rare.
     public func firstIndex(of others: Span<UInt8>, from start: Int = 0) -> Int? {
+        precondition(start >= 0, "no byte has the index \(start)")
         guard let first = others.first else { return start <= count ? start : nil }
         var start = start
         while let found = firstIndex(of: first, from: start), found <= count - others.count {
@@ -199,14 +206,18 @@ extension Span where Element == UInt8 {
     /// ```swift
     /// let port = bytes.integer(at: 2, as: UInt16.self, .bigEndian)
     /// ```
+    @inlinable
     public func integer<Number: FixedWidthInteger>(
         at index: Int = 0, as type: Number.Type, _ order: ByteOrder
     ) -> Number? {
-        guard index >= 0, index <= count - Number.bitWidth / 8 else { return nil }
-        let bytes = unsafe withUnsafeBytes {
-            unsafe $0.loadUnaligned(fromByteOffset: index, as: Number.self)
+        let width = Number.bitWidth / 8
+        guard index >= 0, index <= count - width else { return nil }
+        var number: Number = 0
+        for place in 0..<width {
+            let byte = self[index + (order == .bigEndian ? place : width - 1 - place)]
+            number = number << 8 | Number(truncatingIfNeeded: byte)
         }
-        return order == .bigEndian ? Number(bigEndian: bytes) : Number(littleEndian: bytes)
+        return number
     }
 
     /// The bytes without the blanks (space, tab, line ends) around them.
