@@ -21,7 +21,11 @@ internal import CSluice
 public final class PerStream<State>: StreamTable {
     /// The stream that has the slot, and its state.
     private var slots: [(stream: StreamID, state: State)?] = []
+    /// The stream whose last event is in hand, where a new one has its slot already.
+    private var ended: (stream: StreamID, state: State)?
     private var loop: UnsafeMutablePointer<EventLoop.Pulled>?
+    /// How many streams have been forgotten since they have closed.
+    private var forgotten = 0
 
     /// How many streams have a state.
     public private(set) var count = 0
@@ -34,11 +38,15 @@ public final class PerStream<State>: StreamTable {
 
     /// The state of a stream; `nil` where it has none. To set `nil` is to forget it.
     public subscript(stream: StreamID) -> State? {
-        get { slot(of: stream).flatMap { slots[$0]?.state } }
+        get {
+            if let slot = slot(of: stream) { return slots[slot]?.state }
+            return ended?.stream == stream ? ended?.state : nil
+        }
         _modify {
             // Out of the table meanwhile, so that an array in it is changed in place.
+            let place = place(of: stream)
             var state = remove(stream)
-            defer { put(state, stream) }
+            defer { put(state, stream, place) }
             yield &state
         }
     }
@@ -49,8 +57,9 @@ public final class PerStream<State>: StreamTable {
     ) -> State {
         get { self[stream] ?? initial() }
         _modify {
+            let place = place(of: stream)
             var state = remove(stream) ?? initial()
-            defer { put(state, stream) }
+            defer { put(state, stream, place) }
             yield &state
         }
     }
@@ -58,9 +67,13 @@ public final class PerStream<State>: StreamTable {
     /// Forgets a stream before it has ended, and gives what was known of it.
     @discardableResult
     public func remove(_ stream: StreamID) -> State? {
-        guard let slot = slot(of: stream) else { return nil }
+        if let slot = slot(of: stream) {
+            count -= 1
+            return slots[slot].take()?.state
+        }
+        guard ended?.stream == stream else { return nil }
         count -= 1
-        return slots[slot].take()?.state
+        return ended.take()?.state
     }
 
     private func slot(of stream: StreamID) -> Int? {
@@ -68,33 +81,52 @@ public final class PerStream<State>: StreamTable {
         return slot < slots.count && slots[slot]?.stream == stream ? slot : nil
     }
 
-    private func put(_ state: State?, _ stream: StreamID) {
-        guard let state, let loop = unsafe loop, unsafe loop.pointee.hasOrJustHad(stream) else {
-            return
-        }
+    /// Before which closing a state is taken out, where there is one. A stream that has a state has its
+    /// last event yet to come, also where it was aborted.
+    private func place(of stream: StreamID) -> Int? {
+        slot(of: stream) != nil || ended?.stream == stream ? forgotten : nil
+    }
+
+    private func put(_ state: State?, _ stream: StreamID, _ place: Int?) {
+        guard let state, let loop = unsafe loop,
+            unsafe place == forgotten || loop.pointee.hasOrJustHad(stream)
+        else { return }
         let slot = stream.slot
         if slot >= slots.count {
             slots.append(contentsOf: repeatElement(nil, count: slot + 1 - slots.count))
+        }
+        if let other = slots[slot]?.stream, other != stream {
+            guard unsafe loop.pointee.has(stream) else {
+                if ended == nil { count += 1 }
+                ended = (stream, state)
+                return
+            }
+            ended = slots[slot].take()
         }
         if slots[slot] == nil { count += 1 }
         slots[slot] = (stream, state)
     }
 
     func forget(_ stream: StreamID) {
+        forgotten += 1
         remove(stream)
     }
 
     func loopHasEnded() {
         unsafe loop = nil
-        slots = []
         count = 0
+        // A state that ends may look at the table.
+        withExtendedLifetime((slots, ended)) {
+            slots = []
+            ended = nil
+        }
     }
 }
 
 extension PerStream: Sequence {
     /// Gives each stream that has a state, and the state: as it was when the loop over them began.
     public func makeIterator() -> some IteratorProtocol<(stream: StreamID, state: State)> {
-        slots.lazy.compactMap { $0 }.makeIterator()
+        (ended == nil ? slots : slots + [ended]).lazy.compactMap { $0 }.makeIterator()
     }
 }
 
