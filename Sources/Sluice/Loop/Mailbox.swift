@@ -27,18 +27,17 @@ public final class Mailbox<Message: Sendable>: Sendable {
 
     /// Puts a message behind those that wait, and sees to it that the loop looks.
     ///
-    /// - Returns: whether the loop was there to take it. Where it was not, the message is not kept.
+    /// - Returns: whether it was put there. Where the loop has ended, or has no room for one more post
+    ///   (``EventLoop/Options/postLimit``), it was not.
     /// - Complexity: O(1), and one wake-up for as many as wait. Any thread.
     @discardableResult
     public func send(_ message: sending Message) -> Bool {
         waiting.withLock { waiting in
             if waiting.isEmpty {
-                do {
-                    try poster.post(word)
-                } catch {
-                    // Too many posts wait: then the loop is to be woken without one.
-                    return false
-                }
+                guard (try? poster.post(word)) != nil else { return false }
+            } else if poster.isRetired {
+                // The loop has not seen the post for those that wait, and never will.
+                return false
             }
             waiting.append(message)
             return true

@@ -54,6 +54,9 @@ extension EventLoop {
             return count >= Self.gone ? SLUICE_ESTALE.rawValue : unsafe body(loop)
         }
 
+        /// Whether the loop has ended.
+        var isRetired: Bool { users.load(ordering: .relaxed) >= Self.gone }
+
         /// Called by the loop as it ends.
         func retire() {
             users.bitwiseOr(Self.gone, ordering: .relaxed)

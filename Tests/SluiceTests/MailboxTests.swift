@@ -1,0 +1,130 @@
+import Glibc
+import Sluice
+import Synchronization
+import Testing
+
+@Suite("Mailboxes and posters", .serialized)
+struct MailboxTests {
+    @Test("messages of four threads come once each, in each one's order", arguments: Backend.all)
+    func order(backend: Backend) throws {
+        let each = 5000
+        var loop = try EventLoop(backend)
+        let mailbox = Mailbox<(thread: Int, number: Int)>(of: loop)
+        let threads = (0..<4).map { thread in
+            TestThread { for number in 0..<each { mailbox.send((thread, number)) } }
+        }
+        var next = [0, 0, 0, 0]
+        var outOfOrder = 0
+        try loop.pull { event, _ in
+            guard case .posted(mailbox.word) = event else { return false }
+            for (thread, number) in mailbox.take() {
+                if number != next[thread] { outOfOrder += 1 }
+                next[thread] += 1
+            }
+            return next.allSatisfy { $0 == each }
+        }
+        for thread in threads { thread.join() }
+        #expect(outOfOrder == 0)
+        try loop.expectQuiet()
+    }
+
+    @Test("a thousand messages wake the loop once", arguments: Backend.all)
+    func oneWakeUp(backend: Backend) throws {
+        var loop = try EventLoop(backend)
+        let mailbox = Mailbox<Int>(of: loop)
+        let other = Mailbox<Int>(of: loop)
+        #expect(mailbox.word != other.word)
+        for round in 1...3 as ClosedRange<UInt64> {
+            for number in 0..<1000 { #expect(mailbox.send(number)) }
+            #expect(try loop.next())
+            let isWord = if case .posted(mailbox.word) = loop.event { true } else { false }
+            #expect(isWord)
+            #expect(mailbox.take() == Array(0..<1000))
+            #expect(mailbox.take() == [])
+            try loop.expectQuiet()
+            #expect(loop.statistics.events(.posted) == round)
+        }
+    }
+
+    @Test("what was sent and not taken is there when the loop has ended, and nothing comes after")
+    func loopEnds() throws {
+        let mailbox: Mailbox<String>
+        let empty: Mailbox<String>
+        do {
+            let loop = try EventLoop()
+            mailbox = Mailbox(of: loop)
+            empty = Mailbox(of: loop)
+            #expect(mailbox.send("one"))
+            #expect(mailbox.send("two"))
+        }
+        #expect(!mailbox.send("three"))
+        #expect(!empty.send("four"))
+        #expect(mailbox.take() == ["one", "two"])
+        #expect(!mailbox.send("five"))
+        #expect(mailbox.take() == [])
+        #expect(empty.take() == [])
+    }
+
+    @Test("a message that there is no room to post for is not kept, and that is said")
+    func noRoom() throws {
+        var loop = try EventLoop(options: .init(postLimit: 1))
+        let mailbox = Mailbox<Int>(of: loop)
+        try loop.poster.post(7)
+        #expect(!mailbox.send(1))
+        #expect(try loop.next())
+        #expect(mailbox.send(2))
+        #expect(mailbox.send(3))
+        #expect(try loop.next())
+        #expect(mailbox.take() == [2, 3])
+    }
+
+    @Test("a closure that is sent runs on the loop's thread, with the loop", arguments: Backend.all)
+    func closures(backend: Backend) throws {
+        var loop = try EventLoop(backend)
+        let (_, near, far) = try loop.connectedPair()
+        let jobs = Mailbox<@Sendable (borrowing EventLoop) -> Void>(of: loop)
+        let thread = TestThread { jobs.send { loop in loop.write("done", to: near) } }
+        var received: [UInt8] = []
+        try loop.pull { event, loop in
+            switch event {
+            case .posted(jobs.word): for job in jobs.take() { job(loop) }
+            case .data(far, let bytes): received.append(contentsOf: bytes)
+            default: break
+            }
+            return received.count == 4
+        }
+        thread.join()
+        #expect(received == bytes("done"))
+    }
+
+    @Test("threads may post and wake while their loop ends")
+    func retire() throws {
+        for _ in 0..<200 {
+            let isOver = Atomics()
+            var threads: [TestThread] = []
+            do {
+                var loop = try EventLoop()
+                let poster = loop.poster
+                let mailbox = Mailbox<Int>(of: loop)
+                threads = (0..<3).map { thread in
+                    TestThread {
+                        var number: UInt64 = 0
+                        while !isOver.flag.load(ordering: .relaxed) {
+                            number += 1
+                            if thread == 0 { mailbox.send(1) }
+                            if thread == 1 { poster.wake() }
+                            if (try? poster.post(number)) == nil { _ = sched_yield() }
+                        }
+                    }
+                }
+                for _ in 0..<5 { _ = try loop.next() }
+            }
+            isOver.flag.store(true, ordering: .relaxed)
+            for thread in threads { thread.join() }
+        }
+    }
+
+    private final class Atomics: Sendable {
+        let flag = Atomic(false)
+    }
+}
