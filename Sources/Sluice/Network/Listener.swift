@@ -123,7 +123,7 @@ extension EventLoop {
     }
 
     /// Lets no more callers in, accepts those who wait by now, then ends the listener with
-    /// ``Event/closed(_:_:)`` of the same number. Its streams live on.
+    /// ``Event/finished(_:)``. Its streams live on.
     ///
     /// - Returns: whether the listener was there.
     /// - Throws: an errno where the socket cannot be told so; the listener goes on then.
