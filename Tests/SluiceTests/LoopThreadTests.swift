@@ -1,0 +1,147 @@
+import Glibc
+import Sluice
+import Synchronization
+import SystemPackage
+import Testing
+
+@Suite("LoopThread", .serialized)
+struct LoopThreadTests {
+    private struct Mine: Error, Equatable {
+        var number: Int
+    }
+
+    @Sendable private static func echo(_ loop: inout EventLoop) throws {
+        try loop.run { event, loop in
+            if case .data(let stream, let bytes) = event { loop.write(bytes, to: stream) }
+        }
+    }
+
+    /// What comes back of a text that is sent to an address.
+    private func echoed(_ text: String, _ address: Address) throws -> String {
+        var loop = try EventLoop()
+        let stream = try loop.connect(to: address)
+        loop.write(text, to: stream)
+        return String(decoding: try loop.receive(text.utf8.count, from: stream), as: UTF8.self)
+    }
+
+    @Test("serves on a thread of its own, until it is woken", arguments: Backend.all)
+    func serves(backend: Backend) throws {
+        let loop = try EventLoop(backend)
+        let address = try loop.localAddress(of: try loop.listen(on: "127.0.0.1:0"))
+        let thread = try LoopThread(loop, Self.echo)
+        #expect(try echoed("hello", address) == "hello")
+        thread.poster.wake()
+        try thread.join()
+        try thread.join()
+        #expect(code { () throws(SluiceError) in try thread.poster.post(1) } == .stale)
+    }
+
+    @Test("a join gives the error of the body, each time")
+    func failure() throws {
+        let thread = try LoopThread(EventLoop()) { _ in throw Mine(number: 7) }
+        #expect(throws: Mine(number: 7)) { try thread.join() }
+        #expect(throws: Mine(number: 7)) { try thread.join() }
+    }
+
+    @Test("four at one port 0 serve a hundred callers, each whole", arguments: Backend.all)
+    func several(backend: Backend) throws {
+        let served = Counts()
+        let (threads, address) = try LoopThread.start(4, listeningOn: "127.0.0.1:0", backend) {
+            loop in
+            var own = 0
+            try loop.run { event, loop in
+                switch event {
+                case .accepted: own += 1
+                case .data(let stream, let bytes): loop.write(bytes, to: stream)
+                default: break
+                }
+            }
+            served.counts.withLock { $0.append(own) }
+        }
+        #expect(threads.count == 4)
+        #expect(address.port != 0)
+        var loop = try EventLoop(backend)
+        var answers: [StreamID: String] = [:]
+        for number in 0..<100 {
+            let stream = try loop.connect(to: address)
+            loop.write("caller \(number)", to: stream)
+            loop.finishSending(on: stream)
+            answers[stream] = "caller \(number)"
+        }
+        let received = PerStream<[UInt8]>(in: loop)
+        var closed = 0
+        try loop.pull { event, _ in
+            switch event {
+            case .data(let stream, let bytes):
+                received[stream, default: []].append(contentsOf: bytes)
+            case .closed(let stream, let ending):
+                #expect(ending.error == nil)
+                #expect(received[stream] == answers[stream].map(bytes))
+                closed += 1
+            default: break
+            }
+            return closed == 100
+        }
+        for thread in threads { thread.poster.wake() }
+        for thread in threads { try thread.join() }
+        let counts = served.counts.withLock { $0 }
+        #expect(counts.count == 4)
+        #expect(counts.reduce(0, +) == 100)
+    }
+
+    private final class Counts: Sendable {
+        let counts = Mutex<[Int]>([])
+    }
+
+    @Test("where one cannot listen, no body runs and no descriptor is left")
+    func cannotListen() async {
+        await #expect(processExitsWith: .success) {
+            let taken = try FileDescriptor.listen(on: "127.0.0.1:0")
+            let address = try taken.localAddress()
+            let before = openDescriptors()
+            func start(_ address: String) -> SluiceError.Code? {
+                code { () throws(SluiceError) in
+                    _ = try LoopThread.start(4, listeningOn: address) { _ in exit(1) }
+                }
+            }
+            for _ in 0..<10 {
+                #expect(start(address)?.errno == .addressInUse)
+                #expect(start("nonsense") == .badPort)
+                // No two listen at one name.
+                #expect(start("unix:@sluice-loop-thread-tests") != nil)
+            }
+            let after = openDescriptors()
+            // The test's own machinery may have some more.
+            #expect(after < before + 10)
+        }
+    }
+
+    @Test("one that nobody joins goes on by itself, and ends by itself")
+    func notJoined() throws {
+        let loop = try EventLoop()
+        let address = try loop.localAddress(of: try loop.listen(on: "127.0.0.1:0"))
+        let poster = try LoopThread(loop, Self.echo).poster
+        #expect(try echoed("still there", address) == "still there")
+        poster.wake()
+        while (try? poster.post(1)) != nil { sched_yield() }
+    }
+
+    @Test("the loop ends on its thread, and leaves no descriptor")
+    func descriptors() async {
+        await #expect(processExitsWith: .success) {
+            let before = openDescriptors()
+            for _ in 0..<10 {
+                let loop = try EventLoop()
+                try loop.listen(on: "127.0.0.1:0")
+                let thread = try LoopThread(loop) { loop in _ = try loop.next(timeout: .zero) }
+                try thread.join()
+            }
+            #expect(openDescriptors() < before + 10)
+        }
+    }
+}
+
+/// How many descriptors are open, of the first thousand.
+func openDescriptors() -> Int {
+    (0..<1000).count { fcntl(CInt($0), F_GETFD) >= 0 }
+}
