@@ -1,3 +1,4 @@
+import Glibc
 import Sluice
 import Testing
 
@@ -72,6 +73,33 @@ struct ByteQueueTests {
             #expect(
                 code { () throws(SluiceError) in try queue.append(room: room) { _ in } }
                     == .noCapacity)
+        }
+    }
+
+    @Test("room that is kept past its use ends the program")
+    func keptRoom() async {
+        await #expect(processExitsWith: .failure) {
+            var queue = try ByteQueue()
+            var kept = OutputRawSpan()
+            try queue.append(room: 10) { room in
+                let moved = room
+                room = OutputRawSpan()
+                kept = moved
+            }
+            kept.append(1)
+            exit(0)
+        }
+        await #expect(processExitsWith: .failure) {
+            var queue = try ByteQueue()
+            var kept = OutputRawSpan()
+            try? queue.append(room: 10) { (room) throws(SluiceError) in
+                let moved = room
+                room = OutputRawSpan()
+                kept = moved
+                _ = try ByteQueue(limit: 0)
+            }
+            kept.append(1)
+            exit(0)
         }
     }
 

@@ -86,6 +86,9 @@ public struct ByteQueue: ~Copyable {
         do {
             try body(&output)
         } catch {
+            // Which ends the program where the body has moved the room elsewhere: the compiler (6.3)
+            // lets it.
+            _ = unsafe output.finalize(for: buffer)
             _ = unsafe sluice_queue_commit(handle, 0)
             throw error
         }
