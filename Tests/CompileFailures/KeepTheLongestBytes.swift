@@ -1,0 +1,11 @@
+// expect: lifetime-dependent variable 'kept' escapes its scope
+import Sluice
+
+func f() throws {
+    var loop = try EventLoop()
+    var kept = Span<UInt8>()
+    while try loop.next() {
+        if case .data(_, let bytes) = loop.event { kept = bytes.count > kept.count ? bytes : kept }
+    }
+    print(kept.count)
+}

@@ -1,0 +1,10 @@
+// expect: overlapping accesses to 'loop', but modification requires exclusive access
+import Sluice
+
+func f() throws {
+    var loop = try EventLoop()
+    var other = try EventLoop()
+    guard try loop.next(), case .data(_, let bytes) = loop.event else { return }
+    swap(&loop, &other)
+    print(bytes.count)
+}
