@@ -270,9 +270,10 @@ programs: deps-swift deps-libevent ## sluice-echo and the article's programs, fo
 	@ln -sf $(PROGRAMS:%=../Programs/.build/release/%) build
 
 .PHONY: test-swift
-test-swift: deps-swift deps-libevent ## the tests of the Swift module, and what must not compile
+test-swift: deps-swift deps-libevent ## the tests of the Swift module, what must not compile, docs/swift.md
 	swift test $(TRAITS) --disable-xctest
 	@Tests/run-compile-failures .build
+	python3 -W error -m unittest discover -s Tests/Swift
 
 # Somebody else's package, which has no libevent and resolves no more than it must.
 .PHONY: test-consumer

@@ -1,0 +1,61 @@
+"""A program that imports Foundation, Dispatch, Synchronization and SystemPackage beside Sluice names every
+public type of Sluice's without a prefix. The types are read from the sources, so that none is forgotten."""
+
+import re
+import tempfile
+import unittest
+
+import building
+
+OUTER = re.compile(r"^(?:public )?(?:final )?(?:extension|struct|class|enum) (\w+)")
+TYPE = re.compile(r"^( {4})?public (?:final )?(struct|class|enum|protocol|typealias) (\w+)(<)?")
+
+
+def public_types():
+    """The kind and the name of each public type, with the type that it is in, and Int for what it is
+    generic over."""
+    types = []
+    for path in sorted((building.ROOT / "Sources/Sluice").rglob("*.swift")):
+        outer = None
+        for line in path.read_text().splitlines():
+            if found := TYPE.match(line):
+                indent, kind, name, generic = found.groups()
+                name = f"{outer}.{name}" if indent else name
+                types.append((kind, name + ("<Int>" if generic else "")))
+            if found := OUTER.match(line):
+                outer = found.group(1)
+    return types
+
+
+def use(index, kind, name):
+    """A declaration that names a type."""
+    if kind == "typealias":
+        return f"let use{index}: {name}? = nil"
+    if kind == "protocol":
+        return f"func use{index}(_: some {name}) {{}}"
+    return f"func use{index}(_: borrowing {name}) {{}}"
+
+
+class NamesTest(unittest.TestCase):
+    def test_the_types_are_found(self):
+        names = [name for _, name in public_types()]
+        self.assertEqual(len(names), len(set(names)))
+        # None is deeper in another than this looks.
+        declared = re.compile(r"^ *public (final )?(struct|class|enum|protocol|typealias) ", re.M)
+        sources = (building.ROOT / "Sources/Sluice").rglob("*.swift")
+        self.assertEqual(len(names), sum(len(declared.findall(path.read_text())) for path in sources))
+        for name in ("EventLoop", "EventLoop.Poster", "Event.Kind", "PerStream<Int>", "StreamID"):
+            self.assertIn(name, names)
+
+    def test_all_can_be_named_beside_other_modules(self):
+        modules = ("Dispatch", "Foundation", "Sluice", "Synchronization", "SystemPackage")
+        lines = [f"import {module}" for module in modules]
+        for index, (kind, name) in enumerate(public_types()):
+            lines.append(use(index, kind, name))
+        with tempfile.TemporaryDirectory() as folder:
+            found = building.compiled(folder, "\n".join(lines) + "\n", False)
+        self.assertEqual(found, (0, ""))
+
+
+if __name__ == "__main__":
+    unittest.main()

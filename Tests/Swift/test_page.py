@@ -1,0 +1,54 @@
+"""docs/swift.md's programs compile without a warning, and print what stands below them. Those that are
+not to compile are refused with the words below them, and those that are not to run end with them."""
+
+import concurrent.futures
+import pathlib
+import re
+import subprocess
+import tempfile
+import unittest
+
+import building
+
+PAGE = (building.ROOT / "docs/swift.md").read_text()
+# A block of Swift, and the text that is the next thing on the page, which each has.
+BLOCKS = re.findall(r"^```swift\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", PAGE, re.DOTALL | re.M)
+
+
+def fault(block):
+    """What is wrong with a block; None where nothing is."""
+    source, expected = block
+    with tempfile.TemporaryDirectory() as folder:
+        program = pathlib.Path(folder, "program")
+        is_refused = expected.startswith("error: ")
+        code, said = building.compiled(
+            folder, source, source.startswith("// main.swift\n"), None if is_refused else program
+        )
+        if is_refused:
+            return None if code != 0 and expected.strip() in said else said
+        if code != 0 or said:
+            return said
+        result = subprocess.run(
+            [program], capture_output=True, text=True, timeout=60, check=False
+        )
+        if result.returncode < 0:
+            return None if expected.strip() in result.stderr else result.stderr
+        if (result.returncode, result.stdout) != (0, expected):
+            return f"{result.returncode} {result.stdout} {result.stderr}"
+    return None
+
+
+class PageTest(unittest.TestCase):
+    def test_each_block_says_what_comes_of_it(self):
+        self.assertEqual([source for source, expected in BLOCKS if not expected], [])
+        self.assertEqual(len(BLOCKS), PAGE.count("```swift"))
+
+    def test_the_programs_do_what_the_page_says(self):
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            for block, found in zip(BLOCKS, pool.map(fault, BLOCKS)):
+                with self.subTest(source=block[0]):
+                    self.assertIsNone(found)
+
+
+if __name__ == "__main__":
+    unittest.main()
