@@ -56,7 +56,8 @@ struct LoopThreadTests {
                 default: break
                 }
             }
-            served.counts.withLock { $0.append(own) }
+            served.bodies.add(1, ordering: .relaxed)
+            served.callers.add(own, ordering: .relaxed)
         }
         #expect(threads.count == 4)
         #expect(address.port != 0)
@@ -84,13 +85,13 @@ struct LoopThreadTests {
         }
         for thread in threads { thread.poster.wake() }
         for thread in threads { try thread.join() }
-        let counts = served.counts.withLock { $0 }
-        #expect(counts.count == 4)
-        #expect(counts.reduce(0, +) == 100)
+        #expect(served.bodies.load(ordering: .relaxed) == 4)
+        #expect(served.callers.load(ordering: .relaxed) == 100)
     }
 
     private final class Counts: Sendable {
-        let counts = Mutex<[Int]>([])
+        let bodies = Atomic(0)
+        let callers = Atomic(0)
     }
 
     @Test("where one cannot listen, no body runs and no descriptor is left")

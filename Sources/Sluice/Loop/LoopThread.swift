@@ -1,6 +1,5 @@
 internal import CSluice
 private import Glibc
-internal import Synchronization
 
 /// A loop on a thread of its own.
 ///
@@ -23,7 +22,7 @@ public final class LoopThread: Sendable {
 
     private let start: Start
     /// The thread's number, until somebody joins it.
-    private let thread = Mutex<pthread_t?>(nil)
+    private let thread = Locked<pthread_t?>(nil)
 
     /// Starts a thread that has the loop from now on, and calls `body` there.
     ///
@@ -98,7 +97,7 @@ public final class LoopThread: Sendable {
 // Sendable: the loop is the starter's until the thread runs, and the thread's from then on.
 private final class Start: @unchecked Sendable {
     let poster: EventLoop.Poster
-    let failure = Mutex<(any Error)?>(nil)
+    let failure = Locked<(any Error)?>(nil)
     private var loop: EventLoop?
     private let body: LoopThread.Body
     private let gate: Gate
@@ -125,5 +124,5 @@ private final class Start: @unchecked Sendable {
 
 /// Holds threads back until all have been started. It stays shut where their starter gave up.
 private final class Gate: Sendable {
-    let isShut = Mutex(false)
+    let isShut = Locked(false)
 }

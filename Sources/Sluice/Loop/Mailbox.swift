@@ -1,4 +1,4 @@
-internal import Synchronization
+private import Synchronization
 
 /// Hands values to a loop from any thread: a result, a request, a closure.
 ///
@@ -12,7 +12,7 @@ internal import Synchronization
 /// However many are sent before the loop looks, it is woken once. Nothing is lost when the loop ends:
 /// what was sent and not taken stays in the mailbox, for whoever has it to ``take()``.
 public final class Mailbox<Message: Sendable>: Sendable {
-    private let waiting = Mutex<[Message]>([])
+    private let waiting = Locked<[Message]>([])
     private let poster: EventLoop.Poster
 
     /// What the loop gives as ``Event/posted(_:)`` when there are messages. No other mailbox of the
