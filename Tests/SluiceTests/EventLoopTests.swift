@@ -238,25 +238,6 @@ struct EventLoopTests {
         #expect(try !liar.loop.next(timeout: .zero))
     }
 
-    @Test("a loop that ends on another thread leaves no descriptor")
-    func endsElsewhere() throws {
-        final class Box: @unchecked Sendable {
-            var loop: EventLoop?
-        }
-        let listener: FileDescriptor
-        let box = Box()
-        do {
-            let loop = try EventLoop()
-            let descriptor = loop.descriptor(of: try loop.listen(on: "127.0.0.1:0"))
-            listener = try #require(descriptor)
-            box.loop = consume loop
-        }
-        TestThread { box.loop = nil }.join()
-        #expect(throws: Errno.badFileDescriptor) {
-            _ = try listener.duplicate()
-        }
-    }
-
     @Test("counts what it does", arguments: Backend.all)
     func statistics(backend: Backend) throws {
         var loop = try EventLoop(backend)
