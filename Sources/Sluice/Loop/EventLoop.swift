@@ -241,7 +241,9 @@ public struct EventLoop: ~Copyable {
     @usableFromInline
     @inline(never)
     mutating func forgetClosed() {
-        unsafe pulled.pointee.searched[pulled.pointee.event.id] = nil
+        if unsafe !pulled.pointee.searched.isEmpty {
+            unsafe pulled.pointee.searched[pulled.pointee.event.id] = nil
+        }
         guard unsafe !pulled.pointee.tables.isEmpty else { return }
         let stream = unsafe StreamID(rawValue: pulled.pointee.event.id)
         unsafe pulled.pointee.tables.removeAll { $0.table == nil }

@@ -41,7 +41,9 @@ extension EventLoop {
         }
         // What frames have left gives way to what is asked for.
         unsafe pulled.pointee.rest = Rest()
-        unsafe pulled.pointee.searched[stream.rawValue] = nil
+        if unsafe !pulled.pointee.searched.isEmpty {
+            unsafe pulled.pointee.searched[stream.rawValue] = nil
+        }
         return isDone(code, stream.rawValue)
     }
 
