@@ -63,9 +63,9 @@ public struct EventLoop: ~Copyable {
         /// Whether nothing is to be done before the next pull: nothing of the two that follow.
         @usableFromInline var isPlain = true
         var isStopping = false
-        var rest = Rest()
-        /// What was held and need not be searched again, of streams that were left much.
-        var searched: [UInt64: Rest] = [:]
+        @usableFromInline var rest = unsafe Rest()
+        /// What is held and need not be searched again, of streams that were left much.
+        var searched: [UInt64: Searched] = [:]
         /// The process that the loop was opened in, or that has it after a fork.
         var process: CInt = getpid()
         /// Those that are told of streams that have closed.

@@ -1,10 +1,11 @@
 internal import CSluice
-private import Glibc
+public import Glibc
 
 /// How a stream's bytes are cut into frames: by lines, a delimiter, a length in front, or a fixed
 /// size. Each has a limit; a peer that goes over it has its stream ended, with
 /// ``SluiceError/Code/frameTooLong``.
 public struct Framing: Hashable, Sendable {
+    @usableFromInline
     enum Rule: Hashable, Sendable {
         case lines
         case delimiter
@@ -12,16 +13,20 @@ public struct Framing: Hashable, Sendable {
         case length
     }
 
+    @usableFromInline
     let rule: Rule
     /// The most bytes of a frame, without what delimits it.
+    @usableFromInline
     let limit: Int
-    /// How many bytes the delimiter has, or the length in front.
+    /// How many bytes the length in front has.
     var width = 0
     var order = ByteOrder.bigEndian
     /// How much of what a length counts is not the frame.
     var excess = 0
-    /// None for lines, so that there is nothing to allocate.
-    var delimiter: [UInt8] = []
+    /// Of a delimiter alone: an array would have its references counted with every event.
+    var delimiter: [UInt8]?
+    /// Whether what stands behind the last delimiter at the end of the stream is a frame, too.
+    var takesRest = false
 
     private init(_ rule: Rule, _ limit: Int) {
         precondition(limit >= 1, "a limit of \(limit) bytes; a frame is to have 1 at least")
@@ -35,26 +40,32 @@ public struct Framing: Hashable, Sendable {
     /// - Parameter limit: the most bytes of a line.
     public static func lines(limit: Int = 8_192) -> Self {
         var framing = Self(.lines, limit)
-        framing.width = 1
+        framing.takesRest = true
         return framing
     }
 
-    /// What stands before each delimiter, and at the end of the stream what stands after the last.
+    /// What stands before each delimiter, without it.
     ///
     /// - Parameters:
     ///   - delimiter: at least 1 byte, which no frame contains.
     ///   - limit: the most bytes of a frame.
-    public static func delimited(by delimiter: [UInt8], limit: Int = 65_536) -> Self {
+    ///   - takesRest: whether what stands behind the last delimiter when the stream ends is a frame,
+    ///     too.
+    public static func delimited(
+        by delimiter: [UInt8], limit: Int = 65_536, takesRest: Bool = false
+    ) -> Self {
         precondition(!delimiter.isEmpty, "a delimiter of no bytes; give at least 1")
         var framing = Self(.delimiter, limit)
-        framing.width = delimiter.count
         framing.delimiter = delimiter
+        framing.takesRest = takesRest
         return framing
     }
 
-    /// What stands before each delimiter, such as "\r\n\r\n".
-    public static func delimited(by delimiter: String, limit: Int = 65_536) -> Self {
-        delimited(by: Array(delimiter.utf8), limit: limit)
+    /// What stands before each delimiter, such as "\r\n\r\n", without it.
+    public static func delimited(
+        by delimiter: String, limit: Int = 65_536, takesRest: Bool = false
+    ) -> Self {
+        delimited(by: Array(delimiter.utf8), limit: limit, takesRest: takesRest)
     }
 
     /// So many bytes each. Fewer at the end of the stream are no frame.
@@ -83,146 +94,162 @@ public struct Framing: Hashable, Sendable {
     }
 }
 
-/// The frames that are whole among the bytes of an event, one after the other. What is left at the next
-/// pull is held, and comes again with what follows. See ``EventLoop/frames(of:in:by:)``.
+/// The frames that are whole among the bytes of an event, one after the other. What is left at the
+/// next pull is held, and comes again with what follows. See ``EventLoop/frames(of:in:by:)``.
 @safe
 public struct Frames: ~Escapable {
     // Copyable, and what is left is held by the loop and not by a deinit: the compiler (6.3) lets a
     // variable of a type that is neither copyable nor escapable be kept too long, and says nothing.
+    // Where it stands is the loop's, too, which so knows what is left: see EventLoop.Rest.
 
-    private let framing: Framing
-    private let pulled: UnsafeMutablePointer<EventLoop.Pulled>
-    /// The bytes that no frame was made of yet: for what is framed otherwise, such as a body whose
-    /// length a head says. They may be given to ``EventLoop/frames(of:in:by:)`` again.
-    public private(set) var rest: Span<UInt8>
-    /// How many of the rest's first bytes have no end of a frame among them, as is known.
-    private var searched: Int
-    /// How many bytes behind the rest are the event's, too.
-    private let behind: Int
-    /// Whether nothing follows.
-    private let isLast: Bool
+    @usableFromInline
+    let framing: Framing
+    @usableFromInline
+    let pulled: UnsafeMutablePointer<EventLoop.Pulled>
 
-    @_lifetime(copy bytes)
-    init(
-        _ framing: Framing, _ pulled: UnsafeMutablePointer<EventLoop.Pulled>, _ bytes: Span<UInt8>,
-        searched: Int, behind: Int, isLast: Bool
-    ) {
+    @_lifetime(immortal)
+    init(_ framing: Framing, _ pulled: UnsafeMutablePointer<EventLoop.Pulled>) {
         self.framing = framing
         unsafe self.pulled = pulled
-        rest = bytes
-        self.searched = searched
-        self.behind = behind
-        self.isLast = isLast
-        unsafe pulled.pointee.rest.stream = unsafe pulled.pointee.event.id
-        unsafe pulled.pointee.rest.framing = framing
-        unsafe pulled.pointee.isPlain = false
-        leave()
     }
 
-    /// Has the loop hold what is left, when it pulls. At the end of the stream that would be in vain.
-    private func leave(isSearched: Bool = false) {
-        unsafe pulled.pointee.rest.count = isLast ? 0 : rest.count + behind
-        unsafe pulled.pointee.rest.isSearched = isSearched
+    /// The bytes that no frame was made of yet: for what is framed otherwise, such as a body whose
+    /// length a head says. They may be given to ``EventLoop/frames(of:in:by:)`` again.
+    public var rest: Span<UInt8> {
+        @_lifetime(copy self)
+        get {
+            let rest = unsafe Span(
+                _unsafeStart: pulled.pointee.rest.start, count: pulled.pointee.rest.length)
+            return unsafe _overrideLifetime(rest, copying: self)
+        }
     }
 
     /// The next frame, or `nil` where none is whole. It may be kept until the next pull.
     ///
     /// - Complexity: O(frame), no copy.
+    @inlinable
     @_lifetime(copy self)
     public mutating func next() -> Span<UInt8>? {
-        let frame = cut()
-        leave(isSearched: searched > 0)
-        return frame
+        framing.rule == .lines ? nextLine() : nextOther()
     }
 
+    /// Why there are no more frames, where the peer has broken the rule: a frame is over its limit, or
+    /// says a length that it cannot have. Who takes the reason ends the stream, in words of its own;
+    /// else the next pull does, with the reason in its ``Event/closed(_:_:)``.
+    ///
+    /// ```swift
+    /// if lines.takeRefusal() != nil {
+    ///     loop.write("500 Line too long\r\n", to: stream)
+    ///     loop.close(stream)
+    /// }
+    /// ```
+    public mutating func takeRefusal() -> SluiceError.Code? {
+        let code = unsafe pulled.pointee.rest.refusal
+        unsafe pulled.pointee.rest.refusal = 0
+        return code == 0 ? nil : SluiceError.Code(rawValue: code)
+    }
+
+    @inlinable
+    @inline(__always)
     @_lifetime(copy self)
-    private mutating func cut() -> Span<UInt8>? {
+    mutating func nextLine() -> Span<UInt8>? {
+        let start = unsafe pulled.pointee.rest.start
+        let searched = unsafe pulled.pointee.rest.searched
+        let left = unsafe pulled.pointee.rest.end - start &- searched
+        guard let found = unsafe memchr(start + searched, 0x0A, left) else {
+            // It may have its "\r" already.
+            return lastFrame(most: framing.limit &+ 1)
+        }
+        let at = unsafe UnsafeRawPointer(found) - UnsafeRawPointer(start)
+        let hasReturn = unsafe at > 0 && start[at - 1] == 0x0D
+        return frame(at &- (hasReturn ? 1 : 0), then: at &+ 1)
+    }
+
+    @usableFromInline
+    @_lifetime(copy self)
+    mutating func nextOther() -> Span<UInt8>? {
         switch framing.rule {
-        case .lines:
-            guard let end = rest.firstIndex(of: UInt8(ascii: "\n"), from: searched) else {
-                return lastFrame()
-            }
-            return frame(before: end, 1)
-        case .delimiter:
-            guard let end = rest.firstIndex(of: framing.delimiter.span, from: searched) else {
-                return lastFrame()
-            }
-            return frame(before: end, framing.width)
-        case .size:
-            return take(0, framing.limit)
-        case .length:
-            guard let length = lengthInFront() else { return nil }
-            return take(framing.width, length)
+        case .lines: nextLine()
+        case .delimiter: nextDelimited()
+        case .size: take(from: 0, framing.limit)
+        case .length: nextWithLength()
         }
     }
 
     @_lifetime(copy self)
-    private mutating func frame(before end: Int, _ width: Int) -> Span<UInt8>? {
-        searched = 0
-        var length = end
-        if framing.rule == .lines && length > 0 && rest[length - 1] == UInt8(ascii: "\r") {
-            length -= 1
+    private mutating func nextDelimited() -> Span<UInt8>? {
+        let delimiter = framing.delimiter ?? []
+        // It may have begun among those that were searched.
+        let from = unsafe max(0, pulled.pointee.rest.searched - delimiter.count + 1)
+        guard let at = rest.firstIndex(of: delimiter.span, from: from) else {
+            return lastFrame(most: framing.limit + delimiter.count - 1)
         }
-        guard length <= framing.limit else { return refuse(.frameTooLong) }
-        let frame = rest.extracting(0..<length)
-        rest = rest.extracting((end + width)...)
-        return frame
+        return frame(at, then: at + delimiter.count)
     }
 
-    /// What stands behind the last delimiter, where nothing follows.
     @_lifetime(copy self)
-    private mutating func lastFrame() -> Span<UInt8>? {
-        // A line may have its "\r" already.
-        let most = framing.limit + framing.width - (framing.rule == .lines ? 0 : 1)
-        guard rest.count <= most else { return refuse(.frameTooLong) }
-        searched = max(0, rest.count - framing.width + 1)
-        guard isLast && !rest.isEmpty else { return nil }
-        guard rest.count <= framing.limit else { return refuse(.frameTooLong) }
-        let frame = rest
-        rest = rest.extracting(last: 0)
-        searched = 0
-        return frame
-    }
-
-    /// The length that stands in front, where it is there and may be.
-    private mutating func lengthInFront() -> Int? {
-        guard rest.count >= framing.width else { return nil }
+    private mutating func nextWithLength() -> Span<UInt8>? {
+        let rest = rest
+        guard rest.count >= framing.width else {
+            unsafe pulled.pointee.rest.needed = framing.width
+            return nil
+        }
         var length: UInt64 = 0
         for index in 0..<framing.width {
             let place = framing.order == .bigEndian ? index : framing.width - 1 - index
             length = length << 8 | UInt64(rest[place])
         }
-        guard length >= framing.excess else {
-            breakOff(.badFrame)
-            return nil
-        }
+        guard length >= framing.excess else { return refuse(.badFrame) }
         length -= UInt64(framing.excess)
-        guard length <= framing.limit else {
-            breakOff(.frameTooLong)
+        guard length <= framing.limit else { return refuse(.frameTooLong) }
+        return take(from: framing.width, Int(length))
+    }
+
+    @_lifetime(copy self)
+    private mutating func take(from: Int, _ length: Int) -> Span<UInt8>? {
+        guard unsafe pulled.pointee.rest.length - from >= length else {
+            unsafe pulled.pointee.rest.needed = from + length
             return nil
         }
-        return Int(length)
+        unsafe pulled.pointee.rest.start += from
+        return frame(length, then: length)
     }
 
+    /// The first bytes, where they are within the limit.
+    @inlinable
+    @inline(__always)
     @_lifetime(copy self)
-    private mutating func take(_ start: Int, _ length: Int) -> Span<UInt8>? {
-        guard rest.count - start >= length else { return nil }
-        let frame = rest.extracting(start..<(start + length))
-        rest = rest.extracting((start + length)...)
-        return frame
+    mutating func frame(_ length: Int, then next: Int) -> Span<UInt8>? {
+        guard length <= framing.limit else { return refuse(.frameTooLong) }
+        let start = unsafe pulled.pointee.rest.start
+        unsafe pulled.pointee.rest.start = start + next
+        unsafe pulled.pointee.rest.searched = 0
+        let frame = unsafe Span(_unsafeStart: start, count: length)
+        return unsafe _overrideLifetime(frame, copying: self)
     }
 
+    /// No delimiter is there: what stands behind the last one, where nothing follows.
+    @usableFromInline
+    @inline(never)
     @_lifetime(copy self)
-    private mutating func refuse(_ reason: SluiceError.Code) -> Span<UInt8>? {
-        breakOff(reason)
+    mutating func lastFrame(most: Int) -> Span<UInt8>? {
+        let length = unsafe pulled.pointee.rest.length
+        guard length <= most else { return refuse(.frameTooLong) }
+        unsafe pulled.pointee.rest.searched = length
+        guard unsafe pulled.pointee.rest.isLast && framing.takesRest && length > 0 else {
+            return nil
+        }
+        return frame(length, then: length)
+    }
+
+    @usableFromInline
+    @inline(never)
+    @_lifetime(copy self)
+    mutating func refuse(_ reason: SluiceError.Code) -> Span<UInt8>? {
+        unsafe pulled.pointee.rest.start = unsafe pulled.pointee.rest.end
+        unsafe pulled.pointee.rest.searched = 0
+        unsafe pulled.pointee.rest.refusal = reason.rawValue
         return nil
-    }
-
-    private mutating func breakOff(_ reason: SluiceError.Code) {
-        searched = 0
-        rest = rest.extracting(last: 0)
-        _ = unsafe sluice_abort_with(
-            pulled.pointee.handle, pulled.pointee.event.id, reason.rawValue)
     }
 }
 
@@ -237,7 +264,8 @@ extension EventLoop {
     ///     while let line = lines.next() { loop.write(line, to: stream) }
     /// ```
     ///
-    /// A frame over its limit ends the stream, with the reason in its ``Event/closed(_:_:)``.
+    /// A frame over its limit ends the stream, with the reason in its ``Event/closed(_:_:)``, unless
+    /// ``Frames/takeRefusal()`` is called.
     ///
     /// - Parameter bytes: the event's, or what is left of them after what was taken from their front.
     /// - Complexity: O(1); no copy but of what is held.
@@ -256,50 +284,92 @@ extension EventLoop {
             }
             return unsafe start - event.data
         }
-        precondition(
-            unsafe taken >= 0 && taken + bytes.count <= event.length,
-            "frames(of:in:by:) is for the bytes of the event in hand")
-        let searched = unsafe pulled.pointee.searchedBefore(by: framing)
         let behind = unsafe event.length - taken - bytes.count
-        return unsafe Frames(
-            framing, pulled, bytes, searched: taken == 0 && behind == 0 ? searched : 0,
-            behind: behind,
-            isLast: event.value == event.length)
+        precondition(
+            taken >= 0 && behind >= 0, "frames(of:in:by:) is for the bytes of the event in hand")
+        let isWhole = taken == 0 && behind == 0
+        unsafe pulled.pointee.begin(
+            framing, from: taken, bytes.count, behind: behind, isWhole: isWhole)
+        return unsafe Frames(framing, pulled)
     }
 
-    /// Holds what frames have left of the event in hand. What the stream has no room for ends it.
-    func holdRest() {
-        let rest = unsafe pulled.pointee.rest
-        unsafe pulled.pointee.rest = Rest()
-        guard rest.count > 0 else { return }
-        if rest.isSearched && rest.count >= Rest.worthKnowing {
-            unsafe pulled.pointee.searched[rest.stream] = rest
-        }
-        _ = isDone(unsafe sluice_hold(handle, rest.stream, rest.count), rest.stream)
-    }
-
-    /// What frames have left of the event in hand.
+    /// What frames have left of the event in hand, from which the loop holds it.
+    @unsafe
+    @usableFromInline
     struct Rest {
-        /// From how many bytes on it is noted what has been searched: a peer that sends byte by byte
-        /// must not have all that came before searched for each.
-        static let worthKnowing = 4_096
+        /// From how many bytes on it is noted that they have been searched. A peer that sends byte by
+        /// byte is not to have all that came before searched for each.
+        static let worthNoting = 4_096
 
-        /// 0 where there is none.
-        var stream: UInt64 = 0
-        var count = 0
+        /// The bytes that no frame was made of. What is there to begin with is never looked at.
+        @usableFromInline var start = unsafe UnsafePointer<UInt8>(bitPattern: 1)!
+        @usableFromInline var end = unsafe UnsafePointer<UInt8>(bitPattern: 1)!
+        /// How many of the first of them have no end of a frame among them.
+        @usableFromInline var searched = 0
+        /// How many bytes behind them are the event's, too.
+        var behind = 0
+        /// How many bytes it takes to go on, where that is known.
+        var needed = 0
+        /// Why the stream is to end, or 0.
+        var refusal: CInt = 0
+        /// Whether nothing follows: to hold would be in vain.
+        var isLast = false
         var framing: Framing?
-        /// Whether there is known to be no end of a frame in it.
-        var isSearched = false
+
+        var length: Int { unsafe end - start }
+    }
+
+    /// Bytes that are held and need not be searched again.
+    struct Searched {
+        let framing: Framing
+        let count: Int
+    }
+
+    /// Holds what frames have left of the event in hand, before the next is pulled. What the stream
+    /// has no room for ends it.
+    func holdRest() {
+        guard unsafe pulled.pointee.rest.framing != nil else { return }
+        let rest = unsafe pulled.pointee.rest
+        unsafe pulled.pointee.rest.framing = nil
+        let stream = unsafe pulled.pointee.event.id
+        if unsafe rest.refusal != 0 {
+            _ = unsafe sluice_abort_with(handle, stream, rest.refusal)
+            return
+        }
+        let count = unsafe rest.length + rest.behind
+        guard unsafe count > 0 && !rest.isLast else { return }
+        if unsafe rest.behind == 0 && rest.searched == count && count >= Rest.worthNoting,
+            let framing = unsafe rest.framing
+        {
+            unsafe pulled.pointee.searched[stream] = Searched(framing: framing, count: count)
+        }
+        let total = unsafe rest.needed > 0 ? rest.needed + rest.behind : 0
+        _ = isDone(unsafe sluice_hold_until(handle, stream, count, total), stream)
     }
 }
 
 extension EventLoop.Pulled {
-    /// How many of the event's first bytes have been searched for the end of a frame. One may have
-    /// begun among the last.
-    mutating func searchedBefore(by framing: Framing) -> Int {
-        guard unsafe !searched.isEmpty, let rest = unsafe searched.removeValue(forKey: event.id),
-            unsafe rest.framing == framing && rest.count == Int(event.value)
+    /// Has frames begin at an index of the event's bytes.
+    mutating func begin(
+        _ framing: Framing, from index: Int, _ count: Int, behind: Int, isWhole: Bool
+    ) {
+        let start = unsafe event.data.assumingMemoryBound(to: UInt8.self) + index
+        unsafe rest.start = start
+        unsafe rest.end = start + count
+        unsafe rest.searched = isWhole ? searchedBefore(by: framing) : 0
+        unsafe rest.behind = behind
+        unsafe rest.needed = 0
+        unsafe rest.refusal = 0
+        unsafe rest.isLast = event.value & UInt64(SLUICE_LAST) != 0
+        unsafe rest.framing = framing
+        unsafe isPlain = false
+    }
+
+    /// How many of the event's first bytes have been searched for the end of a frame.
+    private mutating func searchedBefore(by framing: Framing) -> Int {
+        guard unsafe !searched.isEmpty, let noted = unsafe searched.removeValue(forKey: event.id),
+            unsafe noted.framing == framing && noted.count == Int(event.value >> 1)
         else { return 0 }
-        return max(0, rest.count - framing.width + 1)
+        return noted.count
     }
 }

@@ -56,7 +56,7 @@ extension EventLoop {
     /// - Complexity: O(1) and the bytes that are held; no copy for what is passed on.
     @discardableResult
     public func forward(from source: StreamID, to destination: StreamID) -> Bool {
-        if unsafe pulled.pointee.rest.stream == source.rawValue { holdRest() }
+        if unsafe pulled.pointee.event.id == source.rawValue { holdRest() }
         return isDone(
             unsafe sluice_forward(handle, source.rawValue, destination.rawValue), source.rawValue)
     }
