@@ -87,6 +87,30 @@ struct SoundnessTests {
         posting.join()
     }
 
+    @Test("after a fork, parent and child have a loop each", arguments: Backend.all)
+    func afterFork(backend: Backend) async {
+        await #expect(processExitsWith: .success) { [name = backend.name as String] in
+            var loop = try EventLoop(Backend(name))
+            try loop.poster.post(1)
+            let child = fork()
+            if child == 0 {
+                try loop.afterFork()
+                #expect(code { () throws(SluiceError) in try loop.afterFork() } == .wrongState)
+                try loop.poster.post(2)
+                var words: [UInt64] = []
+                try loop.pull { event, _ in
+                    if case .posted(let word) = event { words.append(word) }
+                    return words.last == 2
+                }
+                // What waited is the parent's.
+                _exit(words == [2] ? 0 : 1)
+            }
+            #expect(status(of: child) == 0)
+            #expect(try loop.next())
+            try loop.expectQuiet()
+        }
+    }
+
     @Test("an address with a NUL is refused, and not taken for what stands before it")
     func nul() throws {
         let loop = try EventLoop()

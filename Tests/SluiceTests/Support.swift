@@ -1,3 +1,4 @@
+import Glibc
 import Sluice
 import SystemPackage
 import Testing
@@ -49,4 +50,17 @@ func code(of body: () throws(SluiceError) -> Void) -> SluiceError.Code? {
     } catch {
         return error.code
     }
+}
+
+/// fork(2), which Swift does not give.
+func fork() -> CInt {
+    let function = unsafe dlsym(nil, "fork")
+    return unsafe unsafeBitCast(function, to: (@convention(c) () -> CInt).self)()
+}
+
+/// How a child ended: 0 where all was well.
+func status(of child: CInt) -> CInt {
+    var status: CInt = -1
+    _ = unsafe waitpid(child, &status, 0)
+    return status
 }

@@ -26,8 +26,9 @@ extension EventLoop {
 
     /// Makes the loop usable in a process that was just forked; to be called there before anything
     /// else, by the thread that forked. Parent and child then have a loop each. They share the
-    /// descriptors of streams, listeners and watches, and each hears its own signals. Where this
-    /// throws it can be called again.
+    /// descriptors of streams, listeners and watches, and each hears its own signals. Posts that wait
+    /// are the parent's, and so is every ``Mailbox``: make those of the child anew. Where this throws it
+    /// can be called again.
     ///
     /// - Throws: ``SluiceError/Code/wrongState`` in the process that opened the loop,
     ///   ``SluiceError/Code/outOfMemory`` or an errno.

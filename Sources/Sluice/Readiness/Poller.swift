@@ -1,4 +1,5 @@
 internal import CSluice
+private import Glibc
 public import SystemPackage
 
 /// A set of registered descriptors, and the system call that waits until some are ready.
@@ -23,6 +24,8 @@ public struct Poller: ~Copyable {
     private let events: UnsafeMutableBufferPointer<sluice_ready>
     private var count = 0
     private var position = 0
+    /// The process that the poller was made in, or that has it after a fork.
+    private var process = getpid()
 
     /// Ends a wait from any thread.
     public let waker: Waker
@@ -171,10 +174,16 @@ public struct Poller: ~Copyable {
     /// else. Parent and child then have the same registrations, and share none.
     ///
     /// - Complexity: O(registrations).
-    /// - Throws: ``SluiceError/Code/outOfMemory`` or an errno. It can be called again then.
+    /// - Throws: ``SluiceError/Code/wrongState`` in the process that made the poller,
+    ///   ``SluiceError/Code/outOfMemory`` or an errno. It can be called again then.
     public mutating func afterFork() throws(SluiceError) {
+        // Here another thread may be waking the poller, by what this makes anew.
+        guard process != getpid() else {
+            throw SluiceError(SLUICE_ESTATE.rawValue, "go on after fork where there was none")
+        }
         let code = unsafe sluice_poller_after_fork(handle)
         guard code >= 0 else { throw SluiceError(code, "go on after fork") }
+        process = getpid()
     }
 
     /// The next event of the last wait, or `nil` when there is none left. Events of a registration
