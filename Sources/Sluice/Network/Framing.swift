@@ -236,6 +236,7 @@ public struct Frames: ~Escapable {
         let length = unsafe pulled.pointee.rest.length
         guard length <= most else { return refuse(.frameTooLong) }
         unsafe pulled.pointee.rest.searched = length
+        if unsafe length >= EventLoop.Rest.worthNoting { unsafe pulled.pointee.note(framing) }
         guard unsafe pulled.pointee.rest.isLast && framing.takesRest && length > 0 else {
             return nil
         }
@@ -314,12 +315,13 @@ extension EventLoop {
         var refusal: CInt = 0
         /// Whether nothing follows: to hold would be in vain.
         var isLast = false
-        var framing: Framing?
+        /// Whether there is any of this.
+        var isFramed = false
 
         var length: Int { unsafe end - start }
     }
 
-    /// Bytes that are held and need not be searched again.
+    /// The first bytes of a stream's next event, that need not be searched again.
     struct Searched {
         let framing: Framing
         let count: Int
@@ -328,22 +330,19 @@ extension EventLoop {
     /// Holds what frames have left of the event in hand, before the next is pulled. What the stream
     /// has no room for ends it.
     func holdRest() {
-        guard unsafe pulled.pointee.rest.framing != nil else { return }
-        let rest = unsafe pulled.pointee.rest
-        unsafe pulled.pointee.rest.framing = nil
+        guard unsafe pulled.pointee.rest.isFramed else { return }
+        unsafe pulled.pointee.rest.isFramed = false
         let stream = unsafe pulled.pointee.event.id
-        if unsafe rest.refusal != 0 {
-            _ = unsafe sluice_abort_with(handle, stream, rest.refusal)
+        let refusal = unsafe pulled.pointee.rest.refusal
+        if refusal != 0 {
+            _ = unsafe sluice_abort_with(handle, stream, refusal)
             return
         }
-        let count = unsafe rest.length + rest.behind
-        guard unsafe count > 0 && !rest.isLast else { return }
-        if unsafe rest.behind == 0 && rest.searched == count && count >= Rest.worthNoting,
-            let framing = unsafe rest.framing
-        {
-            unsafe pulled.pointee.searched[stream] = Searched(framing: framing, count: count)
-        }
-        let total = unsafe rest.needed > 0 ? rest.needed + rest.behind : 0
+        let behind = unsafe pulled.pointee.rest.behind
+        let needed = unsafe pulled.pointee.rest.needed
+        let count = unsafe pulled.pointee.rest.length + behind
+        guard unsafe count > 0 && !pulled.pointee.rest.isLast else { return }
+        let total = needed > 0 ? needed + behind : 0
         _ = isDone(unsafe sluice_hold_until(handle, stream, count, total), stream)
     }
 }
@@ -361,8 +360,14 @@ extension EventLoop.Pulled {
         unsafe rest.needed = 0
         unsafe rest.refusal = 0
         unsafe rest.isLast = event.value & UInt64(SLUICE_LAST) != 0
-        unsafe rest.framing = framing
+        unsafe rest.isFramed = true
         unsafe isPlain = false
+    }
+
+    /// Takes note that all that is left has been searched.
+    mutating func note(_ framing: Framing) {
+        guard unsafe rest.behind == 0 && !rest.isLast else { return }
+        unsafe searched[event.id] = unsafe EventLoop.Searched(framing: framing, count: rest.length)
     }
 
     /// How many of the event's first bytes have been searched for the end of a frame.

@@ -40,7 +40,7 @@ extension EventLoop {
                 code, "hold the last \(count.bytes) of", .handle(.stream, stream.rawValue))
         }
         // What frames have left gives way to what is asked for.
-        unsafe pulled.pointee.rest = Rest()
+        unsafe pulled.pointee.rest.isFramed = false
         if unsafe !pulled.pointee.searched.isEmpty {
             unsafe pulled.pointee.searched[stream.rawValue] = nil
         }
