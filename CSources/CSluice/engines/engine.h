@@ -110,7 +110,8 @@ struct sluice_engine_operations {
 
     /* The turn's next completion, of the operation returned; 0 at the end of the turn. What was
      * received lies at the beginning of bytes[0, size), or elsewhere and then stays valid until the
-     * next wait. At most one receive for each descriptor in a turn. */
+     * next wait; of what lies elsewhere, keep.c can keep nothing yet. At most one receive for each
+     * descriptor in a turn. */
     enum sluice_operation (*next)(struct sluice_engine *engine, sluice_event *event,
                                   unsigned char *bytes, size_t size);
 

@@ -174,7 +174,7 @@ typedef struct sluice_options {
     size_t high_mark;      /* queued bytes over which a stream is to wait for DRAINED; 1 MiB */
     size_t low_mark;       /* queued bytes at which DRAINED comes; a quarter of the high mark */
     size_t hard_limit;     /* queued bytes that a write may not go over; 64 MiB */
-    size_t memory_limit;   /* bytes of all queues and held data together; none */
+    size_t memory_limit;   /* bytes of all queues, held and kept data together; none */
     size_t post_limit;     /* posts that wait to be pulled; 1,048,576 */
     uint32_t handle_limit; /* handles of each kind; 16,777,216 */
     uint32_t flags;        /* enum sluice_poller_flag: SLUICE_INTERRUPTIBLE */
@@ -186,7 +186,8 @@ SLUICE_API int sluice_open(sluice_loop **loop, const sluice_options *options);
 
 /* Ends all handles without an event and frees the loop. What streams have queued is offered to the
  * kernel once more, without waiting. Descriptors of streams and listeners are closed, those of
- * watches are the caller's. NULL is let pass. SLUICE_ETHREAD leaves all as is. */
+ * watches are the caller's. What is kept (sluice_keep) goes. NULL is let pass. SLUICE_ETHREAD
+ * leaves all as is. */
 SLUICE_API int sluice_destroy(sluice_loop *loop);
 
 /* Pulls the next event: 1, or 0 when `timeout_ns` has passed without one or sluice_wake was called
@@ -254,7 +255,7 @@ typedef struct sluice_statistics {
     uint64_t handles[8];                 /* now, by enum sluice_kind */
     uint64_t bytes_received, bytes_sent; /* by streams */
     uint64_t receives, sends, accepts;   /* system calls */
-    uint64_t queue_memory;               /* bytes of chunks in use now */
+    uint64_t queue_memory;               /* bytes of chunks in use now, and of held and kept data */
     int64_t longest_gap_ns;              /* the longest time from one wait to the next */
 } sluice_statistics;
 
@@ -550,6 +551,33 @@ SLUICE_API int sluice_hold(sluice_loop *loop, sluice_id id, size_t length);
  * O(length), and for all that comes until then O(total). Errors: those of sluice_hold; SLUICE_EFULL
  * also for a `total` over hard_limit. */
 SLUICE_API int sluice_hold_until(sluice_loop *loop, sluice_id id, size_t length, size_t total);
+
+/* Bytes that cannot be dealt with at once, and are not to be copied: those of this stream's DATA
+ * event, which must be the event pulled last (of several that were pulled together, one of them),
+ * stay where they are until *kept is given to sluice_return. *kept is a name and no address, and
+ * NULL on failure.
+ *
+ * They can be read in any thread, whatever becomes of the stream, until the loop ends. They cost a
+ * whole receive buffer, of receive_size bytes, and the loop goes on with another. Those of events
+ * that were pulled together share one, which goes with the last of them. Bytes that were joined
+ * with held ones cost the memory in which they were held. All this counts in memory_limit, and what
+ * was returned does until its event is over. Up to 8 returned buffers are left ready for the next
+ * time, and do not count.
+ *
+ * An event's bytes are kept once. They can be held too, before or after, and are then copied. A
+ * write of them before the next pull copies nothing, as ever; a later one is like any other. The
+ * child of a fork has them too, and returns its own.
+ *
+ * O(1), and no allocation where a buffer is ready; of joined bytes O(those that are held again).
+ * Errors, with nothing changed: SLUICE_ESTATE (no such event; or its bytes are kept already; or
+ * they were joined, and sluice_forward has taken them), SLUICE_EFULL (memory_limit), SLUICE_ENOMEM,
+ * SLUICE_ENULL. */
+SLUICE_API int sluice_keep(sluice_loop *loop, sluice_id id, void **kept);
+
+/* Gives back what was kept: its bytes are not there any more, but until the next pull where their
+ * event is still the last. The loop's thread: another can ask for it by sluice_post. O(1).
+ * Errors: SLUICE_ESTALE (it has been returned, or never was kept), SLUICE_ENULL. */
+SLUICE_API int sluice_return(sluice_loop *loop, void *kept);
 
 /* How many bytes are queued to be sent. */
 SLUICE_API int64_t sluice_pending(const sluice_loop *loop, sluice_id id);

@@ -77,19 +77,24 @@ void sluice_lent_take_back(sluice_loop *loop) {
         if (stream && stream->extras)
             take_back(loop, stream, &loop->lent[i]);
     }
+    if (loop->keeping)
+        loop->keeping->end_events(loop, count);
 }
 
-/* The bytes of the stream's event, where that is still valid; or NULL. */
-static struct sluice_lent *lent_by(const sluice_loop *loop, const struct sluice_stream *stream) {
+struct sluice_lent *sluice_lent_by(const sluice_loop *loop, const struct sluice_stream *stream) {
     if (stream->slot.own >= loop->lent_count)
         return NULL;
     struct sluice_lent *lent = &loop->lent[stream->slot.own];
     return lent->id == sluice_stream_id(loop, stream) ? lent : NULL;
 }
 
+bool sluice_lent_is_held(const struct sluice_stream *stream, const struct sluice_lent *lent) {
+    return stream->extras && lent->bytes == stream->extras->held_bytes;
+}
+
 void sluice_held_release(sluice_loop *loop, struct sluice_stream *stream) {
     struct sluice_extras *extras = stream->extras;
-    struct sluice_lent *lent = lent_by(loop, stream);
+    struct sluice_lent *lent = sluice_lent_by(loop, stream);
     loop->held_memory -= extras->held_capacity;
     if (lent && extras->held_bytes && lent->bytes == extras->held_bytes)
         lent->id = 0; /* freed when it is taken back */
@@ -105,7 +110,7 @@ void sluice_held_release(sluice_loop *loop, struct sluice_stream *stream) {
 const unsigned char *sluice_held_again(const sluice_loop *loop,
                                        const struct sluice_stream *stream) {
     const struct sluice_extras *extras = stream->extras;
-    const struct sluice_lent *lent = lent_by(loop, stream);
+    const struct sluice_lent *lent = sluice_lent_by(loop, stream);
     if (extras->held == 0)
         return NULL;
     if (!lent || lent->bytes != extras->held_bytes)
@@ -162,6 +167,28 @@ enum sluice_received_as sluice_held_receive(sluice_loop *loop, struct sluice_str
     return SLUICE_RECEIVED_MORE;
 }
 
+int sluice_held_give(sluice_loop *loop, struct sluice_stream *stream,
+                     const struct sluice_lent *lent, size_t *size) {
+    struct sluice_extras *extras = stream->extras;
+    unsigned char *given = extras->held_bytes;
+    size_t again = stream->state & STREAM_REHELD ? extras->held : 0;
+    *size = extras->held_capacity;
+    extras->held_bytes = NULL;
+    extras->held_capacity = 0;
+    if (again == 0) {
+        extras->held = extras->told = 0;
+        return 0;
+    }
+    int code = make_room(loop, extras, again);
+    if (code < 0) {
+        extras->held_bytes = given;
+        extras->held_capacity = *size;
+        return code;
+    }
+    memcpy(extras->held_bytes, lent->bytes + (lent->length - again), again);
+    return 0;
+}
+
 int sluice_hold(sluice_loop *loop, sluice_id id, size_t length) {
     return sluice_hold_until(loop, id, length, 0);
 }
@@ -172,7 +199,7 @@ int sluice_hold_until(sluice_loop *loop, sluice_id id, size_t length, size_t tot
     if (!stream)
         return code;
     sluice_lend_answerable(loop);
-    const struct sluice_lent *lent = lent_by(loop, stream);
+    const struct sluice_lent *lent = sluice_lent_by(loop, stream);
     if (!lent)
         return SLUICE_ESTATE;
     if (length > lent->length)

@@ -78,11 +78,13 @@ static int open_parts(sluice_loop *loop, const sluice_options *options) {
         code = make_default_cohort(loop);
     if (code < 0)
         return code;
-    loop->receive_bytes = sluice_resize(&loop->allocator, NULL, 1, loop->receive_size);
+    loop->receiving =
+        sluice_resize(&loop->allocator, NULL, 1, sizeof *loop->receiving + loop->receive_size);
     loop->lent = sluice_resize(&loop->allocator, NULL, 1, sizeof *loop->lent);
     loop->lent_capacity = 1;
-    if (!loop->receive_bytes || !loop->lent)
+    if (!loop->receiving || !loop->lent)
         return SLUICE_ENOMEM;
+    loop->receive_bytes = loop->receiving->bytes;
     const struct sluice_engine_options engine = {.backend = options->backend,
                                                  .allocator = &loop->allocator,
                                                  .receive_size = loop->receive_size,
@@ -113,7 +115,9 @@ static void free_loop(sluice_loop *loop) {
     sluice_slots_deinit(&loop->cohorts, &allocator);
     sluice_posts_deinit(&loop->posts);
     sluice_chunk_pool_deinit(&loop->pool);
-    sluice_free(&allocator, loop->receive_bytes);
+    if (loop->keeping)
+        loop->keeping->deinit(loop);
+    sluice_free(&allocator, loop->receiving);
     sluice_free(&allocator, loop->lent);
     sluice_free(&allocator, loop);
 }

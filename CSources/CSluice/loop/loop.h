@@ -74,6 +74,32 @@ struct sluice_lent {
     sluice_id id; /* 0 where these bytes are nobody's any more, and are freed then */
     const unsigned char *bytes;
     size_t length;
+    bool kept;     /* the caller has kept them */
+    bool returned; /* and given them back, where they were a block of the stream's: freed then */
+};
+
+/* A receive buffer. The first two are for those of which bytes have been kept. */
+struct sluice_buffer {
+    struct sluice_buffer *next; /* of a spare one */
+    size_t references;          /* by bytes that are kept, and by events that are still valid */
+    unsigned char bytes[];
+};
+
+/* Bytes that the caller keeps. slot.own is their place among loop->lent, where that has them. */
+struct sluice_kept {
+    struct sluice_slot slot;
+    struct sluice_buffer *buffer; /* which they lie in; or NULL, */
+    unsigned char *block;         /* and they are in this, which was the stream's */
+    size_t size;                  /* of that */
+};
+
+/* keep.c, as a loop names it once bytes are kept: a program that keeps none goes without. */
+struct sluice_keep_operations {
+    /* The events of a pull are over, those lent[0, count): what the caller has kept of them is its
+     * alone, and what it has given back goes. */
+    void (*end_events)(sluice_loop *loop, uint32_t count);
+    /* Frees all that is kept, and the spare buffers. */
+    void (*deinit)(sluice_loop *loop);
 };
 
 /* What there is to do before the loop waits again, in the order in which it is done. */
@@ -121,10 +147,10 @@ struct sluice_loop {
     size_t low_mark;
     size_t hard_limit;
     size_t memory_limit;
-    size_t held_memory;
+    size_t held_memory; /* also of what is kept */
     uint32_t handle_limit;
 
-    unsigned char *receive_bytes;
+    unsigned char *receive_bytes; /* those of `receiving` */
     size_t receive_size;
     size_t receive_used; /* by events of this pull */
     /* The stream of the event pulled last, where that is DATA and of a stream without extras: what
@@ -136,7 +162,8 @@ struct sluice_loop {
     struct sluice_lent *lent;
     uint32_t lent_count;
     uint32_t lent_capacity;
-    bool lent_of_held; /* one of them is of a stream that holds, or has held, bytes; or a block */
+    bool lent_of_held; /* one of them is of a stream that holds, or has held, bytes; or a block; or
+                        * is kept */
     atomic_bool has_answers; /* the helper thread sets it: of `asked`, the first is answered; or of
                               * `answered` some are the next turn's */
 
@@ -160,6 +187,13 @@ struct sluice_loop {
 
     sluice_id problem_id; /* the stream by name whose CLOSED was pulled last, and what was said */
     const char *problem;  /* of its name: a static string */
+
+    struct sluice_buffer *receiving;
+    const struct sluice_keep_operations *keeping; /* NULL until bytes are kept; so are these: */
+    struct sluice_buffer *kept_buffer; /* where bytes of this pull are kept: the one they lie in */
+    struct sluice_buffer *spare;       /* the first of `spares` that were kept and given back */
+    uint32_t spares;
+    struct sluice_slots kept;
 
     sluice_statistics stats;
 };
@@ -272,7 +306,8 @@ static inline size_t sluice_output_put_off(const sluice_loop *loop,
                : 0;
 }
 
-/* What memory_limit is about: the bytes that the chunks in use have room for, and those held. */
+/* What memory_limit is about: the bytes that the chunks in use have room for, and those held or
+ * kept. */
 static inline size_t sluice_loop_memory(const sluice_loop *loop) {
     return loop->held_memory + sluice_chunk_pool_in_use(&loop->pool) * SLUICE_CHUNK_ROOM;
 }

@@ -30,6 +30,8 @@
 
 #pragma GCC visibility push(hidden)
 
+struct sluice_lent;
+
 enum {
     /* The input; open where neither is set. */
     INPUT_ENDED = 1 << 0,
@@ -343,6 +345,14 @@ void sluice_lend_block(sluice_loop *loop, void *block, size_t length);
 void sluice_lent_take_back(sluice_loop *loop);
 /* Notes the event that is answerable as lent, which is left out as long as nobody needs it. */
 void sluice_lend_answerable(sluice_loop *loop);
+/* The bytes of the stream's event, where that is still valid; or NULL. */
+struct sluice_lent *sluice_lent_by(const sluice_loop *loop, const struct sluice_stream *stream);
+/* Whether they are the block of what the stream holds. */
+bool sluice_lent_is_held(const struct sluice_stream *stream, const struct sluice_lent *lent);
+/* Then that block is the caller's from now on, and *size what it counts for; those of its bytes
+ * that come again are copied. 0, or SLUICE_ENOMEM or SLUICE_EFULL with nothing changed. */
+SLUICE_CHECKED int sluice_held_give(sluice_loop *loop, struct sluice_stream *stream,
+                                    const struct sluice_lent *lent, size_t *size);
 
 /* ---- What one stream receives is another's output: forward.c ----------------------------------
  */

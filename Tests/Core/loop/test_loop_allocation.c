@@ -259,6 +259,32 @@ static bool hold_some(struct line line) {
     return true;
 }
 
+/* Of the receive buffer; then with held bytes, of which some come again. */
+static bool keep_some(struct line line) {
+    sluice_event events[3];
+    void *kept[COUNT_OF(events)];
+    put(line.peer, 0, 3000);
+    if (!pull_for(SLUICE_DATA, line.id, &events[0]))
+        return false;
+    MUST(sluice_keep(loop, line.id, &kept[0]));
+    MUST(sluice_hold(loop, line.id, 1000));
+    put(line.peer, 3000, 9000);
+    if (!pull_for(SLUICE_DATA, line.id, &events[1]))
+        return false;
+    MUST(sluice_hold(loop, line.id, 500));
+    MUST(sluice_keep(loop, line.id, &kept[1]));
+    put(line.peer, 12000, 1000);
+    if (!pull_for(SLUICE_DATA, line.id, &events[2]))
+        return false;
+    MUST(sluice_keep(loop, line.id, &kept[2]));
+    assert_memory_equal(events[0].data, bytes, 3000);
+    assert_memory_equal(events[1].data, bytes + 2000, 10000);
+    assert_int_equal(events[2].length, 1500);
+    assert_memory_equal(events[2].data, bytes + 11500, 1500);
+    MUST(sluice_return(loop, kept[1])); /* the end of the loop has the others */
+    return true;
+}
+
 static bool forward_some(struct line from, struct line to) {
     sluice_event event;
     put(from.peer, 0, 10);
@@ -281,6 +307,9 @@ static void use_streams(void) {
     (void)hold_some(other);
     end_line(line);
     end_line(other);
+    line = make_line(NULL);
+    (void)keep_some(line);
+    end_line(line);
     line = make_line(&options);
     other = make_line(NULL);
     (void)forward_some(line, other);

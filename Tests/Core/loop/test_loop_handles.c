@@ -31,6 +31,7 @@ enum call {
     RESUME,
     HOLD,
     HOLD_UNTIL,
+    KEEP,
     PENDING,
     FORWARD_FROM,
     FORWARD_TO,
@@ -41,6 +42,7 @@ static sluice_id other_stream;
 
 static int64_t call_of_stream(sluice_loop *loop, enum call call, sluice_id id) {
     const sluice_slice slice = {"x", 1};
+    void *kept;
     switch (call) {
     case WRITE:
         return sluice_write(loop, id, "x", 1);
@@ -60,6 +62,8 @@ static int64_t call_of_stream(sluice_loop *loop, enum call call, sluice_id id) {
         return sluice_hold(loop, id, 0);
     case HOLD_UNTIL:
         return sluice_hold_until(loop, id, 0, 1);
+    case KEEP:
+        return sluice_keep(loop, id, &kept);
     case PENDING:
         return sluice_pending(loop, id);
     case FORWARD_FROM:

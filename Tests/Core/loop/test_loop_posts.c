@@ -359,6 +359,7 @@ static void call_all(struct stranger *s) {
     sluice_id id;
     sluice_event event;
     uint64_t user;
+    void *kept;
     char text[SLUICE_ADDRESS_MAX];
     sluice_statistics stats = {.size = sizeof stats};
     const sluice_slice slice = {"x", 1};
@@ -395,6 +396,8 @@ static void call_all(struct stranger *s) {
         sluice_resume(loop, s->stream),
         sluice_hold(loop, s->stream, 0),
         sluice_hold_until(loop, s->stream, 0, 1),
+        sluice_keep(loop, s->stream, &kept),
+        sluice_return(loop, &kept),
         (int)sluice_pending(loop, s->stream),
         sluice_forward(loop, s->stream, s->stream),
         sluice_forward(loop, s->stream, 0),
