@@ -436,6 +436,12 @@ static void begin_pull(void) {
                          pattern(model.event_bytes[e].salt, model.event_bytes[e].begin),
                          model.event_bytes[e].length) == 0,
                   "DATA changed before the next pull");
+    for (size_t i = 0; i < KEPT; i++) {
+        const struct kept *kept = &model.kept[i];
+        check(!kept->name || memcmp(kept->data, pattern(kept->bytes.salt, kept->bytes.begin),
+                                    kept->bytes.length) == 0,
+              "kept bytes changed");
+    }
     for (size_t i = 0; i < STREAMS; i++) {
         struct stream *stream = &model.streams[i];
         /* Of a pipe nothing is left then. */
@@ -485,8 +491,10 @@ void pull(int capacity, int64_t timeout_ns) {
     if (model.event_count == 0 && has_interposer())
         model.event_count = pull_events(capacity, 0);
     note_forwards();
-    for (int e = 0; e < model.event_count; e++)
+    for (int e = 0; e < model.event_count; e++) {
         check_event(&model.events[e], &model.event_bytes[e]);
+        model.event_was_kept[e] = false;
+    }
     /* What was put off has gone out or is queued now, and may be over the high mark. */
     for (size_t i = 0; i < STREAMS; i++) {
         struct stream *stream = &model.streams[i];

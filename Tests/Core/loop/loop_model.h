@@ -12,7 +12,7 @@
 
 #include "differential.h"
 
-enum { STREAMS = 6, TIMERS = 6, WATCHES = 3, MOST_EVENTS = 8, PIECES = 64, WAITING = 4 };
+enum { STREAMS = 6, TIMERS = 6, WATCHES = 3, MOST_EVENTS = 8, PIECES = 64, WAITING = 4, KEPT = 12 };
 
 /* The most bytes that one call of a script moves. */
 #define MOST_BYTES ((size_t)100 * 1024)
@@ -80,6 +80,13 @@ struct stream {
     bool is_target; /* bytes of others come between: the script writes none of its own */
 };
 
+/* What has been kept of an event, until it is returned. */
+struct kept {
+    void *name; /* NULL where there is none */
+    const unsigned char *data;
+    struct piece bytes;
+};
+
 struct timer {
     sluice_id id; /* 0 where there is none */
     uint64_t user;
@@ -134,7 +141,9 @@ struct model {
 
     sluice_event events[MOST_EVENTS]; /* of the last pull */
     struct piece event_bytes[MOST_EVENTS];
+    bool event_was_kept[MOST_EVENTS];
     int event_count;
+    struct kept kept[KEPT];
 };
 
 extern struct model model;
@@ -192,6 +201,10 @@ void shut_down(void);
 void pause_or_resume(void);
 void hold(void);
 void hold_event(int e, size_t length, size_t total);
+void keep_event(void);
+void answer_kept(void);
+void return_kept(void);
+void return_all(void);
 void forward(void);
 void close_one(struct stream *stream);
 void end_one(void);

@@ -92,15 +92,14 @@ void write_some(bool in_pieces) {
         stream->written += length;
 }
 
-static void answer_with(struct stream *stream, int e, size_t begin) {
-    const sluice_event *event = &model.events[e];
-    size_t length = event->length - begin;
+/* With bytes of an event, from `begin` on. */
+static void answer_with(struct stream *stream, const unsigned char *data, struct piece bytes,
+                        size_t begin) {
+    size_t length = bytes.length - begin;
     int64_t before = pending_of(stream);
     bool throttled = stream->may_drain;
-    int code =
-        sluice_write(model.loop, stream->id, (const unsigned char *)event->data + begin, length);
-    after_write(stream, code, before, model.event_bytes[e].salt, model.event_bytes[e].begin + begin,
-                length, true);
+    int code = sluice_write(model.loop, stream->id, data + begin, length);
+    after_write(stream, code, before, bytes.salt, bytes.begin + begin, length, true);
     /* Whether it was put off, and is over the mark only when it is queued, cannot be seen. */
     stream->put_off |= code >= 0;
     if (before == 0)
@@ -114,13 +113,14 @@ void answer(void) {
         return;
     int e = (int)below((uint32_t)model.event_count);
     if (model.events[e].kind == SLUICE_DATA)
-        answer_with(stream, e, one_in(2) ? 0 : below((uint32_t)model.events[e].length));
+        answer_with(stream, model.events[e].data, model.event_bytes[e],
+                    one_in(2) ? 0 : below((uint32_t)model.events[e].length));
 }
 
 void answer_event(int e) {
     struct stream *stream = stream_of(model.events[e].id);
     if (is_writable(stream))
-        answer_with(stream, e, 0);
+        answer_with(stream, model.events[e].data, model.event_bytes[e], 0);
 }
 
 void flush(void) {
@@ -199,6 +199,62 @@ void hold(void) {
     const sluice_event *event = &model.events[e];
     if (event->kind == SLUICE_DATA && sluice_kind_of(model.loop, event->id) >= 0)
         hold_event(e, below((uint32_t)event->length + 2), one_in(3) ? any_length() : 0);
+}
+
+static struct kept *any_kept(void) {
+    struct kept *kept = &model.kept[below(KEPT)];
+    return kept->name ? kept : NULL;
+}
+
+void keep_event(void) {
+    struct kept *kept = &model.kept[below(KEPT)];
+    if (kept->name || model.event_count == 0)
+        return;
+    int e = (int)below((uint32_t)model.event_count);
+    const sluice_event *event = &model.events[e];
+    if (event->kind != SLUICE_DATA || sluice_kind_of(model.loop, event->id) < 0)
+        return;
+    struct stream *stream = stream_of(event->id);
+    int code = sluice_keep(model.loop, event->id, &kept->name);
+    tell("keep %zu bytes of stream %d: %s", event->length, place_of(stream),
+         sluice_error_name(code));
+    /* A forward takes what was held. */
+    check(code == (pending_of(stream) < 0    ? SLUICE_ESTALE
+                   : model.event_was_kept[e] ? SLUICE_ESTATE
+                                             : 0) ||
+              (stream->was_forwarded && code == SLUICE_ESTATE),
+          "keep");
+    if (code < 0)
+        return;
+    kept->data = event->data;
+    kept->bytes = model.event_bytes[e];
+    model.event_was_kept[e] = true;
+}
+
+/* In the same pull, or in a later one. */
+void answer_kept(void) {
+    struct stream *stream = any_stream();
+    const struct kept *kept = any_kept();
+    if (is_writable(stream) && kept)
+        answer_with(stream, kept->data, kept->bytes, below((uint32_t)kept->bytes.length));
+}
+
+void return_kept(void) {
+    struct kept *kept = any_kept();
+    if (!kept)
+        return;
+    tell("return %zu bytes", kept->bytes.length);
+    check(sluice_return(model.loop, kept->name) == 0, "return");
+    check(sluice_return(model.loop, kept->name) == SLUICE_ESTALE, "return twice");
+    kept->name = NULL;
+}
+
+void return_all(void) {
+    for (size_t i = 0; i < KEPT; i++)
+        if (model.kept[i].name) {
+            check(sluice_return(model.loop, model.kept[i].name) == 0, "return of all");
+            model.kept[i].name = NULL;
+        }
 }
 
 /* What has been held becomes the other's at once. */
@@ -310,9 +366,10 @@ void peer_ends(void) {
         return;
     const struct linger reset = {.l_onoff = 1, .l_linger = 0};
     uint32_t choice = below(6);
-    /* How much of what is passed on to such a stream is lost cannot be known here. */
+    /* How much of what is passed on to such a stream is lost cannot be known here. And where the
+     * peer has ended before, and bytes wait for room, libevent alone has them tried. */
     if (choice == 5 && stream->means == SOCKET_PAIR && !stream->connecting && !stream->deaf &&
-        !stream->is_target) {
+        !stream->is_target && !(model.in_lockstep && stream->finished)) {
         tell("the peer of stream %d reads no more", place_of(stream));
         (void)shutdown(stream->peer, SHUT_RD);
         stream->deaf = true;

@@ -216,7 +216,7 @@ void take_model_step(void) {
         {3, end_one},     {16, peer_writes},    {12, peer_reads},  {4, peer_ends},
         {4, set_timer},   {2, reset_timer},     {1, cancel_timer}, {2, post_some},
         {1, start_watch}, {2, change_watch},    {1, unwatch},      {1, stale_calls},
-        {1, rob_one},
+        {1, rob_one},     {5, keep_event},      {3, return_kept},  {3, answer_kept},
     };
     uint32_t total = 0;
     for (size_t i = 0; i < COUNT_OF(steps); i++)
@@ -309,6 +309,10 @@ void settle_model(void) {
         }
         pull(MOST_EVENTS, NS_PER_MS);
     }
+    return_all();
+    pull(1, 0);
+    sluice_statistics stats = {.size = sizeof stats};
+    check(sluice_stats(model.loop, &stats) == 0 && stats.queue_memory == 0, "memory is left");
 }
 
 void end_model(void) {
