@@ -163,6 +163,7 @@ class Poster {
 
   private:
     friend class Loop;
+    friend class Kept;
     struct Target {
         std::mutex mutex;
         sluice_loop *loop = nullptr;
@@ -170,6 +171,41 @@ class Poster {
     explicit Poster(std::shared_ptr<Target> target) : target_(std::move(target)) {
     }
     std::shared_ptr<Target> target_;
+};
+
+/* The bytes of a DATA event beyond the next pull: as long as this lives, and the loop does. Let it
+ * end on the loop's thread, or they stay until the loop ends. */
+class Kept {
+  public:
+    Kept(Kept &&other) noexcept
+        : target_(std::move(other.target_)), name_(std::exchange(other.name_, nullptr)),
+          bytes_(std::exchange(other.bytes_, {})) {
+    }
+    Kept &operator=(Kept &&other) noexcept {
+        std::swap(target_, other.target_);
+        std::swap(name_, other.name_);
+        std::swap(bytes_, other.bytes_);
+        return *this;
+    }
+    ~Kept() {
+        if (!name_)
+            return;
+        std::lock_guard<std::mutex> lock(target_->mutex);
+        if (target_->loop)
+            sluice_return(target_->loop, name_);
+    }
+    std::string_view bytes() const noexcept {
+        return bytes_;
+    }
+
+  private:
+    friend class Loop;
+    Kept(std::shared_ptr<Poster::Target> target, void *name, std::string_view bytes)
+        : target_(std::move(target)), name_(name), bytes_(bytes) {
+    }
+    std::shared_ptr<Poster::Target> target_;
+    void *name_;
+    std::string_view bytes_;
 };
 
 /* Of the thread that made it: calls from others throw errc::wrong_thread. Let it end there too, or
@@ -423,6 +459,16 @@ class Loop {
     }
     bool forward(sluice_id from, sluice_id to) {
         return told(from, sluice_forward(loop_, from, to), "forward") < written::gone;
+    }
+    /* Keeps the bytes of the event just pulled. Nothing for a stream that is gone, and where there
+     * is no room: they can be copied then. */
+    std::optional<Kept> keep(const Event &event) {
+        void *name;
+        std::error_code error;
+        const written result = written_of(sluice_keep(loop_, event.id, &name), error);
+        if (checked(result, error, "keep") >= written::gone)
+            return std::nullopt;
+        return Kept(target_, name, event.bytes());
     }
     std::size_t pending(sluice_id id) const {
         std::int64_t bytes = sluice_pending(loop_, id);

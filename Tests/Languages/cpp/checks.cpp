@@ -4,6 +4,7 @@
 #include <functional>
 #include <future>
 #include <iostream>
+#include <memory>
 #include <optional>
 #include <thread>
 #include <type_traits>
@@ -124,6 +125,30 @@ static void gone() {
     use(loop, streams[0], streams[3]);
     loop.write(pairs.clients[3], "and back");
     check(pull(loop, SLUICE_DATA, streams[3]).bytes() == "and back", "what it answered");
+}
+
+static void kept() {
+    sluice_options options{};
+    options.size = sizeof options;
+    options.memory_limit = (3 * 64 + 16) * 1024; /* three buffers, and what is written */
+    auto loop = std::make_unique<sluice::Loop>(&options);
+    const Pairs pairs = connected(*loop, 1);
+    std::vector<sluice::Kept> all;
+    for (const char *word : {"one", "two", "three"}) {
+        loop->write(pairs.clients[0], word);
+        all.push_back(*loop->keep(pull(*loop, SLUICE_DATA, pairs.streams[0])));
+    }
+    check(all[0].bytes() == "one" && all[1].bytes() == "two", "kept bytes");
+    loop->write(pairs.streams[0], "!");
+    const sluice::Event event = pull(*loop, SLUICE_DATA, pairs.clients[0]);
+    check(!loop->keep(event), "more than there is room for");
+    all.erase(all.begin());
+    check(all[0].bytes() == "two" && all[1].bytes() == "three", "kept bytes that were moved");
+    check(loop->keep(event).has_value(), "room again");
+    refused([&] { loop->keep(event); }, sluice::errc::bad_state, "kept twice");
+    loop->abort(pairs.clients[0]);
+    check(!loop->keep(event), "of a stream that is gone");
+    loop.reset(); /* before what is kept */
 }
 
 static void over_the_hard_limit() {
@@ -314,6 +339,8 @@ int main() {
     passed("what became of a write");
     gone();
     passed("a stream that is gone");
+    kept();
+    passed("bytes that are kept");
     over_the_hard_limit();
     passed("over the hard limit");
     abort_with_a_reason();
