@@ -68,6 +68,8 @@ public final class Connection: Waiter, @unchecked Sendable {
     /// What few connections have.
     @safe
     final class More {
+        /// The name of a receive buffer of the loop's that is kept.
+        var kept: UnsafeMutableRawPointer?
         /// Bytes of several receives, of which the first `taken` are no longer needed.
         var gathered: [UInt8] = []
         var taken = 0
@@ -160,8 +162,14 @@ public final class Connection: Waiter, @unchecked Sendable {
         if has(Self.isUnstarted) { start() }
     }
 
-    /// Keeps the bytes beyond the event: a copy.
+    /// Keeps the bytes beyond the event: where they lie, or else as a copy.
     private func keep() {
+        var kept: UnsafeMutableRawPointer?
+        if unsafe sluice_keep(core.handle, id, &kept) == 0 {
+            unsafe some.kept = kept
+            unsafe obstacles |= Self.hasMore
+            return
+        }
         let length = unsafe count
         unsafe count = 0
         unsafe gather(bytes.unsafelyUnwrapped, length)
@@ -177,6 +185,7 @@ public final class Connection: Waiter, @unchecked Sendable {
             unsafe all.append(contentsOf: UnsafeBufferPointer(start: bytes, count: count))
             some.gathered = all
             some.taken = 0
+            giveBackKept()
         } else if some.taken > 0 {
             some.gathered.removeFirst(some.taken)
             some.taken = 0
@@ -188,8 +197,15 @@ public final class Connection: Waiter, @unchecked Sendable {
         unsafe obstacles |= Self.hasMore
     }
 
+    private func giveBackKept() {
+        guard let more = unsafe more, let kept = unsafe more.kept else { return }
+        unsafe more.kept = nil
+        _ = unsafe sluice_return(core.handle, kept)
+    }
+
     /// All that was set aside has been taken.
     func dropMore() {
+        giveBackKept()
         if let more = unsafe more {
             more.gathered = []
             more.taken = 0

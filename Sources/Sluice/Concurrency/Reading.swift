@@ -2,8 +2,8 @@
 // the running task is known to be the connection's home. Then a wait is a hop, and what comes is lent
 // out of the loop's buffer while the task runs within the event.
 //
-// When the task is busy elsewhere by the time the event is over, the bytes are kept and the stream is
-// paused. So at most one receive of a connection is in memory, and what the peer
+// When the task is busy elsewhere by the time the event is over, the bytes are kept where they lie and
+// the stream is paused. So at most one receive of a connection is in memory, and what the peer
 // sends on stays in the kernel until it feels it. Bytes are never moved while they are lent.
 
 extension Connection {
