@@ -25,8 +25,8 @@ MILLION = 1_000_000
 C_ECHO, SWIFT_ECHO = BUILD / "echo-c", BUILD / "echo-swift"
 
 
-def echo(program, backend):
-    return counting.server_instructions([program, backend], "echo", 2000, 12000)
+def echo(program, *words):
+    return counting.server_instructions([program, *words], "echo", 2000, 12000)
 
 
 def connection(program):
@@ -101,6 +101,8 @@ INSTRUCTIONS = [
     ("C echo, poll", 450, lambda: echo(C_ECHO, "poll")),
     ("C echo, select", 450, lambda: echo(C_ECHO, "select")),
     ("C echo, libevent", 450, lambda: echo(BUILD / "echo-c-libevent", "libevent")),
+    ("C answer of its own", 285, lambda: echo(C_ECHO, "epoll", "own")),
+    ("C answer of a head and a body", 330, lambda: echo(C_ECHO, "epoll", "parts")),
     ("C connection accepted, echoed, closed", 900, lambda: connection(C_ECHO)),
     ("Swift echo, epoll", 260, lambda: echo(SWIFT_ECHO, "epoll")),
     ("Swift connection accepted, echoed, closed", None, lambda: connection(SWIFT_ECHO)),

@@ -1,22 +1,61 @@
 /* echo.c - Examples/c/echo.c with an address and a backend to choose, and an end: the server that
- * is measured. Prints the address that it listens at. */
+ * is measured. Prints the address that it listens at.
+ *
+ * With "own" it answers with bytes of its own memory, and with "parts" with a head and a body, as
+ * most servers do. */
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "sluice.h"
 #ifdef WITH_LIBEVENT
 #include "sluice_libevent.h"
 #endif
 
+static char own[1 << 16]; /* as much as one receive brings */
+
+static bool pull(sluice_loop *loop, sluice_event *event) {
+    return sluice_next(loop, event, SLUICE_FOREVER) >= 0 && event->kind != SLUICE_SIGNAL;
+}
+
+static void echo(sluice_loop *loop) {
+    sluice_event event;
+    while (pull(loop, &event))
+        if (event.kind == SLUICE_DATA)
+            sluice_write(loop, event.id, event.data, event.length);
+}
+
+static void answer(sluice_loop *loop) {
+    sluice_event event;
+    while (pull(loop, &event)) {
+        if (event.kind != SLUICE_DATA)
+            continue;
+        memcpy(own, event.data, event.length);
+        sluice_write(loop, event.id, own, event.length);
+    }
+}
+
+static void answer_in_parts(sluice_loop *loop) {
+    sluice_event event;
+    while (pull(loop, &event)) {
+        if (event.kind != SLUICE_DATA)
+            continue;
+        memcpy(own, event.data, event.length);
+        size_t head = event.length / 4;
+        const sluice_slice parts[] = {{own, head}, {own + head, event.length - head}};
+        sluice_writev(loop, event.id, parts, 2);
+    }
+}
+
 int main(int argc, char **argv) {
-    if (argc < 2 || argc > 3) {
-        fprintf(stderr, "usage: echo ADDRESS [BACKEND]\n");
+    if (argc < 2 || argc > 4) {
+        fprintf(stderr, "usage: echo ADDRESS [BACKEND [own|parts]]\n");
         return 2;
     }
     sluice_options options = {.size = sizeof options, .backend = argv[2]};
     char address[SLUICE_ADDRESS_MAX];
     sluice_loop *loop;
-    sluice_event event;
     sluice_id id;
     int code = 0;
 #ifdef WITH_LIBEVENT
@@ -36,8 +75,11 @@ int main(int argc, char **argv) {
     }
     puts(address);
     fflush(stdout);
-    while (sluice_next(loop, &event, SLUICE_FOREVER) >= 0 && event.kind != SLUICE_SIGNAL)
-        if (event.kind == SLUICE_DATA)
-            sluice_write(loop, event.id, event.data, event.length);
+    if (argc < 4)
+        echo(loop);
+    else if (strcmp(argv[3], "own") == 0)
+        answer(loop);
+    else
+        answer_in_parts(loop);
     return sluice_destroy(loop) < 0;
 }

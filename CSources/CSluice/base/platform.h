@@ -18,6 +18,9 @@
 #define sluice_unlikely(condition) __builtin_expect(!!(condition), 0)
 #define SLUICE_NOINLINE __attribute__((noinline))
 
+/* What is called once, or seldom, and is to be small. */
+#define SLUICE_COLD __attribute__((cold))
+
 /* A call whose result must be looked at: the compiler refuses to have it ignored. */
 #define SLUICE_CHECKED __attribute__((warn_unused_result))
 

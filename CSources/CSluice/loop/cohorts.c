@@ -114,6 +114,8 @@ static uint32_t make(sluice_loop *loop, const struct sluice_stream_settings *set
     cohort->linger_ms = settings->linger_ms;
     cohort->high_mark = settings->high_mark;
     cohort->low_mark = settings->low_mark;
+    if (loop->small_most > cohort->high_mark)
+        loop->small_most = cohort->high_mark;
     if (!listener)
         loop->newest_cohort = index;
     return index;

@@ -97,7 +97,7 @@ static int open_parts(sluice_loop *loop, const sluice_options *options) {
     return loop->reserve_fd < 0 ? -errno : 0;
 }
 
-static void free_loop(sluice_loop *loop) {
+static SLUICE_COLD void free_loop(sluice_loop *loop) {
     struct sluice_allocator allocator = loop->allocator;
     if (loop->engine)
         loop->engine->operations->destroy(loop->engine);
@@ -122,7 +122,7 @@ static void free_loop(sluice_loop *loop) {
     sluice_free(&allocator, loop);
 }
 
-int sluice_open(sluice_loop **result, const sluice_options *given) {
+SLUICE_COLD int sluice_open(sluice_loop **result, const sluice_options *given) {
     if (!result)
         return SLUICE_ENULL;
     *result = NULL;
@@ -157,6 +157,8 @@ int sluice_open(sluice_loop **result, const sluice_options *given) {
     init_handles(loop, options.handle_limit);
     loop->handle_limit = options.handle_limit;
     sluice_chunk_pool_init(&loop->pool, &allocator, options.memory_limit, CHUNKS_RETAINED);
+    /* Within a limit on memory each write is to be refused, or to be sure of its room, at once. */
+    loop->small_most = options.memory_limit ? 0 : SLUICE_SMALL_WRITE;
     code = open_parts(loop, &options);
     if (code < 0) {
         free_loop(loop);

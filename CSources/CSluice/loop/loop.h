@@ -24,6 +24,9 @@
 
 #pragma GCC visibility push(hidden)
 
+/* As many bytes as fit are put off as a copy: see output.c. */
+#define SLUICE_SMALL_WRITE 4096
+
 #define SLUICE_SIGNAL_COUNT 65 /* the highest signal's number and one */
 
 struct sluice_watch {
@@ -167,12 +170,15 @@ struct sluice_loop {
     atomic_bool has_answers; /* the helper thread sets it: of `asked`, the first is answered; or of
                               * `answered` some are the next turn's */
 
-    /* A write of bytes that are lent, which stay valid until they are sent at the next pull: it is
-     * put off and not copied. No length where there is none. */
-    const unsigned char *put_off_bytes;
+    /* A write that is put off until the next pull, by itself and without a queue: of bytes that are
+     * lent, which stay valid until then, or of a few others. No length where there is none. */
+    const unsigned char *put_off_bytes; /* lent, or in `small_write` */
     size_t put_off_length;
     sluice_id put_off_id; /* the stream's, whose queue is empty */
     int put_off_fd;
+    /* Up to so many bytes are put off as a copy; no more than any stream's high mark. */
+    size_t small_most;
+    unsigned char small_write[SLUICE_SMALL_WRITE];
 
     int signal_fd; /* -1 until there is a signal */
     sigset_t signal_set;

@@ -1,7 +1,8 @@
 /* output.c - what a stream has queued, and how it goes out.
  *
  * A write of bytes that the loop has lent, such as an echo's, is neither copied nor queued: they
- * stay where they are until the next pull, which sends them first.
+ * stay where they are until the next pull, which sends them first. The first small write of other
+ * bytes goes the same way, from a copy that the loop has room for: it needs no chunk and no list.
  *
  * Other writes are appended to the stream's queue, and the stream goes on the agenda; the next pull
  * sends each queue by one call. A large write whose queue is empty is offered to the kernel first,
@@ -19,6 +20,7 @@
 #include "loop/loop.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/deadline.h"
 #include "network/socket.h"
@@ -186,6 +188,20 @@ static bool are_lent(const sluice_loop *loop, const void *bytes, size_t length) 
     return from < loop->answerable_length && length <= loop->answerable_length - from;
 }
 
+/* Whether what is sent at the next pull need not postpone an idle limit: there is none, or the
+ * bytes that are answered have just done that. */
+static inline bool idles_by_itself(const sluice_loop *loop, const struct sluice_stream *stream,
+                                   sluice_id id) {
+    return !(stream->state & STREAM_TIMED) || id == loop->answerable;
+}
+
+/* Whether a write of other bytes does: a small one. */
+static inline bool can_wait_as_copy(const sluice_loop *loop, const struct sluice_stream *stream,
+                                    sluice_id id, size_t length) {
+    return length - 1 < loop->small_most && can_wait(loop, stream, length) &&
+           idles_by_itself(loop, stream, id);
+}
+
 static inline int put_off(sluice_loop *loop, const struct sluice_stream *stream, sluice_id id,
                           const void *bytes, size_t length) {
     loop->put_off_bytes = bytes;
@@ -252,30 +268,48 @@ int sluice_output_write(sluice_loop *loop, struct sluice_stream *stream, const v
     return heed_queued(loop, stream);
 }
 
-static SLUICE_NOINLINE int write_any(sluice_loop *loop, sluice_id id, const void *bytes,
-                                     size_t length) {
+static SLUICE_NOINLINE int write_queued(sluice_loop *loop, sluice_id id, const void *bytes,
+                                        size_t length) {
     int code;
     struct sluice_stream *stream = sluice_called_stream(loop, id, &code);
     if (!stream)
         return code;
-    if (are_lent(loop, bytes, length) && can_wait(loop, stream, length))
+    if (are_lent(loop, bytes, length) && can_wait(loop, stream, length) &&
+        idles_by_itself(loop, stream, id))
         return put_off(loop, stream, id, bytes, length);
     if (!bytes && length > 0)
         return SLUICE_ENULL;
+    if (can_wait_as_copy(loop, stream, id, length))
+        return put_off(loop, stream, id, memcpy(loop->small_write, bytes, length), length);
     code = sluice_output_settle(loop, stream);
     if (code == 0)
         code = check_room(loop, stream, length);
     return code < 0 || length == 0 ? code : sluice_output_write(loop, stream, bytes, length);
 }
 
-/* Most writes answer the event that was pulled last with its bytes, from the first on: those need
- * not look their stream up. */
+/* Whether the event that was pulled last is this stream's: then it need not be looked up. */
+static inline bool is_answer(const sluice_loop *loop, sluice_id id) {
+    return loop && loop->thread == sluice_thread() && id == loop->answerable;
+}
+
+/* Out of line, so that an echo saves no registers. */
+static SLUICE_NOINLINE int write_other(sluice_loop *loop, sluice_id id, const void *bytes,
+                                       size_t length) {
+    if (is_answer(loop, id) && bytes && length - 1 < loop->small_most &&
+        can_wait(loop, loop->answerable_stream, length))
+        return put_off(loop, loop->answerable_stream, id, memcpy(loop->small_write, bytes, length),
+                       length);
+    return write_queued(loop, id, bytes, length);
+}
+
+/* Most writes answer the event that was pulled last: with its bytes, from the first on, or with a
+ * few others. */
 int sluice_write(sluice_loop *loop, sluice_id id, const void *bytes, size_t length) {
-    if (sluice_likely(loop && loop->thread == sluice_thread() && id == loop->answerable &&
-                      bytes == loop->answerable_bytes && length <= loop->answerable_length &&
+    if (sluice_likely(is_answer(loop, id) && bytes == loop->answerable_bytes &&
+                      length <= loop->answerable_length &&
                       can_wait(loop, loop->answerable_stream, length)))
         return put_off(loop, loop->answerable_stream, id, bytes, length);
-    return write_any(loop, id, bytes, length);
+    return write_other(loop, id, bytes, length);
 }
 
 /* How many bytes all pieces have together, or an error. */
@@ -294,15 +328,26 @@ static int measure(const sluice_slice *slices, int count, size_t *length) {
     return 0;
 }
 
-int sluice_writev(sluice_loop *loop, sluice_id id, const sluice_slice *slices, int count) {
+/* Copies all pieces to where they lie together, and returns that. */
+static const void *gather(unsigned char *to, const sluice_slice *slices, int count) {
+    unsigned char *end = to;
+    for (int i = 0; i < count; i++) {
+        if (slices[i].length > 0)
+            memcpy(end, slices[i].bytes, slices[i].length);
+        end += slices[i].length;
+    }
+    return to;
+}
+
+static SLUICE_NOINLINE int writev_queued(sluice_loop *loop, sluice_id id,
+                                         const sluice_slice *slices, int count, size_t length) {
     int code;
     struct sluice_stream *stream = sluice_called_stream(loop, id, &code);
     if (!stream)
         return code;
-    size_t length;
-    code = measure(slices, count, &length);
-    if (code == 0)
-        code = sluice_output_settle(loop, stream);
+    if (can_wait_as_copy(loop, stream, id, length))
+        return put_off(loop, stream, id, gather(loop->small_write, slices, count), length);
+    code = sluice_output_settle(loop, stream);
     if (code == 0)
         code = check_room(loop, stream, length);
     if (code == 0 && length > 0)
@@ -310,6 +355,20 @@ int sluice_writev(sluice_loop *loop, sluice_id id, const sluice_slice *slices, i
     for (int i = 0; i < count && code == 0 && length > 0; i++)
         code = sluice_bytes_append(&loop->pool, &stream->output, slices[i].bytes, slices[i].length);
     return code < 0 || length == 0 ? code : heed_queued(loop, stream);
+}
+
+int sluice_writev(sluice_loop *loop, sluice_id id, const sluice_slice *slices, int count) {
+    size_t length;
+    int code = measure(slices, count, &length);
+    if (code == 0 && is_answer(loop, id) &&
+        can_wait_as_copy(loop, loop->answerable_stream, id, length))
+        return put_off(loop, loop->answerable_stream, id, gather(loop->small_write, slices, count),
+                       length);
+    if (code == 0)
+        return writev_queued(loop, id, slices, count, length);
+    /* What is wrong with the stream is said first. */
+    int of_stream;
+    return sluice_called_stream(loop, id, &of_stream) ? code : of_stream;
 }
 
 int sluice_flush(sluice_loop *loop, sluice_id id) {

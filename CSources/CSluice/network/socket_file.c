@@ -155,8 +155,8 @@ static int complete_mode(int folder, const struct sluice_address *address, mode_
     return fchmodat(folder, name, mode, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 
-int sluice_socket_file_bind(struct sluice_socket_file *file, int fd,
-                            const struct sluice_address *address, const mode_t *mode) {
+SLUICE_COLD int sluice_socket_file_bind(struct sluice_socket_file *file, int fd,
+                                        const struct sluice_address *address, const mode_t *mode) {
     *file = (struct sluice_socket_file){.exists = false};
     int folder = open_folder(address);
     if (folder < 0)

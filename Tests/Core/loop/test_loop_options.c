@@ -279,6 +279,7 @@ static void statistics(void) {
     assert_true(stats.turns >= 3);
     fill(sluice_fd(loop, id));
     assert_int_equal(sluice_write(loop, id, "x", 1), 0);
+    assert_int_equal(sluice_flush(loop, id), 0); /* it waits in the queue now */
     assert_true(stats_of(loop).queue_memory >= 4096);
     sluice_statistics part = {.size = offsetof(sluice_statistics, events), .bytes_sent = 77};
     assert_int_equal(sluice_stats(loop, &part), 0);
