@@ -4,6 +4,10 @@ import PackageDescription
 /// For every Swift target: uses of unsafe constructs are marked, or do not compile cleanly.
 let strict: [SwiftSetting] = [.strictMemorySafety()]
 
+/// Has tasks wait by continuations, should a runtime not hop as this one does: see Waiter.swift.
+let waiting: [SwiftSetting] =
+    Context.environment["SLUICE_CONTINUATIONS"] == nil ? [] : [.define("SLUICE_CONTINUATIONS")]
+
 let package = Package(
     name: "sluice",
     products: [
@@ -43,7 +47,7 @@ let package = Package(
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             // Lifetimes: a span that is handed out depends on the value it points into.
-            swiftSettings: strict + [
+            swiftSettings: strict + waiting + [
                 .enableExperimentalFeature("Lifetimes"),
                 .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
             ]

@@ -1,3 +1,4 @@
+private import Glibc
 private import Synchronization
 
 /// A stream of bytes in memory, for tests of what reads and writes bytes: what is written at one end
@@ -25,8 +26,9 @@ public enum BytePipe {
             atMost most: Int? = nil, _ body: (inout ByteInput) throws -> Result
         ) async throws -> Result {
             let (bytes, isLast) = try await buffer.take()
+            let length = min(bytes.count, most ?? bytes.count)
             var input = ByteInput(
-                bytes.span[..<min(bytes.count, most ?? bytes.count)], isLast: isLast)
+                bytes.span[..<length], isLast: isLast && length == bytes.count)
             var consumed = 0
             defer {
                 buffer.putBack(bytes[consumed...], isUntouched: consumed == 0 && !bytes.isEmpty)
@@ -42,9 +44,21 @@ public enum BytePipe {
         fileprivate let buffer: Buffer
 
         /// Writes the bytes, and returns when they are in the pipe.
+        ///
+        /// - Throws: ``SluiceError`` after ``finishWriting()``; `CancellationError`.
         public func write(_ bytes: Span<UInt8>) async throws {
             var rest = Array(bytes)[...]
             while !rest.isEmpty { rest = try await buffer.add(rest) }
+        }
+
+        /// Writes the bytes.
+        public func write(_ bytes: [UInt8]) async throws {
+            try await write(bytes.span)
+        }
+
+        /// Writes the text as UTF-8.
+        public func write(_ text: String) async throws {
+            try await write(text.utf8Span.span)
         }
 
         /// Says that no more comes.
@@ -108,7 +122,8 @@ private final class Buffer: Sendable {
     /// Takes as many bytes as there is room for, and gives the rest back.
     func add(_ bytes: ArraySlice<UInt8>) async throws -> ArraySlice<UInt8> {
         while true {
-            let (rest, reader): (ArraySlice<UInt8>?, Wait?) = state.withLock { state in
+            let (rest, reader): (ArraySlice<UInt8>?, Wait?) = try state.withLock { state in
+                if state.isFinished { throw SluiceError(-EPIPE, "write to a pipe") }
                 // A reader that needs more than there is room for is given it.
                 let room = state.isUntouched ? bytes.count : capacity - state.bytes.count
                 guard room > 0 else { return (nil, nil) }
@@ -141,6 +156,9 @@ private final class Buffer: Sendable {
             try await withCheckedThrowingContinuation { continuation in
                 let goesOn = state.withLock { state in
                     if isSo(state) || Task.isCancelled { return true }
+                    precondition(
+                        state[keyPath: place] == nil,
+                        "two tasks use one end of a pipe; let one do it")
                     state[keyPath: place] = Wait(number: number, continuation: continuation)
                     return false
                 }

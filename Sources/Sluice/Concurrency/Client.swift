@@ -42,7 +42,9 @@ extension Loop {
             connection.beginHome()
             do {
                 try await connection.waitUntilConnected()
-                let result = try await body(connection)
+                let result = try await preferring { () async throws in
+                    try await body(connection)
+                }
                 connection.endHome()
                 await connection.finish(inOrder: true)
                 return result

@@ -64,6 +64,8 @@ public final class Connection: Waiter, @unchecked Sendable {
     /// The task that has the half is cancelled.
     static let isReadCancelled: UInt16 = 1024
     static let isWriteCancelled: UInt16 = 2048
+    /// Whoever was lent the bytes last has consumed none: then more is waited for.
+    @usableFromInline static let isUntouched: UInt16 = 4096
 
     /// What few connections have.
     @safe
@@ -82,8 +84,8 @@ public final class Connection: Waiter, @unchecked Sendable {
         var writeHome: Home?
         /// How many homes there have been.
         var homes: UInt64 = 0
-        /// Whether the last lending reader has consumed nothing.
-        var isUntouched = false
+        /// Where bytes were that are lent, and have been joined with more.
+        var lent: [UInt8] = []
     }
 
     var some: More {
@@ -185,7 +187,13 @@ public final class Connection: Waiter, @unchecked Sendable {
             unsafe all.append(contentsOf: UnsafeBufferPointer(start: bytes, count: count))
             some.gathered = all
             some.taken = 0
-            giveBackKept()
+            // What is lent stays where it is until the next read.
+            if unsafe lent == 0 { giveBackKept() }
+        } else if unsafe lent > 0 {
+            // Nothing is moved that is lent.
+            some.lent = some.gathered
+            unsafe some.gathered = Array(waiting)
+            some.taken = 0
         } else if some.taken > 0 {
             some.gathered.removeFirst(some.taken)
             some.taken = 0
@@ -208,6 +216,7 @@ public final class Connection: Waiter, @unchecked Sendable {
         giveBackKept()
         if let more = unsafe more {
             more.gathered = []
+            more.lent = []
             more.taken = 0
         }
         unsafe obstacles &= ~Self.hasMore
@@ -353,6 +362,10 @@ final class Deadline: Alarm {
         outer?.cancelAll(core)
     }
 
+    /// Whether what it was for has returned. Two tasks may have deadlines at once, and the one that
+    /// began first may be done first.
+    var isDone = false
+
     /// Whether this or one around it is over.
-    var isOver: Bool { hasFired || outer?.isOver == true }
+    var isOver: Bool { hasFired && !isDone || outer?.isOver == true }
 }

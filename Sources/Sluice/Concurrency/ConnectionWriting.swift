@@ -16,7 +16,15 @@ extension Connection {
     public nonisolated(nonsending) func write(_ bytes: Span<UInt8>) async throws {
         if bytes.count > Self.pieceSize { return try await writeInPieces(bytes) }
         let code = core.loop.send(bytes, StreamID(rawValue: id))
-        if code != 0 { try await waitForRoom(code) }
+        if code != 0 { try await goOn(writing: bytes, code) }
+    }
+
+    /// Waits for room, or travels to the loop's thread, which the loop itself has asked for.
+    @usableFromInline
+    @inline(never)
+    nonisolated(nonsending) func goOn(writing bytes: Span<UInt8>, _ code: CInt) async throws {
+        guard code == SLUICE_ETHREAD.rawValue else { return try await waitForRoom(code) }
+        try await loop.write(Array(bytes), to: self)
     }
 
     /// Queues what was read, to be sent. What comes from the loop's own buffer is not copied.
@@ -42,6 +50,9 @@ extension Connection {
     public nonisolated(nonsending) func write(
         _ head: Span<UInt8>, then body: Span<UInt8>
     ) async throws {
+        guard core.isCurrent else {
+            return try await loop.write(Array(head) + Array(body), to: self)
+        }
         if head.count + body.count > Self.pieceSize {
             try await write(head)
             return try await write(body)
@@ -67,6 +78,7 @@ extension Connection {
     @usableFromInline
     @inline(never)
     nonisolated(nonsending) func writeInPieces(_ bytes: Span<UInt8>) async throws {
+        guard core.isCurrent else { return try await loop.write(Array(bytes), to: self) }
         var at = 0
         while at < bytes.count {
             let piece = bytes.extracting(at..<min(at + Self.pieceSize, bytes.count))
@@ -114,7 +126,7 @@ extension Connection {
     @usableFromInline
     @inline(never)
     func refused(_ code: CInt) -> SluiceError {
-        EventLoop.heedThread(SluiceError.Code(rawValue: code))
+        precondition(core.isCurrent, Self.onlyOnLoop)
         return has(Self.isClosed) ? failure : SluiceError(code, "write to", .handle(.stream, id))
     }
 

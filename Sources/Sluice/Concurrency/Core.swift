@@ -150,18 +150,38 @@ final class Core: @unchecked Sendable {
         }
     }
 
-    /// Runs what is to run, and what comes of that.
+    /// How many jobs run until the loop looks for events again: jobs that enqueue others for ever,
+    /// such as a task that yields until something has come, would keep it from them.
+    private static let jobsInARow = 256
+
+    /// Runs what is to run, and what comes of that: whether nothing is left.
     @inline(__always)
-    func drain() {
-        while true {
+    @discardableResult
+    func drain() -> Bool {
+        var left = Self.jobsInARow
+        while left > 0 {
             unsafe homeNow = nil
             if let job = unsafe isolated.pop() {
                 runNow(job, isGeneric: false)
             } else if let job = unsafe generic.pop() {
                 runNow(job, isGeneric: true)
             } else {
-                return
+                return true
             }
+            left -= 1
+        }
+        runGeneric()
+        return false
+    }
+
+    /// Runs the generic jobs that are there, which isolated ones may have kept waiting.
+    @inline(never)
+    private func runGeneric() {
+        for _ in 0..<(unsafe generic.count) {
+            unsafe homeNow = nil
+            // A job may have run the others meanwhile.
+            guard let job = unsafe generic.pop() else { break }
+            runNow(job, isGeneric: true)
         }
     }
 
@@ -189,6 +209,8 @@ final class Core: @unchecked Sendable {
 
     /// Has the thread end when nothing is left to do on it.
     func stop() {
+        // One that has ended was told so before; or it could not be started at all.
+        guard remote.withLock({ $0.isRunning }) else { return }
         perform { unsafe self.isStopping = true }
     }
 
@@ -227,13 +249,14 @@ final class Core: @unchecked Sendable {
         unsafe sluice_take_over(handle)
         takeRemote()
         while true {
-            drain()
-            if unsafe isStopping && endsHere() { return }
-            let count = unsafe sluice_next(handle, event, .max)
+            let isDone = drain()
+            if unsafe isDone && isStopping && endsHere() { return }
+            let count = unsafe sluice_next(handle, event, isDone ? .max : 0)
             if count > 0 {
                 dispatch()
             } else {
-                // After a wake; or out of memory, and then the next pull may bring it.
+                // After a wake, or a look between jobs; or out of memory, and then the next pull may
+                // bring it.
                 takeRemote()
                 if unsafe !signals.isEmpty { takeSignals() }
             }

@@ -46,7 +46,11 @@ final class ParkingExecutor: SerialExecutor {
     nonisolated(unsafe) unowned(unsafe) var core: Core!
 
     func enqueue(_ job: consuming ExecutorJob) {
-        unsafe core.unsafelyUnwrapped.parking.unsafelyUnwrapped.job = UnownedJob(job)
+        #if SLUICE_CONTINUATIONS
+            fatalError("nobody hops to where continuations are used")
+        #else
+            unsafe core.unsafelyUnwrapped.parking.unsafelyUnwrapped.job = UnownedJob(job)
+        #endif
     }
 
     // Its jobs are run on the loop's thread.

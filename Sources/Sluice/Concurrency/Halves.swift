@@ -69,12 +69,18 @@ extension ByteReader where Self: ~Copyable {
     public mutating nonisolated(nonsending) func read(
         until delimiter: UInt8, limit: Int
     ) async throws -> [UInt8]? {
+        try await read(until: delimiter, limit: limit, of: limit)
+    }
+
+    private mutating nonisolated(nonsending) func read(
+        until delimiter: UInt8, limit: Int, of named: Int
+    ) async throws -> [UInt8]? {
         var bytes: [UInt8] = []
         while true {
             let (isFound, isOver) = try await read(atMost: nil) { input in
                 let end = input.span.firstIndex(of: delimiter)
                 let part = input.span[..<(end ?? input.span.count)]
-                guard bytes.count + part.count <= limit else { throw TooLong(limit: limit) }
+                guard bytes.count + part.count <= limit else { throw TooLong(limit: named) }
                 bytes.append(contentsOf: part)
                 input.consume(part.count + (end == nil ? 0 : 1))
                 return (end != nil, input.span.isEmpty)
@@ -91,7 +97,9 @@ extension ByteReader where Self: ~Copyable {
         limit: Int = 8_192
     ) async throws -> String? {
         let end = UInt8(ascii: "\n")
-        guard var line = try await read(until: end, limit: limit + 1) else { return nil }
+        // It may have its "\r" besides.
+        let most = min(limit, .max - 1) + 1
+        guard var line = try await read(until: end, limit: most, of: limit) else { return nil }
         if line.last == UInt8(ascii: "\r") { line.removeLast() }
         guard line.count <= limit else { throw TooLong(limit: limit) }
         return String(decoding: line, as: UTF8.self)
@@ -126,6 +134,25 @@ extension Connection {
         ) async throws -> Result {
             try await connection.lend(atMost: most, body)
         }
+
+        // A connection's own, which need no reader that may be changed, as of `connection.reader`.
+
+        /// So many bytes: see ``Connection/read(exactly:)``.
+        public nonisolated(nonsending) func read(exactly count: Int) async throws -> [UInt8] {
+            try await connection.read(exactly: count)
+        }
+
+        /// What stands before the next such byte: see ``Connection/read(until:limit:)``.
+        public nonisolated(nonsending) func read(
+            until delimiter: UInt8, limit: Int
+        ) async throws -> [UInt8]? {
+            try await connection.read(until: delimiter, limit: limit)
+        }
+
+        /// The next line: see ``Connection/readLine(limit:)``.
+        public nonisolated(nonsending) func readLine(limit: Int = 8_192) async throws -> String? {
+            try await connection.readLine(limit: limit)
+        }
     }
 
     /// The half that writes. On the thread of the connection's loop.
@@ -140,6 +167,16 @@ extension Connection {
         /// Queues the bytes, and returns when there is room for more.
         public nonisolated(nonsending) func write(_ bytes: Span<UInt8>) async throws {
             try await connection.write(bytes)
+        }
+
+        /// Queues the bytes.
+        public nonisolated(nonsending) func write(_ bytes: [UInt8]) async throws {
+            try await connection.write(bytes)
+        }
+
+        /// Queues the text as UTF-8.
+        public nonisolated(nonsending) func write(_ text: String) async throws {
+            try await connection.write(text)
         }
 
         /// Says to the peer that no more comes.
@@ -220,21 +257,21 @@ extension Connection {
     nonisolated(nonsending) func lend<Result>(
         atMost most: Int?, _ body: (inout ByteInput) throws -> Result
     ) async throws -> Result {
+        precondition(core.isCurrent, Self.onlyOnLoop)
         takeLent()
         var isLast = false
         if unsafe count == 0 {
             isLast = !(try await fill())
-        } else if unsafe more?.isUntouched == true {
+        } else if has(Self.isUntouched) {
             isLast = !(try await fillBehind())
         }
         let length = unsafe min(count, most ?? count)
         var input = unsafe ByteInput(
             Span(_unsafeElements: UnsafeBufferPointer(rebasing: waiting[..<length])),
-            isLast: isLast)
+            isLast: isLast && length == count)
         let result = try body(&input)
-        let isUntouched = length > 0 && input.consumed == 0
         consume(input.consumed)
-        if isUntouched { some.isUntouched = true } else { unsafe more?.isUntouched = false }
+        if length > 0 && input.consumed == 0 { unsafe obstacles |= Self.isUntouched }
         return result
     }
 }

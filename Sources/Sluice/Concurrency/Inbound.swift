@@ -49,8 +49,15 @@ public struct Bytes: @unchecked Sendable {
             if isLent {
                 let lender = unsafe unsafeDowncast(owner, to: Connection.self)
                 precondition(
-                    unsafe lender.reads == read && lender.core.isCurrent,
+                    lender.core.isCurrent,
+                    "lent bytes are used off their loop's thread; copy them before: inbound.copies")
+                precondition(
+                    unsafe lender.reads == read,
                     "these bytes went with the next read of their connection; copy what is to stay")
+                // Where they are now: beyond their event they are kept elsewhere.
+                let kept = unsafe UnsafeBufferPointer(start: lender.bytes, count: count)
+                let span = unsafe Span(_unsafeElements: kept)
+                return unsafe _overrideLifetime(span, borrowing: self)
             }
             let span = unsafe Span(_unsafeElements: UnsafeBufferPointer(start: start, count: count))
             return unsafe _overrideLifetime(span, borrowing: self)
@@ -143,8 +150,36 @@ public struct Inbound: AsyncSequence, Sendable {
         }
     }
 
-    /// The same as arrays, which may be kept: for algorithms that look at several elements.
-    public var copies: AsyncMapSequence<Inbound, [UInt8]> {
-        map { $0.array }
+    /// The same as arrays, which may be kept: for algorithms that look at several elements, or, with
+    /// ``Loop/Tasks/isolatedOnly``, at one off the loop.
+    public var copies: Copies { Copies(connection: connection) }
+
+    /// What a connection's peer sends, as it comes, in arrays.
+    // No map: its closure is isolated to nobody, and may run off the loop, where nothing is lent.
+    public struct Copies: AsyncSequence, Sendable {
+        /// What one receive brought.
+        public typealias Element = [UInt8]
+
+        fileprivate let connection: Connection
+
+        /// Begins to read.
+        public func makeAsyncIterator() -> Iterator { Iterator(connection: connection) }
+
+        /// Reads.
+        public struct Iterator: AsyncIteratorProtocol {
+            fileprivate let connection: Connection
+
+            /// The next bytes; `nil` at the end of the stream.
+            public mutating func next() async throws -> [UInt8]? {
+                try await connection.next()?.array
+            }
+
+            /// The next bytes; `nil` at the end of the stream.
+            public nonisolated(nonsending) mutating func next(
+                isolation: (any Actor)?
+            ) async throws -> [UInt8]? {
+                try await connection.next()?.array
+            }
+        }
     }
 }

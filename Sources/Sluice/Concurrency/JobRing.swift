@@ -17,8 +17,7 @@ struct JobRing: ~Copyable {
         unsafe slots.deallocate()
     }
 
-    @inline(__always)
-    var isEmpty: Bool { head == tail }
+    var count: Int { tail - head }
 
     @inline(__always)
     mutating func push(_ job: UnownedJob) {

@@ -94,7 +94,18 @@ public actor Loop {
     public func run<Result: Sendable, Failure: Error>(
         _ body: nonisolated(nonsending) @Sendable () async throws(Failure) -> Result
     ) async throws(Failure) -> Result {
-        try await body()
+        try await preferring { () async throws(Failure) in try await body() }
+    }
+
+    /// Has what `body` calls prefer the loop's thread, where tasks of the loop do.
+    func preferring<Result, Failure: Error>(
+        _ body: () async throws(Failure) -> Result
+    ) async throws(Failure) -> Result {
+        guard let preference else { return try await body() }
+        return try await withTaskExecutorPreference(preference) { () async throws(Failure) in
+            _ = self
+            return try await body()
+        }
     }
 
     /// Has the thread end when nothing is left to do on it, and waits until it has. Connections,

@@ -75,7 +75,8 @@ extension Connection {
         some.deadline = deadline
         defer {
             deadline.cancel(core)
-            some.deadline = deadline.outer
+            deadline.isDone = true
+            while some.deadline?.isDone == true { some.deadline = some.deadline?.outer }
             if some.deadline?.isOver != true { unsafe obstacles &= ~Self.isExpired }
         }
         return try await body()

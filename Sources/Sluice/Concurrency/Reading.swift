@@ -69,13 +69,16 @@ extension Connection {
     func consume(_ taken: Int) {
         unsafe count &-= taken
         unsafe bytes = bytes.unsafelyUnwrapped + taken
-        if unsafe obstacles & Self.hasMore != 0 { consumeSlowly(taken) }
+        if unsafe obstacles & (Self.hasMore | Self.isUntouched) != 0 { consumeSlowly(taken) }
     }
 
     @usableFromInline
     @inline(never)
     func consumeSlowly(_ taken: Int) {
+        if taken > 0 { unsafe obstacles &= ~Self.isUntouched }
+        guard has(Self.hasMore) else { return }
         if unsafe count == 0 { dropMore() } else { unsafe more?.taken += taken }
+        unsafe more?.lent = []
     }
 
     /// Takes what the last read has lent.
@@ -111,6 +114,7 @@ extension Connection {
     public nonisolated(nonsending) func withNextBytes<Result>(
         _ body: (Span<UInt8>) throws -> Result
     ) async throws -> Result? {
+        precondition(core.isCurrent, Self.onlyOnLoop)
         takeLent()
         if unsafe count == 0 { guard try await fill() else { return nil } }
         let taken = unsafe count
@@ -127,6 +131,7 @@ extension Connection {
     public nonisolated(nonsending) func read(
         into buffer: inout MutableSpan<UInt8>
     ) async throws -> Int {
+        precondition(core.isCurrent, Self.onlyOnLoop)
         takeLent()
         if unsafe count == 0 { guard try await fill() else { return 0 } }
         let taken = unsafe min(count, buffer.count)
@@ -179,7 +184,7 @@ extension Connection {
         guard core.isCurrent else {
             return try await loop.read(self, until: delimiter, limit: limit)
         }
-        guard let end = try await find(delimiter, limit: limit) else { return nil }
+        guard let end = try await find(delimiter, limit: limit, of: limit) else { return nil }
         let result = unsafe Array(waiting[..<end])
         consume(end + 1)
         return result
@@ -193,7 +198,10 @@ extension Connection {
     public nonisolated(nonsending) func readLine(limit: Int = 8_192) async throws -> String? {
         guard core.isCurrent else { return try await loop.readLine(self, limit: limit) }
         // It may have its "\r" besides.
-        guard let end = try await find(UInt8(ascii: "\n"), limit: limit + 1) else { return nil }
+        let most = min(limit, .max - 1) + 1
+        guard let end = try await find(UInt8(ascii: "\n"), limit: most, of: limit) else {
+            return nil
+        }
         let line = unsafe UnsafeBufferPointer(rebasing: waiting[..<end])
         let length = unsafe line.last == UInt8(ascii: "\r") ? end - 1 : end
         guard length <= limit else { throw TooLong(limit: limit) }
@@ -202,9 +210,10 @@ extension Connection {
         return text
     }
 
-    /// Where the byte is, waiting until it is there; `nil` at the end of the stream.
+    /// Where the byte is, waiting until it is there; `nil` at the end of the stream. `named` is the
+    /// limit that the caller knows of.
     private nonisolated(nonsending) func find(
-        _ delimiter: UInt8, limit: Int
+        _ delimiter: UInt8, limit: Int, of named: Int
     ) async throws -> Int? {
         takeLent()
         var searched = 0
@@ -213,7 +222,7 @@ extension Connection {
                 .firstIndex(of: delimiter, from: searched)
             if let found, found <= limit { return found }
             unsafe searched = count
-            if searched > limit { throw TooLong(limit: limit) }
+            if searched > limit { throw TooLong(limit: named) }
             guard try await fillBehind() else {
                 if unsafe count == 0 { return nil }
                 throw UnexpectedEnd(count: unsafe count)

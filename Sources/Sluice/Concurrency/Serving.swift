@@ -125,6 +125,7 @@ final class Acceptor: Waiter, @unchecked Sendable {
         // Those who have said nothing yet, and have no handler, just end.
         forEachLiving { connection in
             if connection.has(Connection.isUnstarted) {
+                unsafe connection.obstacles &= ~Connection.isUnstarted
                 core.loop.close(connection.stream)
             } else if shutdown == .endInput {
                 connection.shutDown()
@@ -275,8 +276,14 @@ extension Server {
             throw error
         }
         let all = acceptors
-        let signals = try SignalWatch(options.stopsOn, all[0].loop.core) { _ in
+        let signals: SignalWatch
+        do {
+            signals = try SignalWatch(options.stopsOn, all[0].loop.core) { _ in
+                for (_, acceptor) in all { acceptor.stop() }
+            }
+        } catch {
             for (_, acceptor) in all { acceptor.stop() }
+            throw error
         }
         defer { signals.end() }
         ready?(all[0].acceptor.address)

@@ -60,6 +60,9 @@ private final class SignalSource: @unchecked Sendable {
 
 extension Loop {
     fileprivate func nextSignal(_ source: SignalSource) async -> CInt? {
+        // Who waits is something to do: the thread does not end before.
+        unsafe core.living += 1
+        defer { unsafe core.living -= 1 }
         while source.pending.isEmpty {
             if await core.parkCancellably(source.waiter) { return nil }
         }

@@ -5,7 +5,12 @@
 /// ``Connection`` and ``Descriptor`` are waiters. Nothing of it is for others.
 @safe
 public class Waiter {
-    @exclusivity(unchecked) @usableFromInline final var job: UnownedJob?
+    #if SLUICE_CONTINUATIONS
+        @usableFromInline typealias Job = UnsafeContinuation<Void, Never>
+    #else
+        @usableFromInline typealias Job = UnownedJob
+    #endif
+    @exclusivity(unchecked) @usableFromInline final var job: Job?
     /// Whether the code that waits is isolated to nobody, and not to the loop.
     @exclusivity(unchecked) @usableFromInline final var isGeneric = false
     /// Of whose connection the task that waits is the home task: see ``Connection/homeTask``.
@@ -36,15 +41,31 @@ extension Core {
     /// Waits until `waiter` is woken. To be called on the loop's thread.
     ///
     /// Nothing runs on the thread between the assignment and the hop's end in ``ParkingExecutor``: the
-    /// runtime enqueues within the hop.
+    /// runtime enqueues within the hop. Should another version of it not do so, there is the slower
+    /// way by a continuation, which promises less: it resumes where the task prefers to be, and the
+    /// task hops from there to where it was.
     @inlinable
     @inline(__always)
     nonisolated(nonsending) func park(_ waiter: Waiter) async {
-        unsafe parking = waiter
-        unsafe waiter.isGeneric = isGenericNow
-        unsafe waiter.home = homeNow
-        await parker.wait()
+        #if SLUICE_CONTINUATIONS
+            await withUnsafeContinuation { unsafe waiter.job = $0 }
+        #else
+            unsafe parking = waiter
+            unsafe waiter.isGeneric = isGenericNow
+            unsafe waiter.home = homeNow
+            await parker.wait()
+        #endif
     }
+
+    #if SLUICE_CONTINUATIONS
+        func push(_ waiting: UnsafeContinuation<Void, Never>, isGeneric: Bool) {
+            unsafe waiting.resume()
+        }
+
+        func runNow(_ waiting: UnsafeContinuation<Void, Never>, isGeneric: Bool) {
+            unsafe waiting.resume()
+        }
+    #endif
 
     /// The same, ended also by a cancellation of the task: whether it was.
     // By an isolated parameter: a closure in nonisolated(nonsending) code that is handed to
