@@ -124,7 +124,8 @@ let echo: Server.Handler = { connection in
 /// Expects that `body` throws such an error.
 func expectThrow<Thrown: Error, Result>(
     _: Thrown.Type, _ what: String = "", _ place: SourceLocation = #_sourceLocation,
-    isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> Result
+    isolation: isolated (any Actor)? = #isolation,
+    _ body: nonisolated(nonsending) () async throws -> Result
 ) async {
     do {
         _ = try await body()

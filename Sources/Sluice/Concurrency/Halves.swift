@@ -191,6 +191,9 @@ extension Connection {
     /// The half that writes, for one task, while another has the ``reader``.
     public var writer: Writer { Writer(self) }
 
+    // The bodies are nonsending: in code that is, a plain closure is isolated to nobody, and would leave
+    // a loop that tasks do not prefer.
+
     /// Reads in a task of its own, such as a child of the handler's. While `body` runs, a cancellation
     /// of this task ends the reads, without a handler for each of them.
     ///
@@ -199,7 +202,7 @@ extension Connection {
     /// ```
     public func withReader<Result>(
         isolation: isolated (any Actor)? = #isolation,
-        _ body: (Reader) async throws -> Result
+        _ body: nonisolated(nonsending) (Reader) async throws -> Result
     ) async throws -> Result {
         let number = beginHome(\.readHome)
         defer { endHome(\.readHome, Self.isReadCancelled) }
@@ -214,7 +217,7 @@ extension Connection {
     /// Writes in a task of its own. See ``withReader(isolation:_:)``.
     public func withWriter<Result>(
         isolation: isolated (any Actor)? = #isolation,
-        _ body: (Writer) async throws -> Result
+        _ body: nonisolated(nonsending) (Writer) async throws -> Result
     ) async throws -> Result {
         let number = beginHome(\.writeHome)
         defer { endHome(\.writeHome, Self.isWriteCancelled) }

@@ -154,8 +154,8 @@ public struct Inbound: AsyncSequence, Sendable {
     /// ``Loop/Tasks/isolatedOnly``, at one off the loop.
     public var copies: Copies { Copies(connection: connection) }
 
-    /// What a connection's peer sends, as it comes, in arrays.
     // No map: its closure is isolated to nobody, and may run off the loop, where nothing is lent.
+    /// What a connection's peer sends, as it comes, in arrays.
     public struct Copies: AsyncSequence, Sendable {
         /// What one receive brought.
         public typealias Element = [UInt8]

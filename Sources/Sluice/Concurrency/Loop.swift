@@ -99,7 +99,7 @@ public actor Loop {
 
     /// Has what `body` calls prefer the loop's thread, where tasks of the loop do.
     func preferring<Result, Failure: Error>(
-        _ body: () async throws(Failure) -> Result
+        _ body: nonisolated(nonsending) () async throws(Failure) -> Result
     ) async throws(Failure) -> Result {
         guard let preference else { return try await body() }
         return try await withTaskExecutorPreference(preference) { () async throws(Failure) in

@@ -66,7 +66,7 @@ extension Connection {
     /// Deadlines nest; the first that is up counts. On the thread of the connection's loop.
     public func withDeadline<Result>(
         _ time: Duration, isolation: isolated (any Actor)? = #isolation,
-        _ body: () async throws -> Result
+        _ body: nonisolated(nonsending) () async throws -> Result
     ) async throws -> Result {
         precondition(core.isCurrent, Self.onlyOnLoop)
         let some = some
