@@ -9,287 +9,293 @@ private let silence: Server.Handler = { connection in
     while try await connection.next() != nil {}
 }
 
-@Suite("Async cancellation", .timeLimit(.minutes(2)))
-struct AsyncCancelTests {
-    @Test("a read is cancelled, from another thread and from the loop's", arguments: everyWay)
-    func read(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
-        try await withServer(backend, tasks: tasks, silence) { loop, address in
-            for round in 0..<20 {
-                let waits = Gate()
-                let task = Task {
-                    try await Client.connect(to: address, on: loop) { connection in
-                        waits.open()
-                        _ = try await connection.next()
-                    }
-                }
-                await waits.wait()
-                // After that the task waits: it has left the thread.
-                await loop.run {}
-                if round % 2 == 0 { task.cancel() } else { await loop.run { task.cancel() } }
-                await expectThrow(CancellationError.self) { try await task.value }
-            }
-        }
-    }
-
-    @Test("what was cancelled before it began does not begin", arguments: everyWay)
-    func before(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
-        try await withServer(backend, tasks: tasks, silence) { loop, address in
-            let task = Task {
-                while !Task.isCancelled { await Task.yield() }
-                await expectThrow(CancellationError.self) {
-                    try await Client.connect(to: address, on: loop) { _ in
-                        Issue.record("connected")
-                    }
-                }
-                await expectThrow(CancellationError.self) {
-                    try await loop.clock.sleep(for: .seconds(3_600))
-                }
-                await expectThrow(CancellationError.self) {
-                    try await Task.sleep(for: .seconds(3_600), clock: loop.clock)
-                }
-                try await Server.run(on: "127.0.0.1:0", echo)
-            }
-            task.cancel()
-            try await task.value
-        }
-    }
-
-    @Test("a cancelled child leaves its connection usable", arguments: everyWay)
-    func child(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
-        try await withServer(backend, tasks: tasks, echo) { loop, address in
-            try await Client.connect(to: address, on: loop) { connection in
-                for round in 0..<12 {
+extension AsyncTests {
+    @Suite("Async cancellation", .timeLimit(.minutes(2)))
+    struct AsyncCancelTests {
+        @Test("a read is cancelled, from another thread and from the loop's", arguments: everyWay)
+        func read(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            try await withServer(backend, tasks: tasks, silence) { loop, address in
+                for round in 0..<20 {
                     let waits = Gate()
-                    let read: @Sendable () async throws -> Void = {
-                        waits.open()
-                        switch round % 3 {
-                        case 0: _ = try await connection.readLine()
-                        case 1:
-                            _ = try await connection.withReaderOnLoop { try await $0.readLine() }
-                        default:
-                            _ = try await connection.withReaderOnLoop { reader in
-                                try await reader.read { $0.span.count }
-                            }
-                        }
-                    }
-                    let child =
-                        round % 2 == 0
-                        ? Task { try await read() }
-                        : Task(executorPreference: loop.executor) { try await read() }
-                    await waits.wait()
-                    if round % 4 < 2 { await loop.run {} }
-                    child.cancel()
-                    await expectThrow(CancellationError.self) { try await child.value }
-                    try await connection.write("line \(round)\n")
-                    let line = try await connection.readLine()
-                    #expect(line == "line \(round)")
-                }
-            }
-        }
-    }
-
-    @Test("no byte is lost when a read is cancelled as they come", arguments: everyWay)
-    func race(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
-        try await withServer(backend, tasks: tasks, echo) { loop, address in
-            try await Client.connect(to: address, on: loop) { connection in
-                let total = 300
-                let got = Log<UInt8>()
-                for number in 0..<total {
-                    let child = Task {
-                        for byte in try await connection.read(atMost: 100) { got.append(byte) }
-                    }
-                    try await connection.write([UInt8(truncatingIfNeeded: number)])
-                    connection.flush()
-                    for _ in 0..<(number % 7) { await Task.yield() }
-                    child.cancel()
-                    _ = await child.result
-                }
-                while got.all.count < total {
-                    for byte in try await connection.read(atMost: 1_000) { got.append(byte) }
-                }
-                #expect(got.all == (0..<total).map { UInt8(truncatingIfNeeded: $0) })
-            }
-        }
-    }
-
-    @Test("a write is cancelled, and writing goes on after it", arguments: everyWay)
-    func write(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
-        let mayRead = Gate()
-        let handler: Server.Handler = { connection in
-            await mayRead.wait()
-            var total = 0
-            while let count = try await connection.withNextBytes({ $0.count }) { total += count }
-            try await connection.write("\(total)\n")
-        }
-        try await withServer(backend, tasks: tasks, handler) { loop, address in
-            try await Client.connect(to: address, on: loop) { connection in
-                let written = Count()
-                let block = [UInt8](repeating: 1, count: 100_000)
-                for round in 0..<3 {
-                    let child = Task {
-                        while true {
-                            // It has been queued, also where the wait for room is cancelled.
-                            written.add(block.count)
-                            switch round {
-                            case 0: try await connection.write(block)
-                            case 1:
-                                try await connection.withWriterOnLoop { writer in
-                                    try await writer.write(block)
-                                }
-                            default: try await loop.run { try await connection.write(block) }
-                            }
-                        }
-                    }
-                    var before = -1
-                    while before != written.now {
-                        before = written.now
-                        try await loop.clock.sleep(for: .milliseconds(30))
-                    }
-                    child.cancel()
-                    await expectThrow(CancellationError.self) { try await child.value }
-                }
-                mayRead.open()
-                try await connection.finishWriting()
-                let line = try await connection.readLine()
-                let total = try #require(line.flatMap { Int($0) })
-                #expect(total <= written.now && total >= written.now - 3 * block.count)
-            }
-        }
-    }
-
-    @Test("a sleep is cancelled at once", arguments: everyWay)
-    func sleep(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
-        let loop = try Loop.start(backend, tasks: tasks)
-        for round in 0..<40 {
-            let task = Task {
-                if round % 2 == 0 {
-                    try await loop.clock.sleep(for: .seconds(3_600))
-                } else {
-                    try await loop.run {
-                        try await Task.sleep(for: .seconds(3_600), clock: loop.clock)
-                    }
-                }
-            }
-            if round % 4 < 2 { await loop.run {} }
-            task.cancel()
-            await expectThrow(CancellationError.self) { try await task.value }
-        }
-        await loop.stop()
-    }
-
-    @Test("a connect is cancelled at once", arguments: everyWay)
-    func connect(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
-        let full = try FullListener()
-        let loop = try Loop.start(backend, tasks: tasks)
-        for round in 0..<20 {
-            let task = Task {
-                try await Client.connect(to: full.address, on: loop) { _ in
-                    Issue.record("connected")
-                }
-            }
-            if round % 2 == 0 { for _ in 0..<round { await loop.run {} } }
-            task.cancel()
-            await expectThrow(CancellationError.self) { try await task.value }
-        }
-        await loop.stop()
-    }
-
-    @Test("connects by 200, cancelled whenever, leave nothing", arguments: everyWay)
-    func connects(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
-        try await withServer(backend, tasks: tasks, echo) { loop, address in
-            for number in 0..<200 {
-                let task = Task {
-                    try await Client.connect(to: address, on: loop) { connection in
-                        while true {
-                            try await connection.write("x")
+                    let task = Task {
+                        try await Client.connect(to: address, on: loop) { connection in
+                            waits.open()
                             _ = try await connection.next()
                         }
                     }
+                    await waits.wait()
+                    // After that the task waits: it has left the thread.
+                    await loop.run {}
+                    if round % 2 == 0 { task.cancel() } else { await loop.run { task.cancel() } }
+                    await expectThrow(CancellationError.self) { try await task.value }
                 }
-                for _ in 0..<(number % 13) { await Task.yield() }
+            }
+        }
+
+        @Test("what was cancelled before it began does not begin", arguments: everyWay)
+        func before(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            try await withServer(backend, tasks: tasks, silence) { loop, address in
+                let task = Task {
+                    while !Task.isCancelled { await Task.yield() }
+                    await expectThrow(CancellationError.self) {
+                        try await Client.connect(to: address, on: loop) { _ in
+                            Issue.record("connected")
+                        }
+                    }
+                    await expectThrow(CancellationError.self) {
+                        try await loop.clock.sleep(for: .seconds(3_600))
+                    }
+                    await expectThrow(CancellationError.self) {
+                        try await Task.sleep(for: .seconds(3_600), clock: loop.clock)
+                    }
+                    try await Server.run(on: "127.0.0.1:0", echo)
+                }
+                task.cancel()
+                try await task.value
+            }
+        }
+
+        @Test("a cancelled child leaves its connection usable", arguments: everyWay)
+        func child(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            try await withServer(backend, tasks: tasks, echo) { loop, address in
+                try await Client.connect(to: address, on: loop) { connection in
+                    for round in 0..<12 {
+                        let waits = Gate()
+                        let read: @Sendable () async throws -> Void = {
+                            waits.open()
+                            switch round % 3 {
+                            case 0: _ = try await connection.readLine()
+                            case 1:
+                                _ = try await connection.withReaderOnLoop {
+                                    try await $0.readLine()
+                                }
+                            default:
+                                _ = try await connection.withReaderOnLoop { reader in
+                                    try await reader.read { $0.span.count }
+                                }
+                            }
+                        }
+                        let child =
+                            round % 2 == 0
+                            ? Task { try await read() }
+                            : Task(executorPreference: loop.executor) { try await read() }
+                        await waits.wait()
+                        if round % 4 < 2 { await loop.run {} }
+                        child.cancel()
+                        await expectThrow(CancellationError.self) { try await child.value }
+                        try await connection.write("line \(round)\n")
+                        let line = try await connection.readLine()
+                        #expect(line == "line \(round)")
+                    }
+                }
+            }
+        }
+
+        @Test("no byte is lost when a read is cancelled as they come", arguments: everyWay)
+        func race(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            try await withServer(backend, tasks: tasks, echo) { loop, address in
+                try await Client.connect(to: address, on: loop) { connection in
+                    let total = 300
+                    let got = Log<UInt8>()
+                    for number in 0..<total {
+                        let child = Task {
+                            for byte in try await connection.read(atMost: 100) { got.append(byte) }
+                        }
+                        try await connection.write([UInt8(truncatingIfNeeded: number)])
+                        connection.flush()
+                        for _ in 0..<(number % 7) { await Task.yield() }
+                        child.cancel()
+                        _ = await child.result
+                    }
+                    while got.all.count < total {
+                        for byte in try await connection.read(atMost: 1_000) { got.append(byte) }
+                    }
+                    #expect(got.all == (0..<total).map { UInt8(truncatingIfNeeded: $0) })
+                }
+            }
+        }
+
+        @Test("a write is cancelled, and writing goes on after it", arguments: everyWay)
+        func write(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            let mayRead = Gate()
+            let handler: Server.Handler = { connection in
+                await mayRead.wait()
+                var total = 0
+                while let count = try await connection.withNextBytes({ $0.count }) {
+                    total += count
+                }
+                try await connection.write("\(total)\n")
+            }
+            try await withServer(backend, tasks: tasks, handler) { loop, address in
+                try await Client.connect(to: address, on: loop) { connection in
+                    let written = Count()
+                    let block = [UInt8](repeating: 1, count: 100_000)
+                    for round in 0..<3 {
+                        let child = Task {
+                            while true {
+                                // It has been queued, also where the wait for room is cancelled.
+                                written.add(block.count)
+                                switch round {
+                                case 0: try await connection.write(block)
+                                case 1:
+                                    try await connection.withWriterOnLoop { writer in
+                                        try await writer.write(block)
+                                    }
+                                default: try await loop.run { try await connection.write(block) }
+                                }
+                            }
+                        }
+                        var before = -1
+                        while before != written.now {
+                            before = written.now
+                            try await loop.clock.sleep(for: .milliseconds(30))
+                        }
+                        child.cancel()
+                        await expectThrow(CancellationError.self) { try await child.value }
+                    }
+                    mayRead.open()
+                    try await connection.finishWriting()
+                    let line = try await connection.readLine()
+                    let total = try #require(line.flatMap { Int($0) })
+                    #expect(total <= written.now && total >= written.now - 3 * block.count)
+                }
+            }
+        }
+
+        @Test("a sleep is cancelled at once", arguments: everyWay)
+        func sleep(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            let loop = try Loop.start(backend, tasks: tasks)
+            for round in 0..<40 {
+                let task = Task {
+                    if round % 2 == 0 {
+                        try await loop.clock.sleep(for: .seconds(3_600))
+                    } else {
+                        try await loop.run {
+                            try await Task.sleep(for: .seconds(3_600), clock: loop.clock)
+                        }
+                    }
+                }
+                if round % 4 < 2 { await loop.run {} }
                 task.cancel()
                 await expectThrow(CancellationError.self) { try await task.value }
             }
+            await loop.stop()
         }
-    }
 
-    @Test("a wait for a descriptor is cancelled, and it is usable", arguments: everyWay)
-    func descriptor(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
-        let pair = try Pair()
-        let loop = try Loop.start(backend, tasks: tasks)
-        let watch = try await loop.watch(pair.near)
-        for _ in 0..<10 {
-            let task = Task { try await watch.readable() }
-            await loop.run {}
-            task.cancel()
-            await expectThrow(CancellationError.self) { try await task.value }
+        @Test("a connect is cancelled at once", arguments: everyWay)
+        func connect(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            let full = try FullListener()
+            let loop = try Loop.start(backend, tasks: tasks)
+            for round in 0..<20 {
+                let task = Task {
+                    try await Client.connect(to: full.address, on: loop) { _ in
+                        Issue.record("connected")
+                    }
+                }
+                if round % 2 == 0 { for _ in 0..<round { await loop.run {} } }
+                task.cancel()
+                await expectThrow(CancellationError.self) { try await task.value }
+            }
+            await loop.stop()
+        }
+
+        @Test("connects by 200, cancelled whenever, leave nothing", arguments: everyWay)
+        func connects(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            try await withServer(backend, tasks: tasks, echo) { loop, address in
+                for number in 0..<200 {
+                    let task = Task {
+                        try await Client.connect(to: address, on: loop) { connection in
+                            while true {
+                                try await connection.write("x")
+                                _ = try await connection.next()
+                            }
+                        }
+                    }
+                    for _ in 0..<(number % 13) { await Task.yield() }
+                    task.cancel()
+                    await expectThrow(CancellationError.self) { try await task.value }
+                }
+            }
+        }
+
+        @Test("a wait for a descriptor is cancelled, and it is usable", arguments: everyWay)
+        func descriptor(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            let pair = try Pair()
+            let loop = try Loop.start(backend, tasks: tasks)
+            let watch = try await loop.watch(pair.near)
+            for _ in 0..<10 {
+                let task = Task { try await watch.readable() }
+                await loop.run {}
+                task.cancel()
+                await expectThrow(CancellationError.self) { try await task.value }
+                try await watch.writable()
+            }
+            let waiting = Task { try await watch.readable() }
             try await watch.writable()
+            _ = try pair.far.send(bytes("x"))
+            try await waiting.value
+            let ended = Task { try await loop.run { try await watch.readable() } }
+            _ = try? await ended.value
+            var byte: UInt8 = 0
+            _ = unsafe recv(pair.near.rawValue, &byte, 1, 0)
+            let last = Task { try await watch.readable() }
+            await loop.run {}
+            watch.end()
+            await expectThrow(SluiceError.self) { try await last.value }
+            await expectThrow(SluiceError.self) { try await watch.readable() }
+            watch.end()
+            await loop.stop()
         }
-        let waiting = Task { try await watch.readable() }
-        try await watch.writable()
-        _ = try pair.far.send(bytes("x"))
-        try await waiting.value
-        let ended = Task { try await loop.run { try await watch.readable() } }
-        _ = try? await ended.value
-        var byte: UInt8 = 0
-        _ = unsafe recv(pair.near.rawValue, &byte, 1, 0)
-        let last = Task { try await watch.readable() }
-        await loop.run {}
-        watch.end()
-        await expectThrow(SluiceError.self) { try await last.value }
-        await expectThrow(SluiceError.self) { try await watch.readable() }
-        watch.end()
-        await loop.stop()
-    }
 
-    @Test("signals end with their task", arguments: Backend.all)
-    func signals(_ backend: Backend) async throws {
-        // Each of a signal of its own, since tests run side by side.
-        let number = 40 + CInt(Backend.all.firstIndex(of: backend)!)
-        let loop = try Loop.start(backend)
-        let signals = try Signals(number, on: loop)
-        #expect(throws: SluiceError.self) { try Signals(number, on: loop) }
-        let got = Count()
-        let task = Task {
-            for await signal in signals where signal == number { got.add() }
-            return Task.isCancelled
+        @Test("signals end with their task", arguments: Backend.all)
+        func signals(_ backend: Backend) async throws {
+            // Each of a signal of its own, since tests run side by side.
+            let number = 40 + CInt(Backend.all.firstIndex(of: backend)!)
+            let loop = try Loop.start(backend)
+            let signals = try Signals(number, on: loop)
+            #expect(throws: SluiceError.self) { try Signals(number, on: loop) }
+            let got = Count()
+            let task = Task {
+                for await signal in signals where signal == number { got.add() }
+                return Task.isCancelled
+            }
+            for round in 1...3 {
+                kill(getpid(), number)
+                let hasCome = await eventually { got.now == round }
+                #expect(hasCome)
+            }
+            task.cancel()
+            let wasCancelled = await task.value
+            #expect(wasCancelled)
+            await loop.stop()
         }
-        for round in 1...3 {
-            kill(getpid(), number)
-            let hasCome = await eventually { got.now == round }
-            #expect(hasCome)
-        }
-        task.cancel()
-        let wasCancelled = await task.value
-        #expect(wasCancelled)
-        await loop.stop()
-    }
 
-    @Test("a script is cancelled at its n-th wait, for every n", arguments: everyWay)
-    func script(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
-        let full = try FullListener()
-        for fromLoop in [false, true] {
-            for number in 0..<Script.waits {
-                let isOver = Gate()
-                try await withServer(
-                    backend, tasks: tasks,
-                    { connection in
-                        let command = try await connection.readLine()
-                        if command == "read" { try await connection.write("line\n") }
-                        if command != "silence" { _ = try await readAll(connection) }
-                        if command == "silence" { await isOver.wait() }
+        @Test("a script is cancelled at its n-th wait, for every n", arguments: everyWay)
+        func script(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            let full = try FullListener()
+            for fromLoop in [false, true] {
+                for number in 0..<Script.waits {
+                    let isOver = Gate()
+                    try await withServer(
+                        backend, tasks: tasks,
+                        { connection in
+                            let command = try await connection.readLine()
+                            if command == "read" { try await connection.write("line\n") }
+                            if command != "silence" { _ = try await readAll(connection) }
+                            if command == "silence" { await isOver.wait() }
+                        }
+                    ) { loop, address in
+                        let script = Script(number, loop, address, full.address)
+                        let task = Task { [script] in try await script.run() }
+                        await script.arrives.wait()
+                        await loop.run {}
+                        if fromLoop { await loop.run { task.cancel() } } else { task.cancel() }
+                        await expectThrow(CancellationError.self, "at \(number)") {
+                            try await task.value
+                        }
+                        #expect(script.reached.now == number, "and not at another")
+                        isOver.open()
                     }
-                ) { loop, address in
-                    let script = Script(number, loop, address, full.address)
-                    let task = Task { [script] in try await script.run() }
-                    await script.arrives.wait()
-                    await loop.run {}
-                    if fromLoop { await loop.run { task.cancel() } } else { task.cancel() }
-                    await expectThrow(CancellationError.self, "at \(number)") {
-                        try await task.value
-                    }
-                    #expect(script.reached.now == number, "and not at another")
-                    isOver.open()
                 }
             }
         }

@@ -4,6 +4,10 @@ import Synchronization
 import SystemPackage
 import Testing
 
+/// One after the other: each of them has threads of its own, and is bounded in time.
+@Suite("Structured concurrency", .serialized)
+enum AsyncTests {}
+
 /// A number that many threads count.
 final class Count: Sendable {
     private let value = Atomic<Int>(0)

@@ -342,7 +342,7 @@ public final class Connection: Waiter, @unchecked Sendable {
 }
 
 /// A deadline of a connection's waits, within another or by itself.
-final class Deadline: Alarm {
+final class Deadline: Alarm, @unchecked Sendable {
     private unowned let connection: Connection
     let outer: Deadline?
 

@@ -85,6 +85,9 @@ extension Connection {
             let code = core.loop.send(piece, StreamID(rawValue: id))
             if code != 0 { try await waitForRoom(code) }
             at += piece.count
+            guard core.isCurrent else {
+                return try await loop.write(Array(bytes.extracting(at...)), to: self)
+            }
         }
     }
 
@@ -97,6 +100,8 @@ extension Connection {
     }
 
     nonisolated(nonsending) func waitToWrite() async throws {
+        // Within an actor of others the wait may end on another thread.
+        if unsafe core.isGenericNow { return try await loop.waitToWrite(self) }
         let writer = some.writer
         precondition(unsafe writer.job == nil, "two tasks write to one connection; let one do it")
         try stopped()
@@ -165,6 +170,12 @@ extension Connection {
                 guard let went else { throw refused(SLUICE_ESTALE.rawValue) }
                 sent += went
                 if went < left { try await waitToWrite() }
+                if !core.isCurrent {
+                    let rest = count.map { $0 - sent }
+                    return sent
+                        + (try await loop.send(
+                            file, from: offset + Int64(sent), count: rest, to: self))
+                }
             } catch let error as SluiceError where error.code.errno == .noData {
                 break
             }
@@ -190,6 +201,10 @@ extension Connection {
 extension Loop {
     func write(_ bytes: [UInt8], to connection: Connection) async throws {
         try await connection.write(bytes)
+    }
+
+    fileprivate func waitToWrite(_ connection: Connection) async throws {
+        try await connection.waitToWrite()
     }
 
     func finishWriting(_ connection: Connection) async throws {

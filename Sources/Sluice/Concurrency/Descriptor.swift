@@ -54,7 +54,10 @@ public final class Descriptor: Waiter, @unchecked Sendable {
     ///
     /// - Throws: `CancellationError`; ``SluiceError`` where the watch has ended.
     public nonisolated(nonsending) func readable() async throws {
-        guard core.isCurrent else { return try await loop.readable(self) }
+        // Within an actor of others the wait may end on another thread.
+        guard unsafe core.isCurrent && !core.isGenericNow else {
+            return try await loop.readable(self)
+        }
         try await wait(.read, self)
     }
 
@@ -62,7 +65,9 @@ public final class Descriptor: Waiter, @unchecked Sendable {
     ///
     /// - Throws: as ``readable()``.
     public nonisolated(nonsending) func writable() async throws {
-        guard core.isCurrent else { return try await loop.writable(self) }
+        guard unsafe core.isCurrent && !core.isGenericNow else {
+            return try await loop.writable(self)
+        }
         try await wait(.write, writer)
     }
 

@@ -205,7 +205,7 @@ extension Connection {
         _ body: nonisolated(nonsending) (Reader) async throws -> Result
     ) async throws -> Result {
         let number = beginHome(\.readHome)
-        defer { endHome(\.readHome, Self.isReadCancelled) }
+        defer { core.perform { self.endHome(Self.isReadCancelled) } }
         return try await withTaskCancellationHandler {
             _ = isolation
             return try await body(reader)
@@ -220,7 +220,7 @@ extension Connection {
         _ body: nonisolated(nonsending) (Writer) async throws -> Result
     ) async throws -> Result {
         let number = beginHome(\.writeHome)
-        defer { endHome(\.writeHome, Self.isWriteCancelled) }
+        defer { core.perform { self.endHome(Self.isWriteCancelled) } }
         return try await withTaskCancellationHandler {
             _ = isolation
             return try await body(writer)
@@ -242,8 +242,8 @@ extension Connection {
         return number
     }
 
-    private func endHome(_ home: ReferenceWritableKeyPath<More, Home?>, _ flag: UInt16) {
-        some[keyPath: home] = nil
+    private func endHome(_ flag: UInt16) {
+        if flag == Self.isReadCancelled { some.readHome = nil } else { some.writeHome = nil }
         unsafe core.homeNow = nil
         unsafe obstacles &= ~flag
     }

@@ -83,7 +83,13 @@ extension Connection {
     public nonisolated(nonsending) func next() async throws -> Bytes? {
         guard core.isCurrent else { return try await nextElsewhere() }
         takeLent()
-        if unsafe count == 0 { guard try await fill() else { return nil } }
+        if unsafe count == 0 {
+            do {
+                guard try await fill() else { return nil }
+            } catch let error as SluiceError where error.code == .wrongThread {
+                return try await nextElsewhere()
+            }
+        }
         unsafe lent = count
         return unsafe Bytes(self, bytes, count, reads)
     }

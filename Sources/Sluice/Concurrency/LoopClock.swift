@@ -38,7 +38,10 @@ public struct LoopClock: Clock, Sendable {
     ///
     /// - Throws: `CancellationError`, at once; ``SluiceError`` where there is no memory for a timer.
     public nonisolated(nonsending) func sleep(for duration: Duration) async throws {
-        guard loop.core.isCurrent else { return try await loop.sleep(duration) }
+        // Within an actor of others the wait may end on another thread.
+        guard unsafe loop.core.isCurrent && !loop.core.isGenericNow else {
+            return try await loop.sleep(duration)
+        }
         try Task.checkCancellation()
         let core = loop.core
         let alarm = Alarm()
@@ -73,12 +76,14 @@ extension Connection {
         let deadline = Deadline(self, within: some.deadline)
         try deadline.set(core, time)
         some.deadline = deadline
-        defer {
-            deadline.cancel(core)
-            deadline.isDone = true
-            while some.deadline?.isDone == true { some.deadline = some.deadline?.outer }
-            if some.deadline?.isOver != true { unsafe obstacles &= ~Self.isExpired }
-        }
+        defer { core.perform { [self] in end(deadline) } }
         return try await body()
+    }
+
+    private func end(_ deadline: Deadline) {
+        deadline.cancel(core)
+        deadline.isDone = true
+        while some.deadline?.isDone == true { some.deadline = some.deadline?.outer }
+        if some.deadline?.isOver != true { unsafe obstacles &= ~Self.isExpired }
     }
 }

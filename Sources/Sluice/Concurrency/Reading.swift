@@ -6,6 +6,8 @@
 // the stream is paused. So at most one receive of a connection is in memory, and what the peer
 // sends on stays in the kernel until it feels it. Bytes are never moved while they are lent.
 
+internal import CSluice
+
 extension Connection {
     // MARK: Waiting
 
@@ -14,9 +16,21 @@ extension Connection {
     @inline(__always)
     nonisolated(nonsending) func fill() async throws -> Bool {
         if unsafe obstacles != 0 || !isHome { return try await fillSlowly() }
+        let isGeneric = unsafe core.isGenericNow
         await core.park(self)
+        if isGeneric && !core.isCurrent { throw Self.elsewhere }
         if unsafe count == 0 { return try finished() }
         return true
+    }
+
+    /// What a read throws that has come to another thread while it waited, for those to catch that can
+    /// go on by way of the loop. The bytes that came have been set aside.
+    ///
+    /// That is how it is within an actor of others that tasks of several threads use: it runs where
+    /// the task is that keeps it going.
+    @usableFromInline
+    static var elsewhere: SluiceError {
+        SluiceError(SLUICE_ETHREAD.rawValue, "go on reading")
     }
 
     @usableFromInline
@@ -36,11 +50,16 @@ extension Connection {
         }
         let limit = has(Self.isLimited) ? unsafe more?.readLimit : nil
         let alarm = try limit.map { try startLimit($0) }
-        defer { alarm?.cancel(core) }
+        defer {
+            if let alarm { core.perform { [core] in alarm.cancel(core) } }
+        }
         if findHome(ofWrites: false) {
             await core.park(self)
-        } else if await core.parkCancellably(self), unsafe count == before {
-            throw CancellationError()
+            guard core.isCurrent else { throw Self.elsewhere }
+        } else {
+            let wasCancelled = await core.parkCancellably(self)
+            guard core.isCurrent else { throw Self.elsewhere }
+            if unsafe wasCancelled && count == before { throw CancellationError() }
         }
         if unsafe count > before { return true }
         if alarm?.hasFired == true { throw TimedOut() }
@@ -148,8 +167,12 @@ extension Connection {
         precondition(0 <= least && least <= most, "at least \(least) bytes and at most \(most)")
         guard core.isCurrent else { return try await loop.read(self, atLeast: least, atMost: most) }
         takeLent()
-        while unsafe count < least {
-            guard try await fillBehind() else { break }
+        do {
+            while unsafe count < least {
+                guard try await fillBehind() else { break }
+            }
+        } catch let error as SluiceError where error.code == .wrongThread {
+            return try await loop.read(self, atLeast: least, atMost: most)
         }
         let taken = unsafe min(count, most)
         guard taken > 0 else { return [] }
@@ -165,10 +188,14 @@ extension Connection {
     public nonisolated(nonsending) func read(exactly wanted: Int) async throws -> [UInt8] {
         guard core.isCurrent else { return try await loop.read(self, exactly: wanted) }
         takeLent()
-        while unsafe count < wanted {
-            guard try await fillBehind() else {
-                throw UnexpectedEnd(count: unsafe count, wanted: wanted)
+        do {
+            while unsafe count < wanted {
+                guard try await fillBehind() else {
+                    throw UnexpectedEnd(count: unsafe count, wanted: wanted)
+                }
             }
+        } catch let error as SluiceError where error.code == .wrongThread {
+            return try await loop.read(self, exactly: wanted)
         }
         return try await read(atLeast: wanted, atMost: wanted)
     }
@@ -184,10 +211,14 @@ extension Connection {
         guard core.isCurrent else {
             return try await loop.read(self, until: delimiter, limit: limit)
         }
-        guard let end = try await find(delimiter, limit: limit, of: limit) else { return nil }
-        let result = unsafe Array(waiting[..<end])
-        consume(end + 1)
-        return result
+        do {
+            guard let end = try await find(delimiter, limit: limit, of: limit) else { return nil }
+            let result = unsafe Array(waiting[..<end])
+            consume(end + 1)
+            return result
+        } catch let error as SluiceError where error.code == .wrongThread {
+            return try await loop.read(self, until: delimiter, limit: limit)
+        }
     }
 
     /// The next line, without its end: "\n" or "\r\n". `nil` at the end of the stream. What is no
@@ -199,6 +230,14 @@ extension Connection {
         guard core.isCurrent else { return try await loop.readLine(self, limit: limit) }
         // It may have its "\r" besides.
         let most = min(limit, .max - 1) + 1
+        do { return try await line(most, limit) } catch let error as SluiceError
+            where error.code == .wrongThread
+        {
+            return try await loop.readLine(self, limit: limit)
+        }
+    }
+
+    private nonisolated(nonsending) func line(_ most: Int, _ limit: Int) async throws -> String? {
         guard let end = try await find(UInt8(ascii: "\n"), limit: most, of: limit) else {
             return nil
         }
@@ -232,7 +271,7 @@ extension Connection {
 }
 
 /// The limit of one wait.
-class WaitLimit: Alarm {
+class WaitLimit: Alarm, @unchecked Sendable {
     private let waiter: Waiter
 
     init(_ waiter: Waiter) {

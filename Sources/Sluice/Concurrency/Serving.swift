@@ -153,7 +153,7 @@ final class Acceptor: Waiter, @unchecked Sendable {
 }
 
 /// How long handlers may go on after a server was stopped.
-private final class Grace: WaitLimit {
+private final class Grace: WaitLimit, @unchecked Sendable {
     private let acceptor: Acceptor
 
     init(_ acceptor: Acceptor) {

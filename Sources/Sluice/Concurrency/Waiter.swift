@@ -99,7 +99,8 @@ extension Core {
 }
 
 /// A timer that somebody waits for. Its loop has a reference to it while the timer runs.
-class Alarm: Waiter {
+// Sendable: all of it is used on the loop's thread alone.
+class Alarm: Waiter, @unchecked Sendable {
     private var timer: TimerID?
     private(set) final var hasFired = false
 

@@ -1,0 +1,224 @@
+import Glibc
+import Sluice
+import SystemPackage
+import Testing
+
+extension AsyncTests {
+    @Suite("Async loops", .timeLimit(.minutes(1)))
+    struct AsyncLoopTests {
+        // MARK: The end
+
+        @Test("a job that comes while the loop ends, or after, is run", arguments: everyWay)
+        func lateJobs(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            for round in 0..<100 {
+                let loop = try Loop.start(backend, tasks: tasks)
+                let ran = Count()
+                await withTaskGroup(of: Void.self) { group in
+                    for _ in 0..<4 {
+                        group.addTask {
+                            for _ in 0..<(round % 10) { await Task.yield() }
+                            await loop.run {
+                                #expect(loop.isCurrent)
+                                ran.add()
+                            }
+                        }
+                    }
+                    group.addTask { await loop.stop() }
+                    group.addTask { await loop.stop() }
+                }
+                #expect(ran.now == 4)
+                await loop.run { _ = ran.add() }
+                let sum = await withTaskExecutorPreference(loop.executor) { ran.add() }
+                #expect(sum == 6)
+                await loop.stop()
+                let clock = SuspendingClock()
+                let begin = clock.now
+                try await loop.clock.sleep(for: .milliseconds(1))
+                #expect(clock.now - begin >= .milliseconds(1), "also a sleep")
+                await loop.stop()
+            }
+        }
+
+        @Test("a loop that is dropped ends by itself, and all of it goes", arguments: everyWay)
+        func dropped(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            for round in 0..<20 {
+                let ghost: Ghost<Loop>
+                do {
+                    let loop = try Loop.start(backend, tasks: tasks)
+                    ghost = Ghost(loop)
+                    if round % 2 == 0 { await loop.run {} }
+                }
+                let isGone = await eventually { ghost.isGone }
+                #expect(isGone)
+            }
+            // The last reference is that of a task on the loop.
+            let ghost: Ghost<Loop>
+            let task: Task<Void, any Error>
+            do {
+                let loop = try Loop.start(backend, tasks: tasks)
+                ghost = Ghost(loop)
+                task = Task { try await loop.clock.sleep(for: .milliseconds(5)) }
+            }
+            try await task.value
+            let isGone = await eventually { ghost.isGone }
+            #expect(isGone)
+        }
+
+        @Test("a stop waits for what is left to do", arguments: everyWay)
+        func stopWaits(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            let loop = try Loop.start(backend, tasks: tasks)
+            let done = Count()
+            let sleeps = Gate()
+            let task = Task {
+                try await loop.run {
+                    sleeps.open()
+                    try await loop.clock.sleep(for: .milliseconds(20))
+                    done.add()
+                }
+            }
+            await sleeps.wait()
+            await loop.run {}
+            await loop.stop()
+            #expect(done.now == 1)
+            try await task.value
+        }
+
+        @Test("an executor outlives its loop", arguments: everyWay)
+        func executor(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            for _ in 0..<20 {
+                let executor: any TaskExecutor
+                do { executor = try Loop.start(backend, tasks: tasks).executor }
+                let results = await withTaskGroup(of: Int.self) { group in
+                    for number in 0..<10 {
+                        group.addTask(executorPreference: executor) {
+                            await Task.yield()
+                            return number
+                        }
+                    }
+                    return await group.reduce(0, +)
+                }
+                #expect(results == 45)
+            }
+        }
+
+        @Test("many threads enqueue at once, and nothing is lost", arguments: everyWay)
+        func manyThreads(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            let loop = try Loop.start(backend, tasks: tasks)
+            let ran = Count()
+            let threads = (0..<4).map { _ in
+                TestThread {
+                    for _ in 0..<500 { Task { await loop.run { _ = ran.add() } } }
+                }
+            }
+            for thread in threads { thread.join() }
+            let areDone = await eventually { ran.now == 2_000 }
+            #expect(areDone)
+            await loop.stop()
+        }
+
+        @Test("code on the loop is isolated to it, and others are stopped", arguments: Backend.all)
+        func isolation(_ backend: Backend) async throws {
+            let loop = try Loop.start(backend)
+            await loop.run {
+                loop.assertIsolated()
+                loop.preconditionIsolated()
+            }
+            #expect(!loop.isCurrent)
+            await loop.stop()
+        }
+
+        // MARK: The clock
+
+        @Test("1,000 timers come in order, and never early", arguments: everyWay)
+        func timers(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            let loop = try Loop.start(backend, tasks: tasks)
+            let order = Log<Int>()
+            let clock = SuspendingClock()
+            try await loop.run {
+                // All are of one moment, by `until`.
+                let begin = clock.now
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for number in 0..<1_000 {
+                        let place = (number * 379) % 1_000
+                        group.addTask {
+                            let deadline = begin.advanced(by: .microseconds(200_000 + place * 200))
+                            try await Task.sleep(until: deadline, clock: loop.clock)
+                            #expect(clock.now >= deadline, "early")
+                            order.append(place)
+                        }
+                    }
+                    try await group.waitForAll()
+                }
+            }
+            // Each is set from its own moment, a little apart: 50 of them are 10 ms.
+            if tasks == .onLoop {
+                let isOrdered = zip(order.all, order.all.dropFirst()).allSatisfy { $0 < $1 + 50 }
+                #expect(isOrdered)
+            }
+            #expect(order.all.count == 1_000)
+            for time in [Duration.zero, .seconds(-1), .nanoseconds(1)] {
+                let before = clock.now
+                try await loop.clock.sleep(for: time)
+                try await loop.clock.sleep(until: before, tolerance: nil)
+            }
+            await loop.stop()
+        }
+
+        // MARK: Descriptors and signals
+
+        @Test("two tasks wait for the two directions of a descriptor", arguments: everyWay)
+        func descriptor(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            let pair = try Pair()
+            let loop = try Loop.start(backend, tasks: tasks)
+            let (near, far) = (pair.near, pair.far)
+            let watch = try await loop.watch(near)
+            let all = pattern(2_000_000)
+            try await loop.run {
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask {
+                        var sent = 0
+                        while sent < all.count {
+                            let count = try near.send(all.span.extracting(sent...))
+                            sent += count
+                            if count == 0 { try await watch.writable() }
+                        }
+                        shutdown(near.rawValue, CInt(SHUT_WR))
+                    }
+                    group.addTask {
+                        // What comes back: as many bytes, each by a wait or by what is there.
+                        var got = 0
+                        var buffer = [UInt8](repeating: 0, count: 65_536)
+                        while true {
+                            try await watch.readable()
+                            let count = unsafe recv(near.rawValue, &buffer, buffer.count, 0)
+                            if count == 0 { break }
+                            if count > 0 { got += count }
+                        }
+                        #expect(got == all.count)
+                    }
+                    group.addTask {
+                        let other = try await loop.watch(far)
+                        var buffer = [UInt8](repeating: 0, count: 65_536)
+                        while true {
+                            try await other.readable()
+                            let count = unsafe recv(far.rawValue, &buffer, buffer.count, 0)
+                            if count == 0 { break }
+                            var sent = 0
+                            while sent < count {
+                                let went = try far.send(buffer.span.extracting(sent..<count))
+                                sent += went
+                                if went == 0 { try await other.writable() }
+                            }
+                        }
+                        shutdown(far.rawValue, CInt(SHUT_WR))
+                        other.end()
+                    }
+                    try await group.waitForAll()
+                }
+            }
+            watch.end()
+            await loop.stop()
+            withExtendedLifetime(pair) {}
+        }
+    }
+}

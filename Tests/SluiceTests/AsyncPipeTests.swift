@@ -1,0 +1,110 @@
+import Sluice
+import Testing
+
+extension AsyncTests {
+    @Suite("Pipes of bytes in memory", .timeLimit(.minutes(1)))
+    struct AsyncPipeTests {
+        @Test("what is written is read, however small the pipe", arguments: [1, 2, 7, 65_536])
+        func passes(_ capacity: Int) async throws {
+            let (reader, writer) = BytePipe.make(capacity: capacity)
+            let all = pattern(20_000)
+            async let written: Void = {
+                try await writer.write(all.span.extracting(..<10))
+                try await writer.write(Array(all[10...]))
+                try await writer.finishWriting()
+            }()
+            var got: [UInt8] = []
+            var isOver = false
+            while !isOver {
+                isOver = try await reader.read(atMost: 100) { input in
+                    #expect(input.span.count <= 100)
+                    got.append(contentsOf: input.span)
+                    input.consume(input.span.count)
+                    return input.span.isEmpty
+                }
+            }
+            try await written
+            #expect(got == all)
+            for _ in 0..<3 {
+                let end = try await reader.read { ($0.span.count, $0.isLast) }
+                #expect(end == (0, true))
+            }
+            await expectThrow(SluiceError.self) { try await writer.write("late") }
+        }
+
+        @Test("a writer waits for room")
+        func capacity() async throws {
+            let (reader, writer) = BytePipe.make(capacity: 4)
+            let done = Count()
+            let task = Task {
+                try await writer.write("abcd")
+                done.add()
+                try await writer.write("e")
+                done.add()
+            }
+            let first = await eventually { done.now == 1 }
+            #expect(first)
+            for _ in 0..<100 { await Task.yield() }
+            #expect(done.now == 1)
+            try await reader.read { $0.consume(1) }
+            try await task.value
+            let rest = try await reader.read { Array($0.span) }
+            #expect(rest == bytes("bcde"))
+        }
+
+        @Test("what is not consumed comes again with more, also over the capacity")
+        func untouched() async throws {
+            let (source, writer) = BytePipe.make(capacity: 2)
+            var reader = source
+            let task = Task {
+                try await writer.write("one line\nrest")
+                try await writer.finishWriting()
+            }
+            let line = try await reader.readLine()
+            #expect(line == "one line")
+            var looks = 0
+            while true {
+                let (text, isLast) = try await reader.read { input in
+                    (String(decoding: Array(input.span), as: UTF8.self), input.isLast)
+                }
+                looks += 1
+                if isLast {
+                    #expect(text == "rest")
+                    break
+                }
+            }
+            #expect(looks <= 5)
+            let part = try await reader.read(atMost: 2) { input in
+                let isLast = input.isLast
+                input.consume(2)
+                return isLast
+            }
+            #expect(!part, "two more follow")
+            await expectThrow(UnexpectedEnd.self) { try await reader.readLine() }
+            try await task.value
+        }
+
+        @Test("a read and a write are cancelled, and nothing is lost")
+        func cancel() async throws {
+            let (reader, writer) = BytePipe.make(capacity: 1)
+            for _ in 0..<50 {
+                let read = Task { try await reader.read { $0.span.count } }
+                read.cancel()
+                await expectThrow(CancellationError.self) { try await read.value }
+            }
+            try await writer.write("a")
+            for round in 0..<50 {
+                let write = Task { try await writer.write("b") }
+                for _ in 0..<(round % 5) { await Task.yield() }
+                write.cancel()
+                await expectThrow(CancellationError.self) { try await write.value }
+            }
+            let got = try await reader.read { input in
+                let bytes = Array(input.span)
+                input.consume(bytes.count)
+                return bytes
+            }
+            #expect(got == bytes("a"))
+        }
+    }
+}
