@@ -19,7 +19,8 @@ let package = Package(
             description: "libevent as a backend; needs libevent 2.1, Debian's libevent-dev.")
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-system", from: "1.8.0")
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
     ],
     targets: [
         .target(
@@ -44,6 +45,7 @@ let package = Package(
             dependencies: [
                 "CSluice",
                 .target(name: "CSluiceLibevent", condition: .when(traits: ["Libevent"])),
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             // Lifetimes: a span that is handed out depends on the value it points into.
@@ -77,7 +79,11 @@ let package = Package(
         ),
         .testTarget(
             name: "SluiceTests",
-            dependencies: ["Sluice"],
+            dependencies: [
+                "Sluice",
+                .product(name: "InMemoryLogging", package: "swift-log"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: strict
         ),
     ],

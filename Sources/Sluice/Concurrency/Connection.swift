@@ -78,6 +78,8 @@ public final class Connection: Waiter, @unchecked Sendable {
         let writer = Waiter()
         var closing: Waiter?
         var deadline: Deadline?
+        /// Who it was, for a log that is to know it after the end.
+        var peer: Address?
         var readLimit: Duration?
         var writeLimit: Duration?
         var readHome: Home?
@@ -290,6 +292,9 @@ public final class Connection: Waiter, @unchecked Sendable {
     var failure: SluiceError {
         SluiceError(unsafe error, "use connection", .handle(.stream, id))
     }
+
+    /// Why the connection has ended, where that was no end in order.
+    var reason: SluiceError? { unsafe error < 0 ? failure : nil }
 
     // MARK: Homes
 

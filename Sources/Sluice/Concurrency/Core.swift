@@ -42,6 +42,10 @@ final class Core: @unchecked Sendable {
     @exclusivity(unchecked) var living = 0
     @exclusivity(unchecked) private var isStopping = false
 
+    #if DEBUG
+        let watchdog = Watchdog()
+    #endif
+
     /// What is called when a signal has come. See SignalTable.swift.
     @exclusivity(unchecked) private var signals: [CInt: @Sendable (CInt) -> Void] = [:]
 
@@ -137,6 +141,15 @@ final class Core: @unchecked Sendable {
 
     @inline(__always)
     func runNow(_ job: UnownedJob, isGeneric: Bool) {
+        #if DEBUG
+            watchdog.watch(job, of: self) { run(job, isGeneric: isGeneric) }
+        #else
+            run(job, isGeneric: isGeneric)
+        #endif
+    }
+
+    @inline(__always)
+    private func run(_ job: UnownedJob, isGeneric: Bool) {
         unsafe isGenericNow = isGeneric
         if let task = unsafe task {
             if isGeneric {
@@ -251,7 +264,13 @@ final class Core: @unchecked Sendable {
         while true {
             let isDone = drain()
             if unsafe isDone && isStopping && endsHere() { return }
+            #if DEBUG
+                watchdog.turnEnds()
+            #endif
             let count = unsafe sluice_next(handle, event, isDone ? .max : 0)
+            #if DEBUG
+                watchdog.turnBegins()
+            #endif
             if count > 0 {
                 dispatch()
             } else {
@@ -328,6 +347,8 @@ final class Core: @unchecked Sendable {
         case SLUICE_READY.rawValue:
             unsafe word(Waiter.self).fire(self, UInt32(truncatingIfNeeded: event.pointee.value))
         case SLUICE_POSTED.rawValue: takeRemote()
+        case SLUICE_OVERLOADED.rawValue:
+            unsafe word(Acceptor.self).isOverloaded(event.pointee.error)
         default: break
         }
     }

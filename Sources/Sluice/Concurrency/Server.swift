@@ -1,3 +1,4 @@
+public import Logging
 public import SystemPackage
 
 /// Serves connections, each by a task of its own.
@@ -74,6 +75,15 @@ public enum Server {
         public var gracePeriod = Duration.seconds(30)
         /// What a handler has thrown. Called on the loop's thread.
         public var onError: @Sendable (Connection, any Error) -> Void = { _, _ in }
+        /// Who is told what the server does: with debug of each connection, with info of its start and
+        /// its end, with a warning when there is no room for more callers, and with error of what a
+        /// handler has thrown and no peer could have brought about. Nobody for `nil`.
+        ///
+        /// In a debug build a warning tells of a turn of a loop that took more than 100 ms, and of whose
+        /// handler took longest: all other connections of the loop wait for that.
+        public var logger: Logger?
+        /// Made of the logger when the server starts.
+        var log: ServerLog?
 
         /// The defaults.
         public init() {}
@@ -85,13 +95,16 @@ public enum Server {
     /// - Parameters:
     ///   - address: where to listen: see ``Address``. Port 0 is any free one.
     ///   - ready: called with the address once callers are let in.
+    ///   - file: where the handler stands, for the log.
+    ///   - line: the same.
     /// - Throws: what ``EventLoop/listen(on:options:)`` does, or where there can be no more threads.
     public static func run(
         on address: String, loops: LoopCount = .one, options: Options = Options(),
         ready: (@Sendable (Address) -> Void)? = nil,
+        file: StaticString = #fileID, line: UInt = #line,
         _ handler: nonisolated(nonsending) @escaping @Sendable (Connection) async throws -> Void
     ) async throws {
-        try await run(loops, options, ready, handler) {
+        try await run(loops, options.logging(file, line), ready, handler) {
             (loop, chosen, listener) throws(SluiceError) in
             try loop.listen(on: chosen ?? Address(address), options: listener)
         }
@@ -101,9 +114,11 @@ public enum Server {
     public static func run(
         adopting descriptor: FileDescriptor, options: Options = Options(),
         ready: (@Sendable (Address) -> Void)? = nil,
+        file: StaticString = #fileID, line: UInt = #line,
         _ handler: nonisolated(nonsending) @escaping @Sendable (Connection) async throws -> Void
     ) async throws {
-        try await run(.one, options, ready, handler) { (loop, _, listener) throws(SluiceError) in
+        try await run(.one, options.logging(file, line), ready, handler) {
+            (loop, _, listener) throws(SluiceError) in
             try loop.listen(adopting: descriptor, options: listener)
         }
     }

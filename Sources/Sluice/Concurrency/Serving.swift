@@ -37,6 +37,7 @@ final class Acceptor: Waiter, @unchecked Sendable {
         let onShutdown: Server.Shutdown
         let gracePeriod: Duration
         let onError: @Sendable (Connection, any Error) -> Void
+        let log: ServerLog?
 
         init(_ options: Server.Options) {
             startsHandler = options.startsHandler
@@ -46,6 +47,7 @@ final class Acceptor: Waiter, @unchecked Sendable {
             onShutdown = options.onShutdown
             gracePeriod = options.gracePeriod
             onError = options.onError
+            log = options.log
         }
     }
 
@@ -66,6 +68,9 @@ final class Acceptor: Waiter, @unchecked Sendable {
         super.init()
         unsafe core.loop.setUserWord(Unmanaged<Acceptor>.retainedWord(self), of: listener)
         unsafe core.living += 1
+        #if DEBUG
+            core.watchdog.log = limits.log
+        #endif
     }
 
     // MARK: Connections
@@ -75,6 +80,7 @@ final class Acceptor: Waiter, @unchecked Sendable {
         let slot = stream.slot
         while unsafe slot >= living.count { unsafe living.append(nil) }
         unsafe living[slot] = Unmanaged.passUnretained(connection)
+        limits.log?.accepted(connection)
         if limits.startsHandler == .onFirstBytes {
             unsafe connection.obstacles |= Connection.isUnstarted
         } else {
@@ -96,6 +102,12 @@ final class Acceptor: Waiter, @unchecked Sendable {
 
     func hasEnded(_ connection: Connection) {
         unsafe living[connection.stream.slot] = nil
+        limits.log?.ended(connection)
+    }
+
+    /// The listener has stopped to accept, and goes on by itself.
+    func isOverloaded(_ code: CInt) {
+        limits.log?.isOverloaded(SluiceError.Code(rawValue: code))
     }
 
     private func forEachLiving(_ body: (Connection) -> Void) {
@@ -147,6 +159,11 @@ final class Acceptor: Waiter, @unchecked Sendable {
         }
     }
 
+    fileprivate func graceIsOver() {
+        limits.log?.graceIsOver(running)
+        cancelRest()
+    }
+
     fileprivate func cancelRest() {
         forEachLiving { $0.cancelTask() }
     }
@@ -162,7 +179,7 @@ private final class Grace: WaitLimit, @unchecked Sendable {
     }
 
     override func fire(_ core: Core, _ flags: UInt32) {
-        acceptor.cancelRest()
+        acceptor.graceIsOver()
         super.fire(core, flags)
     }
 }
@@ -192,6 +209,7 @@ extension Loop {
         } catch {
             connection.endHome()
             isInOrder = false
+            acceptor.limits.log?.threw(error, connection)
             acceptor.limits.onError(connection, error)
         }
         await connection.finish(inOrder: isInOrder)
@@ -215,6 +233,9 @@ extension Connection {
     func beginHome() {
         unsafe withUnsafeCurrentTask { unsafe homeTask = $0 }
         unsafe core.homeNow = self
+        #if DEBUG
+            core.watchdog.isRunning(self)
+        #endif
     }
 
     func endHome() {
@@ -276,22 +297,28 @@ extension Server {
             throw error
         }
         let all = acceptors
+        let log = options.log
+        let how = options.onShutdown
+        let stop: @Sendable () -> Void = {
+            log?.stops(how)
+            for (_, acceptor) in all { acceptor.stop() }
+        }
         let signals: SignalWatch
         do {
-            signals = try SignalWatch(options.stopsOn, all[0].loop.core) { _ in
-                for (_, acceptor) in all { acceptor.stop() }
-            }
+            signals = try SignalWatch(options.stopsOn, all[0].loop.core) { _ in stop() }
         } catch {
             for (_, acceptor) in all { acceptor.stop() }
             throw error
         }
         defer { signals.end() }
+        log?.listens(at: all[0].acceptor.address, loops: count)
         ready?(all[0].acceptor.address)
         await withTaskCancellationHandler {
             for (loop, acceptor) in all { await loop.serve(acceptor) }
         } onCancel: {
-            for (_, acceptor) in all { acceptor.stop() }
+            stop()
         }
+        log?.hasEnded()
     }
 }
 

@@ -33,6 +33,9 @@ public class Waiter {
         guard let job = unsafe job else { return }
         unsafe self.job = nil
         unsafe number &+= 1
+        #if DEBUG && !SLUICE_CONTINUATIONS
+            unsafe core.watchdog.wakes(job, of: home)
+        #endif
         core.push(job, isGeneric: unsafe isGeneric)
     }
 }
