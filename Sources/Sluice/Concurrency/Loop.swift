@@ -108,6 +108,9 @@ public actor Loop {
         }
     }
 
+    /// What the loop has done since it was started, and what it holds now.
+    public var statistics: EventLoop.Statistics { core.loop.statistics }
+
     /// Has the thread end when nothing is left to do on it, and waits until it has. Connections,
     /// listeners and sleeps are something to do. What is enqueued later starts another thread.
     public nonisolated func stop() async {

@@ -75,6 +75,9 @@ public enum Server {
         public var gracePeriod = Duration.seconds(30)
         /// What a handler has thrown. Called on the loop's thread.
         public var onError: @Sendable (Connection, any Error) -> Void = { _, _ in }
+        /// What runs beside the server on each of its loops, on that loop's thread: it begins when the
+        /// server is ready, and is cancelled when all handlers have returned. The server waits for it.
+        public var alongside: (nonisolated(nonsending) @Sendable (Loop) async -> Void)?
         /// Who is told what the server does: with debug of each connection, with info of its start and
         /// its end, with a warning when there is no room for more callers, and with error of what a
         /// handler has thrown and no peer could have brought about. Nobody for `nil`.

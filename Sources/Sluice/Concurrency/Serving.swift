@@ -226,6 +226,13 @@ extension Loop {
     fileprivate func serve(_ acceptor: Acceptor) async {
         await acceptor.serve()
     }
+
+    /// Runs `body` on the loop's thread. The server waits for it, and so it is nobody's child.
+    fileprivate nonisolated func begin(
+        _ body: nonisolated(nonsending) @escaping @Sendable (Loop) async -> Void
+    ) -> Task<Void, Never> {
+        Task(executorPreference: preference) { await self.run { await body(self) } }
+    }
 }
 
 extension Connection {
@@ -292,11 +299,20 @@ extension Server {
                 }
                 acceptors.append((loop, acceptor))
             }
+            try await serve(acceptors, options, ready)
         } catch {
-            for (_, acceptor) in acceptors { acceptor.stop() }
+            for (loop, acceptor) in acceptors {
+                acceptor.stop()
+                await loop.serve(acceptor)
+            }
             throw error
         }
-        let all = acceptors
+    }
+
+    private static func serve(
+        _ all: [(loop: Loop, acceptor: Acceptor)], _ options: Options,
+        _ ready: (@Sendable (Address) -> Void)?
+    ) async throws(SluiceError) {
         let log = options.log
         let how = options.onShutdown
         let stop: @Sendable () -> Void = {
@@ -311,13 +327,16 @@ extension Server {
             throw error
         }
         defer { signals.end() }
-        log?.listens(at: all[0].acceptor.address, loops: count)
+        log?.listens(at: all[0].acceptor.address, loops: all.count)
         ready?(all[0].acceptor.address)
+        let alongside = options.alongside.map { body in all.map { $0.loop.begin(body) } } ?? []
         await withTaskCancellationHandler {
             for (loop, acceptor) in all { await loop.serve(acceptor) }
         } onCancel: {
             stop()
         }
+        for task in alongside { task.cancel() }
+        for task in alongside { await task.value }
         log?.hasEnded()
     }
 }
