@@ -378,9 +378,11 @@ bench-swift: deps-swift deps-libevent
 	swift build $(TRAITS) -c release --product echo-swift
 	swift build $(TRAITS) -c release --product ready-swift
 	swift build $(TRAITS) -c release --product frames-swift
+	swift build $(TRAITS) -c release --product echo-async
 	strip -o $(BENCH)/echo-swift .build/release/echo-swift
 	strip -o $(BENCH)/ready-swift .build/release/ready-swift
 	strip -o $(BENCH)/frames-swift .build/release/frames-swift
+	strip -o $(BENCH)/echo-async .build/release/echo-async
 
 # Echo servers and the rest on other libraries; those that are not installed are left out.
 having = $(shell echo '\#include <$(1)>' | $(CC) -E -x c - >/dev/null 2>&1 && echo $(2))

@@ -23,6 +23,7 @@ MARGIN = 1.05
 MILLION = 1_000_000
 
 C_ECHO, SWIFT_ECHO = BUILD / "echo-c", BUILD / "echo-swift"
+ASYNC_ECHO = BUILD / "echo-async"
 
 
 def echo(program, *words):
@@ -60,6 +61,12 @@ def swift_line():
 
     cut = run("lines", 3000) - run("lines", 1000)
     return (cut - (run("none", 3000) - run("none", 1000))) / 2000 / 16
+
+
+def async_line():
+    """Of 32 bytes, 16 of them a message; with what it takes to receive and to answer that."""
+    command = [ASYNC_ECHO, "epoll", "lines"]
+    return counting.server_instructions(command, "lines", 1000, 4000, size=16 * 32) / 16
 
 
 def loop_timer(operation, live):
@@ -106,6 +113,13 @@ INSTRUCTIONS = [
     ("C connection accepted, echoed, closed", 900, lambda: connection(C_ECHO)),
     ("Swift echo, epoll", 260, lambda: echo(SWIFT_ECHO, "epoll")),
     ("Swift connection accepted, echoed, closed", None, lambda: connection(SWIFT_ECHO)),
+    ("Swift async echo", 1800, lambda: echo(ASYNC_ECHO, "epoll", "inbound")),
+    (
+        "Swift async echo, isolated only",
+        1450,
+        lambda: echo(ASYNC_ECHO, "epoll", "inbound", "isolated"),
+    ),
+    ("Swift async connection accepted, echoed, closed", 15000, lambda: connection(ASYNC_ECHO)),
     ("poller event, epoll", 30, lambda: c_ready("epoll")),
     ("poller event, poll", None, lambda: c_ready("poll")),
     ("poller event, select", None, lambda: c_ready("select")),
@@ -113,6 +127,7 @@ INSTRUCTIONS = [
     ("Swift poller event, poll", None, lambda: swift_ready("poll")),
     ("Swift poller event, select", None, lambda: swift_ready("select")),
     ("Swift line of 32 bytes", 60, swift_line),
+    ("Swift async line by readLine, pipelined by 16", 400, async_line),
     ("timer add", 70, lambda: loop_timer("add", 0)),
     ("timer cancel", 40, lambda: loop_timer("cancel", MILLION)),
     ("timer fire", 70, lambda: loop_timer("fire", MILLION)),
@@ -135,6 +150,7 @@ OTHERS = [
     ("Swift system calls an echo", 2.05, lambda: calls(SWIFT_ECHO, "echo", "total")),
     ("C bytes for an idle connection", 128, lambda: idle(C_ECHO)),
     ("Swift bytes for an idle connection", 256, lambda: idle(SWIFT_ECHO)),
+    ("Swift async bytes for an idle connection", 1650, lambda: idle(ASYNC_ECHO)),
     ("C echo, stripped, in bytes", 81920, lambda: counting.stripped_bytes(BUILD / "echo-example")),
     ("C core, lines of code", 6500, lambda: counting.code_lines("CSources/CSluice")),
 ]

@@ -7,7 +7,7 @@ import Sluice
 
 struct Usage: Error, CustomStringConvertible {
     let description =
-        "usage: echo-async ADDRESS BACKEND [inbound|function|next|borrow|line] [isolated]"
+        "usage: echo-async ADDRESS BACKEND [inbound|function|next|borrow|line|lines] [isolated]"
 }
 
 func echo(_ connection: Connection) async throws {
@@ -40,6 +40,17 @@ func serve(_ arguments: [String]) async throws {
         try await Server.run(on: arguments[1], options: options, ready: ready) { connection in
             while let line = try await connection.readLine() {
                 try await connection.write(line + "\n")
+            }
+        }
+    case "lines":
+        // 16 of 32 bytes, all the same, as of ../loads/load.c: only their reading is to count.
+        let answer = Array(
+            (0..<16).map { _ in String(repeating: "x", count: 31) + "\n" }.joined().utf8)
+        try await Server.run(on: arguments[1], options: options, ready: ready) { connection in
+            var count = 0
+            while try await connection.readLine() != nil {
+                count += 1
+                if count % 16 == 0 { try await connection.write(answer) }
             }
         }
     default:

@@ -1,8 +1,9 @@
 /* load.c - what an echo server is loaded with, and what checks each byte that comes back.
  *
- *     load echo|churn ADDRESS CONNECTIONS [SIZE [DEPTH]]
+ *     load echo|lines|churn ADDRESS CONNECTIONS [SIZE [DEPTH]]
  *
  *   echo   CONNECTIONS stay open, each with DEPTH messages of SIZE bytes under way
+ *   lines  the same, and all that is sent is equal lines of 32 bytes
  *   churn  an operation is a connection: made, one message echoed, closed; CONNECTIONS at a time
  *
  * It sets up (for echo with one message echoed on each connection, for churn with one on one),
@@ -29,6 +30,7 @@
 #include <unistd.h>
 
 enum {
+    LINE = 32,
     PERIOD = 251,
     RECEIVED_AT_ONCE = 1 << 18,
     MOST_BYTES = 1 << 20, /* of all messages under way on a connection */
@@ -53,6 +55,7 @@ struct load {
 };
 
 static unsigned char pattern[MOST_BYTES + PERIOD];
+static size_t period = PERIOD;
 static unsigned char buffer[RECEIVED_AT_ONCE];
 
 static void fail(const char *what) {
@@ -61,7 +64,7 @@ static void fail(const char *what) {
 }
 
 static const unsigned char *bytes_at(uint64_t position) {
-    return pattern + position % PERIOD;
+    return pattern + position % period;
 }
 
 static void transmit(struct connection *connection) {
@@ -184,17 +187,25 @@ static double read_clock(clockid_t clock) {
     return seconds_of(now);
 }
 
+static void make_lines(void) {
+    period = LINE;
+    for (size_t i = 0; i < sizeof pattern; i++)
+        pattern[i] = i % LINE == LINE - 1 ? '\n' : 'x';
+}
+
 static void parse(struct load *load, int argc, char **argv) {
     char host[64];
     unsigned port = 0;
     load->connections = argc >= 4 ? atoi(argv[3]) : 0;
     load->size = argc >= 5 ? (size_t)atol(argv[4]) : 64;
     load->depth = argc >= 6 ? (size_t)atol(argv[5]) : 1;
-    if (argc < 4 || (strcmp(argv[1], "echo") != 0 && strcmp(argv[1], "churn") != 0) ||
+    if (argc < 4 ||
+        (strcmp(argv[1], "echo") != 0 && strcmp(argv[1], "lines") != 0 &&
+         strcmp(argv[1], "churn") != 0) ||
         sscanf(argv[2], "%63[0-9.]:%u", host, &port) != 2 || port > 65535 ||
         inet_pton(AF_INET, host, &load->address.sin_addr) != 1 || load->connections < 1 ||
         load->size < 1 || load->depth < 1 || load->size > MOST_BYTES / load->depth) {
-        fprintf(stderr, "usage: load echo|churn ADDRESS CONNECTIONS [SIZE [DEPTH]]\n"
+        fprintf(stderr, "usage: load echo|lines|churn ADDRESS CONNECTIONS [SIZE [DEPTH]]\n"
                         "SIZE times DEPTH is at most 1 MiB\n");
         exit(2);
     }
@@ -207,6 +218,8 @@ int main(int argc, char **argv) {
     parse(&load, argc, argv);
     for (size_t i = 0; i < sizeof pattern; i++)
         pattern[i] = (unsigned char)(i % PERIOD);
+    if (strcmp(argv[1], "lines") == 0)
+        make_lines();
     struct rlimit limit;
     getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max;

@@ -28,7 +28,7 @@ def program_instructions(command, within=()):
     return collected(done.stderr)
 
 
-def server_instructions(command, kind, few, many, connections=64, repeats=3):
+def server_instructions(command, kind, few, many, connections=64, repeats=3, size=64):
     """User-space instructions of a server for each operation, from runs of two lengths.
 
     Starting, connecting and ending cost the same in both and fall out. A wait costs the same for
@@ -38,7 +38,7 @@ def server_instructions(command, kind, few, many, connections=64, repeats=3):
 
     def run(operations):
         server = Server(command, under=CALLGRIND)
-        with server, Load(server, kind, connections) as load:
+        with server, Load(server, kind, connections, size) as load:
             load.run(operations)
         return collected(server.report)
 
