@@ -253,7 +253,7 @@ $(BUILD)/Tests/Fuzz/%: $(BUILD)/Tests/Fuzz/%.o $(TEST_SUPPORT) $(CORE_OBJECTS) $
 # Everything here is built with libevent as a backend; a plain swift build goes without.
 TRAITS := --traits Libevent
 
-SWIFT_SOURCES := Package.swift Programs Sources Tests Examples Benchmarks
+SWIFT_SOURCES := Package.swift Programs Sources Tests Examples Benchmarks Integrations
 
 .PHONY: build
 build: deps-swift deps-libevent ## the Swift module and its programs, for debugging
@@ -279,6 +279,11 @@ test-swift: deps-swift deps-libevent ## the tests of the Swift module, what must
 .PHONY: test-consumer
 test-consumer: deps-swift deps-libevent
 	@Tests/run-consumer $(BUILD)/consumer
+
+# Metrics and service lifecycle, in a package of their own.
+.PHONY: test-integrations
+test-integrations: deps-swift ## SluiceMetrics and SluiceLifecycle, with the packages that they are for
+	swift test --disable-xctest --package-path Integrations
 
 .PHONY: test-programs
 test-programs: build ## the demo and the article's programs, from outside
@@ -328,7 +333,7 @@ compare-faults: build deps-c deps-libevent ## the table of faults: servers on Sl
 # ---- All tests, and the demo --------------------------------------------------------------------
 
 .PHONY: test
-test: test-header test-c test-abi test-languages test-swift test-consumer test-programs test-examples test-faults ## all tests
+test: test-header test-c test-abi test-languages test-swift test-consumer test-integrations test-programs test-examples test-faults ## all tests
 
 .PHONY: demo
 demo: programs ## the echo server and client at work, over each backend
@@ -528,7 +533,7 @@ deps-lint: deps-swift
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf build .build .build-asan .build-tsan Programs/.build Examples/swift/.build
+	rm -rf build .build .build-asan .build-tsan Programs/.build Examples/swift/.build Integrations/.build
 
 .PHONY: help
 help: ## this list
