@@ -280,6 +280,11 @@ test-swift: deps-swift deps-libevent ## the tests of the Swift module, what must
 test-consumer: deps-swift deps-libevent
 	@Tests/run-consumer $(BUILD)/consumer
 
+# Programs of users, by the settings that their packages have.
+.PHONY: test-clients
+test-clients: deps-swift ## packages with and without upcoming features: no warning, and on the loop
+	@Tests/run-clients $(BUILD)/clients
+
 # Metrics and service lifecycle, in a package of their own.
 .PHONY: test-integrations
 test-integrations: deps-swift ## SluiceMetrics and SluiceLifecycle, with the packages that they are for
@@ -333,7 +338,7 @@ compare-faults: build deps-c deps-libevent ## the table of faults: servers on Sl
 # ---- All tests, and the demo --------------------------------------------------------------------
 
 .PHONY: test
-test: test-header test-c test-abi test-languages test-swift test-consumer test-integrations test-programs test-examples test-faults ## all tests
+test: test-header test-c test-abi test-languages test-swift test-consumer test-clients test-integrations test-programs test-examples test-faults ## all tests
 
 .PHONY: demo
 demo: programs ## the echo server and client at work, over each backend
@@ -454,7 +459,7 @@ C_FILES := $(call find_ours,CSources Tests Benchmarks Examples,*.[ch])
 CXX_FILES := $(call find_ours,Examples Tests,*.[ch]pp)
 RUST_FILES := $(call find_ours,Examples Tests,*.rs)
 GO_FILES := $(call find_ours,Examples Tests,*.go)
-SCRIPTS := .ci/run Tools/demo Tools/need Tests/Fuzz/run Tests/run-core Tests/run-compile-failures Tests/run-consumer
+SCRIPTS := .ci/run Tools/demo Tools/need Tests/Fuzz/run Tests/run-core Tests/run-compile-failures Tests/run-consumer Tests/run-clients
 
 .PHONY: lint
 lint: deps-lint ## formatting, static analysis, and which folder includes which
