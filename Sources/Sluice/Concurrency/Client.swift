@@ -34,7 +34,8 @@ extension Loop {
         var options = options
         options.staysHalfOpen = true
         options.isThrottled = false
-        let connection = Connection(self, try core.loop.connect(to: address, options: options))
+        let connection = Connection(
+            .client(self), try core.loop.connect(to: address, options: options), core)
         unsafe connection.obstacles |= Connection.isConnecting
         return try await withTaskCancellationHandler {
             // Without it the closure would be isolated to nobody, and leave the loop (6.3).

@@ -23,8 +23,19 @@ internal import CSluice
 public final class Connection: Waiter, @unchecked Sendable {
     // Sendable, since all that changes belongs to the loop's thread, which each call makes sure of.
 
+    /// Why a read cannot simply wait: none, on the short way.
+    @exclusivity(unchecked) @usableFromInline var obstacles: UInt16 = 0
+    @exclusivity(unchecked) private var error: CInt = 0
+    /// Which read lends what is lent.
+    @exclusivity(unchecked) @usableFromInline var reads: UInt32 = 0
+
     /// The loop on whose thread the connection lives.
-    public let loop: Loop
+    public var loop: Loop {
+        switch owner {
+        case .server(let acceptor): acceptor.loop
+        case .client(let loop): loop
+        }
+    }
     @usableFromInline let core: Core
     @usableFromInline let id: UInt64
 
@@ -33,17 +44,12 @@ public final class Connection: Waiter, @unchecked Sendable {
     @exclusivity(unchecked) @usableFromInline var count = 0
     /// How many of them are lent until the next read.
     @exclusivity(unchecked) @usableFromInline var lent = 0
-    /// Which read lends them.
-    @exclusivity(unchecked) @usableFromInline var reads: UInt32 = 0
-    /// Why a read cannot simply wait: none, on the short way.
-    @exclusivity(unchecked) @usableFromInline var obstacles: UInt16 = 0
-    @exclusivity(unchecked) private var error: CInt = 0
     /// The task whose cancellation ends the connection's waits, without a handler for each: the one
     /// that runs the connection's own. It is compared, and never used otherwise.
     @exclusivity(unchecked) var homeTask: UnsafeCurrentTask?
     @exclusivity(unchecked) var more: More?
-    /// Who let it in, and outlives it.
-    let acceptor: Acceptor?
+    /// Whose connection it is.
+    private let owner: Owner
     /// What runs its handler.
     @exclusivity(unchecked) var task: Task<Void, Never>?
 
@@ -66,6 +72,8 @@ public final class Connection: Waiter, @unchecked Sendable {
     static let isWriteCancelled: UInt16 = 2048
     /// Whoever was lent the bytes last has consumed none: then more is waited for.
     @usableFromInline static let isUntouched: UInt16 = 4096
+    /// Its handler has returned, and the loop is ending it.
+    static let isReturned: UInt16 = 8192
 
     /// What few connections have.
     @safe
@@ -97,10 +105,20 @@ public final class Connection: Waiter, @unchecked Sendable {
         return new
     }
 
-    init(_ loop: Loop, _ stream: StreamID, by acceptor: Acceptor? = nil) {
-        self.loop = loop
-        self.acceptor = acceptor
-        core = loop.core
+    /// Whose a connection is. One word, and one reference to be counted.
+    enum Owner {
+        /// Of who let it in.
+        case server(Acceptor)
+        case client(Loop)
+    }
+
+    private var acceptor: Acceptor? {
+        if case .server(let acceptor) = owner { acceptor } else { nil }
+    }
+
+    init(_ owner: Owner, _ stream: StreamID, _ core: Core) {
+        self.owner = owner
+        self.core = core
         id = stream.rawValue
         super.init()
         unsafe core.loop.setUserWord(Unmanaged<Connection>.retainedWord(self), of: stream)
@@ -330,9 +348,8 @@ public final class Connection: Waiter, @unchecked Sendable {
         }
     }
 
-    /// Ends the connection and waits until the loop has done with it: in order, or at once. What may
-    /// take its time is bounded by the linger time, and no cancellation ends it.
-    func finish(inOrder: Bool) async {
+    /// Has the loop end the connection, unless it has ended.
+    func beginEnd(inOrder: Bool) {
         dropMore()
         unsafe count = 0
         unsafe lent = 0
@@ -340,6 +357,13 @@ public final class Connection: Waiter, @unchecked Sendable {
         if has(Self.isClosed) { return }
         core.loop.resume(stream)
         if inOrder { core.loop.close(stream) } else { core.loop.abort(stream) }
+    }
+
+    /// Ends the connection and waits until the loop has done with it: in order, or at once. What may
+    /// take its time is bounded by the linger time, and no cancellation ends it.
+    func finish(inOrder: Bool) async {
+        beginEnd(inOrder: inOrder)
+        if has(Self.isClosed) { return }
         let waiter = Waiter()
         some.closing = waiter
         await core.park(waiter)

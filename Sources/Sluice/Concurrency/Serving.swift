@@ -12,7 +12,7 @@ private import Glibc
 /// thread, but for `stop`.
 @safe
 final class Acceptor: Waiter, @unchecked Sendable {
-    private let loop: Loop
+    let loop: Loop
     private let core: Core
     let limits: Limits
     let handler: Server.Handler
@@ -20,9 +20,9 @@ final class Acceptor: Waiter, @unchecked Sendable {
     private let listener: ListenerID
 
     /// Those that have not ended, by their slots. They say so before they go.
-    private var living: [Unmanaged<Connection>?] = unsafe []
-    /// How many handlers have been started and have not returned.
-    private var running = 0
+    @exclusivity(unchecked) private var living: [Unmanaged<Connection>?] = unsafe []
+    /// How many connections have a handler that has not returned, or have not ended after it.
+    @exclusivity(unchecked) private var running = 0
     /// How the server is ending; `nil` while it serves.
     private var shutdown: Server.Shutdown?
     private var grace: WaitLimit?
@@ -76,7 +76,7 @@ final class Acceptor: Waiter, @unchecked Sendable {
     // MARK: Connections
 
     func accepted(_ stream: StreamID) {
-        let connection = Connection(loop, stream, by: self)
+        let connection = Connection(.server(self), stream, core)
         let slot = stream.slot
         while unsafe slot >= living.count { unsafe living.append(nil) }
         unsafe living[slot] = Unmanaged.passUnretained(connection)
@@ -90,19 +90,31 @@ final class Acceptor: Waiter, @unchecked Sendable {
 
     /// Has a connection's handler begin soon.
     func start(_ connection: Connection) {
-        running += 1
+        unsafe running += 1
         loop.assumeIsolated { $0.start(connection, self) }
     }
 
-    /// A handler has returned, and its connection has ended.
-    func hasReturned() {
-        running -= 1
-        if running == 0 { wake(core) }
+    /// A handler has returned. Its task does not wait for the end of the connection: that would be a
+    /// wait more, and its memory.
+    func hasReturned(_ connection: Connection) {
+        unsafe connection.task = nil
+        if connection.has(Connection.isClosed) {
+            isDone()
+        } else {
+            unsafe connection.obstacles |= Connection.isReturned
+        }
     }
 
     func hasEnded(_ connection: Connection) {
         unsafe living[connection.stream.slot] = nil
         limits.log?.ended(connection)
+        if connection.has(Connection.isReturned) { isDone() }
+    }
+
+    /// A connection has ended, and its handler returned.
+    private func isDone() {
+        unsafe running -= 1
+        if unsafe running == 0 { wake(core) }
     }
 
     /// The listener has stopped to accept, and goes on by itself.
@@ -120,7 +132,7 @@ final class Acceptor: Waiter, @unchecked Sendable {
 
     /// Waits until it has been stopped, and all handlers have returned.
     nonisolated(nonsending) func serve() async {
-        while shutdown == nil || running > 0 { await core.park(self) }
+        while unsafe shutdown == nil || running > 0 { await core.park(self) }
         grace?.cancel(core)
     }
 
@@ -160,7 +172,7 @@ final class Acceptor: Waiter, @unchecked Sendable {
     }
 
     fileprivate func graceIsOver() {
-        limits.log?.graceIsOver(running)
+        unsafe limits.log?.graceIsOver(running)
         cancelRest()
     }
 
@@ -212,8 +224,8 @@ extension Loop {
             acceptor.limits.log?.threw(error, connection)
             acceptor.limits.onError(connection, error)
         }
-        await connection.finish(inOrder: isInOrder)
-        acceptor.hasReturned()
+        connection.beginEnd(inOrder: isInOrder)
+        acceptor.hasReturned(connection)
     }
 
     fileprivate func accept(
@@ -319,13 +331,7 @@ extension Server {
             log?.stops(how)
             for (_, acceptor) in all { acceptor.stop() }
         }
-        let signals: SignalWatch
-        do {
-            signals = try SignalWatch(options.stopsOn, all[0].loop.core) { _ in stop() }
-        } catch {
-            for (_, acceptor) in all { acceptor.stop() }
-            throw error
-        }
+        let signals = try SignalWatch(options.stopsOn, all[0].loop.core) { _ in stop() }
         defer { signals.end() }
         log?.listens(at: all[0].acceptor.address, loops: all.count)
         ready?(all[0].acceptor.address)

@@ -5,20 +5,23 @@
 /// ``Connection`` and ``Descriptor`` are waiters. Nothing of it is for others.
 @safe
 public class Waiter {
+    // The small ones come last, and a subclass begins with small ones: there are as many waiters as
+    // connections.
+
     #if SLUICE_CONTINUATIONS
         @usableFromInline typealias Job = UnsafeContinuation<Void, Never>
     #else
         @usableFromInline typealias Job = UnownedJob
     #endif
     @exclusivity(unchecked) @usableFromInline final var job: Job?
-    /// Whether the code that waits is isolated to nobody, and not to the loop.
-    @exclusivity(unchecked) @usableFromInline final var isGeneric = false
     /// Of whose connection the task that waits is the home task: see ``Connection/homeTask``.
     @exclusivity(unchecked) @usableFromInline final unowned(unsafe) var home: Connection?
     /// Which wait this is. A cancellation from another thread may come too late, and is then of
     /// another.
     @exclusivity(unchecked) final var number: UInt32 = 0
     @exclusivity(unchecked) final var wasCancelled = false
+    /// Whether the code that waits is isolated to nobody, and not to the loop.
+    @exclusivity(unchecked) @usableFromInline final var isGeneric = false
 
     @usableFromInline
     init() {}
