@@ -112,7 +112,7 @@ public final class Connection: Waiter, @unchecked Sendable {
         case client(Loop)
     }
 
-    private var acceptor: Acceptor? {
+    var acceptor: Acceptor? {
         if case .server(let acceptor) = owner { acceptor } else { nil }
     }
 

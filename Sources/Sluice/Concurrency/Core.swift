@@ -41,6 +41,8 @@ final class Core: @unchecked Sendable {
     /// How many connections, listeners, watches and timers have not ended.
     @exclusivity(unchecked) var living = 0
     @exclusivity(unchecked) private var isStopping = false
+    /// Connections whose handlers are to start.
+    @exclusivity(unchecked) var starting: [Connection] = []
 
     #if DEBUG
         let watchdog = Watchdog()
