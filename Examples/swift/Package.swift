@@ -21,6 +21,8 @@ let package = Package(
         .package(name: "sluice", path: "../.."),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
     ],
-    targets: ["chat", "redis", "http", "proxy", "mux"].map(program),
+    targets: [
+        "chat", "chat-async", "redis", "redis-async", "http", "proxy", "proxy-async", "mux",
+    ].map(program),
     swiftLanguageModes: [.v6]
 )

@@ -38,9 +38,18 @@ class ExampleTest(ProgramTest):
         self.addCleanup(folder.cleanup)
         return pathlib.Path(folder.name)
 
-    def start(self, *arguments, **options):
-        """A server, until the test ends."""
-        return self.enterContext(Example(*arguments, **options))
+    def start(self, name, *arguments, **options):
+        """A server, until the test ends. One thread of it does all the work."""
+        program = self.enterContext(Example(name, *arguments, **options))
+        self.addCleanup(self.check_threads, program, program.thread_ticks())
+        return program
+
+    def check_threads(self, program, before):
+        ticks = {thread: now - before.get(thread, 0)
+                 for thread, now in program.thread_ticks().items()}
+        busiest = max(ticks.values())
+        # A tick is 10 ms, and may be counted to who happened to be there.
+        self.assertLessEqual(sum(ticks.values()) - busiest, 2 + busiest / 20, ticks)
 
 
 class Example(Program):
@@ -66,6 +75,14 @@ class Example(Program):
 
     def wait_for(self, words):
         wait_until(lambda: words in self.output(), f"it says: {words}")
+
+    def thread_ticks(self):
+        """How long each of its threads has been at work."""
+        found = {}
+        for thread in pathlib.Path(f"/proc/{self.pid}/task").iterdir():
+            fields = (thread / "stat").read_text().rpartition(")")[2].split()
+            found[thread.name] = int(fields[11]) + int(fields[12])
+        return found
 
 
 class Netcat:

@@ -1,4 +1,4 @@
-"""Examples/swift/chat, by nc."""
+"""Examples/swift/chat and chat-async, by nc."""
 
 import socket
 
@@ -6,9 +6,11 @@ from examples import MEGABYTE, ExampleTest, Netcat, connect
 
 
 class ChatTest(ExampleTest):
+    PROGRAM = "chat"
+
     def setUp(self):
         super().setUp()
-        self.room = self.start("chat", "127.0.0.1:0")
+        self.room = self.start(self.PROGRAM, "127.0.0.1:0")
 
     def enter(self, name):
         client = Netcat(self, "-N", "127.0.0.1", self.room.port)
@@ -78,3 +80,7 @@ class ChatTest(ExampleTest):
         self.assertLess(self.room.peak_memory(), 64 * MEGABYTE)
 
 
+
+
+class ChatAsyncTest(ChatTest):
+    PROGRAM = "chat-async"

@@ -1,4 +1,4 @@
-"""Examples/swift/proxy, before servers of ours, nc, and Examples/swift/http."""
+"""Examples/swift/proxy and proxy-async, before servers of ours, nc, and Examples/swift/http."""
 
 import random
 import subprocess
@@ -9,11 +9,13 @@ from sockets import accept, listen, read_all, refused_address, reset, wait_for_p
 
 
 class ProxyTest(ExampleTest):
+    PROGRAM = "proxy"
+
     def between(self):
         """A proxy, a client of it, and the other end."""
         listener, address = listen()
         with listener:
-            proxy = self.start("proxy", "127.0.0.1:0", address)
+            proxy = self.start(self.PROGRAM, "127.0.0.1:0", address)
             client = self.enterContext(connect(proxy.address))
             return proxy, client, self.enterContext(accept(listener))
 
@@ -35,7 +37,7 @@ class ProxyTest(ExampleTest):
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE) as server:
             self.addCleanup(server.kill)
             self.assertIn(b"Listening", server.stderr.readline())
-            proxy = self.start("proxy", "127.0.0.1:0", f"localhost:{port}")
+            proxy = self.start(self.PROGRAM, "127.0.0.1:0", f"localhost:{port}")
             server.stdin.write(b"an answer\n")
             server.stdin.close()
             said = run("nc", "-N", "127.0.0.1", proxy.port, input=b"a question\n")
@@ -65,7 +67,7 @@ class ProxyTest(ExampleTest):
         self.assertLess(proxy.peak_memory() - before, 16 * MEGABYTE)
 
     def test_an_upstream_that_is_not_there_ends_the_client_alone(self):
-        proxy = self.start("proxy", "127.0.0.1:0", refused_address())
+        proxy = self.start(self.PROGRAM, "127.0.0.1:0", refused_address())
         for _ in range(3):
             with connect(proxy.address) as client:
                 client.send(b"is anybody there?")
@@ -73,7 +75,7 @@ class ProxyTest(ExampleTest):
         proxy.wait_for("refused")
 
     def test_a_name_that_there_is_not(self):
-        proxy = self.start("proxy", "127.0.0.1:0", "no-such-name.invalid:80")
+        proxy = self.start(self.PROGRAM, "127.0.0.1:0", "no-such-name.invalid:80")
         with connect(proxy.address) as client:
             self.assertEqual(wait_for_parting(client), b"")
 
@@ -93,7 +95,11 @@ class ProxyTest(ExampleTest):
         folder = self.folder()
         (folder / "a").write_bytes(bytes(50 * MEGABYTE))
         server = self.start("http", folder, "127.0.0.1:0")
-        proxy = self.start("proxy", "127.0.0.1:0", server.address)
+        proxy = self.start(self.PROGRAM, "127.0.0.1:0", server.address)
         urls = [f"http://{proxy.address}/a"] * 2
         self.assertEqual(len(run("curl", "-s", *urls)), 100 * MEGABYTE)
         run("ab", "-q", "-k", "-n", 500, "-c", 10, f"http://{proxy.address}/")
+
+
+class ProxyAsyncTest(ProxyTest):
+    PROGRAM = "proxy-async"

@@ -1,17 +1,19 @@
-"""Examples/swift/redis, by redis-cli and redis-benchmark."""
+"""Examples/swift/redis and redis-async, by redis-cli and redis-benchmark."""
 
 import hashlib
 import random
 import subprocess
 
-from examples import MEGABYTE, ExampleTest, connect, run
-from sockets import read_all, wait_for_parting
+from examples import MEGABYTE, ExampleTest, connect, run, wait_until
+from sockets import read_all, read_exactly, wait_for_parting
 
 
 class RedisTest(ExampleTest):
+    PROGRAM = "redis"
+
     def setUp(self):
         super().setUp()
-        self.server = self.start("redis", "127.0.0.1:0")
+        self.server = self.start(self.PROGRAM, "127.0.0.1:0")
 
     def ask(self, *words, **options):
         return run("redis-cli", "-p", self.server.port, *words, **options).decode().rstrip("\n")
@@ -90,9 +92,29 @@ class RedisTest(ExampleTest):
 
     def test_who_does_not_read_ends_alone(self):
         self.ask("-x", "set", "large", input=bytes(40 * MEGABYTE))
+        sockets = self.server.sockets()
         with connect(self.server.address) as client:
             client.sendall(b"GET large\r\n" * 20)
             self.assertEqual(self.ask("ping"), "PONG")
+            wait_until(lambda: self.server.sockets() == sockets, "the client is let go")
             self.assertLess(len(wait_for_parting(client)), 300 * MEGABYTE)
         self.assertEqual(self.ask("ping"), "PONG")
         self.assertLess(self.server.peak_memory(), 600 * MEGABYTE)
+
+
+class RedisAsyncTest(RedisTest):
+    PROGRAM = "redis-async"
+
+    def test_who_reads_slowly_gets_all_and_keeps_nobody_waiting(self):
+        size = 40 * MEGABYTE
+        self.ask("-x", "set", "large", input=bytes(size))
+        expected = 10 * (len(b"$%d\r\n\r\n" % size) + size)
+        with connect(self.server.address) as client:
+            client.sendall(b"GET large\r\n" * 10)
+            self.assertEqual(self.ask("ping"), "PONG")
+            before = self.server.peak_memory()
+            self.assertEqual(len(read_exactly(client, expected)), expected)
+            client.sendall(b"PING\r\n")
+            self.assertEqual(client.recv(100), b"+PONG\r\n")
+        # It waits in the store, once, and not in a queue.
+        self.assertLess(self.server.peak_memory() - before, 16 * MEGABYTE)
