@@ -4,12 +4,13 @@ import PackageDescription
 
 /// A program is a folder of one file. What is not safe in memory is a warning, and that an error.
 func program(_ name: String) -> Target {
-    .executableTarget(
+    let http: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
+    return .executableTarget(
         name: name,
         dependencies: [
             .product(name: "Sluice", package: "sluice"),
             .product(name: "SystemPackage", package: "swift-system"),
-        ],
+        ] + (name == "http-async" ? [http] : []),
         path: name,
         swiftSettings: [.strictMemorySafety(), .treatAllWarnings(as: .error)]
     )
@@ -20,9 +21,11 @@ let package = Package(
     dependencies: [
         .package(name: "sluice", path: "../.."),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
     ],
     targets: [
-        "chat", "chat-async", "redis", "redis-async", "http", "proxy", "proxy-async", "mux",
+        "chat", "chat-async", "redis", "redis-async", "http", "http-async", "proxy", "proxy-async",
+        "mux",
     ].map(program),
     swiftLanguageModes: [.v6]
 )

@@ -1,4 +1,4 @@
-"""Examples/swift/http, by curl, ab and nc."""
+"""Examples/swift/http and http-async, by curl, ab and nc."""
 
 import hashlib
 import os
@@ -17,6 +17,8 @@ NUMBERS = b"".join(b"%d\n" % number for number in range(100_000))
 
 
 class HTTPTest(ExampleTest):
+    PROGRAM = "http"
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -39,7 +41,7 @@ class HTTPTest(ExampleTest):
 
     def setUp(self):
         super().setUp()
-        self.server = self.start("http", self.root, "127.0.0.1:0")
+        self.server = self.start(self.PROGRAM, self.root, "127.0.0.1:0")
         self.url = f"http://{self.server.address}"
 
     def get(self, path, *options):
@@ -195,3 +197,7 @@ class HTTPTest(ExampleTest):
         for words in ("Complete requests: +5000", "Failed requests: +0", "Keep-Alive requests: +5000"):
             self.assertRegex(said, words)
         self.assertNotIn("Non-2xx", said)
+
+
+class HTTPAsyncTest(HTTPTest):
+    PROGRAM = "http-async"
