@@ -15,12 +15,22 @@ struct Client: ParsableCommand {
 
     @OptionGroup var common: CommonOptions
 
+    @OptionGroup var way: AsyncOption
+
     func run() throws {
         try requireStandardInput()
         try requireStandardOutput()
+        let prompts = isatty(STDIN_FILENO) == 1
+        if way.isAsync {
+            return try waitFor { [address, common] in
+                try await AsyncEchoClient(
+                    connectingTo: Address(address), over: common.backend, prompts: prompts
+                ).run()
+            }
+        }
         var loop = try EventLoop(common.backend)
         var client = try EchoClient(
-            connectingTo: Address(address), in: loop, prompts: isatty(STDIN_FILENO) == 1)
+            connectingTo: Address(address), in: loop, prompts: prompts)
         try client.run(&loop)
     }
 }

@@ -22,6 +22,8 @@ struct Load: ParsableCommand {
 
     @OptionGroup var common: CommonOptions
 
+    @OptionGroup var way: AsyncOption
+
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp("How many connections, all at once.", valueName: "n"))
@@ -76,10 +78,15 @@ struct Load: ParsableCommand {
             address: Address(address), backend: try common.backend ?? Poller().backend,
             connections: connections, size: size, pipeline: pipeline,
             duration: .seconds(duration), verifies: verify)
-        var loop = try settings.openLoop()
-        var generator = try LoadGenerator(
-            settings, in: loop, progress: isatty(STDERR_FILENO) == 1 ? ProgressBar() : nil)
-        let report = try generator.run(&loop)
+        let progress = isatty(STDERR_FILENO) == 1 ? ProgressBar() : nil
+        let report: LoadReport
+        if way.isAsync {
+            report = try waitFor { try await AsyncLoad(settings, progress).run() }
+        } else {
+            var loop = try EventLoop(settings.backend, options: settings.loopOptions)
+            var generator = try LoadGenerator(settings, in: loop, progress: progress)
+            report = try generator.run(&loop)
+        }
         let output = Output(isNeeded: true)
         output.line(json ? try report.json : report.description)
         if output.hasFailed { throw ExitCode.failure }
@@ -114,9 +121,29 @@ struct LoadSettings {
     /// As many bytes as may be under way are no reason not to receive: a client that does not read
     /// because of what it has to send, and a server that does the same, would wait for each other
     /// for ever.
-    func openLoop() throws -> EventLoop {
+    var loopOptions: EventLoop.Options {
         let underWay = max(size * pipeline, 1 << 20)
-        return try EventLoop(
-            backend, options: EventLoop.Options(highMark: underWay, hardLimit: underWay))
+        return EventLoop.Options(highMark: underWay, hardLimit: underWay)
+    }
+
+    /// Whether one who was turned away may try again.
+    func mayHaveRoom(after code: SluiceError.Code) -> Bool {
+        code.errno == .resourceTemporarilyUnavailable || code == .full
+    }
+
+    /// Why there are no more connections than `count`.
+    func failure(toConnect code: SluiceError.Code, after count: Int) -> ClientFailure {
+        let remedy: String
+        switch code.errno {
+        case .tooManyOpenFiles, .tooManyOpenFilesInSystem:
+            remedy = "raise the limit of open files (ulimit -Hn), or take fewer connections"
+        case .addressNotAvailable where count > 0:
+            remedy = "no port is left to connect from; take fewer connections"
+        default:
+            return ClientFailure(cannotConnectTo: address, code)
+        }
+        return ClientFailure(
+            "--connections \(connections): after \(count) there can be no more:"
+                + " \(code.message) (\(code)); \(remedy)")
     }
 }

@@ -3,7 +3,6 @@ import Sluice
 /// What one connection of a load has sent, and what of that is back.
 struct LoadConnection {
     let number: Int
-    let stream: StreamID
     private var sent = 0
     private var returned = 0
     /// How many bytes of the next message are back.
@@ -11,19 +10,22 @@ struct LoadConnection {
     /// When each message that is under way was sent: the one numbered n at n modulo their count.
     private var sentAt: [ContinuousClock.Instant]
 
-    init(number: Int, stream: StreamID, pipeline: Int) {
+    init(number: Int, pipeline: Int) {
         self.number = number
-        self.stream = stream
         sentAt = Array(repeating: .now, count: pipeline)
     }
 
-    mutating func send(
-        _ messages: LoadMessages, at now: ContinuousClock.Instant, in loop: borrowing EventLoop
-    ) {
-        messages.write(sent, of: number, to: stream, in: loop)
+    /// Where in the text the next message is, which is sent now.
+    mutating func next(
+        of messages: LoadMessages, at now: ContinuousClock.Instant
+    ) -> Range<Int> {
         sentAt[sent % sentAt.count] = now
-        sent += 1
+        defer { sent += 1 }
+        return messages.place(sent, of: number)
     }
+
+    /// Whether messages are under way.
+    var isWaiting: Bool { returned < sent }
 
     /// Takes what has come back, up to the end of a message: how many bytes that is, and when it
     /// ended one, when that was sent.

@@ -8,19 +8,19 @@ import Sluice
 /// connection that fails in between ends the load: what is measured is a server at work.
 struct LoadGenerator {
     /// How long nothing may come back, at the end, until what did not is given up.
-    private static let patience = Duration.seconds(3)
-    private static let connectTimeout = Duration.seconds(5)
+    static let patience = Duration.seconds(3)
+    static let connectTimeout = Duration.seconds(5)
     /// How long to wait for room, before asking again: in a unix listener's queue, or among the names
     /// that wait to be looked up.
-    private static let retryDelay = Duration.milliseconds(1)
+    static let retryDelay = Duration.milliseconds(1)
     /// How often a progress bar moves.
-    private static let step = Duration.milliseconds(100)
+    static let step = Duration.milliseconds(100)
 
     private let settings: LoadSettings
     private let messages: LoadMessages
     private let progress: ProgressBar?
     private let created = ContinuousClock.now
-    private var connections: [LoadConnection] = []
+    private var connections: [(stream: StreamID, load: LoadConnection)] = []
     /// The numbers of those that found no room, and are to try again.
     private var turnedAway: [Int] = []
     private var connected = 0
@@ -118,14 +118,15 @@ struct LoadGenerator {
                 stream = try loop.connect(to: settings.address, options: options)
             } catch {
                 guard mayHaveRoom(after: error.code) else {
-                    throw failure(toConnect: error.code, after: connections.count)
+                    throw settings.failure(toConnect: error.code, after: connections.count)
                 }
                 try loop.addTimer(after: Self.retryDelay)
                 return
             }
             loop.setUserWord(UInt64(number), of: stream)
-            let connection = LoadConnection(
-                number: number, stream: stream, pipeline: settings.pipeline)
+            let connection = (
+                stream, LoadConnection(number: number, pipeline: settings.pipeline)
+            )
             if turnedAway.popLast() == nil {
                 connections.append(connection)
             } else {
@@ -146,31 +147,16 @@ struct LoadGenerator {
             throw ClientFailure(
                 cannotConnectTo: settings.address, ending.error, loop.nameProblem(of: stream))
         }
-        guard mayHaveRoom(after: code) else { throw failure(toConnect: code, after: number) }
+        guard mayHaveRoom(after: code) else {
+            throw settings.failure(toConnect: code, after: number)
+        }
         if turnedAway.isEmpty { try loop.addTimer(after: Self.retryDelay) }
         turnedAway.append(number)
     }
 
     /// Whether it is worth while to try again.
     private func mayHaveRoom(after code: SluiceError.Code) -> Bool {
-        (code.errno == .resourceTemporarilyUnavailable || code == .full)
-            && .now - created < Self.connectTimeout
-    }
-
-    /// Once so many have begun to connect.
-    private func failure(toConnect code: SluiceError.Code, after count: Int) -> ClientFailure {
-        let remedy: String
-        switch code.errno {
-        case .tooManyOpenFiles, .tooManyOpenFilesInSystem:
-            remedy = "raise the limit of open files (ulimit -Hn), or take fewer connections"
-        case .addressNotAvailable where count > 0:
-            remedy = "no port is left to connect from; take fewer connections"
-        default:
-            return ClientFailure(cannotConnectTo: settings.address, code)
-        }
-        return ClientFailure(
-            "--connections \(settings.connections): after \(count) there can be no more:"
-                + " \(code.message) (\(code)); \(remedy)")
+        settings.mayHaveRoom(after: code) && .now - created < Self.connectTimeout
     }
 
     private mutating func start(_ loop: borrowing EventLoop) throws {
@@ -198,7 +184,7 @@ struct LoadGenerator {
         if let patienceIsOver { loop.reset(patienceIsOver, after: Self.patience) }
         var at = 0
         while at < bytes.count {
-            let (count, sentAt) = try connections[number].take(
+            let (count, sentAt) = try connections[number].load.take(
                 bytes.extracting(at...), messages, verifies: settings.verifies)
             at += count
             guard let sentAt else { continue }
@@ -212,8 +198,10 @@ struct LoadGenerator {
         on number: Int, at now: ContinuousClock.Instant, in loop: borrowing EventLoop
     ) {
         // One that has ended says so by itself, in its last event.
-        guard loop.isLive(connections[number].stream) else { return }
-        connections[number].send(messages, at: now, in: loop)
+        let stream = connections[number].stream
+        guard loop.isLive(stream) else { return }
+        let place = connections[number].load.next(of: messages, at: now)
+        loop.write(messages.text.span.extracting(place), to: stream)
         sent += 1
     }
 }

@@ -8,7 +8,7 @@ struct LoadMessages {
     private static let places = 4093
 
     let size: Int
-    private let text: [UInt8]
+    let text: [UInt8]
 
     init(size: Int) {
         self.size = size
@@ -20,22 +20,17 @@ struct LoadMessages {
         }
     }
 
-    private func place(_ message: Int, of connection: Int) -> Int {
-        (message * 7 + connection * 13) % Self.places
-    }
-
-    func write(
-        _ message: Int, of connection: Int, to stream: StreamID, in loop: borrowing EventLoop
-    ) {
-        let place = place(message, of: connection)
-        loop.write(text.span.extracting(place..<place + size), to: stream)
+    /// Where in the text a message is.
+    func place(_ message: Int, of connection: Int) -> Range<Int> {
+        let start = (message * 7 + connection * 13) % Self.places
+        return start..<start + size
     }
 
     /// Compares bytes with the message's from `start` on: where the first is that differs.
     func firstDifference(
         _ bytes: Span<UInt8>, ofMessage message: Int, of connection: Int, from start: Int
     ) -> Int? {
-        let place = place(message, of: connection) + start
+        let place = place(message, of: connection).lowerBound + start
         let expected = text.span.extracting(place..<place + bytes.count)
         if bytes.elementsEqual(expected) { return nil }
         return expected.indices.first { bytes[$0] != expected[$0] }

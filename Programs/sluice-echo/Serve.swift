@@ -59,6 +59,8 @@ struct Serve: ParsableCommand {
             valueName: "n"))
     var loops = 1
 
+    @OptionGroup var way: AsyncOption
+
     @Flag(help: "Show each event.")
     var trace = false
 
@@ -71,6 +73,9 @@ struct Serve: ParsableCommand {
     func validate() throws {
         for (name, given) in [("--trace", trace), ("--stats", stats)] where given && quiet {
             throw ValidationError("\(name) and --quiet exclude each other; give one of them")
+        }
+        for (name, given) in [("--trace", trace), ("--stats", stats)] where given && way.isAsync {
+            throw ValidationError("\(name) shows a pulled loop; leave it out, or --async")
         }
         if let maxConnections, !(1...Int(UInt32.max)).contains(maxConnections) {
             throw ValidationError("--max-connections \(maxConnections): it must be 1 or more")
@@ -98,19 +103,23 @@ struct Serve: ParsableCommand {
             throw ValidationError(
                 "--loops \(loops) needs --listen: one loop has the socket of LISTEN_FDS")
         }
-        try serve(
-            ServeSettings(
-                address: Address(address ?? "127.0.0.1:9999"),
-                inherited: inherited,
-                // Found out once, to be said and to be the same in every loop.
-                backend: common.backend ?? Poller().backend,
-                maxConnections: maxConnections,
-                idleTimeout: idleTimeout.map { .seconds($0) },
-                maxQueue: maxQueue,
-                reusesPort: reusePort,
-                loops: loops,
-                traces: trace,
-                showsStatistics: stats,
-                output: Output(isQuiet: quiet, isNeeded: trace || stats)))
+        let settings = try ServeSettings(
+            address: Address(address ?? "127.0.0.1:9999"),
+            inherited: inherited,
+            // Found out once, to be said and to be the same in every loop.
+            backend: common.backend ?? Poller().backend,
+            maxConnections: maxConnections,
+            idleTimeout: idleTimeout.map { .seconds($0) },
+            maxQueue: maxQueue,
+            reusesPort: reusePort,
+            loops: loops,
+            traces: trace,
+            showsStatistics: stats,
+            output: Output(isQuiet: quiet, isNeeded: trace || stats))
+        if way.isAsync {
+            try waitFor { try await serveAsync(settings) }
+        } else {
+            try serve(settings)
+        }
     }
 }

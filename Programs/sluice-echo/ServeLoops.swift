@@ -9,7 +9,7 @@ typealias Report = Result<Served, any Error>
 /// Serves with as many loops as the settings say, and reports: the first loop in this thread, each
 /// other in one of its own. Interrupts come to the first, which passes them on.
 func serve(_ settings: ServeSettings) throws {
-    var loop = try settings.openLoop()
+    var loop = try EventLoop(settings.backend, options: settings.loopOptions)
     // Before anybody is told that we are there: who knows may send a signal. And before there are
     // other threads, which then have it blocked as this one does, and leave it to this loop.
     for number in interrupts { try loop.addSignal(number) }
@@ -45,7 +45,7 @@ private func startHelper(
 ) throws -> LoopThread {
     var settings = settings
     settings.output.prefix = "loop \(number): "
-    let loop = try settings.openLoop()
+    let loop = try EventLoop(settings.backend, options: settings.loopOptions)
     let (listener, _) = try settings.listen(loop)
     return try LoopThread(loop) { [settings] loop in
         do {

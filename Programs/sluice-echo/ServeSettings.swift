@@ -8,7 +8,7 @@ struct ServeSettings: Sendable {
     /// Half of it is the least that a loop's receive buffer can have.
     static let leastQueue = 8192
     /// How long a stop waits for clients to take what they are owed.
-    private static let patience = Duration.seconds(5)
+    static let patience = Duration.seconds(5)
 
     var address: Address
     /// What to listen at instead.
@@ -23,7 +23,7 @@ struct ServeSettings: Sendable {
     let showsStatistics: Bool
     var output: Output
 
-    func openLoop() throws -> EventLoop {
+    var loopOptions: EventLoop.Options {
         var options = EventLoop.Options()
         if let maxQueue {
             // One receive fits between the mark at which reading stops and the limit over which an
@@ -32,24 +32,27 @@ struct ServeSettings: Sendable {
             options.highMark = maxQueue / 2
             options.receiveSize = min(options.receiveSize, maxQueue - options.highMark)
         }
-        return try EventLoop(backend, options: options)
+        return options
     }
 
-    /// Listens, and says where.
-    func listen(_ loop: borrowing EventLoop) throws -> (ListenerID, Address) {
-        let options = ListenerOptions(
+    var listenerOptions: ListenerOptions {
+        ListenerOptions(
             connectionLimit: maxConnections,
             reusesPort: reusesPort,
             // Half-open, because a client that has sent all may take its answers as slowly as it
             // likes; a close would be limited by the linger time.
             streams: StreamOptions(
                 staysHalfOpen: true, idleTimeout: idleTimeout, lingerTime: Self.patience))
+    }
+
+    /// Listens, and says where.
+    func listen(_ loop: borrowing EventLoop) throws -> (ListenerID, Address) {
         do {
             let listener =
                 if let inherited {
-                    try loop.listen(adopting: inherited, options: options)
+                    try loop.listen(adopting: inherited, options: listenerOptions)
                 } else {
-                    try loop.listen(on: address, options: options)
+                    try loop.listen(on: address, options: listenerOptions)
                 }
             return (listener, try loop.localAddress(of: listener))
         } catch {
