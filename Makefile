@@ -270,7 +270,7 @@ programs: deps-swift deps-libevent ## sluice-echo and the article's programs, fo
 	@ln -sf $(PROGRAMS:%=../Programs/.build/release/%) build
 
 .PHONY: test-swift
-test-swift: deps-swift deps-libevent ## the tests of the Swift module, what must not compile, docs/swift.md
+test-swift: deps-swift deps-libevent ## the tests of the Swift module, what must not compile, docs/swift.md and async.md
 	swift test $(TRAITS) --disable-xctest
 	@Tests/run-compile-failures .build
 	python3 -W error -m unittest discover -s Tests/Swift

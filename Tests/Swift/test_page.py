@@ -1,5 +1,6 @@
-"""docs/swift.md's programs compile without a warning, and print what stands below them. Those that are
-not to compile are refused with the words below them, and those that are not to run end with them."""
+"""The programs of docs/swift.md and docs/async.md compile without a warning, and print what stands below
+them. Those that are not to compile are refused with the words below them, and those that are not to run
+end with them."""
 
 import concurrent.futures
 import pathlib
@@ -10,7 +11,7 @@ import unittest
 
 import building
 
-PAGE = (building.ROOT / "docs/swift.md").read_text()
+PAGE = "".join((building.ROOT / "docs" / name).read_text() for name in ("swift.md", "async.md"))
 # A block of Swift, and the text that is the next thing on the page, which each has.
 BLOCKS = re.findall(r"^```swift\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", PAGE, re.DOTALL | re.M)
 
@@ -43,7 +44,7 @@ class PageTest(unittest.TestCase):
         self.assertEqual([source for source, expected in BLOCKS if not expected], [])
         self.assertEqual(len(BLOCKS), PAGE.count("```swift"))
 
-    def test_the_programs_do_what_the_page_says(self):
+    def test_the_programs_do_what_the_pages_say(self):
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             for block, found in zip(BLOCKS, pool.map(fault, BLOCKS)):
                 with self.subTest(source=block[0]):
