@@ -197,6 +197,46 @@ struct FramingTests {
         }
     }
 
+    @Test("a limit of as much as there can be is none", arguments: Backend.all)
+    func noLimit(backend: Backend) throws {
+        for framing in [
+            Framing.lines(limit: .max), .delimited(by: "\n", limit: .max),
+            .delimited(by: "\r\n", limit: .max), .length(2, limit: .max),
+        ] {
+            let pieces = framing == .length(2, limit: .max) ? ["\0\u{3}on", "e"] : ["on", "e\r\n"]
+            let (frames, ending) = try deliver(pieces.map(bytes), by: framing, over: backend)
+            #expect(frames.count == 1 && frames[0].starts(with: bytes("one")))
+            #expect(ending.error == nil)
+        }
+        let long: [UInt8] = [0x7f] + [UInt8](repeating: 0xff, count: 7)
+        for countsItself in [false, true] {
+            let framing = Framing.length(8, countsItself: countsItself, limit: .max)
+            let (frames, ending) = try deliver([long], by: framing, over: backend)
+            #expect(frames == [])
+            #expect(ending.error == .frameTooLong)
+        }
+    }
+
+    @Test("a size that no memory has, of a part of the bytes, ends the stream alone")
+    func hugeSize() throws {
+        var loop = try EventLoop()
+        let (_, near, far) = try loop.connectedPair()
+        loop.write("hello", to: near)
+        var ending: StreamEnding?
+        try loop.pull { event, loop in
+            switch event {
+            case .data(far, let bytes):
+                var frames = loop.frames(of: far, in: bytes[..<2], by: .fixed(.max))
+                let hasOne = frames.next() != nil
+                #expect(!hasOne)
+            case .closed(far, let how): ending = how
+            default: break
+            }
+            return ending != nil
+        }
+        #expect(ending?.error == .full)
+    }
+
     @Test("what stands behind the last end of a line is a line, too", arguments: Backend.all)
     func lastLine(backend: Backend) throws {
         for pieces in [["one\ntwo"], ["one\nt", "w", "o"], ["one\n", "two"]] {

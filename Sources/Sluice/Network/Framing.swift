@@ -31,7 +31,8 @@ public struct Framing: Hashable, Sendable {
     private init(_ rule: Rule, _ limit: Int) {
         precondition(limit >= 1, "a limit of \(limit) bytes; a frame is to have 1 at least")
         self.rule = rule
-        self.limit = limit
+        // What is as good as none is so to what is reckoned with it, too.
+        self.limit = min(limit, .max / 4)
     }
 
     /// Lines, without their ends: "\n" or "\r\n". What stands after the last end when the stream
