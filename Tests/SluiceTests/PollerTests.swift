@@ -164,6 +164,13 @@ struct PollerTests {
         }
         #expect(
             try poller.wait(timeout: Duration(secondsComponent: 0, attosecondsComponent: 1)) == 1)
+        // Whose seconds are more than `components` can say.
+        #expect(try poller.wait(timeout: .seconds(Int64.max) * 10) == 1)
+        #expect(try poller.wait(timeout: .seconds(Int64.min) * 10) == 1)
+        let most = Duration.nanoseconds(Int64.max)
+        for timeout in [most - .nanoseconds(1), most, most + .nanoseconds(1)] {
+            #expect(try poller.wait(timeout: timeout) == 1)
+        }
     }
 
     @Test("a hang-up can be asked for alone, where conditions are told", arguments: Backend.all)
