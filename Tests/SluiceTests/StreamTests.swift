@@ -147,6 +147,20 @@ struct StreamTests {
         #expect(loop.tryWrite("x", to: near) == .gone)
     }
 
+    @Test("an abort because of what is no error is an abort all the same", arguments: Backend.all)
+    func noReason(backend: Backend) throws {
+        for code in [0, 5, CInt.max] {
+            var loop = try EventLoop(backend)
+            let (_, near, _) = try loop.connectedPair()
+            #expect(loop.abort(near, because: SluiceError.Code(rawValue: code)) == true)
+            try loop.pull { event, _ in
+                guard case .closed(near, let how) = event else { return false }
+                #expect(how.error == .aborted)
+                return true
+            }
+        }
+    }
+
     @Test("no call on a stream that is gone throws or does anything", arguments: Backend.all)
     func gone(backend: Backend) throws {
         var loop = try EventLoop(backend)

@@ -115,7 +115,9 @@ extension EventLoop {
 
     @usableFromInline
     func abort(_ id: UInt64, _ reason: SluiceError.Code) -> Bool {
-        isDone(unsafe sluice_abort_with(handle, id, reason.rawValue), id)
+        // What is not negative is no error.
+        let reason = reason.rawValue < 0 ? reason : .aborted
+        return isDone(unsafe sluice_abort_with(handle, id, reason.rawValue), id)
     }
 
     @usableFromInline
