@@ -43,6 +43,21 @@ struct LoopThreadTests {
         #expect(throws: Mine(number: 7)) { try thread.join() }
     }
 
+    @Test("a thread that waits for its own end ends the program")
+    func ownEnd() async {
+        await #expect(processExitsWith: .failure) {
+            let own = Mutex<LoopThread?>(nil)
+            let thread = try LoopThread(EventLoop()) { loop in
+                _ = try loop.next()
+                try own.withLock { $0 }?.join()
+                exit(0)
+            }
+            own.withLock { $0 = thread }
+            thread.poster.wake()
+            while true { pause() }
+        }
+    }
+
     @Test("four at one port 0 serve a hundred callers, each whole", arguments: Backend.all)
     func several(backend: Backend) throws {
         let served = Counts()

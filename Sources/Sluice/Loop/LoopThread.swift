@@ -49,7 +49,13 @@ public final class LoopThread: Sendable {
     ///
     /// - Throws: what the body has thrown.
     public func join() throws {
-        if let number = thread.withLock({ $0.take() }) { pthread_join(number, nil) }
+        let number = thread.withLock { number in
+            // It would take the number, and whoever waits for the thread would not.
+            let isOwn = number.map { pthread_equal($0, pthread_self()) != 0 } ?? false
+            precondition(!isOwn, "a LoopThread cannot wait for its own end")
+            return number.take()
+        }
+        if let number { pthread_join(number, nil) }
         if let failure = start.failure.withLock({ $0 }) { throw failure }
     }
 
