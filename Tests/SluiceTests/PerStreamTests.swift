@@ -1,3 +1,4 @@
+import Glibc
 import Sluice
 import Testing
 
@@ -110,6 +111,22 @@ struct PerStreamTests {
         table[StreamID(rawValue: 0)] = 1
         table[StreamID(rawValue: .max)] = 1
         #expect(table.count == 0)
+    }
+
+    @Test("a state that is set while it is being changed ends the program, and is not lost")
+    func changedTwice() async {
+        await #expect(processExitsWith: .failure) {
+            let loop = try EventLoop()
+            let table = PerStream<Int>(in: loop)
+            let stream = try loop.connect(to: "127.0.0.1:1")
+            func change(_ state: inout Int) {
+                state += 1
+                table[stream] = 7
+            }
+            change(&table[stream, default: 0])
+            loop.stop()
+            exit(0)
+        }
     }
 
     @Test("what is known of an aborted stream is there until it has closed", arguments: Backend.all)

@@ -92,6 +92,9 @@ public final class PerStream<State>: StreamTable {
             unsafe place == forgotten || loop.pointee.hasOrJustHad(stream)
         else { return }
         let slot = stream.slot
+        precondition(
+            self.slot(of: stream) == nil && ended?.stream != stream,
+            "the state of a stream was set while it was being changed")
         if slot >= slots.count {
             slots.append(contentsOf: repeatElement(nil, count: slot + 1 - slots.count))
         }
