@@ -61,6 +61,21 @@ class ChatTest(ExampleTest):
         anna.say("quiet again")
         ben.wait_for("anna: quiet again\n")
 
+    def test_a_flood_of_short_lines_drops_nobody(self):
+        anna = self.enter("anna")
+        with connect(self.room.address) as flooder:
+            flooder.sendall(b"/nick " + b"f" * 20 + b"\n")
+            anna.wait_for("is now " + "f" * 20 + "\n")
+            # What is received at once is to be a few hundred thousand bytes to each of the others.
+            flooder.sendall(b"x\n" * 40_000 + b"done\n")
+            anna.wait_for("f: done\n")
+        self.assertEqual(anna.output().count("f: x\n"), 40_000)
+
+    def test_a_name_of_long_characters_will_not_do(self):
+        anna = self.enter("anna")
+        anna.say("/nick a" + "\u0301" * 40)
+        anna.wait_for("* a name is 1 to 20 characters")
+
     def test_one_who_does_not_read_is_dropped_alone(self):
         anna = self.enter("anna")
         ben = self.enter("ben")

@@ -61,7 +61,10 @@ struct Room: EventHandler {
 
     func rename(_ stream: StreamID, _ name: String, in loop: borrowing EventLoop) {
         guard let old = names[stream] else { return }
-        guard (1...20).contains(name.count), !name.contains(where: \.isWhitespace) else {
+        // A character may be any number of bytes, and a name stands before each line.
+        guard (1...20).contains(name.count), name.utf8.count <= 80,
+            !name.contains(where: \.isWhitespace)
+        else {
             loop.write("* a name is 1 to 20 characters without a space\n", to: stream)
             return
         }
@@ -79,8 +82,10 @@ struct Room: EventHandler {
     }
 }
 
-// What one client may leave unread. The kernel's own buffers take more, before that.
-let options = EventLoop.Options(highMark: 64 << 10, hardLimit: 256 << 10)
+// What one client may leave unread. The kernel's own buffers take more, before that. And what is read
+// at once is so little that the many short lines of one client, each with the name before it, are not
+// over that for those who read all the time: nothing is sent until the event has been handled.
+let options = EventLoop.Options(receiveSize: 4 << 10, highMark: 64 << 10, hardLimit: 256 << 10)
 
 try EventLoop.run(options: options) { loop in
     let listener = try loop.listen(on: CommandLine.arguments.dropFirst().first ?? "localhost:7000")
