@@ -103,7 +103,7 @@ final class Connection {
         if request == nil { return head("431 Request Header Fields Too Large") }
         guard words.count == 3, words[2].hasPrefix("HTTP/1."), words[1].hasPrefix("/"),
             var path = words[1].prefix(while: { $0 != "?" }).removingPercentEncoding,
-            !path.contains("\0"), !path.split(separator: "/").contains("..")
+            !path.contains("\0"), !leadsUp(path)
         else { return head("400 Bad Request") }
         // What follows a body, which is not read, would be taken for a request.
         if fields["content-length"] ?? fields["transfer-encoding"] == nil {
@@ -116,6 +116,7 @@ final class Connection {
         if path.hasSuffix("/") { path += "index.html" }
         file = try? .open(FilePath(root + path), .readOnly, options: [.nonBlocking, .closeOnExec])
         guard let stat = try? file?.stat(), stat.type == .regular else {
+            file = nil
             return head("404 Not Found")
         }
         let (status, part) = part(words[0] == "GET" ? fields["range"] : nil, of: Int(stat.size))
@@ -127,6 +128,12 @@ final class Connection {
         if status != "200 OK" { more += "Content-Range: bytes \(range)/\(stat.size)\r\n" }
         return head(status, more, length: part.count)
     }
+}
+
+/// Whether a part of the path is "..": to the kernel, which goes by bytes. To a String a "/" and an
+/// accent behind it are one character, and no "/".
+func leadsUp(_ path: String) -> Bool {
+    path.utf8.split(separator: UInt8(ascii: "/")).contains { $0.elementsEqual("..".utf8) }
 }
 
 /// Which bytes "bytes=0-99", "bytes=100-" or "bytes=-9" asks for: all, where it says anything else.
