@@ -122,7 +122,6 @@ extension AsyncTests {
             arguments: everyWay)
         func helpers(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
             let stays = tasks == .onLoop
-            let room = Room()
             let body: Server.Handler = { connection in
                 let loop = connection.loop
                 let inHelper = await helper(loop)
@@ -136,7 +135,7 @@ extension AsyncTests {
                     for await inGroup in group { #expect(inGroup == stays, "a group's child") }
                 }
                 #expect(loop.isCurrent)
-                let inRoom = await room.visit(loop)
+                let inRoom = await Room().visit(loop)
                 if stays { #expect(inRoom, "an actor") }
                 #expect(loop.isCurrent)
                 let off = await Task.detached { await helper(loop) }.value
@@ -173,6 +172,7 @@ extension AsyncTests {
             let room = Room()
             try await withServer(
                 backend, tasks: tasks, loops: .count(2),
+                options: { $0.onError = { Issue.record("\($1)") } },
                 { connection in
                     // All of a connection's life is within the actor.
                     for _ in 0..<50 {

@@ -479,13 +479,16 @@ extension AsyncTests {
             #expect(got == expected)
         }
 
-        @Test("1,000 connections at once are each served", arguments: everyWay)
+        @Test("1,000 connections at once are each served", arguments: manyWays)
         func many(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
             let count = setting("SLUICE_TEST_CONNECTIONS", default: 1_000)
             var limit = rlimit()
             unsafe getrlimit(__rlimit_resource_t(7), &limit)
+            var before = limit
             limit.rlim_cur = limit.rlim_max
             unsafe setrlimit(__rlimit_resource_t(7), &limit)
+            // libevent opens no select(2) where more may be open than that can name.
+            defer { unsafe setrlimit(__rlimit_resource_t(7), &before) }
             let arrived = Count()
             let all = Gate()
             try await withServer(
@@ -515,3 +518,6 @@ extension AsyncTests {
         }
     }
 }
+
+/// But for libevent's select(2), which cannot name so many descriptors.
+private let manyWays = everyWay.filter { $0.0.name != "libevent:select" }

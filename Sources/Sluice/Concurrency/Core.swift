@@ -88,8 +88,11 @@ final class Core: @unchecked Sendable {
         unsafe task = executor.asUnownedTaskExecutor()
     }
 
-    @inlinable
-    @inline(__always)
+    /// Whether the caller is on the loop's thread.
+    // Out of line: pthread_self is declared as one that always says the same, so that the optimizer
+    // carries its answer from before a wait to after it, where the thread may be another.
+    @usableFromInline
+    @inline(never)
     var isCurrent: Bool { thread.load(ordering: .relaxed) == pthread_self() }
 
     // MARK: Jobs and calls

@@ -71,6 +71,8 @@ enum SignalTable {
         let poster = unsafe Atomic<UnsafeRawPointer?>(nil)
     }
 
+    private static let kept = Mutex<[EventLoop.Poster]>([])
+
     // Made before the first handler is, and never freed.
     nonisolated(unsafe) private static let entries: UnsafeMutablePointer<Entry> = {
         let entries = UnsafeMutablePointer<Entry>.allocate(capacity: Int(count))
@@ -97,9 +99,10 @@ enum SignalTable {
         guard unsafe !entry.pointee.isTaken.exchange(true, ordering: .acquiringAndReleasing) else {
             return -EEXIST
         }
+        kept.withLock { if !$0.contains(where: { $0 === poster }) { $0.append(poster) } }
         unsafe entry.pointee.hasCome.store(false, ordering: .relaxed)
         unsafe entry.pointee.poster.store(
-            UnsafeRawPointer(Unmanaged.passRetained(poster).toOpaque()), ordering: .releasing)
+            UnsafeRawPointer(Unmanaged.passUnretained(poster).toOpaque()), ordering: .releasing)
         return 0
     }
 
