@@ -175,10 +175,9 @@ struct sluice_loop {
     const unsigned char *put_off_bytes; /* lent, or in `small_write` */
     size_t put_off_length;
     sluice_id put_off_id; /* the stream's, whose queue is empty */
-    int put_off_fd;
     /* Up to so many bytes are put off as a copy; no more than any stream's high mark. */
     size_t small_most;
-    unsigned char small_write[SLUICE_SMALL_WRITE];
+    int put_off_fd;
 
     int signal_fd; /* -1 until there is a signal */
     sigset_t signal_set;
@@ -202,6 +201,7 @@ struct sluice_loop {
     struct sluice_slots kept;
 
     sluice_statistics stats;
+    unsigned char small_write[SLUICE_SMALL_WRITE];
 };
 
 /* Copies a struct that says its own size, as far as the caller knows it: whether that is a size
