@@ -88,6 +88,7 @@ func withServer<Result: Sendable>(
     let (addresses, ready) = AsyncStream<String>.makeStream()
     let served = options
     let ghosts = Log<Ghost<Connection>>()
+    let loopGhosts = Log<Ghost<Loop>>()
     let server = Task {
         defer { ready.finish() }
         try await Server.run(
@@ -95,6 +96,7 @@ func withServer<Result: Sendable>(
             ready: { ready.yield($0.description) }
         ) { connection in
             ghosts.append(Ghost(connection))
+            loopGhosts.append(Ghost(connection.loop))
             try await handler(connection)
         }
     }
@@ -111,6 +113,8 @@ func withServer<Result: Sendable>(
         await loop.stop()
         let allAreGone = await eventually { ghosts.all.allSatisfy(\.isGone) }
         #expect(allAreGone, "connections are left")
+        let loopsAreGone = await eventually { loopGhosts.all.allSatisfy(\.isGone) }
+        #expect(loopsAreGone, "loops of the server are left")
         return result
     } catch {
         server.cancel()

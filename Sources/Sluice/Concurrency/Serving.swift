@@ -134,6 +134,8 @@ final class Acceptor: Waiter, @unchecked Sendable {
     nonisolated(nonsending) func serve() async {
         while unsafe shutdown == nil || running > 0 { await core.park(self) }
         grace?.cancel(core)
+        // It refers to this.
+        grace = nil
     }
 
     /// Brings the server to its end, from any thread. What comes second cancels what is left.
