@@ -197,7 +197,8 @@ SLUICE_API int sluice_destroy(sluice_loop *loop);
 SLUICE_API int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns);
 
 /* Pulls as many events as there are, up to `capacity`, and waits only for the first: for languages
- * in which a call is dear. The data of each is valid until the next pull. Returns how many. */
+ * in which a call is dear. It goes no further than to an EOF, or to bytes that come again. The data
+ * of each is valid until the next pull. Returns how many. */
 SLUICE_API int sluice_next_many(sluice_loop *loop, sluice_event *events, int capacity,
                                 int64_t timeout_ns);
 
@@ -529,16 +530,21 @@ SLUICE_API int sluice_shutdown(sluice_loop *loop, sluice_id id);
 
 /* Stops and resumes DATA and EOF. They do not nest. A reset reaches a paused stream all the same,
  * as CLOSED, on epoll and poll; where bytes wait unread, those come first, after the resume. An
- * idle limit does not run meanwhile. */
+ * idle limit does not run meanwhile.
+ *
+ * What the stream holds at its resume comes as DATA by the next turn, also where nothing new has
+ * come: `value >> 1` is all of it then. So who has no room for more answers holds the requests that
+ * are left, pauses, and has them again at the resume. Fewer bytes than sluice_hold_until waits for
+ * go on waiting. To resume what is not paused changes nothing. */
 SLUICE_API int sluice_pause(sluice_loop *loop, sluice_id id);
 SLUICE_API int sluice_resume(sluice_loop *loop, sluice_id id);
 
 /* Framing without a buffer of one's own: the last `length` bytes of this stream's DATA event, which
  * must be the event pulled last, come again, joined with what follows. At the end of the stream
  * they come once more, as DATA with SLUICE_LAST, before EOF: to hold those is in vain, and they are
- * dropped with the next pull. O(length). Errors: SLUICE_ECAPACITY (more than the event
- * had), SLUICE_EFULL (over hard_limit, or memory_limit), SLUICE_ENOMEM, SLUICE_ESTATE (no such
- * event). */
+ * dropped with the next pull, unless the stream is paused by then: its resume brings them again.
+ * See sluice_resume. O(length). Errors: SLUICE_ECAPACITY (more than the event had), SLUICE_EFULL
+ * (over hard_limit, or memory_limit), SLUICE_ENOMEM, SLUICE_ESTATE (no such event). */
 SLUICE_API int sluice_hold(sluice_loop *loop, sluice_id id, size_t length);
 
 /* The same, and DATA does not come before `total` bytes are there together, those held among them:

@@ -8,6 +8,10 @@
  * A caller may know how many bytes it waits for. Until they are there no event is made of them, so
  * that a large frame is looked at once and not with each receive. Some of them may be in no event
  * yet when the input fails: they are told before that (stream.c).
+ *
+ * A caller that has no room for what it would answer holds the bytes, pauses the stream, and has
+ * them come again by resuming it. That is a notice (notices.c), of the next turn: in the turn under
+ * way a caller who always does so would have it go on for ever.
  */
 #include "base/platform.h"
 
@@ -31,8 +35,27 @@ void sluice_held_tell(sluice_loop *loop, struct sluice_stream *stream, sluice_ev
     event->value = (uint64_t)extras->told << 1;
     extras->awaited = 0;
     extras->told = extras->held;
+    extras->resumed = false;
+    stream->state &= ~(uint32_t)NOTICE_HELD;
     loop->lent_of_held = true;
     note_lent(loop, stream, event->id, extras->held_bytes, extras->held);
+}
+
+bool sluice_held_is_due(const struct sluice_stream *stream) {
+    const struct sluice_extras *extras = stream->extras;
+    if (!extras || extras->held == 0 || (stream->state & STREAM_CLOSING))
+        return false;
+    return (stream->state & INPUT_OVER) || extras->held >= extras->awaited;
+}
+
+void sluice_held_resume(sluice_loop *loop, struct sluice_stream *stream) {
+    if ((stream->state & NOTICE_HELD) || !sluice_held_is_due(stream) ||
+        !sluice_held_again(loop, stream))
+        return;
+    if (stream->state & STREAM_TO_NOTIFY)
+        stream->extras->resumed = true; /* it may stand in the list of this turn */
+    else
+        sluice_stream_notify(loop, stream, NOTICE_HELD, true);
 }
 
 void sluice_lend_block(sluice_loop *loop, void *block, size_t length) {
@@ -49,11 +72,12 @@ void sluice_lend_answerable(sluice_loop *loop) {
 }
 
 /* What the caller does not hold again goes; what it does comes to the front of its block. Behind
- * the last event of an input that is over nothing comes again. */
+ * the last event of an input that is over nothing comes again, but at the resume from a pause. */
 static void take_back(sluice_loop *loop, struct sluice_stream *stream,
                       const struct sluice_lent *lent) {
     struct sluice_extras *extras = stream->extras;
-    bool was_last = (stream->state & INPUT_OVER) && !(stream->state & NOTICE_HELD);
+    bool comes_again = (stream->state & (NOTICE_HELD | STREAM_PAUSED)) || extras->resumed;
+    bool was_last = (stream->state & INPUT_OVER) && !comes_again;
     if (!(stream->state & STREAM_REHELD) || was_last) /* what is waited for still is */
         sluice_held_release(loop, stream);
     else if (lent->bytes == extras->held_bytes)
@@ -104,7 +128,8 @@ void sluice_held_release(sluice_loop *loop, struct sluice_stream *stream) {
     extras->held_capacity = 0;
     extras->held = 0;
     extras->told = 0;
-    stream->state &= ~(uint32_t)STREAM_REHELD;
+    extras->resumed = false;
+    stream->state &= ~(uint32_t)(STREAM_REHELD | NOTICE_HELD);
 }
 
 const unsigned char *sluice_held_again(const sluice_loop *loop,

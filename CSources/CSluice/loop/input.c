@@ -122,7 +122,10 @@ int sluice_resume(sluice_loop *loop, sluice_id id) {
     struct sluice_stream *stream = sluice_called_stream(loop, id, &code);
     if (!stream)
         return code;
+    if (!(stream->state & STREAM_PAUSED))
+        return 0;
     stream->state &= ~(uint32_t)STREAM_PAUSED;
+    sluice_held_resume(loop, stream);
     if (stream->state & NOTICES)
         sluice_stream_notify(loop, stream, 0, false);
     sluice_stream_on_agenda(loop, stream);

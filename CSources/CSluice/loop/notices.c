@@ -1,5 +1,5 @@
 /* notices.c - events that do not come straight from a completion: CONNECTED, EOF, DRAINED, CLOSED,
- * and the DATA of held bytes at the end of the input.
+ * and the DATA of held bytes at the end of the input, or at a resume.
  *
  * Each is a bit in its stream's state, and the stream stands in a list, so that an event that must
  * not be lost needs no memory when it arises. There are two lists. What the kernel has brought is
@@ -43,10 +43,27 @@ static void closed(sluice_loop *loop, struct sluice_stream *stream, sluice_event
         sluice_listeners_heed_room(loop);
 }
 
+/* The same where that is only now known: what is held comes in the next turn, and the end behind
+ * it. */
+static bool waits_for_next_turn(const struct sluice_stream *stream) {
+    return stream->extras && stream->extras->resumed;
+}
+
 /* Those that may be given now: a paused stream's input, and its end, wait for the resume. */
 static uint32_t due_notices(const struct sluice_stream *stream) {
     uint32_t notices = stream->state & NOTICES;
-    return stream->state & STREAM_PAUSED ? notices & ~(uint32_t)NOTICES_OF_INPUT : notices;
+    bool waits = (stream->state & STREAM_PAUSED) || waits_for_next_turn(stream);
+    return waits ? notices & ~(uint32_t)NOTICES_OF_INPUT : notices;
+}
+
+/* Takes the first stream, of which no more is due, out of the list. */
+static void take_out_first(sluice_loop *loop, struct sluice_stream *stream) {
+    stream->state &= ~(uint32_t)STREAM_TO_NOTIFY;
+    loop->notices.first = stream->next_to_notify;
+    if (!waits_for_next_turn(stream))
+        return;
+    stream->extras->resumed = false;
+    sluice_stream_notify(loop, stream, sluice_held_is_due(stream) ? NOTICE_HELD : 0, true);
 }
 
 /* The stream's first notice, as an event. */
@@ -59,7 +76,7 @@ static void give(sluice_loop *loop, struct sluice_stream *stream, uint32_t notic
         break;
     case NOTICE_HELD:
         sluice_held_tell(loop, stream, event);
-        event->value |= SLUICE_LAST;
+        event->value |= stream->state & INPUT_OVER ? SLUICE_LAST : 0;
         sluice_stream_on_agenda(loop, stream);
         break;
     case NOTICE_EOF:
@@ -86,14 +103,21 @@ static bool take_failed_connect(sluice_loop *loop, struct sluice_stream *stream,
     return true;
 }
 
+/* What was to come again may have been passed on since, or be less than is waited for by now. */
+static void heed_held(sluice_loop *loop, struct sluice_stream *stream) {
+    if (!(stream->state & NOTICE_HELD) || sluice_held_is_due(stream))
+        return;
+    stream->state &= ~(uint32_t)NOTICE_HELD;
+    sluice_stream_on_agenda(loop, stream);
+}
+
 bool sluice_stream_notice(sluice_loop *loop, sluice_event *event) {
     while (loop->notices.first != SLUICE_NO_SLOT) {
         struct sluice_stream *stream = sluice_stream_at(loop, loop->notices.first);
+        heed_held(loop, stream);
         uint32_t notices = due_notices(stream);
-        if ((notices & (notices - 1)) == 0) {
-            stream->state &= ~(uint32_t)STREAM_TO_NOTIFY;
-            loop->notices.first = stream->next_to_notify;
-        }
+        if ((notices & (notices - 1)) == 0)
+            take_out_first(loop, stream);
         uint32_t notice = notices & -notices;
         if (notice == 0 || take_failed_connect(loop, stream, notice))
             continue;

@@ -345,6 +345,15 @@ static int make_room_to_lend(sluice_loop *loop, int capacity) {
     return 0;
 }
 
+/* Whether a pull of several events ends with this one. To go on after an EOF would be to close that
+ * stream before it is answered. Of bytes that come again by themselves the caller is to say first
+ * whether it holds them once more, before others are joined with them, or the end is told. */
+static bool ends_batch(const sluice_event *event) {
+    bool comes_again = event->kind == SLUICE_DATA && event->value >> 1 == event->length;
+    return event->kind == SLUICE_EOF || comes_again ||
+           (event->kind == SLUICE_DATA && (event->value & SLUICE_LAST));
+}
+
 int sluice_next_many(sluice_loop *loop, sluice_event *events, int capacity, int64_t timeout_ns) {
     if (!can_pull(loop, events, timeout_ns))
         return refuse_pull(loop, events);
@@ -358,8 +367,7 @@ int sluice_next_many(sluice_loop *loop, sluice_event *events, int capacity, int6
         return code;
     sluice_lend_answerable(loop);
     int count = 1;
-    /* No further than to an EOF: to go on would be to close that stream before it is answered. */
-    while (count < capacity && events[count - 1].kind != SLUICE_EOF && take(loop, &events[count])) {
+    while (count < capacity && !ends_batch(&events[count - 1]) && take(loop, &events[count])) {
         sluice_lend_answerable(loop);
         loop->stats.events[events[count++].kind]++;
     }

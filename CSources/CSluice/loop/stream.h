@@ -73,7 +73,7 @@ enum {
 
     /* Events that wait to be pulled, in this order. */
     NOTICE_CONNECTED = 1 << 24, /* while CONNECTING: it has failed, which is no event */
-    NOTICE_HELD = 1 << 25,      /* DATA with what was held, at the end of the input */
+    NOTICE_HELD = 1 << 25,      /* DATA with what is held: its input is over, or it is resumed */
     NOTICE_EOF = 1 << 26,
     NOTICE_DRAINED = 1 << 27,
     NOTICE_CLOSED = 1 << 28,
@@ -113,6 +113,7 @@ struct sluice_extras {
     uint32_t forward_from; /* the first of those that are forwarded here; or SLUICE_NO_SLOT */
     uint32_t forward_next; /* of those that are forwarded to the same, the next */
     bool owes_eof;         /* the end of the input went to another stream */
+    bool resumed;          /* NOTICE_HELD is to be set for the next turn; no input comes before */
     size_t held;           /* bytes that come again */
     size_t held_capacity;
     unsigned char *held_bytes;
@@ -334,6 +335,10 @@ void sluice_output_drop(sluice_loop *loop, struct sluice_stream *stream);
 /* What the bytes of *event are to the caller, where some are held or waited for, or may be. */
 enum sluice_received_as sluice_held_receive(sluice_loop *loop, struct sluice_stream *stream,
                                             sluice_event *event);
+/* Whether those that come again may come now, by themselves. */
+bool sluice_held_is_due(const struct sluice_stream *stream);
+/* A pause has ended: they come in the next turn. */
+void sluice_held_resume(sluice_loop *loop, struct sluice_stream *stream);
 /* Makes a DATA event of those that come again. */
 void sluice_held_tell(sluice_loop *loop, struct sluice_stream *stream, sluice_event *event);
 /* What is held goes, once it is not lent any more. */

@@ -194,13 +194,19 @@ static void check_data(const sluice_event *event, struct stream *stream, struct 
     const struct stream *to = stream->forward_to;
     check(!to || to->shut || to->closing || to->ended || may_fail_to_send(to),
           "DATA of a forwarded stream");
-    check(event->length > stream->held || (stream->finished && event->length == stream->held),
+    bool again = stream->resumed && event->length == stream->held;
+    check(event->length > stream->held || again ||
+              (stream->finished && event->length == stream->held),
           "DATA without new bytes");
     check(event->length >= stream->awaited || stream->finished || may_fail_to_send(stream),
           "DATA before all that it waits for");
     bool is_last =
         stream->awaited > 0 ? event->length < stream->awaited : event->length == stream->held;
-    check(!stream->told_last && event->value == (stream->held << 1 | (is_last ? SLUICE_LAST : 0)),
+    if (again && !stream->told_last && !(event->value & SLUICE_LAST))
+        is_last = false;
+    check(!is_last || stream->finished || may_fail_to_send(stream), "the last before the end");
+    check((!stream->told_last || again) &&
+              event->value == (stream->held << 1 | (is_last ? SLUICE_LAST : 0)),
           "what DATA says of its bytes");
     stream->told_last = is_last;
     check(event->length > 0 && stream->taken + event->length <= stream->sent,
@@ -210,6 +216,7 @@ static void check_data(const sluice_event *event, struct stream *stream, struct 
           "other bytes in DATA");
     stream->taken += event->length;
     stream->held = stream->awaited = 0;
+    stream->resumed = false;
     stream->lent_end = stream->taken;
     stream->lent_length = event->length;
     stream->lent_at = model.pull;
@@ -392,6 +399,7 @@ static void check_stream_idle(struct stream *stream) {
     bool over =
         stream->finished && (stream->taken + stream->held == stream->sent || stream->awaited > 0);
     check(!over || stream->was_forwarded || !is_flowing(stream), "there was an end, and no EOF");
+    check(!stream->resumed || !is_flowing(stream) || fails, "there is a resume, and no DATA");
     check(!stream->closing || (pending > 0 && !stream->gone) ||
               (stream->means == SOCKET_PAIR && !stream->finished),
           "a close did not end");
@@ -447,6 +455,13 @@ static void begin_pull(void) {
         /* Of a pipe nothing is left then. */
         if (stream->eof && (!stream->half_open || stream->shut || stream->means == PIPE_IN))
             stream->closing = true;
+        if (stream->held == 0 || stream->held < stream->awaited)
+            stream->resumed = false;
+        /* The last are held in vain, but for a pause. */
+        if (stream->told_last && !stream->paused && !stream->resumed) {
+            stream->taken += stream->held;
+            stream->held = 0;
+        }
     }
     model.pull++;
 }

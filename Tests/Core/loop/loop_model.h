@@ -40,6 +40,7 @@ struct stream {
     bool connecting;
     bool refused;
     bool paused;
+    bool resumed; /* and held bytes then, which come again */
     bool shut;    /* no more is to be written to it */
     bool closing; /* by the script, or by itself after EOF */
     bool aborted;

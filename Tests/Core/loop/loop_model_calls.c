@@ -168,6 +168,8 @@ void pause_or_resume(void) {
         pauses ? sluice_pause(model.loop, stream->id) : sluice_resume(model.loop, stream->id);
     check(code == expected, "pause or resume");
     check((expected == 0) == (pending_of(stream) >= 0), "a pause or resume ended the stream");
+    if (stream->paused && !pauses && stream->held > 0 && stream->held >= stream->awaited)
+        stream->resumed = true;
     stream->paused = pauses;
 }
 
@@ -295,6 +297,7 @@ void forward(void) {
         note_written(to, from->peer_salt, from->taken, from->held);
     from->taken += from->held;
     from->held = from->awaited = 0;
+    from->resumed = false;
     if (pending_of(to) > (int64_t)to->high_mark)
         to->may_drain = true;
 }

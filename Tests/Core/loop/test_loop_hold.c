@@ -216,7 +216,7 @@ static void the_last_are_dropped(void) {
         int count = sluice_next_many(loop, events, capacity, PATIENCE_NS);
         while (count == 0)
             count = sluice_next_many(loop, events, capacity, PATIENCE_NS);
-        assert_int_equal(count, capacity);
+        assert_int_equal(count, 1); /* before the end is told, they could be held for a resume */
         assert_int_equal(events[0].value, 4 << 1 | SLUICE_LAST);
         int code = how == 2 ? sluice_hold_until(loop, line.id, 2, 100)
                             : sluice_hold(loop, line.id, how < 2 ? 4 : 3);
@@ -224,7 +224,7 @@ static void the_last_are_dropped(void) {
         assert_memory_equal(events[0].data, "held", 4);
         if (how == 3)
             assert_int_equal(sluice_forward(loop, line.id, other.id), 0);
-        else if (how > 0)
+        else
             expect_event_of(loop, SLUICE_EOF, line.id);
         expect_no_event(loop);
         assert_int_equal(stats_of(loop).queue_memory, 0);
