@@ -400,8 +400,8 @@ SLUICE_API int sluice_listen_fd(sluice_loop *loop, sluice_id *id, int fd,
  *
  * What connect(2) says is never this call's error, and always that of CLOSED, also where it shows
  * at once: -ECONNREFUSED or -ENOENT (nobody is at a unix socket), SLUICE_EAGAIN (its listener's
- * queue is full: try again later), -ENETUNREACH, -EADDRNOTAVAIL (no port is left). Such a CLOSED
- * comes in the next turn.
+ * queue is full: try again later), -ENETUNREACH, -EADDRNOTAVAIL (no port is left). So is that no
+ * descriptor is left, -EMFILE or -ENFILE. Such a CLOSED comes in the next turn.
  *
  * A name is looked up as by sluice_resolve. Its addresses are tried as RFC 8305 says: the families
  * take turns, and the next attempt begins after 250 ms, or as soon as one fails. The first that
@@ -414,7 +414,7 @@ SLUICE_API int sluice_listen_fd(sluice_loop *loop, sluice_id *id, int fd,
  *
  * Errors: those of an address (below, under sockets); SLUICE_ENUMERIC ("*"); SLUICE_EOPTION; those
  * of bind(2) for the options' source, such as -EADDRNOTAVAIL and -EADDRINUSE (by name they are
- * CLOSED's); those of socket(2), such as -EMFILE and -EAFNOSUPPORT; SLUICE_EAGAIN (no thread could
+ * CLOSED's); others of socket(2), such as -EAFNOSUPPORT; SLUICE_EAGAIN (no thread could
  * be started for a name: try again later); SLUICE_ENOMEM; SLUICE_EFULL (too many handles, or 1,024
  * names of the process wait to be looked up). */
 SLUICE_API int sluice_connect(sluice_loop *loop, sluice_id *id, const char *address,

@@ -112,8 +112,9 @@ int sluice_adopt(sluice_loop *loop, sluice_id *id, int fd, const sluice_stream_o
 
 /* ---- Addresses ------------------------------------------------------------------------------- */
 
-/* A stream whose connect has failed already. It is the peer's or the network's failure, which must
- * not surprise a caller who has other streams to look after: CLOSED tells it, as of any connect. */
+/* A stream whose connect has failed already. It is the peer's failure, or the network's, or there
+ * are too many descriptors at the moment, which must not surprise a caller who has other streams to
+ * look after: CLOSED tells it, as of any connect. */
 static int begin_in_vain(sluice_loop *loop, const struct sluice_stream_settings *settings,
                          int error, sluice_id *id) {
     struct sluice_stream_start start = {.fd = -1,
@@ -129,6 +130,8 @@ static int begin_in_vain(sluice_loop *loop, const struct sluice_stream_settings 
 static int connect_to(sluice_loop *loop, const struct sluice_stream_settings *settings,
                       const struct sluice_address *address, sluice_id *id) {
     int fd = sluice_stream_socket(address, settings);
+    if (fd == -EMFILE || fd == -ENFILE)
+        return begin_in_vain(loop, settings, fd, id);
     if (fd < 0)
         return fd;
     int error = sluice_socket_begin_connect(fd, address);

@@ -156,7 +156,8 @@ extension EventLoop {
     ///
     /// - Throws: ``SluiceError/Code/badAddress`` and its like, ``SluiceError/Code/badOption``,
     ///   ``SluiceError/Code/full`` where too many names wait to be looked up, or an errno of the
-    ///   machine's, such as `tooManyOpenFiles`. A connect that fails is never thrown.
+    ///   machine's, such as `addressFamilyNotSupported`. A connect that fails is never thrown, also
+    ///   where it does for want of a descriptor.
     @discardableResult
     public func connect(
         to address: String, options: StreamOptions = StreamOptions()

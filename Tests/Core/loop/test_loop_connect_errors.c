@@ -1,5 +1,5 @@
 /* test_loop_connect_errors.c - a connect that fails at once: over a unix socket, without a route,
- * without a port. It is told by the stream's CLOSED, and never by the call. */
+ * without a port or a descriptor. It is told by the stream's CLOSED, and never by the call. */
 #include "loops.h"
 
 #include <errno.h>
@@ -10,6 +10,8 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "faults.h"
 
 /* ---- Addresses that fail ----------------------------------------------------------------------
  */
@@ -140,7 +142,43 @@ static void told_by_closed(void) {
     }
 }
 
-/* What the caller has asked for wrongly, or the machine has no more of, shows at the call. */
+/* A proxy connects for each caller, and must not end because there are too many at the moment. */
+static void without_a_descriptor(void) {
+    char target[SLUICE_ADDRESS_MAX];
+    sluice_loop *loop = make_loop();
+    assert_true(sluice_socket_local_address(tcp_listener(4), target, sizeof target) > 0);
+    const char *const addresses[] = {target, nobody()};
+    for (int i = 0; i < 2; i++) {
+        sluice_id id = 0;
+        use_up_descriptors();
+        assert_int_equal(sluice_connect(loop, &id, addresses[i], NULL), 0);
+        assert_int_equal(sluice_write(loop, id, "lost", 4), 0);
+        assert_int_equal(sluice_until_next(loop), 0);
+        expect_closed(loop, id, -EMFILE, 4);
+        expect_no_event(loop);
+        free_descriptors();
+        const struct {
+            int error, of_call, of_closed;
+        } rows[] = {{EMFILE, 0, -EMFILE},
+                    {ENFILE, 0, -ENFILE},
+                    {ENOMEM, SLUICE_ENOMEM, 0},
+                    {ENOBUFS, -ENOBUFS, 0},
+                    {EAFNOSUPPORT, -EAFNOSUPPORT, 0}};
+        for (size_t row = 0; row < COUNT_OF(rows); row++) {
+            fail_sockets(rows[row].error);
+            int code = sluice_connect(loop, &id, addresses[i], NULL);
+            fail_sockets(0);
+            assert_int_equal(code, rows[row].of_call);
+            if (code == 0)
+                expect_closed(loop, id, rows[row].of_closed, 0);
+            expect_no_event(loop);
+        }
+        assert_int_equal(sluice_connect(loop, &id, target, NULL), 0);
+        expect_event_of(loop, SLUICE_CONNECTED, id);
+    }
+}
+
+/* What the caller has asked for wrongly, or the loop has no room for, shows at the call. */
 static void told_by_the_call(void) {
     sluice_loop *loop = make_loop();
     char taken[SLUICE_ADDRESS_MAX];
@@ -163,9 +201,6 @@ static void told_by_the_call(void) {
         options.source = rows[i].source;
         assert_int_equal(sluice_connect(loop, &id, rows[i].address, &options), rows[i].code);
     }
-    use_up_descriptors();
-    assert_int_equal(sluice_connect(loop, &id, nobody(), NULL), -EMFILE);
-    free_descriptors();
     assert_int_equal(id, 7);
     expect_no_event(loop);
 }
@@ -346,7 +381,9 @@ static void forked_before(void) {
 int main(void) {
     static const struct test tests[] = {
         {"what connect(2) says at once is CLOSED's error", told_by_closed, NULL},
-        {"the caller's errors and the machine's are the call's", told_by_the_call, NULL},
+        {"EMFILE and ENFILE are CLOSED's error, other lacks the call's", without_a_descriptor,
+         NULL},
+        {"the caller's errors are the call's", told_by_the_call, NULL},
         {"a connect that failed at once is a handle until CLOSED", counts_as_a_handle, NULL},
         {"writes before that CLOSED are queued, and unsent", writes_are_queued, NULL},
         {"the same for the rest of the turn", writes_are_queued_all_turn_long, NULL},

@@ -73,6 +73,8 @@ ssize_t __wrap_sendfile(int to, int from, off_t *offset, size_t length);
 ssize_t __real_sendfile(int to, int from, off_t *offset, size_t length);
 int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
 int __real_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
+int __wrap_socket(int domain, int type, int protocol);
+int __real_socket(int domain, int type, int protocol);
 int __wrap_epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event);
 int __real_epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event);
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
@@ -113,6 +115,7 @@ static atomic_int add_error;
 static atomic_int good_adds; /* that still succeed before those that fail */
 static atomic_int accept_error;
 static atomic_int failing_accepts;
+static atomic_int socket_error;
 static void (*_Atomic unlink_call)(void);
 static void (*_Atomic flock_call)(void);
 static atomic_int thread_error;
@@ -177,6 +180,10 @@ void fail_epoll_adds(int error, int after) {
 void fail_accepts(int error, int count) {
     accept_error = error;
     failing_accepts = count;
+}
+
+void fail_sockets(int error) {
+    socket_error = error;
 }
 
 void before_unlink(void (*call)(void)) {
@@ -415,6 +422,13 @@ int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flag
     failing_callers--;
     close(caller);
     errno = caller_error;
+    return -1;
+}
+
+int __wrap_socket(int domain, int type, int protocol) {
+    if (socket_error == 0)
+        return __real_socket(domain, type, protocol);
+    errno = socket_error;
     return -1;
 }
 

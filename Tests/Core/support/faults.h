@@ -39,6 +39,9 @@ void fail_epoll_adds(int error, int after);
 /* The next `count` calls of accept4 fail with this errno. */
 void fail_accepts(int error, int count);
 
+/* socket fails with this errno from now on; 0 passes it through. */
+void fail_sockets(int error);
+
 /* `call` is made once, before the next unlinkat or flock: what another process does at that moment.
  * NULL takes it back. */
 void before_unlink(void (*call)(void));
