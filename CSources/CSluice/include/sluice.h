@@ -272,8 +272,9 @@ SLUICE_API int sluice_close(sluice_loop *loop, sluice_id id);
 
 /* A stream: ends at once; CLOSED, with the error -ECONNABORTED, says how much was not sent, and
  * comes in the next turn. Over TCP the peer sees a reset where bytes were queued here, or the
- * kernel had some that it had not acknowledged or that nobody had read; else an orderly end. At a
- * unix socket it sees a reset only where bytes were unread. Any other handle: as sluice_close. */
+ * kernel had some that it had not acknowledged or that nobody had read, or where a stream that was
+ * forwarded to this one has ended by an error; else an orderly end. At a unix socket it sees a
+ * reset only where bytes were unread. Any other handle: as sluice_close. */
 SLUICE_API int sluice_abort(sluice_loop *loop, sluice_id id);
 
 /* The same, but that CLOSED's error is `error`, a negative code of the caller's choice: an errno
@@ -592,9 +593,9 @@ SLUICE_API int64_t sluice_pending(const sluice_loop *loop, sluice_id id);
  * as a shutdown, also where it came before. What `from` holds is passed on first. `from` is not
  * read from while `to` is over its high mark. 0 for `to` ends it. When `to` takes no more, `from`
  * gives DATA again, and EOF where its end had gone to `to`. A stream that gives CLOSED leaves the
- * other open: close that one. A stream may be forwarded to itself: an echo. O(1), and the bytes
- * that are held. Errors: -EPIPE (`to` takes no more), SLUICE_ENOMEM, and those of a write of what
- * is held. */
+ * other open: close that one, or, where an error has cut it off, abort it. A stream may be
+ * forwarded to itself: an echo. O(1), and the bytes that are held. Errors: -EPIPE (`to` takes no
+ * more), SLUICE_ENOMEM, and those of a write of what is held. */
 SLUICE_API int sluice_forward(sluice_loop *loop, sluice_id from, sluice_id to);
 
 /* ---- Readiness ------------------------------------------------------------------------------ */

@@ -92,7 +92,15 @@ static void give_back(sluice_loop *loop, struct sluice_stream *from) {
         sluice_stream_notify(loop, from, NOTICE_EOF, false);
 }
 
+/* `from` ends by an error, and not behind its peer's end: what the other was sent is a part. */
+static void cut_off(const sluice_loop *loop, const struct sluice_stream *from) {
+    const struct sluice_stream *to = target_of(loop, from);
+    if (to && from->error && !(from->state & INPUT_ENDED))
+        to->extras->cut_off = true;
+}
+
 void sluice_forward_end(sluice_loop *loop, struct sluice_stream *stream) {
+    cut_off(loop, stream);
     if (stream->extras->forward_to)
         unlink_from(loop, stream);
     while (stream->extras->forward_from != SLUICE_NO_SLOT) {

@@ -120,7 +120,7 @@ void sluice_stream_free_extras(sluice_loop *loop, struct sluice_stream *stream) 
 void sluice_stream_spare_extras(sluice_loop *loop, struct sluice_stream *stream) {
     const struct sluice_extras *extras = stream->extras;
     if (!extras->connecting && !extras->forward_to && extras->forward_from == SLUICE_NO_SLOT &&
-        !extras->held_bytes)
+        !extras->held_bytes && !extras->cut_off)
         sluice_stream_free_extras(loop, stream);
 }
 

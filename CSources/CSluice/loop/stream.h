@@ -113,6 +113,7 @@ struct sluice_extras {
     uint32_t forward_from; /* the first of those that are forwarded here; or SLUICE_NO_SLOT */
     uint32_t forward_next; /* of those that are forwarded to the same, the next */
     bool owes_eof;         /* the end of the input went to another stream */
+    bool cut_off;          /* one that was forwarded here has failed: the peer has a part */
     bool resumed;          /* NOTICE_HELD is to be set for the next turn; no input comes before */
     size_t held;           /* bytes that come again */
     size_t held_capacity;

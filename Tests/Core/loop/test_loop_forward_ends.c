@@ -2,6 +2,8 @@
  * already, and that of one source of several. */
 #include "loops.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -144,6 +146,55 @@ static void both_end_at_once(void) {
     expect_text(loop, to.id, "answer");
 }
 
+/* ---- An end that is none ----------------------------------------------------------------------
+ */
+
+/* What the peer of `line` sees at its end: 0 or an errno. */
+static int end_seen(struct line line) {
+    char byte;
+    await(line.peer, POLLIN | POLLHUP);
+    ssize_t count = read(line.peer, &byte, 1);
+    assert_true(count <= 0);
+    return count < 0 ? errno : 0;
+}
+
+/* The kernel has all of the part, and the peer, too: that alone would be an orderly end. */
+static void a_part_does_not_look_whole(void) {
+    enum { RESET, ORDERLY, BEHIND_ITS_END, CLOSED_BY_CALL, HOWS };
+    for (int how = 0; how < HOWS; how++) {
+        sluice_loop *loop = make_loop();
+        struct line from = tcp_line(loop);
+        struct line to = tcp_line(loop);
+        assert_int_equal(sluice_forward(loop, from.id, to.id), 0);
+        assert_int_equal(sluice_forward(loop, to.id, from.id), 0);
+        put_text(from.peer, "a part");
+        expect_no_event(loop);
+        take_text(to.peer, "a part");
+        if (how == BEHIND_ITS_END) {
+            assert_int_equal(shutdown(from.peer, SHUT_WR), 0);
+            expect_no_event(loop);
+            expect_end(to.peer);
+        }
+        if (how == CLOSED_BY_CALL) {
+            assert_int_equal(sluice_close(loop, from.id), 0);
+            drop(from.peer);
+        } else if (how == ORDERLY) {
+            assert_int_equal(shutdown(to.peer, SHUT_WR), 0);
+            drop(from.peer);
+        } else {
+            reset_connection(from.peer);
+        }
+        if (how == BEHIND_ITS_END) /* it is heard by a send */
+            put_text(to.peer, "an answer");
+        sluice_event event = next_event(loop);
+        while (event.kind != SLUICE_CLOSED || event.id != from.id)
+            event = next_event(loop);
+        assert_true(how == RESET || how == BEHIND_ITS_END ? event.error < 0 : event.error == 0);
+        (void)sluice_abort(loop, to.id); /* which may have ended, too */
+        assert_int_equal(end_seen(to), how == RESET ? ECONNRESET : 0);
+    }
+}
+
 int main(void) {
     static const struct test tests[] = {
         {"begun before EOF is pulled: the target is told, and the caller is not",
@@ -155,6 +206,8 @@ int main(void) {
         {"begun while paused, behind the peer's end", begun_while_paused, NULL},
         {"two into one: the first end shuts the target, the other's bytes are the caller's",
          first_end_shuts_the_target, NULL},
+        {"aborted after its source has failed: a reset, though all was sent",
+         a_part_does_not_look_whole, NULL},
         {"two into one: of two ends at once one is the caller's", both_end_at_once, NULL},
     };
     return run_over_backends(tests, COUNT_OF(tests));
