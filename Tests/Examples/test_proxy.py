@@ -1,11 +1,22 @@
 """Examples/swift/proxy and proxy-async, before servers of ours, nc, and Examples/swift/http."""
 
+import fcntl
+import os
 import random
+import resource
+import struct
 import subprocess
+import termios
 import threading
 
 from examples import MEGABYTE, PATIENCE, ExampleTest, connect, run
 from sockets import accept, listen, read_all, refused_address, reset, wait_for_parting
+from support import wait_until
+
+
+def unsent(end):
+    """Bytes that the other side's kernel has not acknowledged."""
+    return struct.unpack("i", fcntl.ioctl(end, termios.TIOCOUTQ, bytes(4)))[0]
 
 
 class ProxyTest(ExampleTest):
@@ -84,6 +95,43 @@ class ProxyTest(ExampleTest):
             _, *ends = self.between()
             reset(ends[first])
             self.assertEqual(wait_for_parting(ends[1 - first]), b"")
+
+    def test_a_part_does_not_look_whole(self):
+        for first in (0, 1):
+            _, *ends = self.between()
+            one, other = ends[first], ends[1 - first]
+            one.sendall(b"a part")
+            self.assertEqual(other.recv(100), b"a part")
+            reset(one)
+            with self.assertRaises(ConnectionResetError):
+                other.recv(100)
+
+    def test_an_answer_before_all_was_asked_arrives(self):
+        _, client, server = self.between()
+        client.sendall(b"a question")
+        self.assertEqual(server.recv(100), b"a question")
+        server.sendall(b"x" * 200_000)
+        server.shutdown(1)
+        # The proxy has it: a reset takes nothing of it back.
+        wait_until(lambda: unsent(server) == 0, "the answer has left the server")
+        server.close()
+        for _ in range(3):
+            client.sendall(b" that goes on")
+        self.assertEqual(len(read_all(client)), 200_000)
+
+    def test_without_descriptors_a_client_alone_ends(self):
+        listener, address = listen()
+        with listener:
+            # One client takes two, and the next none for its upstream.
+            proxy = self.start("proxy", "127.0.0.1:0", address)
+            taken = len(os.listdir(f"/proc/{proxy.process.pid}/fd"))
+            resource.prlimit(proxy.process.pid, resource.RLIMIT_NOFILE, (taken + 3, taken + 3))
+            with connect(proxy.address) as client, accept(listener) as server:
+                with connect(proxy.address) as another:
+                    self.assertEqual(wait_for_parting(another), b"")
+                proxy.wait_for("open files")
+                client.sendall(b"still here")
+                self.assertEqual(server.recv(100), b"still here")
 
     def test_what_was_said_before_an_end_arrives(self):
         _, client, server = self.between()

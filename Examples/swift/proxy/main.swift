@@ -17,7 +17,7 @@ func serve(on address: Address, upstream: Address) throws {
     try loop.run { event, loop in
         switch event {
         case .accepted(let client, _):
-            // Where it cannot even be tried, as for want of descriptors, this client alone ends.
+            // Where it cannot even be tried, as for want of memory, this client alone ends.
             guard let server = try? loop.connect(to: upstream) else {
                 loop.abort(client)
                 return
@@ -28,11 +28,18 @@ func serve(on address: Address, upstream: Address) throws {
             loop.forward(from: client, to: server)
             loop.forward(from: server, to: client)
         case .closed(let stream, let ending):
+            let other = StreamID(rawValue: loop.userWord)
             if let error = ending.error {
                 print("\(stream): \(loop.nameProblem(of: stream) ?? error.message)")
             }
-            // What is queued for the other is still sent. Of two that have ended it does nothing.
-            loop.close(StreamID(rawValue: loop.userWord))
+            // Of two that have ended this does nothing.
+            if ending.error == nil || ending.error?.errno == .brokenPipe {
+                // It has said all, and what is queued for the other is still sent.
+                loop.close(other)
+            } else {
+                // A part is not to look whole.
+                loop.abort(other)
+            }
         default: break
         }
     }
