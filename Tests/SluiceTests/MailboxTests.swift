@@ -65,17 +65,83 @@ struct MailboxTests {
         #expect(empty.take() == [])
     }
 
-    @Test("a message that there is no room to post for is not kept, and that is said")
-    func noRoom() throws {
-        var loop = try EventLoop(options: .init(postLimit: 1))
-        let mailbox = Mailbox<Int>(of: loop)
+    @Test(
+        "where the loop has no room for a post, messages come all the same", arguments: Backend.all)
+    func noRoom(backend: Backend) throws {
+        var loop = try EventLoop(backend, options: .init(postLimit: 1))
+        let mailboxes = (0..<3).map { _ in Mailbox<Int>(of: loop) }
         try loop.poster.post(7)
-        #expect(!mailbox.send(1))
-        #expect(try loop.next())
-        #expect(mailbox.send(2))
-        #expect(mailbox.send(3))
-        #expect(try loop.next())
-        #expect(mailbox.take() == [2, 3])
+        for round in 1...2 {
+            for mailbox in mailboxes {
+                #expect(mailbox.send(round))
+                #expect(mailbox.send(-round))
+            }
+            loop.poster.wake()
+            var words: [UInt64] = []
+            while try loop.next() {
+                guard case .posted(let word) = loop.event else { continue }
+                words.append(word)
+                for mailbox in mailboxes where mailbox.word == word {
+                    #expect(mailbox.take() == [round, -round])
+                }
+            }
+            // The wake ended it, and was told last.
+            #expect(words.count == (round == 1 ? 4 : 3))
+            #expect(Set(words).isSuperset(of: mailboxes.map(\.word)))
+            try loop.expectQuiet()
+        }
+    }
+
+    @Test("the wake of a mailbox ends no run", arguments: Backend.all)
+    func noSpuriousEnd(backend: Backend) throws {
+        let each = 3000
+        var loop = try EventLoop(backend, options: .init(postLimit: 1))
+        let mailboxes = (0..<2).map { _ in Mailbox<Int>(of: loop) }
+        let threads = mailboxes.map { mailbox in
+            TestThread { for number in 0..<each { mailbox.send(number) } }
+        }
+        var next = [0, 0]
+        while next != [each, each] {
+            #expect(try loop.next())
+            guard case .posted(let word) = loop.event else { continue }
+            for (index, mailbox) in mailboxes.enumerated() where mailbox.word == word {
+                for number in mailbox.take() {
+                    #expect(number == next[index])
+                    next[index] += 1
+                }
+            }
+        }
+        for thread in threads { thread.join() }
+    }
+
+    @Test("in the child of a fork a mailbox goes on, while threads of the parent send")
+    func fork() async {
+        await #expect(processExitsWith: .success) {
+            var loop = try EventLoop()
+            let mailbox = Mailbox<Int>(of: loop)
+            let isOver = Atomics()
+            let sender = TestThread {
+                while !isOver.flag.load(ordering: .relaxed) {
+                    for _ in 0..<100 { mailbox.send(1) }
+                    usleep(100)
+                }
+            }
+            for _ in 0..<100 {
+                let child = SluiceTests.fork()
+                if child == 0 {
+                    try loop.afterFork()
+                    mailbox.send(2)
+                    mailbox.send(3)
+                    guard try loop.next(), case .posted(mailbox.word) = loop.event else { _exit(1) }
+                    // What waited is the parent's.
+                    _exit(mailbox.take() == [2, 3] ? 0 : 2)
+                }
+                #expect(status(of: child) == 0)
+                _ = mailbox.take()
+            }
+            isOver.flag.store(true, ordering: .relaxed)
+            sender.join()
+        }
     }
 
     @Test("a closure that is sent runs on the loop's thread, with the loop", arguments: Backend.all)

@@ -27,8 +27,8 @@ extension EventLoop {
     /// Makes the loop usable in a process that was just forked; to be called there before anything
     /// else, by the thread that forked. Parent and child then have a loop each. They share the
     /// descriptors of streams, listeners and watches, and each hears its own signals. Posts that wait
-    /// are the parent's, and so is every ``Mailbox``: make those of the child anew. Where this throws it
-    /// can be called again.
+    /// are the parent's, and so is what waits in a ``Mailbox``; those of the loop go on. Where this
+    /// throws it can be called again.
     ///
     /// - Throws: ``SluiceError/Code/wrongState`` in the process that opened the loop,
     ///   ``SluiceError/Code/outOfMemory`` or an errno.
@@ -38,6 +38,7 @@ extension EventLoop {
             throw SluiceError(SLUICE_ESTATE.rawValue, "go on after fork where there was none")
         }
         poster.afterFork()
+        for addressee in unsafe pulled.pointee.mailboxes { addressee.mailbox?.afterFork() }
         try check(unsafe sluice_after_fork(handle), "go on after fork")
         unsafe pulled.pointee.process = getpid()
     }

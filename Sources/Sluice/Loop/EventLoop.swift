@@ -70,6 +70,12 @@ public struct EventLoop: ~Copyable {
         var process: CInt = getpid()
         /// Those that are told of streams that have closed.
         var tables: [Listening] = []
+        /// Those that may have a word that there was no room to post.
+        var mailboxes: [Addressee] = []
+
+        struct Addressee {
+            weak var mailbox: (any LoopMailbox)?
+        }
 
         struct Listening {
             weak var table: (any StreamTable)?
@@ -213,9 +219,9 @@ public struct EventLoop: ~Copyable {
         if unsafe pulled.pointee.isPlain || hasPrepared() {
             let result = unsafe sluice_next(handle, &pulled.pointee.event, timeout)
             if result > 0 { return true }
-            return try nothingPulled(result)
+            return try nothingPulled(result, timeout)
         }
-        return try nothingPulled(0)
+        return stopped()
     }
 
     /// Does what is to be done before a pull, and says whether there is to be one.
@@ -229,13 +235,43 @@ public struct EventLoop: ~Copyable {
         return !isStopping
     }
 
+    @usableFromInline
+    @inline(never)
+    mutating func stopped() -> Bool {
+        unsafe pulled.pointee.event = unsafe sluice_event()
+        return false
+    }
+
     /// Out of line, so that a pull that brings an event pays a comparison and no more.
     @usableFromInline
     @inline(never)
-    mutating func nothingPulled(_ code: CInt) throws(SluiceError) -> Bool {
+    mutating func nothingPulled(_ code: CInt, _ timeout: Int64) throws(SluiceError) -> Bool {
         unsafe pulled.pointee.event = unsafe sluice_event()
         try check(code, "pull an event")
-        return false
+        if poster.takeRing(), let word = unpostedWord() {
+            unsafe pulled.pointee.event.kind = SLUICE_POSTED.rawValue
+            unsafe pulled.pointee.event.value = word
+            // There may be others, and a caller's wake is still to be told.
+            poster.ring()
+            return true
+        }
+        // A mailbox's wake may come after its word was given: that is nobody's.
+        if poster.takeWake() || timeout != .max { return false }
+        return try pull(timeout)
+    }
+
+    /// What a mailbox had no room to post.
+    private func unpostedWord() -> UInt64? {
+        for addressee in unsafe pulled.pointee.mailboxes {
+            if let word = addressee.mailbox?.takeUnposted() { return word }
+        }
+        return nil
+    }
+
+    /// Has a mailbox looked into.
+    func add(_ mailbox: any LoopMailbox) {
+        unsafe pulled.pointee.mailboxes.removeAll { $0.mailbox == nil }
+        unsafe pulled.pointee.mailboxes.append(Pulled.Addressee(mailbox: mailbox))
     }
 
     @usableFromInline

@@ -21,6 +21,10 @@ extension EventLoop {
         private let loop: OpaquePointer
         /// How many threads use the pointer, and `gone`.
         private let users = Atomic<UInt64>(0)
+        /// Whether a caller has woken the loop, which has not told it yet.
+        private let isWoken = Atomic(false)
+        /// Whether a mailbox has, for want of room for its word.
+        private let isRung = Atomic(false)
 
         init(_ loop: OpaquePointer) {
             unsafe self.loop = loop
@@ -45,7 +49,24 @@ extension EventLoop {
         ///
         /// - Complexity: O(1). Any thread.
         public func wake() {
+            isWoken.store(true, ordering: .releasing)
             _ = unsafe use { unsafe sluice_wake($0) }
+        }
+
+        /// Wakes the loop for a mailbox that has a word for it.
+        func ring() {
+            isRung.store(true, ordering: .releasing)
+            _ = unsafe use { unsafe sluice_wake($0) }
+        }
+
+        /// Whether one has, since this was asked last.
+        func takeRing() -> Bool {
+            isRung.load(ordering: .relaxed) && isRung.exchange(false, ordering: .acquiring)
+        }
+
+        /// Whether a caller has woken the loop, since this was asked last.
+        func takeWake() -> Bool {
+            isWoken.exchange(false, ordering: .acquiring)
         }
 
         private func use(_ body: (OpaquePointer) -> CInt) -> CInt {
@@ -66,6 +87,7 @@ extension EventLoop {
         /// Called in the child of a fork, which has no other thread.
         func afterFork() {
             users.store(0, ordering: .relaxed)
+            isRung.store(false, ordering: .relaxed)
         }
     }
 }
