@@ -197,7 +197,7 @@ SLUICE_API int sluice_destroy(sluice_loop *loop);
 SLUICE_API int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns);
 
 /* Pulls as many events as there are, up to `capacity`, and waits only for the first: for languages
- * in which a call is dear. It goes no further than to an EOF, or to bytes that come again. The data
+ * in which a call is dear. It goes no further than to an EOF, or to DATA with SLUICE_LAST. The data
  * of each is valid until the next pull. Returns how many. */
 SLUICE_API int sluice_next_many(sluice_loop *loop, sluice_event *events, int capacity,
                                 int64_t timeout_ns);
@@ -533,10 +533,10 @@ SLUICE_API int sluice_shutdown(sluice_loop *loop, sluice_id id);
  * as CLOSED, on epoll and poll; where bytes wait unread, those come first, after the resume. An
  * idle limit does not run meanwhile.
  *
- * What the stream holds at its resume comes as DATA by the next turn, also where nothing new has
- * come: `value >> 1` is all of it then. So who has no room for more answers holds the requests that
- * are left, pauses, and has them again at the resume. Fewer bytes than sluice_hold_until waits for
- * go on waiting. To resume what is not paused changes nothing. */
+ * What the stream holds at its resume comes as DATA by the next turn, joined with what has come,
+ * and also where nothing has: `value >> 1` is all of it then. So who has no room for more answers
+ * holds the requests that are left, pauses, and has them again at the resume. Fewer bytes than
+ * sluice_hold_until waits for go on waiting. To resume what is not paused changes nothing. */
 SLUICE_API int sluice_pause(sluice_loop *loop, sluice_id id);
 SLUICE_API int sluice_resume(sluice_loop *loop, sluice_id id);
 

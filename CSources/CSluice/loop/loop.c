@@ -143,6 +143,7 @@ SLUICE_COLD int sluice_open(sluice_loop **result, const sluice_options *given) {
                           .agenda = SLUICE_EMPTY_LIST,
                           .notices = SLUICE_EMPTY_LIST,
                           .later_notices = SLUICE_EMPTY_LIST,
+                          .resumed = SLUICE_EMPTY_LIST,
                           .newest_cohort = SLUICE_NO_SLOT,
                           .answerable_stream = &sluice_no_stream,
                           .waiting = {SLUICE_NO_SLOT, SLUICE_NO_SLOT},

@@ -115,7 +115,8 @@ enum {
     TODO_ANSWERS = 1 << 5, /* names that have been looked up */
     TODO_DRAINING = 1 << 6,
     TODO_COMPLETIONS = 1 << 7,
-    TODO_DEADLINES = 1 << 8 /* last: what came in time is seen to before */
+    TODO_DEADLINES = 1 << 8, /* what came in time is seen to before */
+    TODO_RESUMED = 1 << 9    /* `resumed` is not empty: what came is joined with what was held */
 };
 
 struct sluice_loop {
@@ -146,6 +147,7 @@ struct sluice_loop {
     struct sluice_stream_list agenda;
     struct sluice_stream_list notices;       /* of this turn */
     struct sluice_stream_list later_notices; /* of the next */
+    struct sluice_stream_list resumed;       /* of this turn's end */
     size_t high_mark;
     size_t low_mark;
     size_t hard_limit;

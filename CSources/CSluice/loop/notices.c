@@ -6,6 +6,10 @@
  * told in the turn that brought it. What a call of the caller's has brought, such as the DRAINED of
  * a queue that was written full and flushed, is told in the next turn: so a caller who answers
  * each DRAINED with more to send cannot keep a turn from ending.
+ *
+ * What a resumed stream holds is told at the end of that turn: so it comes joined with what the
+ * kernel has, if it has any. Told at the beginning, it might be held and paused again before
+ * anything was received, and so for ever.
  */
 #include "base/platform.h"
 
@@ -57,9 +61,10 @@ static uint32_t due_notices(const struct sluice_stream *stream) {
 }
 
 /* Takes the first stream, of which no more is due, out of the list. */
-static void take_out_first(sluice_loop *loop, struct sluice_stream *stream) {
+static void take_out_first(sluice_loop *loop, struct sluice_stream_list *list,
+                           struct sluice_stream *stream) {
     stream->state &= ~(uint32_t)STREAM_TO_NOTIFY;
-    loop->notices.first = stream->next_to_notify;
+    list->first = stream->next_to_notify;
     if (!waits_for_next_turn(stream))
         return;
     stream->extras->resumed = false;
@@ -111,13 +116,26 @@ static void heed_held(sluice_loop *loop, struct sluice_stream *stream) {
     sluice_stream_on_agenda(loop, stream);
 }
 
-bool sluice_stream_notice(sluice_loop *loop, sluice_event *event) {
-    while (loop->notices.first != SLUICE_NO_SLOT) {
-        struct sluice_stream *stream = sluice_stream_at(loop, loop->notices.first);
+static void put_at_end(sluice_loop *loop, struct sluice_stream *stream) {
+    stream->state |= STREAM_TO_NOTIFY;
+    append(loop, &loop->resumed, stream);
+    loop->todo |= TODO_RESUMED;
+}
+
+bool sluice_stream_notice(sluice_loop *loop, sluice_event *event, bool at_end) {
+    struct sluice_stream_list *list = at_end ? &loop->resumed : &loop->notices;
+    while (list->first != SLUICE_NO_SLOT) {
+        struct sluice_stream *stream = sluice_stream_at(loop, list->first);
         heed_held(loop, stream);
         uint32_t notices = due_notices(stream);
-        if ((notices & (notices - 1)) == 0)
-            take_out_first(loop, stream);
+        bool waits = !at_end && (notices & NOTICE_HELD) && !(stream->state & INPUT_OVER);
+        if (waits)
+            notices &= ~(uint32_t)NOTICE_HELD;
+        if ((notices & (notices - 1)) == 0) {
+            take_out_first(loop, list, stream);
+            if (waits)
+                put_at_end(loop, stream);
+        }
         uint32_t notice = notices & -notices;
         if (notice == 0 || take_failed_connect(loop, stream, notice))
             continue;

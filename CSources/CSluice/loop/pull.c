@@ -148,7 +148,7 @@ static enum progress take_part(sluice_loop *loop, sluice_event *event, uint32_t 
         sluice_streams_follow(loop);
         return OVER;
     case TODO_NOTICES:
-        return sluice_stream_notice(loop, event) ? AN_EVENT : OVER;
+        return sluice_stream_notice(loop, event, false) ? AN_EVENT : OVER;
     case TODO_OVERLOADED:
         return sluice_listener_notice(loop, event) ? AN_EVENT : OVER;
     case TODO_TIMERS:
@@ -161,8 +161,10 @@ static enum progress take_part(sluice_loop *loop, sluice_event *event, uint32_t 
         return sluice_draining_next(loop, event) ? AN_EVENT : OVER;
     case TODO_COMPLETIONS:
         return take_completion(loop, event);
-    default:
+    case TODO_DEADLINES:
         return take_deadline(loop);
+    default:
+        return sluice_stream_notice(loop, event, true) ? AN_EVENT : OVER;
     }
 }
 
@@ -346,11 +348,9 @@ static int make_room_to_lend(sluice_loop *loop, int capacity) {
 }
 
 /* Whether a pull of several events ends with this one. To go on after an EOF would be to close that
- * stream before it is answered. Of bytes that come again by themselves the caller is to say first
- * whether it holds them once more, before others are joined with them, or the end is told. */
+ * stream before it is answered; and of the last bytes before it the caller may want some again. */
 static bool ends_batch(const sluice_event *event) {
-    bool comes_again = event->kind == SLUICE_DATA && event->value >> 1 == event->length;
-    return event->kind == SLUICE_EOF || comes_again ||
+    return event->kind == SLUICE_EOF ||
            (event->kind == SLUICE_DATA && (event->value & SLUICE_LAST));
 }
 

@@ -266,8 +266,8 @@ SLUICE_CHECKED int sluice_stream_linger(sluice_loop *loop, struct sluice_stream 
 void sluice_stream_notify(sluice_loop *loop, struct sluice_stream *stream, uint32_t notices,
                           bool later);
 
-/* The turn's next of these events, or false. */
-bool sluice_stream_notice(sluice_loop *loop, sluice_event *event);
+/* The turn's next of these events, or false; `at_end` of the turn, of those that are resumed. */
+bool sluice_stream_notice(sluice_loop *loop, sluice_event *event, bool at_end);
 
 /* ---- How streams behave: cohorts.c ----------------------------------------------------------- */
 
