@@ -1,5 +1,6 @@
 import Glibc
 import Sluice
+import Synchronization
 import SystemPackage
 import Testing
 
@@ -248,6 +249,48 @@ struct PollerTests {
             #expect(try poller.wait() == 1)
             #expect(try nextEvent(of: &poller).user == 3)
         }
+    }
+
+    @Test(
+        "in the child of a fork it wakes and ends, while threads of the parent wake",
+        arguments: Backend.all)
+    func forkWhileWaking(backend: Backend) async {
+        await #expect(processExitsWith: .success) { [name = backend.name as String] in
+            let isOver = Flag()
+            let waker: Poller.Waker
+            let threads: [TestThread]
+            do {
+                var poller = try Poller(Backend(name))
+                waker = poller.waker
+                threads = (0..<3).map { _ in
+                    TestThread { while !isOver.isSet.load(ordering: .relaxed) { waker.wake() } }
+                }
+                for round in 0..<100 {
+                    let child = fork()
+                    if child == 0 {
+                        // Nobody hears of a hang else.
+                        alarm(20)
+                        do {
+                            var poller = consume poller
+                            if round % 2 == 0 {
+                                try poller.afterFork()
+                                waker.wake()
+                                guard try poller.wait() == 0 else { _exit(1) }
+                            }
+                        }
+                        waker.wake()
+                        _exit(0)
+                    }
+                    #expect(status(of: child) == 0)
+                }
+            }
+            isOver.isSet.store(true, ordering: .relaxed)
+            for thread in threads { thread.join() }
+        }
+    }
+
+    private final class Flag: Sendable {
+        let isSet = Atomic(false)
     }
 
     @Test("a wake from another thread ends a wait", arguments: Backend.all)

@@ -119,6 +119,8 @@ public struct EventLoop: ~Copyable {
     }
 
     deinit {
+        // Who was about to use it at a fork is not in the child.
+        if unsafe pulled.pointee.process != getpid() { poster.afterFork() }
         // First, so that no post finds a loop that is going.
         poster.retire()
         for listening in unsafe pulled.pointee.tables { listening.table?.loopHasEnded() }

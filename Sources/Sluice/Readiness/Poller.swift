@@ -70,6 +70,8 @@ public struct Poller: ~Copyable {
     }
 
     deinit {
+        // Who was about to use it at a fork is not in the child.
+        if process != getpid() { waker.afterFork() }
         waker.retire()
         unsafe sluice_poller_destroy(handle)
         unsafe events.deallocate()
@@ -181,6 +183,7 @@ public struct Poller: ~Copyable {
         guard process != getpid() else {
             throw SluiceError(SLUICE_ESTATE.rawValue, "go on after fork where there was none")
         }
+        waker.afterFork()
         let code = unsafe sluice_poller_after_fork(handle)
         guard code >= 0 else { throw SluiceError(code, "go on after fork") }
         process = getpid()

@@ -1,21 +1,23 @@
 internal import CSluice
+private import Glibc
 private import Synchronization
 
 extension Poller {
     /// Ends a poller's wait from any thread. It may outlive the poller, and then does nothing.
-    public final class Waker: Sendable {
-        private let handle: Mutex<Handle>
+    @safe
+    public final class Waker: @unchecked Sendable {
+        // Sendable, because all that is done with the pointer is sluice_poller_wake, which any thread
+        // may call while the poller lives. How many are about to is counted, and the poller waits for
+        // them before it goes. A count and no lock: what another thread had locked would stay locked
+        // in the child of a fork.
+        private static let gone: UInt64 = 1 << 63
 
-        // Sendable, because all that is done with the pointer is sluice_poller_wake, which any
-        // thread may call while the poller lives; and the poller takes the pointer away, under the
-        // same lock, before it goes.
-        @safe
-        private struct Handle: ~Copyable, @unchecked Sendable {
-            var poller: OpaquePointer?
-        }
+        private let poller: OpaquePointer
+        /// How many threads use the pointer, and `gone`.
+        private let users = Atomic<UInt64>(0)
 
         init(_ poller: OpaquePointer) {
-            unsafe handle = Mutex(Handle(poller: poller))
+            unsafe self.poller = poller
         }
 
         /// Makes the wait that is under way return, or else the next one. Calls made before that
@@ -23,16 +25,20 @@ extension Poller {
         ///
         /// - Complexity: O(1).
         public func wake() {
-            handle.withLock { handle in
-                if let poller = unsafe handle.poller {
-                    _ = unsafe sluice_poller_wake(poller)
-                }
-            }
+            let count = users.add(1, ordering: .acquiring).newValue
+            defer { users.subtract(1, ordering: .releasing) }
+            if count < Self.gone { _ = unsafe sluice_poller_wake(poller) }
         }
 
         /// Called by the poller as it ends.
         func retire() {
-            handle.withLock { handle in unsafe handle.poller = nil }
+            users.bitwiseOr(Self.gone, ordering: .relaxed)
+            while users.load(ordering: .acquiring) != Self.gone { sched_yield() }
+        }
+
+        /// Called in the child of a fork, which has no other thread.
+        func afterFork() {
+            users.store(0, ordering: .relaxed)
         }
     }
 }
