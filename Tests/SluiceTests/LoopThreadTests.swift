@@ -123,12 +123,31 @@ struct LoopThreadTests {
             for _ in 0..<10 {
                 #expect(start(address)?.errno == .addressInUse)
                 #expect(start("nonsense") == .badPort)
-                // No two listen at one name.
-                #expect(start("unix:@sluice-loop-thread-tests") != nil)
             }
             let after = openDescriptors()
             // The test's own machinery may have some more.
             #expect(after < before + 10)
+        }
+    }
+
+    @Test("a unix socket is one thread's, and who wants more is told")
+    func unix() throws {
+        let name = "unix:@sluice-loop-thread-tests-\(getpid())"
+        let error = #expect(throws: SluiceError.self) {
+            _ = try LoopThread.start(4, listeningOn: name) { loop in try Self.echo(&loop) }
+        }
+        #expect(error?.code == .badOption)
+        #expect(
+            error?.description
+                == "start 4 threads that listen on \"\(name)\": a unix socket is of one"
+                + " loop; start 1 thread, or listen on an address with a port (SLUICE_EOPTION)")
+        let (threads, address) = try LoopThread.start(1, listeningOn: name) { loop in
+            try Self.echo(&loop)
+        }
+        #expect(try echoed("hello", address) == "hello")
+        for thread in threads {
+            thread.poster.wake()
+            try thread.join()
         }
     }
 

@@ -68,9 +68,11 @@ public final class LoopThread: Sendable {
     ///
     /// - Parameters:
     ///   - count: how many; at least 1.
-    ///   - address: one with a port.
+    ///   - address: one with a port, or a unix socket's for one thread: the kernel spreads no callers of
+    ///     those.
     /// - Returns: the threads, and where they listen.
-    /// - Throws: what ``EventLoop/init(_:options:)`` and ``EventLoop/listen(on:options:)`` do, or an
+    /// - Throws: ``SluiceError/Code/badOption`` for several threads at a unix socket, what
+    ///   ``EventLoop/init(_:options:)`` and ``EventLoop/listen(on:options:)`` do, or an
     ///   errno where there can be no more threads. No thread is left then.
     public static func start(
         _ count: Int, listeningOn address: String, _ backend: Backend? = nil,
@@ -79,8 +81,16 @@ public final class LoopThread: Sendable {
     ) throws(SluiceError) -> (threads: [LoopThread], address: Address) {
         precondition(count >= 1, "\(count) threads; there is to be 1 at least")
         var listener = listener
-        listener.reusesPort = true
         var address = Address(address)
+        guard count == 1 || !address.isUnix else {
+            throw SluiceError(
+                SLUICE_EOPTION.rawValue, "start \(count) threads that listen on",
+                .refused(
+                    address.text,
+                    "a unix socket is of one loop; start 1 thread, or listen on an address with a port"
+                ))
+        }
+        listener.reusesPort = !address.isUnix
         // All listen before one serves, and where one cannot, none does.
         let gate = Gate()
         var starts: [Start] = []

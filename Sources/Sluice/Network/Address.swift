@@ -62,9 +62,12 @@ public struct Address: Hashable, Sendable {
         }
     }
 
+    /// Whether it is a unix socket's.
+    var isUnix: Bool { text.hasPrefix("unix:") }
+
     /// The port, where the address has one.
     public var port: UInt16? {
-        guard !text.hasPrefix("unix:"), let colon = text.lastIndex(of: ":") else { return nil }
+        guard !isUnix, let colon = text.lastIndex(of: ":") else { return nil }
         return UInt16(text[text.index(after: colon)...])
     }
 }

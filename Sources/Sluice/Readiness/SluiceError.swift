@@ -21,6 +21,8 @@ public struct SluiceError: Error, Hashable, Sendable {
         case descriptor(FileDescriptor)
         case text(String)
         case handle(HandleKind, UInt64)
+        /// A text, and what is to be said of it in place of the code's words.
+        case refused(String, String)
     }
 
     /// The kind of an error: one of Sluice's own, or an `Errno` that the kernel gave.
@@ -129,7 +131,9 @@ extension SluiceError: CustomStringConvertible {
             case .descriptor(let number): "\(operation) descriptor \(number.rawValue)"
             case .text(let text): "\(operation) \"\(text)\""
             case .handle(let kind, let id): "\(operation) \(kind) \(id)"
+            case .refused(let text, _): "\(operation) \"\(text)\""
             }
+        if case .refused(_, let why) = subject { return "\(what): \(why) (\(code))" }
         return "\(what): \(code.message) (\(code))"
     }
 }
