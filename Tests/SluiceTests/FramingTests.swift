@@ -445,6 +445,52 @@ struct FramingTests {
         #expect(received == bytes("and this"))
     }
 
+    @Test(
+        "a stream that is paused in the middle of its frames gives the rest at the resume",
+        arguments: Backend.all, [false, true])
+    func pausedInTheMiddle(backend: Backend, endsFirst: Bool) throws {
+        var hasEnded = endsFirst
+        var loop = try EventLoop(backend)
+        let (_, near, far) = try loop.connectedPair()
+        loop.write("0\n1\n2\n3\n4\n5\n6\n7\nrest", to: near)
+        if hasEnded { loop.finishSending(on: near) }
+        var lines: [String] = []
+        var isOver = false
+        try loop.pull { event, loop in
+            switch event {
+            case .data(far, let bytes):
+                var cut = loop.frames(of: far, in: bytes, by: .lines())
+                // Two at a time; and once the resume comes before the frames are looked at.
+                loop.pause(far)
+                if lines.count == 2 { loop.resume(far) }
+                for _ in 0..<2 {
+                    guard let line = cut.next() else { break }
+                    lines.append(String(decoding: line, as: UTF8.self))
+                }
+                switch lines.count {
+                case 4: loop.resume(far)
+                case 6:
+                    loop.resume(far)
+                    loop.pause(far)
+                case 2, 8: try loop.addTimer(after: .milliseconds(1))
+                default: loop.resume(far)
+                }
+                if lines.count == 6 { try loop.addTimer(after: .milliseconds(1)) }
+            case .timer:
+                loop.resume(far)
+                if lines.count == 8 && !hasEnded {
+                    hasEnded = true
+                    loop.write("!\n", to: near)
+                    loop.finishSending(on: near)
+                }
+            case .endOfStream(far): isOver = true
+            default: break
+            }
+            return isOver
+        }
+        #expect(lines == (0..<8).map(String.init) + [endsFirst ? "rest" : "rest!"])
+    }
+
     @Test("a hold that is asked for has the say over what frames have left", arguments: Backend.all)
     func explicitHold(backend: Backend) throws {
         var loop = try EventLoop(backend)

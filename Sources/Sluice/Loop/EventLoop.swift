@@ -64,6 +64,8 @@ public struct EventLoop: ~Copyable {
         @usableFromInline var isPlain = true
         var isStopping = false
         @usableFromInline var rest = unsafe Rest()
+        /// The stream that is to be resumed, once what its frames have left is held; or 0.
+        var resuming: UInt64 = 0
         /// What is held and need not be searched again, of streams that were left much.
         var searched: [UInt64: Searched] = [:]
         /// The process that the loop was opened in, or that has it after a fork.
@@ -231,6 +233,7 @@ public struct EventLoop: ~Copyable {
     @inline(never)
     mutating func hasPrepared() -> Bool {
         holdRest()
+        if unsafe pulled.pointee.resuming != 0 { resumeFramed() }
         let isStopping = unsafe pulled.pointee.isStopping
         unsafe pulled.pointee.isStopping = false
         unsafe pulled.pointee.isPlain = true

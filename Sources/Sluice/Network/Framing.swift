@@ -314,7 +314,7 @@ extension EventLoop {
         var needed = 0
         /// Why the stream is to end, or 0.
         var refusal: CInt = 0
-        /// Whether nothing follows: to hold would be in vain.
+        /// Whether nothing follows: to hold is in vain, but for a pause.
         var isLast = false
         /// Whether there is any of this.
         var isFramed = false
@@ -342,9 +342,16 @@ extension EventLoop {
         let behind = unsafe pulled.pointee.rest.behind
         let needed = unsafe pulled.pointee.rest.needed
         let count = unsafe pulled.pointee.rest.length + behind
-        guard unsafe count > 0 && !pulled.pointee.rest.isLast else { return }
+        guard count > 0 else { return }
         let total = needed > 0 ? needed + behind : 0
         _ = isDone(unsafe sluice_hold_until(handle, stream, count, total), stream)
+    }
+
+    /// Ends the pause of the stream whose frames have just been held.
+    func resumeFramed() {
+        let stream = unsafe pulled.pointee.resuming
+        unsafe pulled.pointee.resuming = 0
+        _ = isDone(unsafe sluice_resume(handle, stream), stream)
     }
 }
 

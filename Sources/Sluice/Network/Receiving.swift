@@ -7,15 +7,24 @@ extension EventLoop {
     /// - Complexity: O(1).
     @discardableResult
     public func pause(_ stream: StreamID) -> Bool {
-        isDone(unsafe sluice_pause(handle, stream.rawValue), stream.rawValue)
+        if unsafe pulled.pointee.resuming == stream.rawValue { unsafe pulled.pointee.resuming = 0 }
+        return isDone(unsafe sluice_pause(handle, stream.rawValue), stream.rawValue)
     }
 
-    /// Ends a pause.
+    /// Ends a pause. What is held, or what frames have left, comes as ``Event/data(_:_:)`` by the next
+    /// turn, also where the peer sends nothing more: so who has no room for more answers pauses the
+    /// stream in the middle of its requests, and has the rest of them at the resume. Fewer bytes than
+    /// are waited for go on waiting. It changes nothing where there is no pause.
     ///
     /// - Complexity: O(1).
     @discardableResult
     public func resume(_ stream: StreamID) -> Bool {
-        isDone(unsafe sluice_resume(handle, stream.rawValue), stream.rawValue)
+        if unsafe pulled.pointee.rest.isFramed && pulled.pointee.event.id == stream.rawValue {
+            // What its frames leave is not held before the next pull.
+            unsafe pulled.pointee.resuming = stream.rawValue
+            return isLive(stream)
+        }
+        return isDone(unsafe sluice_resume(handle, stream.rawValue), stream.rawValue)
     }
 
     /// Has the last `count` bytes of the ``Event/data(_:_:)`` pulled last come again, joined with
