@@ -260,7 +260,7 @@ struct PollerTests {
             let waker: Poller.Waker
             let threads: [TestThread]
             do {
-                var poller = try Poller(Backend(name))
+                let poller = try Poller(Backend(name))
                 waker = poller.waker
                 threads = (0..<3).map { _ in
                     TestThread { while !isOver.isSet.load(ordering: .relaxed) { waker.wake() } }

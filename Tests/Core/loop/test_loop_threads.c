@@ -28,6 +28,7 @@ static void *call_all(void *unused) {
     sluice_event event;
     sluice_statistics stats = {.size = sizeof stats};
     const sluice_slice slice = {"x", 1};
+    void *kept;
     answer_count = 0;
     CALL(next, (loop, &event, 0));
     CALL(next_many, (loop, &event, 1, 0));
@@ -64,6 +65,8 @@ static void *call_all(void *unused) {
     CALL(resume, (loop, id));
     CALL(hold, (loop, id, 0));
     CALL(hold_until, (loop, id, 0, 1));
+    CALL(keep, (loop, id, &kept));
+    CALL(return, (loop, &word));
     CALL(pending, (loop, id));
     CALL(forward, (loop, id, id));
     return unused;
