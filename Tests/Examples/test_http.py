@@ -107,6 +107,35 @@ class HTTPTest(ExampleTest):
             client.sendall(b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\nX: " + b"x" * 16_400)
             self.assertRegex(read_all(client), rb"(?s)\AHTTP/1.1 200 .*HTTP/1.1 431 ")
 
+    def test_a_head_is_too_long_wherever_it_is_cut(self):
+        head = b"GET /numbers.txt HTTP/1.1\r\nX: " + b"x" * 17_000 + b"\r\n\r\n"
+        for first in (10, 16_384, 17_000, len(head) - 2, len(head)):
+            with connect(self.server.address) as client:
+                client.sendall(head[:first])
+                time.sleep(0.01)
+                client.sendall(head[first:])
+                self.assertRegex(wait_for_parting(client) or b"HTTP/1.1 431 ", rb"\AHTTP/1.1 431 ")
+        fits = b"GET / HTTP/1.1\r\nX: " + b"x" * 16_300 + b"\r\n\r\n"
+        with connect(self.server.address) as client:
+            client.sendall(fits * 3)
+            client.shutdown(1)
+            self.assertEqual(read_all(client).count(b"HTTP/1.1 200 "), 3)
+
+    def test_many_requests_at_once_are_answered_with_little_memory(self):
+        before = self.server.peak_memory()
+        said = b"GET /numbers.txt HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n" * 500
+        with connect(self.server.address) as client:
+            client.sendall(said)
+            client.shutdown(1)
+            # Nobody reads yet, and the rest of the requests waits for that.
+            with connect(self.server.address) as other:
+                other.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                self.assertIn(b"200 OK", read_all(other))
+            answer = read_all(client)
+        self.assertEqual(answer.count(b"HTTP/1.1 200 OK"), 1_000)
+        self.assertEqual(answer.count(NUMBERS), 500)
+        self.assertLess(self.server.peak_memory() - before, 8 * MEGABYTE)
+
     def test_ranges(self):
         size = len(NUMBERS)
         for asked, first, end in (("0-9", 0, 10), ("10-", 10, size), ("-7", size - 7, size),

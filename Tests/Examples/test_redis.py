@@ -82,6 +82,8 @@ class RedisTest(ExampleTest):
                 b"*1\r\n$-1\r\n": b"invalid bulk length",
                 b"*1\r\n$999999999999\r\n": b"invalid bulk length",
                 b"x" * 100_000: b"too big inline request",
+                b"*" + b"1" * 100_000: b"too big mbulk count string",
+                b"*1\r\n$" + b"1" * 100_000: b"too big bulk count string",
             }.items():
                 with connect(self.server.address) as client:
                     client.sendall(b"PING\r\n" + said)

@@ -1,7 +1,7 @@
 // A web server for the files of a folder: GET and HEAD, keep-alive, pipelining, and one range.
 //
-// It shows @main, files that the kernel sends, and backpressure: however large the file and slow the
-// client, it takes no memory. No path leads out of the folder, but a symlink in it may.
+// It shows @main, frames, files that the kernel sends, and backpressure: however large the file, many
+// the requests and slow the client, it takes no memory. No path leads out of the folder, but a symlink in it may.
 //
 //     swift run http . localhost:8080
 //     curl -i -r 0-99 http://localhost:8080/Package.swift
@@ -12,8 +12,8 @@ import SystemPackage
 
 let types = ["html": "text/html", "txt": "text/plain", "css": "text/css", "png": "image/png"]
 
-/// Who asks with a longer head is refused.
-let longestHead = 16 << 10
+/// A request is its head. Who asks with a longer one is refused.
+let heads = Framing.delimited(by: "\r\n\r\n", limit: 16 << 10)
 
 @main
 struct FileServer: EventHandler {
@@ -34,48 +34,49 @@ struct FileServer: EventHandler {
         switch event {
         case .accepted(let stream, _): connections[stream] = Connection()
         case .data(let stream, let bytes):
-            var start = 0
-            while let end = bytes.firstIndex(of: "\r\n\r\n", from: start) {
-                let head = String(decoding: bytes[start..<end], as: UTF8.self)
-                connections[stream]?.heads.append(end - start > longestHead ? nil : head)
-                start = end + 4
+            guard let connection = connections[stream] else { return }
+            var requests = loop.frames(of: stream, in: bytes, by: heads)
+            var count = 0
+            while count < 16, let head = requests.next() {
+                count += 1
+                let text = String(decoding: head, as: UTF8.self)
+                loop.write(connection.answer(to: text, from: root), to: stream)
+                send(connection, on: stream, in: loop)
+                guard connection.keepsAlive else { return }
+                // No more is looked at, nor the end, until all of the file has gone.
+                if connection.left > 0 { return _ = loop.pause(stream) }
             }
-            if bytes.count - start > longestHead { connections[stream]?.heads.append(nil) }
-            try loop.hold(last: bytes.count - start, of: stream)
-            // No more comes, nor the end, until all this is answered.
-            loop.pause(stream)
-            goOn(with: stream, in: loop)
-        case .drained(let stream): goOn(with: stream, in: loop)
-        case .timer: goOn(with: StreamID(rawValue: loop.userWord), in: loop)
+            if requests.takeRefusal() != nil {
+                loop.write(connection.answer(to: nil, from: root), to: stream)
+                loop.close(stream)
+            } else if count == 16 {
+                // Not too much in one turn. What is left comes again in the next.
+                loop.pause(stream)
+                loop.resume(stream)
+            }
+        case .drained(let stream):
+            guard let connection = connections[stream], connection.left > 0 else { return }
+            send(connection, on: stream, in: loop)
         default: break
         }
     }
 
-    /// Answers what has been asked, as far as there is room, and not too much in one turn.
-    func goOn(with stream: StreamID, in loop: borrowing EventLoop) {
-        guard let connection = connections[stream] else { return }
-        for _ in 0..<16 {
-            if connection.left > 0, let file = connection.file {
-                let sent = try? loop.send(
-                    file: file, from: connection.next, count: connection.left, to: stream)
-                // The client has gone, or the file is shorter than was said.
-                guard let sent else { return _ = loop.abort(stream) }
-                connection.next += Int64(sent)
-                connection.left -= sent
-                // The rest goes when the stream has drained.
-                if connection.left > 0 { return }
-            }
-            guard connection.keepsAlive else { return _ = loop.close(stream) }
-            guard let head = connection.heads.popFirst() else { return _ = loop.resume(stream) }
-            loop.write(connection.answer(to: head, from: root), to: stream)
+    /// Sends of the file as much as there is room for. The rest goes when the stream has drained.
+    func send(_ connection: Connection, on stream: StreamID, in loop: borrowing EventLoop) {
+        if connection.left > 0, let file = connection.file {
+            let sent = try? loop.send(
+                file: file, from: connection.next, count: connection.left, to: stream)
+            // The client has gone, or the file is shorter than was said.
+            guard let sent else { return _ = loop.abort(stream) }
+            connection.next += Int64(sent)
+            connection.left -= sent
+            if connection.left > 0 { return }
         }
-        _ = try? loop.addTimer(after: .zero, userWord: stream.rawValue)
+        if connection.keepsAlive { loop.resume(stream) } else { loop.close(stream) }
     }
 }
 
 final class Connection {
-    /// Heads of requests that wait; `nil` for one that is too long.
-    var heads: ArraySlice<String?> = []
     /// Whether another answer may follow this one.
     var keepsAlive = true
     /// What is to be sent of the file yet.

@@ -1,8 +1,7 @@
 // A server that speaks the Redis protocol: PING, ECHO, SET, GET, INCR, DEL, EXISTS, and what
 // redis-cli and redis-benchmark ask besides. Commands come as arrays or as lines, pipelined or not.
 //
-// It shows a program as a final class, and a parser without a buffer of its own: what is not whole
-// yet is held, and comes again with the rest.
+// It shows a final class as a program, and a parser without a buffer: what is not whole is held.
 //
 //     swift run redis localhost:6379
 //     redis-cli set greeting hello
@@ -131,8 +130,9 @@ func nextCommand(
 
 func nextLine(in bytes: Span<UInt8>, from start: inout Int) throws(ProtocolError) -> Range<Int>? {
     guard let end = bytes.firstIndex(of: UInt8(ascii: "\n"), from: start) else {
-        if bytes.count - start > lineLimit { throw ProtocolError("too big inline request") }
-        return nil
+        guard bytes.count - start > lineLimit else { return nil }
+        let counts: [UInt8: String] = [0x2A: "mbulk count string", 0x24: "bulk count string"]
+        throw ProtocolError("too big \(counts[bytes[start]] ?? "inline request")")
     }
     defer { start = end + 1 }
     let hasReturn = end > start && bytes[end - 1] == UInt8(ascii: "\r")
