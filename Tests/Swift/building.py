@@ -15,7 +15,7 @@ OPTIONS = ["-swift-version", "6", "-strict-memory-safety"] + [
         BUILD / "../checkouts/swift-system/Sources/CSystem/include",
     )
 ]
-LINKED = ("CSluice", "CSluiceLibevent", "CSystem", "Sluice", "SystemPackage")
+LINKED = ("CSluice", "CSluiceLibevent", "CSystem", "Logging", "Sluice", "SystemPackage")
 
 
 def compiled(folder, source, is_main, to=None):

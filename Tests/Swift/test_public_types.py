@@ -7,23 +7,24 @@ import unittest
 
 import building
 
-OUTER = re.compile(r"^(?:public )?(?:final )?(?:extension|struct|class|enum) (\w+)")
-TYPE = re.compile(r"^( {4})?public (?:final )?(struct|class|enum|protocol|typealias) (\w+)(<)?")
+TYPE = re.compile(
+    r"^( *)(public )?(?:\w+ )*?(extension|struct|class|enum|actor|protocol|typealias) (\w+)(<)?"
+)
 
 
 def public_types():
-    """The kind and the name of each public type, with the type that it is in, and Int for what it is
+    """The kind and the name of each public type, with those that it is in, and Int for what it is
     generic over."""
     types = []
     for path in sorted((building.ROOT / "Sources/Sluice").rglob("*.swift")):
-        outer = None
+        around = []
         for line in path.read_text().splitlines():
-            if found := TYPE.match(line):
-                indent, kind, name, generic = found.groups()
-                name = f"{outer}.{name}" if indent else name
-                types.append((kind, name + ("<Int>" if generic else "")))
-            if found := OUTER.match(line):
-                outer = found.group(1)
+            if not (found := TYPE.match(line)):
+                continue
+            indent, public, kind, name, generic = found.groups()
+            around = around[: len(indent) // 4] + [name]
+            if public and kind != "extension":
+                types.append((kind, ".".join(around) + ("<Int>" if generic else "")))
     return types
 
 
@@ -40,11 +41,12 @@ class NamesTest(unittest.TestCase):
     def test_the_types_are_found(self):
         names = [name for _, name in public_types()]
         self.assertEqual(len(names), len(set(names)))
-        # None is deeper in another than this looks.
-        declared = re.compile(r"^ *public (final )?(struct|class|enum|protocol|typealias) ", re.M)
+        declared = re.compile(
+            r"^ *public (final )?(struct|class|enum|actor|protocol|typealias) ", re.M
+        )
         sources = (building.ROOT / "Sources/Sluice").rglob("*.swift")
         self.assertEqual(len(names), sum(len(declared.findall(path.read_text())) for path in sources))
-        for name in ("EventLoop", "EventLoop.Poster", "Event.Kind", "PerStream<Int>", "StreamID"):
+        for name in ("Loop.Tasks", "Inbound.Copies.Iterator", "EventLoop", "EventLoop.Poster", "Event.Kind", "PerStream<Int>", "StreamID"):
             self.assertIn(name, names)
 
     def test_all_can_be_named_beside_other_modules(self):
