@@ -228,6 +228,11 @@ extension Connection {
     /// - Throws: as ``read(until:limit:)``.
     public nonisolated(nonsending) func readLine(limit: Int = 8_192) async throws -> String? {
         guard core.isCurrent else { return try await loop.readLine(self, limit: limit) }
+        takeLent()
+        // Most lines are there already: then there is nothing to wait for.
+        if let end = unsafe Span(_unsafeElements: waiting).firstIndex(of: UInt8(ascii: "\n")) {
+            return try takeLine(end, limit)
+        }
         // It may have its "\r" besides.
         let most = min(limit, .max - 1) + 1
         do { return try await line(most, limit) } catch let error as SluiceError
@@ -241,6 +246,11 @@ extension Connection {
         guard let end = try await find(UInt8(ascii: "\n"), limit: most, of: limit) else {
             return nil
         }
+        return try takeLine(end, limit)
+    }
+
+    /// The line that ends at an index of what is there.
+    private func takeLine(_ end: Int, _ limit: Int) throws -> String {
         let line = unsafe UnsafeBufferPointer(rebasing: waiting[..<end])
         let length = unsafe line.last == UInt8(ascii: "\r") ? end - 1 : end
         guard length <= limit else { throw TooLong(limit: limit) }
