@@ -278,8 +278,10 @@ SLUICE_API int sluice_close(sluice_loop *loop, sluice_id id);
 SLUICE_API int sluice_abort(sluice_loop *loop, sluice_id id);
 
 /* The same, but that CLOSED's error is `error`, a negative code of the caller's choice: an errno
- * negated, or one of Sluice's, such as SLUICE_EFULL for a message that is too long. What the peer
- * sees is the same. Errors: SLUICE_EOPTION (not negative), with nothing changed. */
+ * negated, or one of Sluice's, such as SLUICE_EFULL for a message that is too long. Over TCP the
+ * peer always sees a reset (RFC 9293, 3.10.5), unless the error is -ECONNABORTED: something has
+ * failed, and what the peer has must not look whole. Errors: SLUICE_EOPTION (not negative), with
+ * nothing changed. */
 SLUICE_API int sluice_abort_with(sluice_loop *loop, sluice_id id, int error);
 
 /* The user word comes with each event. At first it is what the handle was made with, its listener's

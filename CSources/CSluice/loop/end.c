@@ -118,9 +118,10 @@ void sluice_stream_abort(sluice_loop *loop, struct sluice_stream *stream, int er
     stream->error = error;
     /* What the kernel has taken it goes on sending after a close, and what it has that nobody read
      * makes it reset by itself. So only an abort takes back what is on its way. And where what the
-     * peer has is a part of something, an end would make it look whole. */
-    bool is_part = stream->fd >= 0 && stream->extras && stream->extras->cut_off;
-    if (is_part || sluice_socket_has_unsent(stream->fd))
+     * peer has is a part of something, an end would make it look whole: so where a stream that was
+     * forwarded to this one has failed, or the caller says that something has. */
+    bool is_part = error != -ECONNABORTED || (stream->extras && stream->extras->cut_off);
+    if (stream->fd >= 0 && (is_part || sluice_socket_has_unsent(stream->fd)))
         reset_when_closed(stream);
     sluice_stream_end(loop, stream, 0);
 }

@@ -40,7 +40,10 @@ actor Room {
     }
 
     private func rename(_ guest: Connection, _ old: String, to name: String) {
-        guard (1...20).contains(name.count), !name.contains(where: \.isWhitespace) else {
+        // A character may be any number of bytes, and a name stands before each line.
+        guard (1...20).contains(name.count), name.utf8.count <= 80,
+            !name.contains(where: \.isWhitespace)
+        else {
             return tell("* a name is 1 to 20 characters without a space", to: guest)
         }
         guard !names.values.contains(name) else { return tell("* \(name) is taken", to: guest) }

@@ -45,7 +45,7 @@ func nextRequest(
     guard words.count == 3, words[2].hasPrefix("HTTP/1."), words[1].hasPrefix("/"),
         let method = HTTPRequest.Method(String(words[0])),
         let path = words[1].prefix(while: { $0 != "?" }).removingPercentEncoding,
-        !path.contains("\0"), !path.split(separator: "/").contains("..")
+        !path.contains("\0"), !leadsUp(path)
     else { throw Refusal(.badRequest) }
     var fields = HTTPFields()
     for line in lines.dropFirst() {
@@ -60,6 +60,12 @@ func nextRequest(
     let request = HTTPRequest(
         method: method, scheme: nil, authority: nil, path: String(words[1]), headerFields: fields)
     return (request, path.hasSuffix("/") ? path + "index.html" : path, keepsAlive)
+}
+
+/// Whether a part of the path is "..": to the kernel, which goes by bytes. To a String a "/" and an
+/// accent behind it are one character, and no "/".
+func leadsUp(_ path: String) -> Bool {
+    path.utf8.split(separator: UInt8(ascii: "/")).contains { $0.elementsEqual("..".utf8) }
 }
 
 /// Answers one request after the other.

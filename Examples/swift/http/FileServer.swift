@@ -1,7 +1,7 @@
 // A web server for the files of a folder: GET and HEAD, keep-alive, pipelining, and one range.
 //
-// It shows @main, frames, files that the kernel sends, and backpressure: however large the file, many
-// the requests and slow the client, it takes no memory. No path leads out of the folder, but a symlink in it may.
+// It shows @main, frames, and files that the kernel sends: however large the file and slow the client,
+// it takes no memory. No path leads out of the folder, but a symlink in it may.
 //
 //     swift run http . localhost:8080
 //     curl -i -r 0-99 http://localhost:8080/Package.swift
@@ -12,7 +12,7 @@ import SystemPackage
 
 let types = ["html": "text/html", "txt": "text/plain", "css": "text/css", "png": "image/png"]
 
-/// A request is its head. Who asks with a longer one is refused.
+/// A request is its head. A longer one is refused.
 let heads = Framing.delimited(by: "\r\n\r\n", limit: 16 << 10)
 
 @main
@@ -55,8 +55,7 @@ struct FileServer: EventHandler {
                 loop.resume(stream)
             }
         case .drained(let stream):
-            guard let connection = connections[stream], connection.left > 0 else { return }
-            send(connection, on: stream, in: loop)
+            if let connection = connections[stream] { send(connection, on: stream, in: loop) }
         default: break
         }
     }
@@ -64,10 +63,10 @@ struct FileServer: EventHandler {
     /// Sends of the file as much as there is room for. The rest goes when the stream has drained.
     func send(_ connection: Connection, on stream: StreamID, in loop: borrowing EventLoop) {
         if connection.left > 0, let file = connection.file {
-            let sent = try? loop.send(
-                file: file, from: connection.next, count: connection.left, to: stream)
-            // The client has gone, or the file is shorter than was said.
-            guard let sent else { return _ = loop.abort(stream) }
+            let (next, left) = (connection.next, connection.left)
+            // Where it fails the client has gone, or the file is shorter than was said.
+            guard let sent = try? loop.send(file: file, from: next, count: left, to: stream)
+            else { return _ = loop.abort(stream) }
             connection.next += Int64(sent)
             connection.left -= sent
             if connection.left > 0 { return }
@@ -96,9 +95,8 @@ final class Connection {
             fields[String(parts[0])] = String(parts[1].drop { $0 == " " })
         }
         func head(_ status: String, _ more: String = "", length: Int = 0) -> String {
-            let ending = keepsAlive ? "keep-alive" : "close"
-            return "HTTP/1.1 \(status)\r\n\(more)Content-Length: \(length)\r\n"
-                + "Connection: \(ending)\r\n\r\n"
+            "HTTP/1.1 \(status)\r\n\(more)Content-Length: \(length)\r\n"
+                + "Connection: \(keepsAlive ? "keep-alive" : "close")\r\n\r\n"
         }
         keepsAlive = false
         if request == nil { return head("431 Request Header Fields Too Large") }
@@ -131,8 +129,7 @@ final class Connection {
     }
 }
 
-/// Whether a part of the path is "..": to the kernel, which goes by bytes. To a String a "/" and an
-/// accent behind it are one character, and no "/".
+/// Whether a part is "..", by bytes: to a String a "/" with an accent behind it is no "/".
 func leadsUp(_ path: String) -> Bool {
     path.utf8.split(separator: UInt8(ascii: "/")).contains { $0.elementsEqual("..".utf8) }
 }

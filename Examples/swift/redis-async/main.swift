@@ -105,7 +105,10 @@ func nextLine(_ client: Connection) async throws -> [UInt8]? {
         if line?.last == UInt8(ascii: "\r") { line?.removeLast() }
         return line
     } catch is TooLong {
-        throw ProtocolError("too big inline request")
+        // It is still there.
+        let counts: [UInt8: String] = [0x2A: "mbulk count string", 0x24: "bulk count string"]
+        let start = try await client.read(exactly: 1)[0]
+        throw ProtocolError("too big \(counts[start] ?? "inline request")")
     }
 }
 

@@ -341,10 +341,11 @@ public final class Connection: Waiter, @unchecked Sendable {
 
     // MARK: The end
 
-    /// Ends the connection at once. Its waits throw, and what is queued is dropped.
+    /// Ends the connection at once. Its waits throw, and what is queued is dropped. Over TCP the peer
+    /// sees a reset, so that what it has does not look whole.
     public func abort() {
         core.perform { [self] in
-            if !has(Self.isClosed) { core.loop.abort(stream) }
+            if !has(Self.isClosed) { core.loop.abort(stream, because: Self.unfinished) }
         }
     }
 
@@ -356,8 +357,15 @@ public final class Connection: Waiter, @unchecked Sendable {
         unsafe reads &+= 1
         if has(Self.isClosed) { return }
         core.loop.resume(stream)
-        if inOrder { core.loop.close(stream) } else { core.loop.abort(stream) }
+        if inOrder {
+            core.loop.close(stream)
+        } else {
+            core.loop.abort(stream, because: Self.unfinished)
+        }
     }
+
+    /// Why a connection is aborted: any reason has the peer see a reset.
+    private static var unfinished: SluiceError.Code { SluiceError.Code(rawValue: -ECANCELED) }
 
     /// Ends the connection and waits until the loop has done with it: in order, or at once. What may
     /// take its time is bounded by the linger time, and no cancellation ends it.
