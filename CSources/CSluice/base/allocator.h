@@ -26,7 +26,7 @@ static inline void *sluice_reallocate_by_libc(void *context, void *block, size_t
     return NULL;
 }
 
-#define SLUICE_LIBC_ALLOCATOR ((struct sluice_allocator){sluice_reallocate_by_libc, NULL})
+static const struct sluice_allocator sluice_libc_allocator = {sluice_reallocate_by_libc, NULL};
 
 /* A block of `count` elements of `size` bytes in place of `block`, whose contents it keeps; NULL,
  * with `block` untouched, where memory ran out or the product overflows. */
@@ -37,6 +37,13 @@ static inline void *sluice_resize(const struct sluice_allocator *allocator, void
         return NULL;
     return allocator->reallocate(allocator->context, block, bytes);
 }
+
+/* The same with the type of what is asked for, which C++ wants a cast to: an array in place of
+ * `block`, a pointer to its first element, and `count` new elements of a type. */
+#define SLUICE_RESIZE(allocator, block, count)                                                     \
+    ((__typeof__(block))sluice_resize(allocator, block, count, sizeof *(block)))
+#define SLUICE_NEW(allocator, count, type)                                                         \
+    ((type *)sluice_resize(allocator, NULL, count, sizeof(type)))
 
 /* How many elements of `size` bytes an array gets room for that is to hold `count` of them: powers
  * of two, but past 4 KiB as many at once as libc maps by themselves (M_MMAP_THRESHOLD, mallopt(3)).

@@ -69,7 +69,7 @@ static const struct error_text texts[] = {
      "no name is taken"},
 };
 
-static const struct error_text *find(int code) {
+static const struct error_text *find_text(int code) {
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (texts[i].code == code)
             return &texts[i];
@@ -84,7 +84,7 @@ static int errno_of(int code) {
 const char *sluice_error_name(int code) {
     if (code >= 0)
         return "OK";
-    const struct error_text *own = find(code);
+    const struct error_text *own = find_text(code);
     const char *name = own ? own->name : sluice_errno_name(errno_of(code));
     return name ? name : "UNKNOWN";
 }
@@ -92,7 +92,7 @@ const char *sluice_error_name(int code) {
 int sluice_error_errno(int code) {
     if (code >= 0)
         return 0;
-    const struct error_text *own = find(code);
+    const struct error_text *own = find_text(code);
     if (own)
         return own->as_errno;
     return code >= -ERRNO_MAX ? -code : EIO;
@@ -101,7 +101,7 @@ int sluice_error_errno(int code) {
 const char *sluice_error_message(int code) {
     if (code >= 0)
         return "no error";
-    const struct error_text *own = find(code);
+    const struct error_text *own = find_text(code);
     const char *message = own ? own->message : sluice_errno_message(errno_of(code));
     return message ? message : "an unknown error code";
 }

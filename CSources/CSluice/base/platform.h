@@ -21,11 +21,19 @@
 /* What is called once, or seldom, and is to be small. */
 #define SLUICE_COLD __attribute__((cold))
 
+/* What only the tests call. */
+#define SLUICE_FOR_TESTS __attribute__((unused))
+
 /* A call whose result must be looked at: the compiler refuses to have it ignored. */
 #define SLUICE_CHECKED __attribute__((warn_unused_result))
 
-/* Internal names keep out of the way of whatever the core is linked with. */
-#pragma GCC visibility push(hidden)
+/* A function or a constant that files of the core share, and no library exports. Where the whole
+ * core is one file (Tools/amalgamate), it is that file's own. */
+#ifdef SLUICE_ONE_FILE
+#define SLUICE_INTERNAL static
+#else
+#define SLUICE_INTERNAL __attribute__((visibility("hidden")))
+#endif
 
 struct epoll_event;
 
@@ -39,32 +47,30 @@ static inline uintptr_t sluice_thread(void) {
 }
 
 /* CLOCK_MONOTONIC in nanoseconds. */
-int64_t sluice_clock_ns(void);
+SLUICE_INTERNAL int64_t sluice_clock_ns(void);
 
 /* 0 where `fd` is an open descriptor that can be waited on, -EBADF where not: one opened with
  * O_PATH names a place in the file system, and no call but epoll_ctl(2) refuses it. */
-int sluice_fd_check(int fd);
+SLUICE_INTERNAL int sluice_fd_check(int fd);
 
 /* Whether two descriptors are of one open file description, and so share its flags; where the
  * kernel does not tell, whether they are of one file. */
-bool sluice_same_open_file(int fd, int other);
+SLUICE_INTERNAL bool sluice_same_open_file(int fd, int other);
 
 /* A descriptor that becomes readable by sluice_wake_signal and stays so until
  * sluice_wake_drain; or -errno. */
-int sluice_wake_open(void);
-int sluice_wake_signal(int fd);
-void sluice_wake_drain(int fd);
+SLUICE_INTERNAL int sluice_wake_open(void);
+SLUICE_INTERNAL int sluice_wake_signal(int fd);
+SLUICE_INTERNAL void sluice_wake_drain(int fd);
 
 /* epoll_wait(2) with a timeout in nanoseconds, never early. *coarse is set once the kernel is found
  * to have no epoll_pwait2 (before Linux 5.11, or kept out by a seccomp filter): from then on the
  * timeout is rounded up to milliseconds. */
-int sluice_epoll_wait_ns(int epoll_fd, struct epoll_event *events, int capacity, int64_t timeout_ns,
-                         bool *coarse);
+SLUICE_INTERNAL int sluice_epoll_wait_ns(int epoll_fd, struct epoll_event *events, int capacity,
+                                         int64_t timeout_ns, bool *coarse);
 
 /* An errno's name and its sentence; NULL where the system knows none. Static strings. */
-const char *sluice_errno_name(int number);
-const char *sluice_errno_message(int number);
-
-#pragma GCC visibility pop
+SLUICE_INTERNAL const char *sluice_errno_name(int number);
+SLUICE_INTERNAL const char *sluice_errno_message(int number);
 
 #endif

@@ -13,14 +13,18 @@ void sluice_slots_deinit(struct sluice_slots *slots, const struct sluice_allocat
     slots->records = NULL;
 }
 
-static int grow(struct sluice_slots *slots, const struct sluice_allocator *allocator) {
+static struct sluice_slot *slot_at(const struct sluice_slots *slots, uint32_t index) {
+    return (struct sluice_slot *)sluice_slots_at(slots, index);
+}
+
+static int grow_slots(struct sluice_slots *slots, const struct sluice_allocator *allocator) {
     if (slots->used == SLUICE_INDEX_LIMIT)
         return SLUICE_EFULL;
     size_t capacity = sluice_room_for((size_t)slots->used + 1, slots->record_size);
     void *records = sluice_resize(allocator, slots->records, capacity, slots->record_size);
     if (!records)
         return SLUICE_ENOMEM;
-    slots->records = records;
+    slots->records = (unsigned char *)records;
     slots->capacity = (uint32_t)capacity;
     return 0;
 }
@@ -33,17 +37,17 @@ uint32_t sluice_slots_begin(struct sluice_slots *slots, const struct sluice_allo
     uint32_t index = slots->free;
     uint32_t generation = 0;
     if (index != SLUICE_NO_SLOT) {
-        const struct sluice_slot *slot = sluice_slots_at(slots, index);
+        const struct sluice_slot *slot = slot_at(slots, index);
         slots->free = slot->next_free;
         generation = slot->generation;
     } else {
         if (slots->used == slots->capacity)
-            *code = grow(slots, allocator);
+            *code = grow_slots(slots, allocator);
         if (*code < 0)
             return SLUICE_NO_SLOT;
         index = slots->used++;
     }
-    struct sluice_slot *slot = sluice_slots_at(slots, index);
+    struct sluice_slot *slot = slot_at(slots, index);
     memset(slot, 0, slots->record_size);
     slot->generation = generation + 1;
     slots->living++;
@@ -51,13 +55,13 @@ uint32_t sluice_slots_begin(struct sluice_slots *slots, const struct sluice_allo
 }
 
 void sluice_slots_retire_name(struct sluice_slots *slots, uint32_t index) {
-    struct sluice_slot *slot = sluice_slots_at(slots, index);
+    struct sluice_slot *slot = slot_at(slots, index);
     slot->generation++;
     slots->living--;
 }
 
 void sluice_slots_free(struct sluice_slots *slots, uint32_t index) {
-    struct sluice_slot *slot = sluice_slots_at(slots, index);
+    struct sluice_slot *slot = slot_at(slots, index);
     if (slot->generation == 0)
         return; /* it has wrapped: whatever it were used for would have an old name again */
     slot->next_free = slots->free;

@@ -16,8 +16,6 @@
 
 #include "base/allocator.h"
 
-#pragma GCC visibility push(hidden)
-
 struct sluice_slot {
     uint64_t user;
     uint32_t generation;
@@ -46,22 +44,24 @@ struct sluice_slots {
     uint32_t living;
 };
 
-void sluice_slots_init(struct sluice_slots *slots, size_t record_size, uint32_t limit);
-void sluice_slots_deinit(struct sluice_slots *slots, const struct sluice_allocator *allocator);
+SLUICE_INTERNAL void sluice_slots_init(struct sluice_slots *slots, size_t record_size,
+                                       uint32_t limit);
+SLUICE_INTERNAL void sluice_slots_deinit(struct sluice_slots *slots,
+                                         const struct sluice_allocator *allocator);
 
 /* The index of a record that is all zeros but for its slot; or SLUICE_NO_SLOT with *code
  * SLUICE_ENOMEM, or SLUICE_EFULL where `limit` live already. O(1), amortised. */
-uint32_t sluice_slots_begin(struct sluice_slots *slots, const struct sluice_allocator *allocator,
-                            int *code);
+SLUICE_INTERNAL uint32_t sluice_slots_begin(struct sluice_slots *slots,
+                                            const struct sluice_allocator *allocator, int *code);
 
 /* Ends a living record in two steps, for a kind that others still refer to by its index. From the
  * first step on nothing finds the record by its name. It stays where it is, with its contents, and
  * its slot is not used for another before the second step. O(1). */
-void sluice_slots_retire_name(struct sluice_slots *slots, uint32_t index);
-void sluice_slots_free(struct sluice_slots *slots, uint32_t index);
+SLUICE_INTERNAL void sluice_slots_retire_name(struct sluice_slots *slots, uint32_t index);
+SLUICE_INTERNAL void sluice_slots_free(struct sluice_slots *slots, uint32_t index);
 
 /* Both at once. */
-void sluice_slots_end(struct sluice_slots *slots, uint32_t index);
+SLUICE_INTERNAL void sluice_slots_end(struct sluice_slots *slots, uint32_t index);
 
 static inline bool sluice_slot_lives(const struct sluice_slot *slot) {
     return slot->generation % 2 == 1;
@@ -81,10 +81,8 @@ static inline void *sluice_slots_find(const struct sluice_slots *slots, uint32_t
                                       uint32_t generation) {
     if (index >= slots->used)
         return NULL;
-    struct sluice_slot *slot = sluice_slots_at(slots, index);
+    struct sluice_slot *slot = (struct sluice_slot *)sluice_slots_at(slots, index);
     return slot->generation == generation && sluice_slot_lives(slot) ? slot : NULL;
 }
-
-#pragma GCC visibility pop
 
 #endif

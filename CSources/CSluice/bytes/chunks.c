@@ -27,7 +27,7 @@ void sluice_chunk_pool_deinit(struct sluice_chunk_pool *pool) {
 struct sluice_chunk *sluice_chunk_allocate(struct sluice_chunk_pool *pool) {
     if (pool->allocated >= pool->limit)
         return NULL;
-    struct sluice_chunk *chunk = sluice_resize(&pool->allocator, NULL, 1, sizeof *chunk);
+    struct sluice_chunk *chunk = SLUICE_NEW(&pool->allocator, 1, struct sluice_chunk);
     if (chunk)
         pool->allocated++;
     return chunk;

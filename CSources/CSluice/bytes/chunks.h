@@ -22,8 +22,6 @@
 
 #include "base/allocator.h"
 
-#pragma GCC visibility push(hidden)
-
 #define SLUICE_CHUNK_ROOM 4096
 
 /* Invariant: begin <= end <= SLUICE_CHUNK_ROOM; the bytes held lie from begin up to end. */
@@ -49,12 +47,12 @@ struct sluice_chunk_pool {
 /* A pool that never has chunks with room for more than `limit_bytes`, save for one chunk where that
  * is less; 0 sets no limit. Headers, 0.4 %, come on top. At most `retained` chunks are kept for
  * reuse. */
-void sluice_chunk_pool_init(struct sluice_chunk_pool *pool,
-                            const struct sluice_allocator *allocator, size_t limit_bytes,
-                            size_t retained);
+SLUICE_INTERNAL void sluice_chunk_pool_init(struct sluice_chunk_pool *pool,
+                                            const struct sluice_allocator *allocator,
+                                            size_t limit_bytes, size_t retained);
 
 /* Frees the free chunks. Those in use must have been given back. */
-void sluice_chunk_pool_deinit(struct sluice_chunk_pool *pool);
+SLUICE_INTERNAL void sluice_chunk_pool_deinit(struct sluice_chunk_pool *pool);
 
 static inline size_t sluice_chunk_pool_in_use(const struct sluice_chunk_pool *pool) {
     return pool->allocated - pool->free_count;
@@ -72,16 +70,16 @@ static inline size_t sluice_chunk_pool_left(const struct sluice_chunk_pool *pool
 /* Makes sure that appends of `length` bytes together, to one queue, cannot fail as long as nothing
  * else is taken or given back. 0; or SLUICE_EFULL or SLUICE_ENOMEM, and nothing has changed. O(1)
  * where as many chunks are free. What is not taken after all is given up by a trim. */
-int sluice_chunk_pool_prepare(struct sluice_chunk_pool *pool, size_t length);
+SLUICE_INTERNAL int sluice_chunk_pool_prepare(struct sluice_chunk_pool *pool, size_t length);
 
 /* Whether the invariants above hold, but for `retained`. O(free chunks). */
-bool sluice_chunk_pool_check(const struct sluice_chunk_pool *pool);
+SLUICE_INTERNAL bool sluice_chunk_pool_check(const struct sluice_chunk_pool *pool);
 
 /* Brings the free chunks down to what `retained` and the limit allow. */
-void sluice_chunk_pool_trim(struct sluice_chunk_pool *pool);
+SLUICE_INTERNAL void sluice_chunk_pool_trim(struct sluice_chunk_pool *pool);
 
 /* What a take does where no chunk is free. */
-struct sluice_chunk *sluice_chunk_allocate(struct sluice_chunk_pool *pool);
+SLUICE_INTERNAL struct sluice_chunk *sluice_chunk_allocate(struct sluice_chunk_pool *pool);
 
 /* An empty chunk with no next one, the caller's until it is given back; NULL at the limit, or where
  * memory ran out. */
@@ -128,7 +126,5 @@ static inline bool sluice_chunk_pool_adopt(struct sluice_chunk_pool *to,
         sluice_chunk_pool_trim(to);
     return true;
 }
-
-#pragma GCC visibility pop
 
 #endif

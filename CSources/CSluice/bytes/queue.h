@@ -15,8 +15,6 @@
 
 #include "bytes/chunks.h"
 
-#pragma GCC visibility push(hidden)
-
 /* Invariants: first and last are both NULL or both not, and last->next is NULL; `length` is what
  * the chunks hold together; none of them is empty, save that the last may be, and then begins at 0,
  * where a reservation put it there. All zeros is an empty queue. */
@@ -34,8 +32,9 @@ static inline size_t sluice_bytes_room(const struct sluice_bytes *queue) {
 }
 
 /* The append that needs another chunk; or of nothing. */
-int sluice_bytes_append_long(struct sluice_chunk_pool *pool, struct sluice_bytes *queue,
-                             const void *source, size_t length);
+SLUICE_INTERNAL int sluice_bytes_append_long(struct sluice_chunk_pool *pool,
+                                             struct sluice_bytes *queue, const void *source,
+                                             size_t length);
 
 /* Copies `length` bytes behind the others; they may be the queue's own. 0; or SLUICE_EFULL where
  * the pool's limit has no room for them all, or SLUICE_ENOMEM, and the queue is unchanged. */
@@ -56,8 +55,8 @@ static inline int sluice_bytes_append(struct sluice_chunk_pool *pool, struct slu
  * *bytes, `at_least` or more, which is 1 to SLUICE_CHUNK_ROOM. It stands until the next call that
  * changes the queue. A reservation that comes to nothing may leave the queue holding an empty
  * chunk, which sluice_bytes_trim gives back. Errors as of sluice_bytes_append. */
-int sluice_bytes_reserve(struct sluice_chunk_pool *pool, struct sluice_bytes *queue,
-                         size_t at_least, void **bytes, size_t *room);
+SLUICE_INTERNAL int sluice_bytes_reserve(struct sluice_chunk_pool *pool, struct sluice_bytes *queue,
+                                         size_t at_least, void **bytes, size_t *room);
 
 /* Appends the first `length` bytes of the room reserved last; no more than that was. */
 static inline void sluice_bytes_commit(struct sluice_bytes *queue, size_t length) {
@@ -68,7 +67,8 @@ static inline void sluice_bytes_commit(struct sluice_bytes *queue, size_t length
 }
 
 /* Gives back the chunk that an empty queue may hold after a reservation. */
-static inline void sluice_bytes_trim(struct sluice_chunk_pool *pool, struct sluice_bytes *queue) {
+SLUICE_FOR_TESTS static inline void sluice_bytes_trim(struct sluice_chunk_pool *pool,
+                                                      struct sluice_bytes *queue) {
     if (queue->length == 0 && queue->first) {
         sluice_chunk_give(pool, queue->first);
         *queue = (struct sluice_bytes){NULL, NULL, 0};
@@ -78,10 +78,11 @@ static inline void sluice_bytes_trim(struct sluice_chunk_pool *pool, struct slui
 /* Points iov[0] and on, `count` of them at most, to the first bytes, `most` of them at most (0 for
  * none, SIZE_MAX for all). Returns how many were filled; none is empty. They stand until bytes are
  * consumed or moved. */
-int sluice_bytes_peek(const struct sluice_bytes *queue, struct iovec *iov, int count, size_t most);
+SLUICE_INTERNAL int sluice_bytes_peek(const struct sluice_bytes *queue, struct iovec *iov,
+                                      int count, size_t most);
 
 /* Takes away all. */
-void sluice_bytes_clear(struct sluice_chunk_pool *pool, struct sluice_bytes *queue);
+SLUICE_INTERNAL void sluice_bytes_clear(struct sluice_chunk_pool *pool, struct sluice_bytes *queue);
 
 /* Takes away the first `length` bytes; no more than there are. */
 static inline void sluice_bytes_consume(struct sluice_chunk_pool *pool, struct sluice_bytes *queue,
@@ -107,10 +108,11 @@ static inline void sluice_bytes_consume(struct sluice_chunk_pool *pool, struct s
 }
 
 /* The two kinds of move: of all of `from`, which is not empty, and of fewer bytes than it has. */
-ptrdiff_t sluice_bytes_join(struct sluice_chunk_pool *pool, struct sluice_bytes *to,
-                            struct sluice_bytes *from);
-ptrdiff_t sluice_bytes_move_part(struct sluice_chunk_pool *pool, struct sluice_bytes *to,
-                                 struct sluice_bytes *from, size_t most);
+SLUICE_INTERNAL ptrdiff_t sluice_bytes_join(struct sluice_chunk_pool *pool, struct sluice_bytes *to,
+                                            struct sluice_bytes *from);
+SLUICE_INTERNAL ptrdiff_t sluice_bytes_move_part(struct sluice_chunk_pool *pool,
+                                                 struct sluice_bytes *to, struct sluice_bytes *from,
+                                                 size_t most);
 
 /* Moves the first bytes of `from` behind those of another queue, `most` of them or as many as there
  * are, and returns how many. Whole chunks change hands; copied are the bytes of a chunk that stays
@@ -119,20 +121,19 @@ ptrdiff_t sluice_bytes_move_part(struct sluice_chunk_pool *pool, struct sluice_b
  * All of them go in O(1), a part in O(chunks). `to` and `from` may have their chunks from two
  * pools; then the caller has had `pool`, which is that of `to`, adopt the whole chunks.
  * SLUICE_EFULL or SLUICE_ENOMEM, only where a part of a chunk goes, and then nothing has moved. */
-static inline ptrdiff_t sluice_bytes_move(struct sluice_chunk_pool *pool, struct sluice_bytes *to,
-                                          struct sluice_bytes *from, size_t most) {
+SLUICE_FOR_TESTS static inline ptrdiff_t sluice_bytes_move(struct sluice_chunk_pool *pool,
+                                                           struct sluice_bytes *to,
+                                                           struct sluice_bytes *from, size_t most) {
     if (most < from->length)
         return sluice_bytes_move_part(pool, to, from, most);
     return from->length > 0 ? sluice_bytes_join(pool, to, from) : 0;
 }
 
 /* How many chunks go whole when the first `most` bytes are moved. O(that). */
-size_t sluice_bytes_whole_chunks(const struct sluice_bytes *queue, size_t most);
+SLUICE_INTERNAL size_t sluice_bytes_whole_chunks(const struct sluice_bytes *queue, size_t most);
 
 /* Whether the invariants above hold; those of a public queue and its pool, too. O(chunks). */
-bool sluice_bytes_check(const struct sluice_bytes *queue);
-bool sluice_queue_check(const sluice_queue *queue);
-
-#pragma GCC visibility pop
+SLUICE_INTERNAL bool sluice_bytes_check(const struct sluice_bytes *queue);
+SLUICE_INTERNAL SLUICE_FOR_TESTS bool sluice_queue_check(const sluice_queue *queue);
 
 #endif

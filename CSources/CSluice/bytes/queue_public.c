@@ -31,13 +31,12 @@ static_assert(offsetof(sluice_slice, length) == offsetof(struct iovec, iov_len),
 int sluice_queue_init(sluice_queue **result, size_t limit) {
     if (!result)
         return SLUICE_ENULL;
-    const struct sluice_allocator allocator = SLUICE_LIBC_ALLOCATOR;
-    sluice_queue *queue = sluice_resize(&allocator, NULL, 1, sizeof *queue);
+    sluice_queue *queue = SLUICE_NEW(&sluice_libc_allocator, 1, sluice_queue);
     *result = queue;
     if (!queue)
         return SLUICE_ENOMEM;
     *queue = (sluice_queue){.reserved = 0};
-    sluice_chunk_pool_init(&queue->pool, &allocator, limit, RETAINED);
+    sluice_chunk_pool_init(&queue->pool, &sluice_libc_allocator, limit, RETAINED);
     return 0;
 }
 
@@ -46,7 +45,7 @@ void sluice_queue_destroy(sluice_queue *queue) {
         return;
     sluice_bytes_clear(&queue->pool, &queue->bytes);
     sluice_chunk_pool_deinit(&queue->pool);
-    sluice_free(&SLUICE_LIBC_ALLOCATOR, queue);
+    sluice_free(&sluice_libc_allocator, queue);
 }
 
 int sluice_queue_append(sluice_queue *queue, const void *bytes, size_t length) {

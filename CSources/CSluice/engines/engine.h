@@ -20,12 +20,11 @@
 #include "base/allocator.h"
 #include "sluice.h"
 
-#pragma GCC visibility push(hidden)
-
 /* What can be wanted on a descriptor, and what a completion is of. A completion is told in the
  * event that the loop may make of it: `id` as attached, and the members named here. Where `error`
  * is named, it is 0 or a negative code. */
 enum sluice_operation {
+    SLUICE_OP_NONE = 0,     /* no completion */
     SLUICE_OP_WATCH = 1,    /* value: the flags that are ready */
     SLUICE_OP_ACCEPT = 2,   /* error, or value: a connection's number, the loop's from then on */
     SLUICE_OP_RECEIVE = 4,  /* data, length: what came; error and value are 0 */
@@ -59,6 +58,7 @@ struct sluice_engine_options {
 };
 
 struct sluice_engine_operations {
+    /* Whoever creates an engine sets its `operations` afterwards. */
     int (*create)(struct sluice_engine **engine, const struct sluice_engine_options *options);
     void (*destroy)(struct sluice_engine *engine);
 
@@ -108,7 +108,7 @@ struct sluice_engine_operations {
      * has no completions. */
     int (*wait)(struct sluice_engine *engine, int64_t timeout_ns);
 
-    /* The turn's next completion, of the operation returned; 0 at the end of the turn. What was
+    /* The turn's next completion, of the operation returned; NONE at the end of the turn. What was
      * received lies at the beginning of bytes[0, size), or elsewhere and then stays valid until the
      * next wait; of what lies elsewhere, keep.c can keep nothing yet. At most one receive for each
      * descriptor in a turn. */
@@ -129,8 +129,8 @@ struct sluice_engine_operations {
 };
 
 /* The one that sluice_open takes. */
-extern const struct sluice_engine_operations sluice_readiness_engine;
-
-#pragma GCC visibility pop
+#ifndef SLUICE_ONE_FILE /* there its definition comes first */
+SLUICE_INTERNAL extern const struct sluice_engine_operations sluice_readiness_engine;
+#endif
 
 #endif

@@ -102,6 +102,10 @@ static struct readiness_engine *ours(struct sluice_engine *engine) {
     return (struct readiness_engine *)(void *)engine;
 }
 
+static enum sluice_role source_role(const struct source *source) {
+    return (enum sluice_role)source->role;
+}
+
 static uint32_t wanted_of(const struct source *source) {
     return (uint32_t)source->state >> WANTED_SHIFT;
 }
@@ -145,18 +149,17 @@ static int make_poller(struct readiness_engine *engine,
 
 static int create(struct sluice_engine **result, const struct sluice_engine_options *options) {
     const struct sluice_allocator *allocator = options->allocator;
-    struct readiness_engine *engine = sluice_resize(allocator, NULL, 1, sizeof *engine);
+    struct readiness_engine *engine = SLUICE_NEW(allocator, 1, struct readiness_engine);
     if (!engine)
         return SLUICE_ENOMEM;
-    *engine = (struct readiness_engine){.engine.operations = &sluice_readiness_engine,
-                                        .allocator = *allocator,
-                                        .receive_size = options->receive_size,
-                                        .batch = FIRST_BATCH,
+    *engine = (struct readiness_engine){.put_back = NO_FD,
                                         .now = {NO_FD, NO_FD},
                                         .later = {NO_FD, NO_FD},
-                                        .put_back = NO_FD,
-                                        .accepting = NO_FD};
-    engine->events = sluice_resize(allocator, NULL, FIRST_BATCH, sizeof *engine->events);
+                                        .accepting = NO_FD,
+                                        .allocator = *allocator,
+                                        .receive_size = options->receive_size,
+                                        .batch = FIRST_BATCH};
+    engine->events = SLUICE_NEW(allocator, FIRST_BATCH, sluice_ready);
     int code = engine->events ? make_poller(engine, options) : SLUICE_ENOMEM;
     if (code < 0) {
         sluice_free(allocator, engine->events);
@@ -179,13 +182,12 @@ static void destroy(struct sluice_engine *base) {
     sluice_free(&allocator, engine);
 }
 
-static int make_room(struct readiness_engine *engine, int fd) {
+static int make_room_for_source(struct readiness_engine *engine, int fd) {
     if (fd < engine->limit)
         return 0;
     if (fd >= engine->capacity) {
         size_t capacity = sluice_room_for((size_t)fd + 1, sizeof *engine->sources);
-        struct source *grown =
-            sluice_resize(&engine->allocator, engine->sources, capacity, sizeof *grown);
+        struct source *grown = SLUICE_RESIZE(&engine->allocator, engine->sources, capacity);
         if (!grown)
             return SLUICE_ENOMEM;
         engine->sources = grown;
@@ -228,7 +230,7 @@ static unsigned log2_of(uint32_t count) {
     return log2;
 }
 
-static uint32_t first_state(enum sluice_role role, uint32_t detail) {
+static uint32_t first_source_state(enum sluice_role role, uint32_t detail) {
     if (role == SLUICE_ROLE_WATCH)
         return ATTACHED | WANTED(detail & SLUICE_WAITED_FOR);
     if (role == SLUICE_ROLE_LISTENER)
@@ -244,21 +246,19 @@ static uint32_t first_state(enum sluice_role role, uint32_t detail) {
     return state;
 }
 
-static int attach(struct sluice_engine *base, int fd, sluice_id id, enum sluice_role role,
-                  uint32_t detail) {
+static int attach_source(struct sluice_engine *base, int fd, sluice_id id, enum sluice_role role,
+                         uint32_t detail) {
     struct readiness_engine *engine = ours(base);
-    struct source source = {.id = id,
-                            .state = (uint16_t)first_state(role, detail),
-                            .role = (uint32_t)role & 127,
-                            .has_input =
-                                role >= SLUICE_ROLE_CONNECTING && !(detail & SLUICE_OP_HANGUP),
-                            .most = log2_of(role == SLUICE_ROLE_LISTENER ? detail : 1) & 15};
+    struct source source = {.id = id, .state = (uint16_t)first_source_state(role, detail)};
+    source.role = (uint32_t)role & 127;
+    source.has_input = role >= SLUICE_ROLE_CONNECTING && !(detail & SLUICE_OP_HANGUP);
+    source.most = log2_of(role == SLUICE_ROLE_LISTENER ? detail : 1) & 15;
     uint32_t interest =
         role == SLUICE_ROLE_WATCH ? detail : interest_of(engine, &source, wanted_of(&source));
     int code = sluice_poller_add(engine->poller, fd, interest, 0);
     if (code < 0)
         return code;
-    code = make_room(engine, fd);
+    code = make_room_for_source(engine, fd);
     if (code < 0) {
         sluice_poller_remove(engine->poller, fd);
         return code;
@@ -271,7 +271,7 @@ static int attach(struct sluice_engine *base, int fd, sluice_id id, enum sluice_
     return 0;
 }
 
-static void detach(struct sluice_engine *base, int fd) {
+static void detach_source(struct sluice_engine *base, int fd) {
     struct readiness_engine *engine = ours(base);
     sluice_poller_remove(engine->poller, fd);
     engine->sources[fd].state &= QUEUED;
@@ -284,7 +284,7 @@ static sluice_id evict(struct sluice_engine *base, int fd) {
     if (fd >= engine->limit || !(engine->sources[fd].state & ATTACHED))
         return 0;
     sluice_id id = engine->sources[fd].id;
-    detach(base, fd);
+    detach_source(base, fd);
     return id;
 }
 
@@ -358,7 +358,7 @@ static size_t send_file(struct sluice_engine *base, int fd, int file, int64_t of
                : 0;
 }
 
-static int await_room(struct sluice_engine *base, int fd) {
+static int await_source_room(struct sluice_engine *base, int fd) {
     struct readiness_engine *engine = ours(base);
     struct source *source = &engine->sources[fd];
     set_state(source, CAN_SEND, 0);
@@ -371,14 +371,14 @@ static void make_room_for_events(struct readiness_engine *engine) {
     if (engine->edges || engine->attached <= engine->batch)
         return;
     size_t batch = (size_t)engine->batch * 2;
-    sluice_ready *events = sluice_resize(&engine->allocator, engine->events, batch, sizeof *events);
+    sluice_ready *events = SLUICE_RESIZE(&engine->allocator, engine->events, batch);
     if (!events)
         return;
     engine->events = events;
     engine->batch = (int)batch;
 }
 
-static int wait(struct sluice_engine *base, int64_t timeout_ns) {
+static int wait_for_ready(struct sluice_engine *base, int64_t timeout_ns) {
     struct readiness_engine *engine = ours(base);
     /* What is left of this turn begins the next. */
     if (engine->now.first == NO_FD) {
@@ -399,9 +399,10 @@ static int wait(struct sluice_engine *base, int64_t timeout_ns) {
     return 0;
 }
 
-static enum sluice_operation complete(const struct source *source, enum sluice_operation operation,
-                                      int error, uint64_t value, sluice_event *event) {
-    *event = (sluice_event){.id = source->id, .error = error, .value = value};
+static enum sluice_operation complete_as(const struct source *source,
+                                         enum sluice_operation operation, int error, uint64_t value,
+                                         sluice_event *event) {
+    *event = (sluice_event){.error = error, .id = source->id, .value = value};
     return operation;
 }
 
@@ -417,15 +418,15 @@ static enum sluice_operation accept_one(struct readiness_engine *engine, int fd,
     int result = sluice_socket_accept(fd);
     if (result == SLUICE_EAGAIN) {
         source->burst = 0;
-        return 0;
+        return SLUICE_OP_NONE;
     }
     if (result < 0)
-        return complete(source, SLUICE_OP_ACCEPT, result, 0, event);
+        return complete_as(source, SLUICE_OP_ACCEPT, result, 0, event);
     if (--engine->accepts_left > 0)
         engine->ready--; /* the same event again */
     else if (source->burst < source->most)
         source->burst = (source->burst + 1) & 15;
-    return complete(source, SLUICE_OP_ACCEPT, 0, (uint64_t)result, event);
+    return complete_as(source, SLUICE_OP_ACCEPT, 0, (uint64_t)result, event);
 }
 
 static inline void begin_receive(const struct source *source, const unsigned char *bytes,
@@ -442,7 +443,7 @@ static enum sluice_operation end_of_input(struct readiness_engine *engine, int f
     struct source *source = &engine->sources[fd];
     set_state(source, CAN_RECEIVE, 0);
     int code = set_wanted(engine, fd, wanted_of(source) & ~(uint32_t)SLUICE_OP_RECEIVE);
-    return complete(source, SLUICE_OP_END, code < 0 ? code : (int)error, 0, event);
+    return complete_as(source, SLUICE_OP_END, code < 0 ? code : (int)error, 0, event);
 }
 
 /* A packet does not fit what this pull has left of its buffer. The turn stops here. It goes on with
@@ -451,7 +452,7 @@ static enum sluice_operation put_back(struct readiness_engine *engine, int fd) {
     engine->put_back = fd;
     engine->ready_then = engine->ready;
     engine->ready = engine->ready_end;
-    return 0;
+    return SLUICE_OP_NONE;
 }
 
 /* What a receive of up to `size` bytes comes to. */
@@ -474,7 +475,7 @@ static enum sluice_operation received(struct readiness_engine *engine, int fd,
         push(engine, &engine->later, fd);
     }
     if (over)
-        return 0;
+        return SLUICE_OP_NONE;
     event->length = (size_t)received.count;
     return SLUICE_OP_RECEIVE;
 }
@@ -483,7 +484,8 @@ static enum sluice_operation receive(struct readiness_engine *engine, int fd, sl
                                      unsigned char *bytes, size_t size) {
     const struct source *source = &engine->sources[fd];
     begin_receive(source, bytes, event);
-    return received(engine, fd, sluice_receive(fd, source->role, bytes, size, engine->receive_size),
+    return received(engine, fd,
+                    sluice_receive(fd, source_role(source), bytes, size, engine->receive_size),
                     size, event);
 }
 
@@ -493,14 +495,14 @@ static enum sluice_operation receive(struct readiness_engine *engine, int fd, sl
 static enum sluice_operation look_for_hangup(struct readiness_engine *engine, int fd,
                                              sluice_event *event) {
     struct source *source = &engine->sources[fd];
-    int error = sluice_hangup_error(fd, source->role, source->has_input);
+    int error = sluice_hangup_error(fd, source_role(source), source->has_input);
     /* An edge comes once. Where bytes come first, it is looked for again when it is wanted next. */
     if (error <= 0)
         set_state(source, BROKEN, 0);
     int code = set_wanted(engine, fd, wanted_of(source) & ~(uint32_t)SLUICE_OP_HANGUP);
     if (code < 0)
         error = code;
-    return error < 0 ? complete(source, SLUICE_OP_HANGUP, error, 0, event) : 0;
+    return error < 0 ? complete_as(source, SLUICE_OP_HANGUP, error, 0, event) : SLUICE_OP_NONE;
 }
 
 /* A connect is done, or the output may go on. */
@@ -518,8 +520,8 @@ static enum sluice_operation complete_output(struct readiness_engine *engine, in
     int code = set_wanted(engine, fd, wanted & ~(uint32_t)(SLUICE_OP_SEND | SLUICE_OP_CONNECT));
     if (source->state & CAN_RECEIVE)
         push(engine, &engine->now, fd);
-    return complete(source, connects ? SLUICE_OP_CONNECT : SLUICE_OP_SEND, code < 0 ? code : error,
-                    0, event);
+    return complete_as(source, connects ? SLUICE_OP_CONNECT : SLUICE_OP_SEND,
+                       code < 0 ? code : error, 0, event);
 }
 
 /* The next completion of a stream, or 0 where there is none now. */
@@ -533,7 +535,7 @@ static enum sluice_operation serve(struct readiness_engine *engine, int fd, slui
         return receive(engine, fd, event, bytes, size);
     if ((wanted & SLUICE_OP_HANGUP) && (source->state & BROKEN))
         return look_for_hangup(engine, fd, event);
-    return 0;
+    return SLUICE_OP_NONE;
 }
 
 /* What was left over from the turn before. */
@@ -546,7 +548,7 @@ static enum sluice_operation next_left_over(struct readiness_engine *engine, slu
         if (operation || engine->put_back != NO_FD)
             return operation;
     }
-    return 0;
+    return SLUICE_OP_NONE;
 }
 
 static enum sluice_operation next_put_back(struct readiness_engine *engine, sluice_event *event,
@@ -556,7 +558,7 @@ static enum sluice_operation next_put_back(struct readiness_engine *engine, slui
     engine->ready = engine->ready_then;
     bool stands = (engine->sources[fd].state & ATTACHED) &&
                   (wanted_of(&engine->sources[fd]) & SLUICE_OP_RECEIVE);
-    return stands ? receive(engine, fd, event, bytes, size) : 0;
+    return stands ? receive(engine, fd, event, bytes, size) : SLUICE_OP_NONE;
 }
 
 /* Of a watch or a listener. */
@@ -565,10 +567,10 @@ static enum sluice_operation complete_other(struct readiness_engine *engine,
     const struct source *source = &engine->sources[ready->fd];
     uint32_t wanted = wanted_of(source);
     if (source->role == SLUICE_ROLE_LISTENER)
-        return wanted & SLUICE_OP_ACCEPT ? accept_one(engine, ready->fd, event) : 0;
+        return wanted & SLUICE_OP_ACCEPT ? accept_one(engine, ready->fd, event) : SLUICE_OP_NONE;
     /* The interest may have changed since the event was gathered. */
     uint32_t flags = ready->flags & (wanted | ~SLUICE_DIRECTIONS);
-    return wanted && flags ? complete(source, SLUICE_OP_WATCH, 0, flags, event) : 0;
+    return wanted && flags ? complete_as(source, SLUICE_OP_WATCH, 0, flags, event) : SLUICE_OP_NONE;
 }
 
 /* Remembers what an event says of a stream. After a hang-up, or urgent bytes, no receive that is
@@ -593,13 +595,13 @@ static enum sluice_operation see_to(struct readiness_engine *engine, const sluic
     if (source->role <= SLUICE_ROLE_LISTENER)
         return complete_other(engine, ready, event);
     learn(source, ready->flags);
-    return source->state & QUEUED ? 0 : serve(engine, ready->fd, event, bytes, size);
+    return source->state & QUEUED ? SLUICE_OP_NONE : serve(engine, ready->fd, event, bytes, size);
 }
 
 static SLUICE_NOINLINE enum sluice_operation next_of_any(struct readiness_engine *engine,
                                                          sluice_event *event, unsigned char *bytes,
                                                          size_t size) {
-    enum sluice_operation operation = 0;
+    enum sluice_operation operation = SLUICE_OP_NONE;
     if (engine->put_back != NO_FD)
         operation = next_put_back(engine, event, bytes, size);
     while (!operation && engine->ready != engine->ready_end) {
@@ -613,8 +615,8 @@ static SLUICE_NOINLINE enum sluice_operation next_of_any(struct readiness_engine
     return over ? operation : next_left_over(engine, event, bytes, size);
 }
 
-/* The read(2) that `next` tried, of the event that stands before engine->ready, found the end, an
- * error, or as much as fits, and perhaps more. */
+/* The read(2) that `next_completion` tried, of the event that stands before engine->ready, found
+ * the end, an error, or as much as fits, and perhaps more. */
 static SLUICE_NOINLINE enum sluice_operation next_after_receive(struct readiness_engine *engine,
                                                                 sluice_event *event,
                                                                 ptrdiff_t result, size_t size) {
@@ -629,8 +631,8 @@ static SLUICE_NOINLINE enum sluice_operation next_after_receive(struct readiness
 
 /* Nearly all that a server does is this: bytes have come on a socket that is waited on for bytes,
  * and fit the buffer. */
-static enum sluice_operation next(struct sluice_engine *base, sluice_event *event,
-                                  unsigned char *bytes, size_t size) {
+static enum sluice_operation next_completion(struct sluice_engine *base, sluice_event *event,
+                                             unsigned char *bytes, size_t size) {
     struct readiness_engine *engine = ours(base);
     const sluice_ready *ready = engine->ready;
     if (ready == engine->ready_end ||
@@ -662,27 +664,27 @@ static int backend_fd(struct sluice_engine *engine) {
     return sluice_poller_backend_fd(ours(engine)->poller);
 }
 
-static int after_fork(struct sluice_engine *engine) {
+static int after_engine_fork(struct sluice_engine *engine) {
     return sluice_poller_after_fork(ours(engine)->poller);
 }
 
-const struct sluice_engine_operations sluice_readiness_engine = {
+SLUICE_INTERNAL const struct sluice_engine_operations sluice_readiness_engine = {
     .create = create,
     .destroy = destroy,
-    .attach = attach,
-    .detach = detach,
+    .attach = attach_source,
+    .detach = detach_source,
     .evict = evict,
     .rename = rename_source,
     .rewatch = rewatch,
     .want = want,
     .send = send_bytes,
     .send_slices = send_slices,
-    .await_room = await_room,
+    .await_room = await_source_room,
     .send_file = send_file,
-    .wait = wait,
-    .next = next,
+    .wait = wait_for_ready,
+    .next = next_completion,
     .has_left_over = has_left_over,
     .wake = wake,
     .backend_fd = backend_fd,
-    .after_fork = after_fork,
+    .after_fork = after_engine_fork,
 };

@@ -12,8 +12,6 @@
 
 #include "engines/engine.h"
 
-#pragma GCC visibility push(hidden)
-
 struct sluice_received {
     ptrdiff_t count; /* bytes; 0 at the end; SLUICE_EAGAIN where none are there now; an error */
     bool more;       /* a count that is short does not say that there is no more */
@@ -23,14 +21,12 @@ struct sluice_received {
 
 /* Receives up to `size` bytes, EINTR passed over. A packet that is longer waits for more room;
  * `most` is the largest room there ever is, and one that is longer still is the error -EMSGSIZE. */
-struct sluice_received sluice_receive(int fd, enum sluice_role role, unsigned char *bytes,
-                                      size_t size, size_t most);
+SLUICE_INTERNAL struct sluice_received
+sluice_receive(int fd, enum sluice_role role, unsigned char *bytes, size_t size, size_t most);
 
 /* Of a descriptor that has an error or a hang-up, and from which nothing is being received: the
  * error that has broken it; 0 where there is none; or 1 where bytes that came before are still to
  * be received. Takes a pending error (SO_ERROR), and no bytes. */
-int sluice_hangup_error(int fd, enum sluice_role role, bool has_input);
-
-#pragma GCC visibility pop
+SLUICE_INTERNAL int sluice_hangup_error(int fd, enum sluice_role role, bool has_input);
 
 #endif

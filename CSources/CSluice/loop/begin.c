@@ -17,8 +17,8 @@
 #include "network/socket.h"
 
 /* Of a descriptor that is non-blocking by now, or of none. It stays the caller's on failure. */
-static int begin(sluice_loop *loop, const struct sluice_stream_settings *settings,
-                 struct sluice_stream_start *start, sluice_id *id) {
+static int begin_with_settings(sluice_loop *loop, const struct sluice_stream_settings *settings,
+                               struct sluice_stream_start *start, sluice_id *id) {
     int code = sluice_cohort_join(loop, settings, 0, &start->cohort);
     if (code < 0)
         return code;
@@ -104,7 +104,7 @@ int sluice_adopt(sluice_loop *loop, sluice_id *id, int fd, const sluice_stream_o
         return -errno;
     code = start.role == SLUICE_ROLE_SOCKET ? sluice_stream_configure(fd, &settings) : 0;
     if (code == 0)
-        code = begin(loop, &settings, &start, id);
+        code = begin_with_settings(loop, &settings, &start, id);
     if (code < 0)
         (void)fcntl(fd, F_SETFL, flags);
     return code;
@@ -121,7 +121,7 @@ static int begin_in_vain(sluice_loop *loop, const struct sluice_stream_settings 
                                         .role = SLUICE_ROLE_CONNECTING,
                                         .origin = SLUICE_ORIGIN_NONE,
                                         .connect_timeout_ns = INT64_MAX};
-    int code = begin(loop, settings, &start, id);
+    int code = begin_with_settings(loop, settings, &start, id);
     if (code == 0)
         sluice_stream_failed_to_connect(loop, sluice_stream_at(loop, sluice_id_index(*id)), error);
     return code;
@@ -142,7 +142,7 @@ static int connect_to(sluice_loop *loop, const struct sluice_stream_settings *se
     struct sluice_stream_start start = {.fd = fd,
                                         .role = SLUICE_ROLE_CONNECTING,
                                         .connect_timeout_ns = settings->connect_timeout_ns};
-    int code = begin(loop, settings, &start, id);
+    int code = begin_with_settings(loop, settings, &start, id);
     if (code < 0)
         close(fd);
     return code;

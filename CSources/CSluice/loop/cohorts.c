@@ -26,7 +26,7 @@ static uint32_t to_ms(int64_t ns) {
 }
 
 /* The flags with THROTTLED alone to say whether a stream is. */
-static uint32_t flags_of(uint32_t flags, bool accepted) {
+static uint32_t flags_of_cohort(uint32_t flags, bool accepted) {
     if (accepted && !(flags & SLUICE_UNTHROTTLED))
         flags |= SLUICE_THROTTLED;
     return flags & ~(uint32_t)SLUICE_UNTHROTTLED;
@@ -44,7 +44,7 @@ int sluice_stream_settings_of(const sluice_loop *loop, const sluice_stream_optio
         options.keepalive_seconds > INT16_MAX)
         return SLUICE_EOPTION;
     *settings = (struct sluice_stream_settings){
-        .flags = flags_of(options.flags, accepted),
+        .flags = flags_of_cohort(options.flags, accepted),
         .idle_ms = to_ms(options.idle_timeout_ns),
         .linger_ms = to_ms(options.linger_ns ? options.linger_ns : DEFAULT_LINGER_NS),
         .keepalive_seconds = options.keepalive_seconds,
@@ -93,7 +93,8 @@ static bool has(const struct sluice_cohort *cohort, const struct sluice_stream_s
 
 /* The default cohort or the newest one, where that has these settings; or SLUICE_NO_SLOT. Most
  * clients connect with the same options again and again. */
-static uint32_t find(const sluice_loop *loop, const struct sluice_stream_settings *settings) {
+static uint32_t find_cohort(const sluice_loop *loop,
+                            const struct sluice_stream_settings *settings) {
     if (loop->cohorts.used > 0 && has(sluice_cohort_at(loop, 0), settings))
         return 0;
     uint32_t newest = loop->newest_cohort;
@@ -124,7 +125,7 @@ static uint32_t make(sluice_loop *loop, const struct sluice_stream_settings *set
 int sluice_cohort_join(sluice_loop *loop, const struct sluice_stream_settings *settings,
                        uint32_t listener, uint32_t *cohort) {
     int code = 0;
-    *cohort = listener ? SLUICE_NO_SLOT : find(loop, settings);
+    *cohort = listener ? SLUICE_NO_SLOT : find_cohort(loop, settings);
     if (*cohort == SLUICE_NO_SLOT)
         *cohort = make(loop, settings, listener, &code);
     if (*cohort == SLUICE_NO_SLOT)

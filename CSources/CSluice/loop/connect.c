@@ -117,7 +117,7 @@ static int make_list(sluice_loop *loop, struct sluice_connecting *connecting) {
     int count = sluice_lookup_addresses(connecting->query.lookup, addresses, SLUICE_ATTEMPTS_MOST);
     if (count < 0)
         return count;
-    struct attempt *list = sluice_resize(&loop->allocator, NULL, (size_t)count, sizeof *list);
+    struct attempt *list = SLUICE_NEW(&loop->allocator, (size_t)count, struct attempt);
     if (!list)
         return SLUICE_ENOMEM;
     for (int i = 0; i < count; i++)
@@ -205,7 +205,7 @@ const char *sluice_connecting_end(sluice_loop *loop, struct sluice_stream *strea
 static struct sluice_connecting *make_connecting(sluice_loop *loop,
                                                  const struct sluice_stream_settings *settings) {
     struct sluice_connecting *connecting =
-        sluice_resize(&loop->allocator, NULL, 1, sizeof *connecting);
+        SLUICE_NEW(&loop->allocator, 1, struct sluice_connecting);
     if (!connecting)
         return NULL;
     *connecting = (struct sluice_connecting){.settings = *settings};
@@ -266,7 +266,7 @@ int sluice_connect_by_name(sluice_loop *loop, const struct sluice_stream_setting
         code = sluice_cohort_join(loop, settings, 0, &start.cohort);
     if (code < 0)
         return code;
-    loop->lookups = &sluice_lookup_operations;
+    sluice_lookups_begin(loop);
     struct sluice_connecting *connecting = make_connecting(loop, settings);
     code = connecting ? begin_stream(loop, connecting, &start, endpoint, id) : SLUICE_ENOMEM;
     if (code < 0 && connecting)
@@ -281,6 +281,7 @@ const char *sluice_name_problem(const sluice_loop *loop, sluice_id id) {
         return NULL;
     if (id == loop->problem_id)
         return loop->problem;
-    const struct sluice_stream *stream = sluice_find(&loop->streams, SLUICE_KIND_STREAM, id);
+    const struct sluice_stream *stream =
+        (const struct sluice_stream *)sluice_find(&loop->streams, SLUICE_KIND_STREAM, id);
     return stream && stream->extras ? stream->extras->problem : NULL;
 }

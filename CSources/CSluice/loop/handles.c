@@ -37,7 +37,10 @@ static struct sluice_slot *find_slot(const sluice_loop *loop, sluice_id id) {
         return stream ? &stream->slot : NULL;
     }
     const struct sluice_slots *slots = slots_of(loop, sluice_id_kind(id));
-    return slots ? sluice_slots_find(slots, sluice_id_index(id), sluice_id_generation(id)) : NULL;
+    if (!slots)
+        return NULL;
+    return (struct sluice_slot *)sluice_slots_find(slots, sluice_id_index(id),
+                                                   sluice_id_generation(id));
 }
 
 /* The kind of a living handle, or SLUICE_ESTALE. */
@@ -143,7 +146,7 @@ int sluice_attach(sluice_loop *loop, int fd, sluice_id id, enum sluice_role role
 }
 
 /* Ends a handle that is no stream, without an event. */
-static void end(sluice_loop *loop, int kind, sluice_id id) {
+static void end_handle(sluice_loop *loop, int kind, sluice_id id) {
     void *record = kind == SLUICE_KIND_TIMER ? NULL : find_slot(loop, id);
     switch (kind) {
     case SLUICE_KIND_TIMER:
@@ -151,16 +154,16 @@ static void end(sluice_loop *loop, int kind, sluice_id id) {
         loop->living_timers--;
         break;
     case SLUICE_KIND_WATCH:
-        sluice_watch_end(loop, record);
+        sluice_watch_end(loop, (struct sluice_watch *)record);
         break;
     case SLUICE_KIND_SIGNAL:
-        sluice_signal_end(loop, record);
+        sluice_signal_end(loop, (struct sluice_signal *)record);
         break;
     case SLUICE_KIND_LISTENER:
-        sluice_listener_end(loop, record);
+        sluice_listener_end(loop, (struct sluice_listener *)record);
         break;
     case SLUICE_KIND_RESOLVE:
-        loop->lookups->end_resolve(loop, record);
+        loop->lookups->end_resolve(loop, (struct sluice_resolve *)record);
         break;
     default:
         break;
@@ -172,7 +175,7 @@ int sluice_close(sluice_loop *loop, sluice_id id) {
     if (kind < 0)
         return kind;
     if (kind != SLUICE_KIND_STREAM) {
-        end(loop, kind, id);
+        end_handle(loop, kind, id);
         return 0;
     }
     struct sluice_stream *stream = sluice_find_stream(loop, id);
@@ -186,7 +189,7 @@ int sluice_shutdown(sluice_loop *loop, sluice_id id) {
         return kind;
     if (kind == SLUICE_KIND_STREAM)
         return sluice_output_shutdown(loop, sluice_find_stream(loop, id));
-    struct sluice_listener *listener = sluice_find(&loop->listeners, SLUICE_KIND_LISTENER, id);
+    struct sluice_listener *listener = sluice_find_listener(loop, id);
     return listener ? sluice_listener_drain(loop, listener) : SLUICE_EKIND;
 }
 
@@ -201,20 +204,20 @@ int sluice_abort_with(sluice_loop *loop, sluice_id id, int error) {
     if (error >= 0)
         return SLUICE_EOPTION;
     if (kind != SLUICE_KIND_STREAM)
-        end(loop, kind, id);
+        end_handle(loop, kind, id);
     else
         sluice_stream_abort(loop, sluice_find_stream(loop, id), error);
     return 0;
 }
 
 static int address(const sluice_loop *loop, sluice_id id, char *text, size_t capacity,
-                   int (*address_of)(int, char *, size_t)) {
+                   int (*of_socket)(int, char *, size_t)) {
     int fd = sluice_fd(loop, id);
     if (fd < 0)
         return fd;
     if (sluice_id_kind(id) == SLUICE_KIND_WATCH)
         return SLUICE_EKIND;
-    return address_of(fd, text, capacity);
+    return of_socket(fd, text, capacity);
 }
 
 int sluice_local_address(const sluice_loop *loop, sluice_id id, char *text, size_t capacity) {

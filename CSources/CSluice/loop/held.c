@@ -60,7 +60,8 @@ void sluice_held_resume(sluice_loop *loop, struct sluice_stream *stream) {
 
 void sluice_lend_block(sluice_loop *loop, void *block, size_t length) {
     loop->lent_of_held = true;
-    loop->lent[loop->lent_count++] = (struct sluice_lent){.bytes = block, .length = length};
+    loop->lent[loop->lent_count++] =
+        (struct sluice_lent){.bytes = (const unsigned char *)block, .length = length};
 }
 
 void sluice_lend_answerable(sluice_loop *loop) {
@@ -155,7 +156,7 @@ static size_t next_capacity(const sluice_loop *loop, const struct sluice_extras 
     return extras->awaited > 0 && most >= length && most < capacity ? most : capacity;
 }
 
-static int make_room(sluice_loop *loop, struct sluice_extras *extras, size_t length) {
+static int make_room_to_hold(sluice_loop *loop, struct sluice_extras *extras, size_t length) {
     if (length == 0 || (extras->held_bytes && length <= extras->held_capacity))
         return 0;
     size_t capacity = next_capacity(loop, extras, length);
@@ -163,7 +164,7 @@ static int make_room(sluice_loop *loop, struct sluice_extras *extras, size_t len
     size_t used = sluice_loop_memory(loop);
     if (used > loop->memory_limit || growth > loop->memory_limit - used)
         return SLUICE_EFULL;
-    unsigned char *grown = sluice_resize(&loop->allocator, extras->held_bytes, 1, capacity);
+    unsigned char *grown = SLUICE_RESIZE(&loop->allocator, extras->held_bytes, capacity);
     if (!grown)
         return SLUICE_ENOMEM;
     extras->held_bytes = grown;
@@ -179,7 +180,7 @@ enum sluice_received_as sluice_held_receive(sluice_loop *loop, struct sluice_str
         extras->awaited = 0;
         return SLUICE_RECEIVED_BYTES;
     }
-    int code = make_room(loop, extras, extras->held + event->length);
+    int code = make_room_to_hold(loop, extras, extras->held + event->length);
     if (code < 0) {
         sluice_input_fail(loop, stream, code);
         return SLUICE_RECEIVED_NOTHING;
@@ -204,7 +205,7 @@ int sluice_held_give(sluice_loop *loop, struct sluice_stream *stream,
         extras->held = extras->told = 0;
         return 0;
     }
-    int code = make_room(loop, extras, again);
+    int code = make_room_to_hold(loop, extras, again);
     if (code < 0) {
         extras->held_bytes = given;
         extras->held_capacity = *size;
@@ -237,7 +238,7 @@ int sluice_hold_until(sluice_loop *loop, sluice_id id, size_t length, size_t tot
     /* Bytes that are held already go to the front at the next pull: until then they are the event's
      * data too. */
     if (!extras->held_bytes || lent->bytes != extras->held_bytes) {
-        code = make_room(loop, extras, length);
+        code = make_room_to_hold(loop, extras, length);
         if (code < 0)
             return code;
         if (length > 0)

@@ -73,7 +73,7 @@ enum sluice_received_as sluice_stream_received(sluice_loop *loop, struct sluice_
         return SLUICE_RECEIVED_NOTHING;
     const struct sluice_extras *extras = stream->extras;
     if (extras && extras->forward_to &&
-        sluice_forward_pass(loop, stream, event->data, event->length))
+        sluice_forward_pass(loop, stream, (const unsigned char *)event->data, event->length))
         return SLUICE_RECEIVED_NOTHING;
     return extras ? sluice_held_receive(loop, stream, event) : SLUICE_RECEIVED_BYTES;
 }

@@ -25,9 +25,8 @@
 
 /* ---- Receive buffers ------------------------------------------------------------------------- */
 
-static struct sluice_buffer *make_buffer(const sluice_loop *loop) {
-    size_t size = sizeof(struct sluice_buffer) + loop->receive_size;
-    return sluice_resize(&loop->allocator, NULL, 1, size);
+static struct sluice_kept *kept_at(const sluice_loop *loop, uint32_t index) {
+    return (struct sluice_kept *)sluice_slots_at(&loop->kept, index);
 }
 
 /* The buffer stays as the events of this pull have it, and the next receive is into another. */
@@ -35,7 +34,7 @@ static int change_buffer(sluice_loop *loop) {
     size_t used = sluice_loop_memory(loop);
     if (used > loop->memory_limit || loop->receive_size > loop->memory_limit - used)
         return SLUICE_EFULL;
-    struct sluice_buffer *buffer = loop->spare ? loop->spare : make_buffer(loop);
+    struct sluice_buffer *buffer = loop->spare ? loop->spare : sluice_make_buffer(loop);
     if (!buffer)
         return SLUICE_ENOMEM;
     if (buffer == loop->spare) {
@@ -50,7 +49,7 @@ static int change_buffer(sluice_loop *loop) {
     return 0;
 }
 
-static void let_go(sluice_loop *loop, struct sluice_buffer *buffer) {
+static void let_go_of_buffer(sluice_loop *loop, struct sluice_buffer *buffer) {
     if (--buffer->references > 0)
         return;
     loop->held_memory -= loop->receive_size;
@@ -74,7 +73,7 @@ static struct sluice_kept *find_kept(const sluice_loop *loop, uintptr_t name) {
     uintptr_t index = name & SLOT_OF_NAME;
     if (index >= loop->kept.used)
         return NULL;
-    struct sluice_kept *kept = sluice_slots_at(&loop->kept, (uint32_t)index);
+    struct sluice_kept *kept = kept_at(loop, (uint32_t)index);
     return sluice_slot_lives(&kept->slot) && name_of(loop, kept) == name ? kept : NULL;
 }
 
@@ -106,7 +105,7 @@ static void return_block(sluice_loop *loop, const struct sluice_kept *kept) {
 
 static void end_kept(sluice_loop *loop, struct sluice_kept *kept) {
     if (kept->buffer)
-        let_go(loop, kept->buffer);
+        let_go_of_buffer(loop, kept->buffer);
     else
         return_block(loop, kept);
     sluice_slots_end(&loop->kept, sluice_slots_index(&loop->kept, kept));
@@ -117,13 +116,13 @@ static void end_events(sluice_loop *loop, uint32_t count) {
         if (loop->lent[i].returned)
             sluice_free(&loop->allocator, (void *)(uintptr_t)loop->lent[i].bytes);
     if (loop->kept_buffer)
-        let_go(loop, loop->kept_buffer);
+        let_go_of_buffer(loop, loop->kept_buffer);
     loop->kept_buffer = NULL;
 }
 
-static void deinit(sluice_loop *loop) {
+static void deinit_keeping(sluice_loop *loop) {
     for (uint32_t i = 0; i < loop->kept.used; i++) {
-        struct sluice_kept *kept = sluice_slots_at(&loop->kept, i);
+        struct sluice_kept *kept = kept_at(loop, i);
         if (sluice_slot_lives(&kept->slot))
             end_kept(loop, kept);
     }
@@ -136,7 +135,7 @@ static void deinit(sluice_loop *loop) {
 }
 
 static const struct sluice_keep_operations operations = {.end_events = end_events,
-                                                         .deinit = deinit};
+                                                         .deinit = deinit_keeping};
 
 /* ---- Calls ----------------------------------------------------------------------------------- */
 
@@ -160,7 +159,7 @@ int sluice_keep(sluice_loop *loop, sluice_id id, void **name) {
     uint32_t index = sluice_slots_begin(&loop->kept, &loop->allocator, &code);
     if (index == SLUICE_NO_SLOT)
         return code;
-    struct sluice_kept *kept = sluice_slots_at(&loop->kept, index);
+    struct sluice_kept *kept = kept_at(loop, index);
     code = sluice_lent_is_held(stream, lent) ? keep_block(loop, stream, lent, kept)
                                              : keep_buffer(loop, kept);
     if (code < 0) {

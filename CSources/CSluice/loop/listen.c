@@ -19,7 +19,8 @@
 #define DEFAULT_BACKLOG 1024
 #define DEFAULT_ACCEPT_BATCH 64
 
-static int complete_options(const sluice_listen_options *given, sluice_listen_options *options) {
+static int complete_listen_options(const sluice_listen_options *given,
+                                   sluice_listen_options *options) {
     *options = (sluice_listen_options){.size = sizeof *options};
     if (given && !sluice_take_struct(options, sizeof *options, given, given->size))
         return SLUICE_EOPTION;
@@ -38,7 +39,7 @@ static int prepare(const sluice_loop *loop, const sluice_listen_options *given,
                    sluice_listen_options *options, struct sluice_stream_settings *settings) {
     int code = sluice_loop_check(loop);
     if (code == 0)
-        code = complete_options(given, options);
+        code = complete_listen_options(given, options);
     return code < 0 ? code : sluice_stream_settings_of(loop, options->streams, true, settings);
 }
 
@@ -103,7 +104,7 @@ int sluice_listen_fd(sluice_loop *loop, sluice_id *id, int fd, const sluice_list
     /* Only now, so that a socket that is refused stays as it was. */
     code = make_ours(fd, &settings);
     if (code < 0)
-        sluice_listener_let_go(loop, sluice_find(&loop->listeners, SLUICE_KIND_LISTENER, made));
+        sluice_listener_let_go(loop, sluice_find_listener(loop, made));
     else if (id)
         *id = made;
     return code;

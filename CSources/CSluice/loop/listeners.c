@@ -27,10 +27,6 @@
 
 #define RETRY_NS (100 * NS_PER_MILLISECOND)
 
-static struct sluice_listener *listener_at(const sluice_loop *loop, uint32_t index) {
-    return sluice_slots_at(&loop->listeners, index);
-}
-
 /* ---- Lists of them --------------------------------------------------------------------------- */
 
 static void enter(sluice_loop *loop, struct sluice_listener_list *list,
@@ -42,7 +38,7 @@ static void enter(sluice_loop *loop, struct sluice_listener_list *list,
     if (list->last == SLUICE_NO_SLOT)
         list->first = index;
     else
-        listener_at(loop, list->last)->next = index;
+        sluice_listener_at(loop, list->last)->next = index;
     list->last = index;
 }
 
@@ -54,11 +50,11 @@ static void leave(sluice_loop *loop, struct sluice_listener *listener) {
     if (listener->previous == SLUICE_NO_SLOT)
         list->first = listener->next;
     else
-        listener_at(loop, listener->previous)->next = listener->next;
+        sluice_listener_at(loop, listener->previous)->next = listener->next;
     if (listener->next == SLUICE_NO_SLOT)
         list->last = listener->previous;
     else
-        listener_at(loop, listener->next)->previous = listener->previous;
+        sluice_listener_at(loop, listener->next)->previous = listener->previous;
 }
 
 /* ---- Listening ------------------------------------------------------------------------------ */
@@ -80,8 +76,8 @@ static bool is_full(const sluice_loop *loop, const struct sluice_listener *liste
 }
 
 /* Has the engine accept. */
-static int attach(sluice_loop *loop, struct sluice_listener *listener, sluice_id id,
-                  bool is_given) {
+static int attach_listener(sluice_loop *loop, struct sluice_listener *listener, sluice_id id,
+                           bool is_given) {
     const struct sluice_engine_operations *engine = loop->engine->operations;
     uint32_t batch = listener->accept_batch;
     int code = is_given
@@ -101,7 +97,7 @@ int sluice_listener_begin(sluice_loop *loop, const struct sluice_listener_start 
     uint32_t index = sluice_slots_begin(&loop->listeners, &loop->allocator, &code);
     if (index == SLUICE_NO_SLOT)
         return code;
-    struct sluice_listener *listener = sluice_slots_at(&loop->listeners, index);
+    struct sluice_listener *listener = sluice_listener_at(loop, index);
     listener->fd = start->fd;
     listener->is_local = !sluice_socket_is_tcp(start->fd);
     listener->connection_limit = start->options->connection_limit;
@@ -109,7 +105,7 @@ int sluice_listener_begin(sluice_loop *loop, const struct sluice_listener_start 
     *id = sluice_id_of(SLUICE_KIND_LISTENER, index, listener->slot.generation);
     code = sluice_cohort_join(loop, start->settings, index + 1, &listener->cohort);
     if (code == 0) {
-        code = attach(loop, listener, *id, start->is_given);
+        code = attach_listener(loop, listener, *id, start->is_given);
         if (code < 0)
             sluice_cohort_leave(loop, listener->cohort);
     }
@@ -152,7 +148,7 @@ void sluice_listener_lose_descriptor(sluice_loop *loop, struct sluice_listener *
 /* The files stay the parent's, which still listens there. */
 void sluice_listeners_after_fork(sluice_loop *loop) {
     for (uint32_t i = 0; i < loop->listeners.used; i++) {
-        struct sluice_listener *listener = sluice_slots_at(&loop->listeners, i);
+        struct sluice_listener *listener = sluice_listener_at(loop, i);
         if (sluice_slot_lives(&listener->slot))
             sluice_socket_file_forget(&listener->file);
     }
@@ -249,8 +245,7 @@ bool sluice_listener_notice(sluice_loop *loop, sluice_event *event) {
     sluice_id id = loop->overloaded;
     loop->overloaded = 0;
     loop->todo &= ~(uint32_t)TODO_OVERLOADED;
-    const struct sluice_listener *listener =
-        sluice_find(&loop->listeners, SLUICE_KIND_LISTENER, id);
+    const struct sluice_listener *listener = sluice_find_listener(loop, id);
     if (!listener || !listener->stopped)
         return false;
     *event = (sluice_event){
@@ -259,7 +254,7 @@ bool sluice_listener_notice(sluice_loop *loop, sluice_event *event) {
 }
 
 /* Has one that has stopped accept again, or wait in line where that fails. */
-static void go_on(sluice_loop *loop, struct sluice_listener *listener) {
+static void go_on_accepting(sluice_loop *loop, struct sluice_listener *listener) {
     if (!listener->drains && want_accepts(loop, listener, true) < 0) {
         loop->accept_again = sluice_moment(loop, RETRY_NS);
         if (!listener->in)
@@ -275,7 +270,7 @@ static void go_on(sluice_loop *loop, struct sluice_listener *listener) {
 /* Begins to accept again, where that may be. */
 static void resume(sluice_loop *loop, struct sluice_listener *listener) {
     if (listener->stopped && listener->fd >= 0 && !is_full(loop, listener))
-        go_on(loop, listener);
+        go_on_accepting(loop, listener);
 }
 
 static void take_reserve(sluice_loop *loop) {
@@ -288,21 +283,21 @@ void sluice_listeners_heed_end(sluice_loop *loop, uint32_t cohort) {
     sluice_cohort_leave(loop, cohort);
     take_reserve(loop);
     /* One that waits for a descriptor keeps its place in the line. */
-    if (place && listener_at(loop, place - 1)->in != &loop->waiting)
-        resume(loop, listener_at(loop, place - 1));
+    if (place && sluice_listener_at(loop, place - 1)->in != &loop->waiting)
+        resume(loop, sluice_listener_at(loop, place - 1));
     sluice_listeners_heed_room(loop);
 }
 
 void sluice_listeners_heed_room(sluice_loop *loop) {
     if (loop->waiting.first != SLUICE_NO_SLOT)
-        resume(loop, listener_at(loop, loop->waiting.first));
+        resume(loop, sluice_listener_at(loop, loop->waiting.first));
 }
 
 void sluice_listeners_try_again(sluice_loop *loop) {
     take_reserve(loop);
     uint32_t index = loop->waiting.first;
     while (index != SLUICE_NO_SLOT) {
-        struct sluice_listener *listener = listener_at(loop, index);
+        struct sluice_listener *listener = sluice_listener_at(loop, index);
         index = listener->next;
         resume(loop, listener);
     }
@@ -326,7 +321,7 @@ int sluice_listener_drain(sluice_loop *loop, struct sluice_listener *listener) {
         /* As it was; or, where that cannot be, accepting begins again when it can. */
         if (!listener->stopped) {
             listener->stopped = true;
-            go_on(loop, listener);
+            go_on_accepting(loop, listener);
         }
         return code;
     }
@@ -368,7 +363,7 @@ static bool drain_one(sluice_loop *loop, struct sluice_listener *listener, sluic
     if (code == SLUICE_EBADF)
         return drained(loop, listener, id, code, event);
     if (!says_nobody(listener, code)) {
-        *event = (sluice_event){.id = id, .error = code < 0 ? code : 0, .value = (uint64_t)code};
+        *event = (sluice_event){.error = code < 0 ? code : 0, .id = id, .value = (uint64_t)code};
         if (sluice_listener_complete(loop, listener, event))
             return true;
     }
@@ -377,18 +372,18 @@ static bool drain_one(sluice_loop *loop, struct sluice_listener *listener, sluic
 }
 
 void sluice_draining_turn(sluice_loop *loop) {
-    loop->drains_left = listener_at(loop, loop->draining.first)->accept_batch;
+    loop->drains_left = sluice_listener_at(loop, loop->draining.first)->accept_batch;
 }
 
 bool sluice_draining_next(sluice_loop *loop, sluice_event *event) {
     while (loop->draining.first != SLUICE_NO_SLOT && loop->drains_left > 0) {
         loop->drains_left--;
-        if (drain_one(loop, listener_at(loop, loop->draining.first), event))
+        if (drain_one(loop, sluice_listener_at(loop, loop->draining.first), event))
             return true;
     }
     /* The next turn is another's. */
     if (loop->draining.first != SLUICE_NO_SLOT) {
-        struct sluice_listener *listener = listener_at(loop, loop->draining.first);
+        struct sluice_listener *listener = sluice_listener_at(loop, loop->draining.first);
         leave(loop, listener);
         enter(loop, &loop->draining, listener);
     }

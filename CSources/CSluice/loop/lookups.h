@@ -13,8 +13,6 @@
 #include "network/names.h"
 #include "sluice.h"
 
-#pragma GCC visibility push(hidden)
-
 struct sluice_resolve;
 struct sluice_stream;
 
@@ -59,24 +57,26 @@ struct sluice_lookup_operations {
     const char *(*end_connecting)(sluice_loop *loop, struct sluice_stream *stream);
 };
 
+/* Sets loop->lookups. */
+SLUICE_INTERNAL void sluice_lookups_begin(sluice_loop *loop);
+
 /* Begins to ask for `host` for the handle `id`: 0, or an error of sluice_lookup_begin. */
-SLUICE_CHECKED int sluice_query_begin(sluice_loop *loop, struct sluice_query *query, sluice_id id,
-                                      const char *host, uint16_t port, int family);
+SLUICE_INTERNAL SLUICE_CHECKED int sluice_query_begin(sluice_loop *loop, struct sluice_query *query,
+                                                      sluice_id id, const char *host, uint16_t port,
+                                                      int family);
 /* Forgets it, answered or not. */
-void sluice_query_end(struct sluice_query *query);
+SLUICE_INTERNAL void sluice_query_end(struct sluice_query *query);
 
 /* The name that `stream` connects by has been answered. */
-void sluice_connecting_answered(sluice_loop *loop, struct sluice_stream *stream);
+SLUICE_INTERNAL void sluice_connecting_answered(sluice_loop *loop, struct sluice_stream *stream);
 
 /* Those of connect.c. */
-void sluice_connecting_go_on(sluice_loop *loop, struct sluice_stream *stream);
-void sluice_connecting_attempted(sluice_loop *loop, struct sluice_stream *stream, uint32_t attempt,
-                                 int error);
-void sluice_connecting_lose_attempt(sluice_loop *loop, struct sluice_stream *stream,
-                                    uint32_t attempt);
-bool sluice_connecting_has_outcome(const struct sluice_stream *stream);
-const char *sluice_connecting_end(sluice_loop *loop, struct sluice_stream *stream);
-
-#pragma GCC visibility pop
+SLUICE_INTERNAL void sluice_connecting_go_on(sluice_loop *loop, struct sluice_stream *stream);
+SLUICE_INTERNAL void sluice_connecting_attempted(sluice_loop *loop, struct sluice_stream *stream,
+                                                 uint32_t attempt, int error);
+SLUICE_INTERNAL void sluice_connecting_lose_attempt(sluice_loop *loop, struct sluice_stream *stream,
+                                                    uint32_t attempt);
+SLUICE_INTERNAL bool sluice_connecting_has_outcome(const struct sluice_stream *stream);
+SLUICE_INTERNAL const char *sluice_connecting_end(sluice_loop *loop, struct sluice_stream *stream);
 
 #endif

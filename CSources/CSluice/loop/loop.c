@@ -20,12 +20,10 @@
 #define DEFAULT_HANDLE_LIMIT (UINT32_C(1) << 24)
 #define CHUNKS_RETAINED 64
 
-const struct sluice_stream sluice_no_stream = {.state = STREAM_ENDED};
-
 /* ---- Opening and ending --------------------------------------------------------------------- */
 
 /* `given` as far as it goes, with defaults for what is 0; or an error. */
-static int complete_options(const sluice_options *given, sluice_options *options) {
+static int complete_loop_options(const sluice_options *given, sluice_options *options) {
     *options = (sluice_options){.size = sizeof *options};
     if (given && !sluice_take_struct(options, sizeof *options, given, given->size))
         return SLUICE_EOPTION;
@@ -78,9 +76,8 @@ static int open_parts(sluice_loop *loop, const sluice_options *options) {
         code = make_default_cohort(loop);
     if (code < 0)
         return code;
-    loop->receiving =
-        sluice_resize(&loop->allocator, NULL, 1, sizeof *loop->receiving + loop->receive_size);
-    loop->lent = sluice_resize(&loop->allocator, NULL, 1, sizeof *loop->lent);
+    loop->receiving = sluice_make_buffer(loop);
+    loop->lent = SLUICE_NEW(&loop->allocator, 1, struct sluice_lent);
     loop->lent_capacity = 1;
     if (!loop->receiving || !loop->lent)
         return SLUICE_ENOMEM;
@@ -93,6 +90,7 @@ static int open_parts(sluice_loop *loop, const sluice_options *options) {
     code = sluice_readiness_engine.create(&loop->engine, &engine);
     if (code < 0)
         return code;
+    loop->engine->operations = &sluice_readiness_engine;
     loop->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     return loop->reserve_fd < 0 ? -errno : 0;
 }
@@ -127,33 +125,33 @@ SLUICE_COLD int sluice_open(sluice_loop **result, const sluice_options *given) {
         return SLUICE_ENULL;
     *result = NULL;
     sluice_options options;
-    int code = complete_options(given, &options);
+    int code = complete_loop_options(given, &options);
     if (code < 0)
         return code;
-    struct sluice_allocator allocator = SLUICE_LIBC_ALLOCATOR;
+    struct sluice_allocator allocator = sluice_libc_allocator;
     if (options.reallocate)
         allocator = (struct sluice_allocator){options.reallocate, options.allocation_context};
-    sluice_loop *loop = sluice_resize(&allocator, NULL, 1, sizeof *loop);
+    sluice_loop *loop = SLUICE_NEW(&allocator, 1, sluice_loop);
     if (!loop)
         return SLUICE_ENOMEM;
     *loop = (sluice_loop){.allocator = allocator,
                           .thread = sluice_thread(),
                           .now = sluice_clock_ns(),
-                          .accept_again = INT64_MAX,
+                          .newest_cohort = SLUICE_NO_SLOT,
                           .agenda = SLUICE_EMPTY_LIST,
                           .notices = SLUICE_EMPTY_LIST,
                           .later_notices = SLUICE_EMPTY_LIST,
                           .resumed = SLUICE_EMPTY_LIST,
-                          .newest_cohort = SLUICE_NO_SLOT,
-                          .answerable_stream = &sluice_no_stream,
-                          .waiting = {SLUICE_NO_SLOT, SLUICE_NO_SLOT},
-                          .draining = {SLUICE_NO_SLOT, SLUICE_NO_SLOT},
                           .high_mark = options.high_mark,
                           .low_mark = options.low_mark,
                           .hard_limit = options.hard_limit,
                           .memory_limit = options.memory_limit ? options.memory_limit : SIZE_MAX,
                           .receive_size = options.receive_size,
+                          .answerable_stream = &sluice_no_stream,
                           .signal_fd = -1,
+                          .waiting = {SLUICE_NO_SLOT, SLUICE_NO_SLOT},
+                          .accept_again = INT64_MAX,
+                          .draining = {SLUICE_NO_SLOT, SLUICE_NO_SLOT},
                           .reserve_fd = -1};
     init_handles(loop, options.handle_limit);
     loop->handle_limit = options.handle_limit;
@@ -202,17 +200,17 @@ int sluice_destroy(sluice_loop *loop) {
         sluice_stream_told_end(loop, stream);
     }
     for (uint32_t i = 0; i < loop->resolves.used; i++) {
-        struct sluice_resolve *resolve = sluice_slots_at(&loop->resolves, i);
+        struct sluice_resolve *resolve = sluice_resolve_at(loop, i);
         if (sluice_slot_lives(&resolve->slot))
             loop->lookups->end_resolve(loop, resolve);
     }
     for (uint32_t i = 0; i < loop->listeners.used; i++) {
-        struct sluice_listener *listener = sluice_slots_at(&loop->listeners, i);
+        struct sluice_listener *listener = sluice_listener_at(loop, i);
         if (sluice_slot_lives(&listener->slot))
             sluice_listener_end(loop, listener);
     }
     for (uint32_t i = 0; i < loop->signals.used; i++) {
-        struct sluice_signal *signal = sluice_slots_at(&loop->signals, i);
+        struct sluice_signal *signal = sluice_signal_at(loop, i);
         if (sluice_slot_lives(&signal->slot))
             sluice_signal_end(loop, signal);
     }
@@ -268,7 +266,7 @@ int64_t sluice_until_next(sluice_loop *loop) {
     if (code < 0)
         return code;
     if (loop->todo || loop->put_off_length > 0 || loop->later_notices.first != SLUICE_NO_SLOT ||
-        loop->draining.first != SLUICE_NO_SLOT || atomic_load(&loop->has_answers) ||
+        loop->draining.first != SLUICE_NO_SLOT || sluice_atomic_load(&loop->has_answers) ||
         loop->engine->operations->has_left_over(loop->engine))
         return 0;
     int64_t first = sluice_loop_deadline(loop);

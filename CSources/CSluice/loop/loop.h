@@ -10,9 +10,9 @@
 #include "base/platform.h"
 
 #include <signal.h>
-#include <stdatomic.h>
 #include <string.h>
 
+#include "base/atomics.h"
 #include "base/slots.h"
 #include "bytes/queue.h"
 #include "engines/engine.h"
@@ -21,8 +21,6 @@
 #include "loop/stream.h"
 #include "network/socket_file.h"
 #include "timers/timers.h"
-
-#pragma GCC visibility push(hidden)
 
 /* As many bytes as fit are put off as a copy: see output.c. */
 #define SLUICE_SMALL_WRITE 4096
@@ -169,8 +167,8 @@ struct sluice_loop {
     uint32_t lent_capacity;
     bool lent_of_held; /* one of them is of a stream that holds, or has held, bytes; or a block; or
                         * is kept */
-    atomic_bool has_answers; /* the helper thread sets it: of `asked`, the first is answered; or of
-                              * `answered` some are the next turn's */
+    sluice_atomic_bool has_answers; /* the helper thread sets it: of `asked`, the first is answered;
+                                     * or of `answered` some are the next turn's */
 
     /* A write that is put off until the next pull, by itself and without a queue: of bytes that are
      * lent, which stay valid until then, or of a few others. No length where there is none. */
@@ -219,7 +217,7 @@ static inline bool sluice_take_struct(void *to, size_t known, const void *from, 
 
 static_assert((int)SLUICE_SLOT_BITS == SLUICE_INDEX_BITS, "as the header says");
 
-static inline sluice_id sluice_id_of(enum sluice_kind kind, uint32_t index, uint32_t generation) {
+static inline sluice_id sluice_id_of(uint32_t kind, uint32_t index, uint32_t generation) {
     return (uint64_t)generation << 32 | (uint64_t)kind << SLUICE_INDEX_BITS | index;
 }
 
@@ -237,7 +235,7 @@ static inline uint32_t sluice_id_generation(sluice_id id) {
 
 /* The kind in an id by which the engine, and loop->deadlines, name an attempt to connect a stream
  * by name. It is no handle's. The index is the stream's, and the generation says which attempt. */
-#define SLUICE_KIND_ATTEMPT ((enum sluice_kind)15)
+#define SLUICE_KIND_ATTEMPT UINT32_C(15)
 
 /* 0, or SLUICE_ENULL or SLUICE_ETHREAD. */
 static inline int sluice_loop_check(const sluice_loop *loop) {
@@ -247,7 +245,7 @@ static inline int sluice_loop_check(const sluice_loop *loop) {
 }
 
 /* Why `id` is not a handle of the kind that was looked for: SLUICE_ESTALE, or SLUICE_EKIND. */
-int sluice_id_refusal(const sluice_loop *loop, sluice_id id);
+SLUICE_INTERNAL int sluice_id_refusal(const sluice_loop *loop, sluice_id id);
 
 static inline void *sluice_find(const struct sluice_slots *slots, enum sluice_kind kind,
                                 sluice_id id) {
@@ -276,8 +274,34 @@ static inline struct sluice_stream *sluice_stream_at(const sluice_loop *loop, ui
 
 /* A stream that has not ended, or NULL. */
 static inline struct sluice_stream *sluice_find_stream(const sluice_loop *loop, sluice_id id) {
-    struct sluice_stream *stream = sluice_find(&loop->streams, SLUICE_KIND_STREAM, id);
+    struct sluice_stream *stream =
+        (struct sluice_stream *)sluice_find(&loop->streams, SLUICE_KIND_STREAM, id);
     return stream && !(stream->state & STREAM_ENDED) ? stream : NULL;
+}
+
+/* Those of the other kinds, which are not found as often. */
+static inline struct sluice_watch *sluice_watch_at(const sluice_loop *loop, uint32_t index) {
+    return (struct sluice_watch *)sluice_slots_at(&loop->watches, index);
+}
+
+static inline struct sluice_signal *sluice_signal_at(const sluice_loop *loop, uint32_t index) {
+    return (struct sluice_signal *)sluice_slots_at(&loop->signals, index);
+}
+
+static inline struct sluice_listener *sluice_listener_at(const sluice_loop *loop, uint32_t index) {
+    return (struct sluice_listener *)sluice_slots_at(&loop->listeners, index);
+}
+
+static inline struct sluice_resolve *sluice_resolve_at(const sluice_loop *loop, uint32_t index) {
+    return (struct sluice_resolve *)sluice_slots_at(&loop->resolves, index);
+}
+
+static inline struct sluice_watch *sluice_find_watch(const sluice_loop *loop, sluice_id id) {
+    return (struct sluice_watch *)sluice_find(&loop->watches, SLUICE_KIND_WATCH, id);
+}
+
+static inline struct sluice_listener *sluice_find_listener(const sluice_loop *loop, sluice_id id) {
+    return (struct sluice_listener *)sluice_find(&loop->listeners, SLUICE_KIND_LISTENER, id);
 }
 
 static inline struct sluice_cohort *sluice_cohort_at(const sluice_loop *loop, uint32_t index) {
@@ -297,7 +321,7 @@ static inline struct sluice_stream *sluice_called_stream(const sluice_loop *loop
 }
 
 /* Stands for none: it takes no writes. */
-extern const struct sluice_stream sluice_no_stream;
+static const struct sluice_stream sluice_no_stream = {.state = STREAM_ENDED};
 
 /* No event is answerable any more; bytes that are lent still are. */
 static inline void sluice_nothing_answerable(sluice_loop *loop) {
@@ -314,6 +338,12 @@ static inline size_t sluice_output_put_off(const sluice_loop *loop,
                : 0;
 }
 
+/* For a whole receive; or NULL. */
+static inline struct sluice_buffer *sluice_make_buffer(const sluice_loop *loop) {
+    size_t size = sizeof(struct sluice_buffer) + loop->receive_size;
+    return (struct sluice_buffer *)sluice_resize(&loop->allocator, NULL, 1, size);
+}
+
 /* What memory_limit is about: the bytes that the chunks in use have room for, and those held or
  * kept. */
 static inline size_t sluice_loop_memory(const sluice_loop *loop) {
@@ -323,7 +353,7 @@ static inline size_t sluice_loop_memory(const sluice_loop *loop) {
 /* ---- Time ----------------------------------------------------------------------------------- */
 
 /* The first moment at which something is due by the clock, or INT64_MAX. */
-int64_t sluice_loop_deadline(sluice_loop *loop);
+SLUICE_INTERNAL int64_t sluice_loop_deadline(sluice_loop *loop);
 
 /* `from` and `after_ns`, without overflow. */
 static inline int64_t sluice_after(int64_t from, int64_t after_ns) {
@@ -337,17 +367,18 @@ static inline int64_t sluice_moment(const sluice_loop *loop, int64_t after_ns) {
 
 /* Sets the deadline of a stream to so long from this moment, by a fresh clock, or moves it there: 0
  * or SLUICE_ENOMEM, with nothing changed. The second only moves one that is there. */
-SLUICE_CHECKED int sluice_deadline_set(sluice_loop *loop, struct sluice_stream *stream,
-                                       int64_t after_ns);
-void sluice_deadline_move(sluice_loop *loop, struct sluice_stream *stream, int64_t after_ns);
-void sluice_deadline_cancel(sluice_loop *loop, struct sluice_stream *stream);
+SLUICE_INTERNAL SLUICE_CHECKED int
+sluice_deadline_set(sluice_loop *loop, struct sluice_stream *stream, int64_t after_ns);
+SLUICE_INTERNAL void sluice_deadline_move(sluice_loop *loop, struct sluice_stream *stream,
+                                          int64_t after_ns);
+SLUICE_INTERNAL void sluice_deadline_cancel(sluice_loop *loop, struct sluice_stream *stream);
 
 /* ---- Listeners, watches, signals ------------------------------------------------------------ */
 
 /* Tells the engine of a descriptor that the kernel has just given to the loop. Where a handle still
  * has that number, it was closed behind our back, and the handle loses it. */
-SLUICE_CHECKED int sluice_attach(sluice_loop *loop, int fd, sluice_id id, enum sluice_role role,
-                                 uint32_t detail);
+SLUICE_INTERNAL SLUICE_CHECKED int sluice_attach(sluice_loop *loop, int fd, sluice_id id,
+                                                 enum sluice_role role, uint32_t detail);
 
 struct sluice_listener_start {
     int fd;
@@ -358,53 +389,51 @@ struct sluice_listener_start {
 };
 
 /* Makes a listener of start->fd, which stays the caller's on failure, and its file too. */
-SLUICE_CHECKED int sluice_listener_begin(sluice_loop *loop,
-                                         const struct sluice_listener_start *start, sluice_id *id);
+SLUICE_INTERNAL SLUICE_CHECKED int
+sluice_listener_begin(sluice_loop *loop, const struct sluice_listener_start *start, sluice_id *id);
 /* Ends the listener; its descriptor stays open, and its file stays. */
-void sluice_listener_let_go(sluice_loop *loop, struct sluice_listener *listener);
+SLUICE_INTERNAL void sluice_listener_let_go(sluice_loop *loop, struct sluice_listener *listener);
 
-bool sluice_listener_complete(sluice_loop *loop, struct sluice_listener *listener,
-                              sluice_event *event);
+SLUICE_INTERNAL bool sluice_listener_complete(sluice_loop *loop, struct sluice_listener *listener,
+                                              sluice_event *event);
 /* The OVERLOADED of loop->overloaded, where it still holds. */
-bool sluice_listener_notice(sluice_loop *loop, sluice_event *event);
+SLUICE_INTERNAL bool sluice_listener_notice(sluice_loop *loop, sluice_event *event);
 /* Begins to drain a listener: see sluice_shutdown. */
-SLUICE_CHECKED int sluice_listener_drain(sluice_loop *loop, struct sluice_listener *listener);
+SLUICE_INTERNAL SLUICE_CHECKED int sluice_listener_drain(sluice_loop *loop,
+                                                         struct sluice_listener *listener);
 /* A turn begins in which there are some that drain: what it may have of them. */
-void sluice_draining_turn(sluice_loop *loop);
+SLUICE_INTERNAL void sluice_draining_turn(sluice_loop *loop);
 /* The turn's next event of one that drains, or false. */
-bool sluice_draining_next(sluice_loop *loop, sluice_event *event);
+SLUICE_INTERNAL bool sluice_draining_next(sluice_loop *loop, sluice_event *event);
 /* A stream of the cohort has ended, and its descriptor is free: its listener, or one that stopped
  * for want of a descriptor, may go on. O(1). */
-void sluice_listeners_heed_end(sluice_loop *loop, uint32_t cohort);
+SLUICE_INTERNAL void sluice_listeners_heed_end(sluice_loop *loop, uint32_t cohort);
 /* There is room for another descriptor, or for another stream: the first that waits for it goes on.
  */
-void sluice_listeners_heed_room(sluice_loop *loop);
-void sluice_listener_lose_descriptor(sluice_loop *loop, struct sluice_listener *listener);
+SLUICE_INTERNAL void sluice_listeners_heed_room(sluice_loop *loop);
+SLUICE_INTERNAL void sluice_listener_lose_descriptor(sluice_loop *loop,
+                                                     struct sluice_listener *listener);
 /* All that stopped for an error try again. */
-void sluice_listeners_try_again(sluice_loop *loop);
-void sluice_listener_end(sluice_loop *loop, struct sluice_listener *listener);
-void sluice_listeners_after_fork(sluice_loop *loop);
+SLUICE_INTERNAL void sluice_listeners_try_again(sluice_loop *loop);
+SLUICE_INTERNAL void sluice_listener_end(sluice_loop *loop, struct sluice_listener *listener);
+SLUICE_INTERNAL void sluice_listeners_after_fork(sluice_loop *loop);
 
-void sluice_watch_end(sluice_loop *loop, struct sluice_watch *watch);
-
-extern const struct sluice_lookup_operations sluice_lookup_operations;
+SLUICE_INTERNAL void sluice_watch_end(sluice_loop *loop, struct sluice_watch *watch);
 
 /* Makes a stream that connects to a name. On failure nothing has changed. */
 struct sluice_endpoint;
-SLUICE_CHECKED int sluice_connect_by_name(sluice_loop *loop,
-                                          const struct sluice_stream_settings *settings,
-                                          const struct sluice_endpoint *endpoint, sluice_id *id);
+SLUICE_INTERNAL SLUICE_CHECKED int
+sluice_connect_by_name(sluice_loop *loop, const struct sluice_stream_settings *settings,
+                       const struct sluice_endpoint *endpoint, sluice_id *id);
 
-bool sluice_signals_complete(sluice_loop *loop, sluice_event *event);
-void sluice_signal_end(sluice_loop *loop, struct sluice_signal *signal);
+SLUICE_INTERNAL bool sluice_signals_complete(sluice_loop *loop, sluice_event *event);
+SLUICE_INTERNAL void sluice_signal_end(sluice_loop *loop, struct sluice_signal *signal);
 /* Blocks the loop's signals in the calling thread, which has become the loop's. */
-void sluice_signals_block(sluice_loop *loop);
+SLUICE_INTERNAL void sluice_signals_block(sluice_loop *loop);
 /* In the child of a fork, once the engine shares nothing with the parent: 0; or an error, and then
  * it may be called again. */
-int sluice_signals_after_fork(sluice_loop *loop);
+SLUICE_INTERNAL int sluice_signals_after_fork(sluice_loop *loop);
 /* The id that the engine has for the loop's signal descriptor. It is no handle's. */
 #define SLUICE_SIGNALS_ID (sluice_id_of(SLUICE_KIND_SIGNAL, 0, 0))
-
-#pragma GCC visibility pop
 
 #endif

@@ -15,8 +15,8 @@
 
 #include "loop/loop.h"
 
-static void append(sluice_loop *loop, struct sluice_stream_list *list,
-                   struct sluice_stream *stream) {
+static void append_stream(sluice_loop *loop, struct sluice_stream_list *list,
+                          struct sluice_stream *stream) {
     uint32_t index = sluice_stream_index(loop, stream);
     stream->next_to_notify = SLUICE_NO_SLOT;
     if (list->first == SLUICE_NO_SLOT)
@@ -32,7 +32,7 @@ void sluice_stream_notify(sluice_loop *loop, struct sluice_stream *stream, uint3
     if (stream->state & STREAM_TO_NOTIFY)
         return;
     stream->state |= STREAM_TO_NOTIFY;
-    append(loop, later ? &loop->later_notices : &loop->notices, stream);
+    append_stream(loop, later ? &loop->later_notices : &loop->notices, stream);
     if (!later)
         loop->todo |= TODO_NOTICES;
 }
@@ -118,7 +118,7 @@ static void heed_held(sluice_loop *loop, struct sluice_stream *stream) {
 
 static void put_at_end(sluice_loop *loop, struct sluice_stream *stream) {
     stream->state |= STREAM_TO_NOTIFY;
-    append(loop, &loop->resumed, stream);
+    append_stream(loop, &loop->resumed, stream);
     loop->todo |= TODO_RESUMED;
 }
 

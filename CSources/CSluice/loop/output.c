@@ -204,7 +204,7 @@ static inline bool can_wait_as_copy(const sluice_loop *loop, const struct sluice
 
 static inline int put_off(sluice_loop *loop, const struct sluice_stream *stream, sluice_id id,
                           const void *bytes, size_t length) {
-    loop->put_off_bytes = bytes;
+    loop->put_off_bytes = (const unsigned char *)bytes;
     loop->put_off_length = length;
     loop->put_off_id = id;
     loop->put_off_fd = stream->fd;

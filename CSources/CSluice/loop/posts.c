@@ -7,7 +7,7 @@
 
 #include "base/allocator.h"
 
-#define FIRST_CAPACITY 64
+#define FIRST_POST_CAPACITY 64
 #define KEPT_CAPACITY 65536 /* an array larger than that is not kept for the next turn */
 
 int sluice_posts_init(struct sluice_posts *posts, size_t limit) {
@@ -21,15 +21,14 @@ void sluice_posts_deinit(struct sluice_posts *posts) {
     pthread_mutex_destroy(&posts->lock);
 }
 
-static int append(struct sluice_posts *posts, uint64_t word) {
+static int append_word(struct sluice_posts *posts, uint64_t word) {
     struct sluice_words *incoming = &posts->incoming;
-    size_t left = atomic_load_explicit(&posts->left, memory_order_relaxed);
+    size_t left = sluice_atomic_load_relaxed(&posts->left);
     if (incoming->count >= posts->limit - left)
         return SLUICE_EFULL;
     if (incoming->count == incoming->capacity) {
-        size_t capacity = incoming->capacity ? incoming->capacity * 2 : FIRST_CAPACITY;
-        uint64_t *words =
-            sluice_resize(&SLUICE_LIBC_ALLOCATOR, incoming->words, capacity, sizeof *words);
+        size_t capacity = incoming->capacity ? incoming->capacity * 2 : FIRST_POST_CAPACITY;
+        uint64_t *words = SLUICE_RESIZE(&sluice_libc_allocator, incoming->words, capacity);
         if (!words)
             return SLUICE_ENOMEM;
         incoming->words = words;
@@ -41,15 +40,15 @@ static int append(struct sluice_posts *posts, uint64_t word) {
 
 int sluice_posts_add(struct sluice_posts *posts, uint64_t word) {
     pthread_mutex_lock(&posts->lock);
-    int code = append(posts, word);
+    int code = append_word(posts, word);
     if (code > 0)
-        atomic_store(&posts->any, true);
+        sluice_atomic_store(&posts->any, true);
     pthread_mutex_unlock(&posts->lock);
     return code;
 }
 
 void sluice_posts_take(struct sluice_posts *posts) {
-    if (sluice_posts_left(posts) || !atomic_load_explicit(&posts->any, memory_order_relaxed))
+    if (sluice_posts_left(posts) || !sluice_atomic_load_relaxed(&posts->any))
         return;
     struct sluice_words empty = posts->taken;
     empty.count = 0;
@@ -59,9 +58,9 @@ void sluice_posts_take(struct sluice_posts *posts) {
     }
     pthread_mutex_lock(&posts->lock);
     posts->taken = posts->incoming;
-    atomic_store_explicit(&posts->left, posts->taken.count, memory_order_relaxed);
+    sluice_atomic_store_relaxed(&posts->left, posts->taken.count);
     posts->incoming = empty;
-    atomic_store(&posts->any, false);
+    sluice_atomic_store(&posts->any, false);
     pthread_mutex_unlock(&posts->lock);
     posts->next = 0;
 }
@@ -69,6 +68,6 @@ void sluice_posts_take(struct sluice_posts *posts) {
 void sluice_posts_after_fork(struct sluice_posts *posts) {
     pthread_mutex_init(&posts->lock, NULL);
     posts->incoming.count = 0;
-    atomic_store(&posts->any, false);
-    atomic_store(&posts->woken, false);
+    sluice_atomic_store(&posts->any, false);
+    sluice_atomic_store(&posts->woken, false);
 }

@@ -20,10 +20,9 @@
 
 #include <assert.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stddef.h>
 
-#pragma GCC visibility push(hidden)
+#include "base/atomics.h"
 
 struct sluice_words {
     uint64_t *words;
@@ -37,23 +36,23 @@ struct sluice_words {
 struct sluice_posts {
     pthread_mutex_t lock;
     struct sluice_words incoming;
-    atomic_bool any; /* incoming.count > 0; read without the lock, to save taking it */
-    atomic_bool woken;
+    sluice_atomic_bool any; /* incoming.count > 0; read without the lock, to save taking it */
+    sluice_atomic_bool woken;
     size_t limit;
     struct sluice_words taken;
     size_t next;
-    atomic_size_t left; /* posting threads read it; it grows under the lock alone */
+    sluice_atomic_size left; /* posting threads read it; it grows under the lock alone */
 };
 
-int sluice_posts_init(struct sluice_posts *posts, size_t limit);
-void sluice_posts_deinit(struct sluice_posts *posts);
+SLUICE_INTERNAL int sluice_posts_init(struct sluice_posts *posts, size_t limit);
+SLUICE_INTERNAL void sluice_posts_deinit(struct sluice_posts *posts);
 
 /* Any thread. 1 where the loop must be woken, since it has not been for this array; 0; or
  * SLUICE_EFULL or SLUICE_ENOMEM. */
-int sluice_posts_add(struct sluice_posts *posts, uint64_t word);
+SLUICE_INTERNAL int sluice_posts_add(struct sluice_posts *posts, uint64_t word);
 
 /* The loop's: takes what has come in, where the last has all been delivered. */
-void sluice_posts_take(struct sluice_posts *posts);
+SLUICE_INTERNAL void sluice_posts_take(struct sluice_posts *posts);
 
 /* Whether some have been taken and not delivered. */
 static inline bool sluice_posts_left(const struct sluice_posts *posts) {
@@ -63,34 +62,31 @@ static inline bool sluice_posts_left(const struct sluice_posts *posts) {
 /* Any thread, and a signal handler. The engine is to be woken next. An exchange and not a store, so
  * that the loop's thread sees what each of several wakers wrote before. */
 static inline void sluice_posts_wake(struct sluice_posts *posts) {
-    static_assert(ATOMIC_BOOL_LOCK_FREE == 2, "a signal handler may not take a lock");
-    (void)atomic_exchange(&posts->woken, true);
+    static_assert(__GCC_ATOMIC_BOOL_LOCK_FREE == 2, "a signal handler may not take a lock");
+    (void)sluice_atomic_exchange(&posts->woken, true);
 }
 
 /* Whether there was a wake since the last call. */
 static inline bool sluice_posts_take_wake(struct sluice_posts *posts) {
-    return atomic_load_explicit(&posts->woken, memory_order_relaxed) &&
-           atomic_exchange(&posts->woken, false);
+    return sluice_atomic_load_relaxed(&posts->woken) &&
+           sluice_atomic_exchange(&posts->woken, false);
 }
 
 /* Whether the loop is not to sleep: words have come in, or it was woken. */
 static inline bool sluice_posts_pending(struct sluice_posts *posts) {
-    return atomic_load_explicit(&posts->any, memory_order_relaxed) ||
-           atomic_load_explicit(&posts->woken, memory_order_relaxed);
+    return sluice_atomic_load_relaxed(&posts->any) || sluice_atomic_load_relaxed(&posts->woken);
 }
 
 static inline bool sluice_posts_next(struct sluice_posts *posts, uint64_t *word) {
     if (!sluice_posts_left(posts))
         return false;
     *word = posts->taken.words[posts->next++];
-    atomic_store_explicit(&posts->left, posts->taken.count - posts->next, memory_order_relaxed);
+    sluice_atomic_store_relaxed(&posts->left, posts->taken.count - posts->next);
     return true;
 }
 
 /* In the child of a fork: another thread of the parent may have held the lock. What was posted and
  * not taken stays the parent's, and so does a wake. */
-void sluice_posts_after_fork(struct sluice_posts *posts);
-
-#pragma GCC visibility pop
+SLUICE_INTERNAL void sluice_posts_after_fork(struct sluice_posts *posts);
 
 #endif

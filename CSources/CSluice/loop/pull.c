@@ -42,7 +42,7 @@ static inline void make_data(sluice_loop *loop, const struct sluice_stream *stre
     event->user = stream->slot.user;
     loop->answerable = event->id;
     loop->answerable_stream = stream;
-    loop->answerable_bytes = event->data;
+    loop->answerable_bytes = (const unsigned char *)event->data;
     loop->answerable_length = event->length;
 }
 
@@ -73,7 +73,7 @@ static enum progress take_data(sluice_loop *loop, struct sluice_stream *stream,
 /* What else the engine has completed, told in *event: nothing more for OVER. */
 static SLUICE_NOINLINE enum progress complete(sluice_loop *loop, sluice_event *event,
                                               enum sluice_operation operation) {
-    if (!operation)
+    if (operation == SLUICE_OP_NONE)
         return OVER;
     sluice_id id = event->id;
     if (sluice_id_kind(id) >= SLUICE_KIND_STREAM) { /* or KIND_ATTEMPT, a part of one */
@@ -84,12 +84,12 @@ static SLUICE_NOINLINE enum progress complete(sluice_loop *loop, sluice_event *e
         return NO_EVENT;
     }
     if (sluice_id_kind(id) == SLUICE_KIND_LISTENER) {
-        struct sluice_listener *listener = sluice_slots_at(&loop->listeners, sluice_id_index(id));
+        struct sluice_listener *listener = sluice_listener_at(loop, sluice_id_index(id));
         return progress_of(sluice_listener_complete(loop, listener, event));
     }
     if (id == SLUICE_SIGNALS_ID)
         return progress_of(sluice_signals_complete(loop, event));
-    const struct sluice_watch *watch = sluice_slots_at(&loop->watches, sluice_id_index(id));
+    const struct sluice_watch *watch = sluice_watch_at(loop, sluice_id_index(id));
     event->kind = SLUICE_READY;
     event->user = watch->slot.user;
     return AN_EVENT;
@@ -203,7 +203,7 @@ int64_t sluice_loop_deadline(sluice_loop *loop) {
 /* What a turn has to see to. Timers also where none is due, so that their wheel goes with the time.
  * A turn whose wait has failed has no completions. */
 static uint32_t turns_todo(sluice_loop *loop, bool waited) {
-    uint32_t todo = waited ? TODO_COMPLETIONS : deadlines_todo(loop);
+    uint32_t todo = waited ? (uint32_t)TODO_COMPLETIONS : deadlines_todo(loop);
     if (loop->notices.first != SLUICE_NO_SLOT)
         todo |= TODO_NOTICES;
     if (sluice_timers_used(&loop->timers))
@@ -241,7 +241,7 @@ static int begin_turn(sluice_loop *loop, int64_t timeout_ns) {
     loop->later_notices = SLUICE_EMPTY_LIST;
     sluice_posts_take(&loop->posts);
     loop->todo |= turns_todo(loop, code == 0);
-    if (atomic_load_explicit(&loop->has_answers, memory_order_relaxed))
+    if (sluice_atomic_load_relaxed(&loop->has_answers))
         loop->lookups->begin_turn(loop);
     return code;
 }
@@ -299,7 +299,7 @@ static SLUICE_NOINLINE int refuse_pull(const sluice_loop *loop, const sluice_eve
     return events ? SLUICE_ETIMEOUT : SLUICE_ENULL;
 }
 
-/* 1 with an event, or what a wait gives. `operation` has been completed already, or is 0. */
+/* 1 with an event, or what a wait gives. `operation` has been completed already, or is NONE. */
 static SLUICE_NOINLINE int pull(sluice_loop *loop, sluice_event *event, int64_t timeout_ns,
                                 enum sluice_operation operation) {
     sluice_nothing_answerable(loop);
@@ -321,7 +321,7 @@ int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
     if (sluice_unlikely(!can_pull(loop, event, timeout_ns)))
         return refuse_pull(loop, event);
     end_event(loop);
-    enum sluice_operation operation = 0;
+    enum sluice_operation operation = SLUICE_OP_NONE;
     /* Nearly all pulls are this, and no more is asked then: bytes, of a stream that has nothing
      * else due. What a pull keeps of its receive buffer for those that follow is of no use here. */
     if (sluice_likely(loop->todo == TODO_COMPLETIONS)) {
@@ -338,8 +338,7 @@ int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
 static int make_room_to_lend(sluice_loop *loop, int capacity) {
     if ((uint32_t)capacity <= loop->lent_capacity)
         return 0;
-    struct sluice_lent *lent =
-        sluice_resize(&loop->allocator, loop->lent, (size_t)capacity, sizeof *lent);
+    struct sluice_lent *lent = SLUICE_RESIZE(&loop->allocator, loop->lent, (size_t)capacity);
     if (!lent)
         return SLUICE_ENOMEM;
     loop->lent = lent;
@@ -362,7 +361,7 @@ int sluice_next_many(sluice_loop *loop, sluice_event *events, int capacity, int6
     end_event(loop);
     int code = make_room_to_lend(loop, capacity);
     if (code == 0)
-        code = pull(loop, events, timeout_ns, 0);
+        code = pull(loop, events, timeout_ns, SLUICE_OP_NONE);
     if (code <= 0)
         return code;
     sluice_lend_answerable(loop);

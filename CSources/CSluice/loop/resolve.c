@@ -20,7 +20,7 @@
 
 /* ---- Lists ----------------------------------------------------------------------------------- */
 
-static void append(struct sluice_query_list *list, struct sluice_query *query) {
+static void append_query(struct sluice_query_list *list, struct sluice_query *query) {
     query->list = list;
     query->next = NULL;
     query->previous = list->last;
@@ -31,7 +31,7 @@ static void append(struct sluice_query_list *list, struct sluice_query *query) {
     list->last = query;
 }
 
-static void take_out(struct sluice_query *query) {
+static void take_out_query(struct sluice_query *query) {
     struct sluice_query_list *list = query->list;
     if (!list)
         return;
@@ -51,8 +51,8 @@ static void take_out(struct sluice_query *query) {
 /* The loop looks at the flag when a wait has ended, and not before: the wake ends the next one. Any
  * thread. */
 static void tell_loop(void *context) {
-    sluice_loop *loop = context;
-    atomic_store(&loop->has_answers, true);
+    sluice_loop *loop = (sluice_loop *)context;
+    sluice_atomic_store(&loop->has_answers, true);
     (void)loop->engine->operations->wake(loop->engine);
 }
 
@@ -62,23 +62,23 @@ int sluice_query_begin(sluice_loop *loop, struct sluice_query *query, sluice_id 
     int code = sluice_lookup_begin(&query->lookup, host, port, family, tell_loop, loop);
     if (code < 0)
         return code;
-    append(&loop->asked, query);
+    append_query(&loop->asked, query);
     return 0;
 }
 
 void sluice_query_end(struct sluice_query *query) {
-    take_out(query);
+    take_out_query(query);
     sluice_lookup_end(query->lookup);
     query->lookup = NULL;
 }
 
-static void begin_turn(sluice_loop *loop) {
-    atomic_store(&loop->has_answers, false);
+static void begin_answers(sluice_loop *loop) {
+    sluice_atomic_store(&loop->has_answers, false);
     struct sluice_query *query = loop->asked.first;
     while (query && sluice_lookup_is_answered(query->lookup)) {
         struct sluice_query *next = query->next;
-        take_out(query);
-        append(&loop->answered, query);
+        take_out_query(query);
+        append_query(&loop->answered, query);
         query = next;
     }
     loop->todo |= TODO_ANSWERS;
@@ -86,8 +86,8 @@ static void begin_turn(sluice_loop *loop) {
 
 /* A wake before the fork was the parent's. Where one is refused, those behind it stay as they are,
  * so that the order is kept. */
-static int after_fork(sluice_loop *loop) {
-    if (atomic_load(&loop->has_answers))
+static int after_lookups_fork(sluice_loop *loop) {
+    if (sluice_atomic_load(&loop->has_answers))
         tell_loop(loop);
     for (struct sluice_query *query = loop->asked.first; query; query = query->next) {
         int code = sluice_lookup_after_fork(query->lookup);
@@ -112,7 +112,7 @@ static void end_resolve(sluice_loop *loop, struct sluice_resolve *resolve) {
 
 /* Addresses as text, one a line; NULL where memory ran out. */
 static char *text_of(sluice_loop *loop, const struct sluice_address *addresses, size_t count) {
-    char *text = sluice_resize(&loop->allocator, NULL, count, SLUICE_ADDRESS_MAX);
+    char *text = (char *)sluice_resize(&loop->allocator, NULL, count, SLUICE_ADDRESS_MAX);
     if (!text)
         return NULL;
     size_t length = 0;
@@ -146,20 +146,21 @@ static void resolved(sluice_loop *loop, struct sluice_resolve *resolve, sluice_e
     struct sluice_query *query = resolve->query;
     *event = (sluice_event){.kind = SLUICE_RESOLVED, .id = query->id, .user = resolve->slot.user};
     char *text = answer_of(loop, query, &event->error);
-    event->data = text ? text : query->lookup ? sluice_lookup_words(query->lookup) : NULL;
-    event->length = event->data ? strlen(event->data) : 0;
+    const char *said = text ? text : query->lookup ? sluice_lookup_words(query->lookup) : NULL;
+    event->data = said;
+    event->length = said ? strlen(said) : 0;
     if (text)
         sluice_lend_block(loop, text, event->length);
     end_resolve(loop, resolve);
 }
 
-static bool next(sluice_loop *loop, sluice_event *event) {
+static bool next_answer(sluice_loop *loop, sluice_event *event) {
     struct sluice_query *query = loop->answered.first;
     for (; query && query->turn < loop->stats.turns; query = loop->answered.first) {
-        take_out(query);
+        take_out_query(query);
         uint32_t index = sluice_id_index(query->id);
         if (sluice_id_kind(query->id) == SLUICE_KIND_RESOLVE) {
-            resolved(loop, sluice_slots_at(&loop->resolves, index), event);
+            resolved(loop, sluice_resolve_at(loop, index), event);
             return true;
         }
         sluice_connecting_answered(loop, sluice_stream_at(loop, index));
@@ -167,17 +168,21 @@ static bool next(sluice_loop *loop, sluice_event *event) {
     return false;
 }
 
-const struct sluice_lookup_operations sluice_lookup_operations = {
-    .begin_turn = begin_turn,
-    .next = next,
+static const struct sluice_lookup_operations lookup_operations = {
+    .begin_turn = begin_answers,
+    .next = next_answer,
     .end_resolve = end_resolve,
-    .after_fork = after_fork,
+    .after_fork = after_lookups_fork,
     .go_on = sluice_connecting_go_on,
     .attempted = sluice_connecting_attempted,
     .lose_attempt = sluice_connecting_lose_attempt,
     .has_outcome = sluice_connecting_has_outcome,
     .end_connecting = sluice_connecting_end,
 };
+
+void sluice_lookups_begin(sluice_loop *loop) {
+    loop->lookups = &lookup_operations;
+}
 
 /* ---- Calls ----------------------------------------------------------------------------------- */
 
@@ -204,7 +209,7 @@ static int answer_at_once(sluice_loop *loop, struct sluice_query *query, sluice_
     query->text = text_of(loop, address, 1);
     if (!query->text)
         return SLUICE_ENOMEM;
-    append(&loop->answered, query);
+    append_query(&loop->answered, query);
     tell_loop(loop);
     return 0;
 }
@@ -222,9 +227,9 @@ static int begin_resolve(sluice_loop *loop, const struct sluice_endpoint *endpoi
     uint32_t index = sluice_slots_begin(&loop->resolves, &loop->allocator, &code);
     if (index == SLUICE_NO_SLOT)
         return code;
-    struct sluice_resolve *resolve = sluice_slots_at(&loop->resolves, index);
+    struct sluice_resolve *resolve = sluice_resolve_at(loop, index);
     resolve->slot.user = user;
-    resolve->query = sluice_resize(&loop->allocator, NULL, 1, sizeof *resolve->query);
+    resolve->query = SLUICE_NEW(&loop->allocator, 1, struct sluice_query);
     *id = sluice_id_of(SLUICE_KIND_RESOLVE, index, resolve->slot.generation);
     code =
         resolve->query ? begin_query(loop, resolve->query, *id, endpoint, family) : SLUICE_ENOMEM;
@@ -249,7 +254,7 @@ int sluice_resolve(sluice_loop *loop, sluice_id *id, const char *address, uint32
         return wanted;
     if (endpoint.form == SLUICE_ENDPOINT_ANY)
         return SLUICE_ENUMERIC;
-    loop->lookups = &sluice_lookup_operations;
+    sluice_lookups_begin(loop);
     sluice_id made = 0;
     code = begin_resolve(loop, &endpoint, wanted, user, &made);
     if (code == 0 && id)

@@ -32,7 +32,7 @@ static bool is_of_connection(int code) {
 }
 
 /* DRAINED comes when nothing is queued and there is room: see sluice_output_heed_marks. */
-static void await_room(sluice_loop *loop, struct sluice_stream *stream) {
+static void await_room_for_file(sluice_loop *loop, struct sluice_stream *stream) {
     stream->state |= STREAM_FILE_WAITS;
     if (stream->state & STREAM_OVER_MARK)
         return;
@@ -58,7 +58,7 @@ static ptrdiff_t send_now(sluice_loop *loop, struct sluice_stream *stream, int f
     }
     if (is_full) {
         stream->state |= STREAM_BLOCKED;
-        await_room(loop, stream);
+        await_room_for_file(loop, stream);
     } else if (sent == 0) {
         return stopped < 0 ? stopped : -ENODATA;
     } else if (sent < length) {
@@ -85,6 +85,6 @@ ptrdiff_t sluice_send_file(sluice_loop *loop, sluice_id id, int fd, int64_t offs
         return code;
     if (stream->output.length == 0 && !(stream->state & (STREAM_BLOCKED | STREAM_CONNECTING)))
         return send_now(loop, stream, fd, offset, length);
-    await_room(loop, stream);
+    await_room_for_file(loop, stream);
     return 0;
 }

@@ -86,7 +86,7 @@ int sluice_signal(sluice_loop *loop, sluice_id *id, int signo) {
         sluice_slots_end(&loop->signals, index);
         return code;
     }
-    struct sluice_signal *signal = sluice_slots_at(&loop->signals, index);
+    struct sluice_signal *signal = sluice_signal_at(loop, index);
     signal->signo = signo;
     signal->was_blocked = block(signo);
     loop->signal_index[signo] = index;
@@ -106,7 +106,7 @@ bool sluice_signals_complete(sluice_loop *loop, sluice_event *event) {
     uint32_t index = loop->signal_index[info.ssi_signo];
     if (index == SLUICE_NO_SLOT)
         return false;
-    const struct sluice_signal *signal = sluice_slots_at(&loop->signals, index);
+    const struct sluice_signal *signal = sluice_signal_at(loop, index);
     *event = (sluice_event){.kind = SLUICE_SIGNAL,
                             .id = sluice_id_of(SLUICE_KIND_SIGNAL, index, signal->slot.generation),
                             .user = signal->slot.user,
@@ -129,7 +129,7 @@ void sluice_signals_block(sluice_loop *loop) {
         uint32_t index = loop->signal_index[signo];
         if (index == SLUICE_NO_SLOT || block(signo))
             continue;
-        struct sluice_signal *signal = sluice_slots_at(&loop->signals, index);
+        struct sluice_signal *signal = sluice_signal_at(loop, index);
         signal->was_blocked = false;
     }
 }

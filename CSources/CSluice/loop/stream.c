@@ -39,8 +39,8 @@ static bool is_socket(enum sluice_role role) {
            role == SLUICE_ROLE_LOCAL || role == SLUICE_ROLE_PACKETS;
 }
 
-static uint32_t first_state(const struct sluice_stream_start *start,
-                            const struct sluice_cohort *cohort) {
+static uint32_t first_stream_state(const struct sluice_stream_start *start,
+                                   const struct sluice_cohort *cohort) {
     uint32_t state = start->traits;
     if (start->role == SLUICE_ROLE_CONNECTING)
         state |= STREAM_CONNECTING;
@@ -72,7 +72,7 @@ int sluice_stream_begin(sluice_loop *loop, const struct sluice_stream_start *sta
     stream->slot.user = start->user;
     stream->fd = start->fd;
     stream->cohort = start->cohort;
-    stream->state = first_state(start, cohort);
+    stream->state = first_stream_state(start, cohort);
     *id = sluice_stream_id(loop, stream);
     int64_t limit = INT64_MAX;
     if (stream->state & STREAM_CONNECTING)
@@ -100,7 +100,7 @@ void sluice_stream_forget(sluice_loop *loop, struct sluice_stream *stream) {
 
 struct sluice_extras *sluice_stream_extras(sluice_loop *loop, struct sluice_stream *stream) {
     if (!stream->extras) {
-        struct sluice_extras *extras = sluice_resize(&loop->allocator, NULL, 1, sizeof *extras);
+        struct sluice_extras *extras = SLUICE_NEW(&loop->allocator, 1, struct sluice_extras);
         if (!extras)
             return NULL;
         *extras =
@@ -229,7 +229,7 @@ static int heed_wants(sluice_loop *loop, struct sluice_stream *stream) {
 }
 
 /* What is still to be done by a stream that is not over. */
-static void go_on(sluice_loop *loop, struct sluice_stream *stream) {
+static void go_on_with_stream(sluice_loop *loop, struct sluice_stream *stream) {
     if (stream->state & STREAM_CONNECTING) {
         if (sluice_stream_connects_by_name(stream))
             loop->lookups->go_on(loop, stream);
@@ -272,7 +272,7 @@ static void follow(sluice_loop *loop, struct sluice_stream *stream) {
         over = is_over(stream);
     }
     if (!over)
-        go_on(loop, stream);
+        go_on_with_stream(loop, stream);
     else if (!tells_held_first(loop, stream))
         sluice_stream_end(loop, stream, 0);
 }

@@ -28,8 +28,6 @@
 #include "engines/engine.h"
 #include "sluice.h"
 
-#pragma GCC visibility push(hidden)
-
 struct sluice_lent;
 
 enum {
@@ -175,41 +173,43 @@ struct sluice_stream_start {
 };
 
 /* Makes a stream of start->fd, which stays the caller's on failure. */
-SLUICE_CHECKED int sluice_stream_begin(sluice_loop *loop, const struct sluice_stream_start *start,
-                                       sluice_id *id);
+SLUICE_INTERNAL SLUICE_CHECKED int
+sluice_stream_begin(sluice_loop *loop, const struct sluice_stream_start *start, sluice_id *id);
 
 /* Takes that back, of a stream without a descriptor that nobody has heard of. */
-void sluice_stream_forget(sluice_loop *loop, struct sluice_stream *stream);
+SLUICE_INTERNAL void sluice_stream_forget(sluice_loop *loop, struct sluice_stream *stream);
 
 /* Has sluice_stream_follow see to the stream before the next event. */
-void sluice_stream_on_agenda(sluice_loop *loop, struct sluice_stream *stream);
+SLUICE_INTERNAL void sluice_stream_on_agenda(sluice_loop *loop, struct sluice_stream *stream);
 
 /* In the child of a fork: what is queued is the parent's to send, and so is the restoring of what
  * the two share. */
-void sluice_streams_after_fork(sluice_loop *loop);
+SLUICE_INTERNAL void sluice_streams_after_fork(sluice_loop *loop);
 
 /* Sees to each stream on the agenda, once. */
-void sluice_streams_follow(sluice_loop *loop);
+SLUICE_INTERNAL void sluice_streams_follow(sluice_loop *loop);
 
 /* Ends a stream: closes its descriptor and has CLOSED given. Only what carries ends out calls it:
  * sluice_stream_follow, sluice_abort, which is the caller's own end, and sluice_destroy. */
-void sluice_stream_end(sluice_loop *loop, struct sluice_stream *stream, int error);
-void sluice_stream_abort(sluice_loop *loop, struct sluice_stream *stream, int error);
+SLUICE_INTERNAL void sluice_stream_end(sluice_loop *loop, struct sluice_stream *stream, int error);
+SLUICE_INTERNAL void sluice_stream_abort(sluice_loop *loop, struct sluice_stream *stream,
+                                         int error);
 
 /* Notes that the input, or the output, has failed with `error`. */
-void sluice_input_fail(sluice_loop *loop, struct sluice_stream *stream, int error);
-void sluice_output_fail(sluice_loop *loop, struct sluice_stream *stream, int error);
+SLUICE_INTERNAL void sluice_input_fail(sluice_loop *loop, struct sluice_stream *stream, int error);
+SLUICE_INTERNAL void sluice_output_fail(sluice_loop *loop, struct sluice_stream *stream, int error);
 
 /* The number was closed behind our back, and has another file by now. */
-void sluice_stream_lose_descriptor(sluice_loop *loop, struct sluice_stream *stream);
+SLUICE_INTERNAL void sluice_stream_lose_descriptor(sluice_loop *loop, struct sluice_stream *stream);
 
 /* Begins an orderly close: 0, or SLUICE_ENOMEM with nothing changed. */
-SLUICE_CHECKED int sluice_stream_close(sluice_loop *loop, struct sluice_stream *stream);
+SLUICE_INTERNAL SLUICE_CHECKED int sluice_stream_close(sluice_loop *loop,
+                                                       struct sluice_stream *stream);
 
 /* Its deadline has come, and is none any more. */
-void sluice_stream_deadline(sluice_loop *loop, struct sluice_stream *stream);
+SLUICE_INTERNAL void sluice_stream_deadline(sluice_loop *loop, struct sluice_stream *stream);
 /* Of a stream that is TIMED: a byte has come or gone. */
-void sluice_stream_postpone_idle(sluice_loop *loop, struct sluice_stream *stream);
+SLUICE_INTERNAL void sluice_stream_postpone_idle(sluice_loop *loop, struct sluice_stream *stream);
 
 /* What bytes that the engine has received are to the caller. */
 enum sluice_received_as {
@@ -219,26 +219,30 @@ enum sluice_received_as {
 };
 
 /* Of a stream with a bit of STREAM_APART. */
-enum sluice_received_as sluice_stream_received(sluice_loop *loop, struct sluice_stream *stream,
-                                               sluice_event *event);
+SLUICE_INTERNAL enum sluice_received_as
+sluice_stream_received(sluice_loop *loop, struct sluice_stream *stream, sluice_event *event);
 
 /* What else the engine has completed, told in *event. */
-void sluice_stream_complete(sluice_loop *loop, struct sluice_stream *stream,
-                            enum sluice_operation operation, const sluice_event *event);
+SLUICE_INTERNAL void sluice_stream_complete(sluice_loop *loop, struct sluice_stream *stream,
+                                            enum sluice_operation operation,
+                                            const sluice_event *event);
 
 /* Its connect has been completed, or has failed with `error`. */
-void sluice_stream_connected(sluice_loop *loop, struct sluice_stream *stream, int error);
+SLUICE_INTERNAL void sluice_stream_connected(sluice_loop *loop, struct sluice_stream *stream,
+                                             int error);
 /* Of a stream just made, without a descriptor: its connect has failed in the call that began it. It
  * goes on as one under way, and fails in the next turn. */
-void sluice_stream_failed_to_connect(sluice_loop *loop, struct sluice_stream *stream, int error);
+SLUICE_INTERNAL void sluice_stream_failed_to_connect(sluice_loop *loop,
+                                                     struct sluice_stream *stream, int error);
 
 /* Its CLOSED is being pulled: what was said of its name can still be asked for by its id. */
-void sluice_stream_told_end(sluice_loop *loop, struct sluice_stream *stream);
+SLUICE_INTERNAL void sluice_stream_told_end(sluice_loop *loop, struct sluice_stream *stream);
 
 /* Its extras, made where it has none; NULL where memory ran out. */
-struct sluice_extras *sluice_stream_extras(sluice_loop *loop, struct sluice_stream *stream);
+SLUICE_INTERNAL struct sluice_extras *sluice_stream_extras(sluice_loop *loop,
+                                                           struct sluice_stream *stream);
 /* Frees them where nothing is in them any more: a stream with some takes a longer way. */
-void sluice_stream_spare_extras(sluice_loop *loop, struct sluice_stream *stream);
+SLUICE_INTERNAL void sluice_stream_spare_extras(sluice_loop *loop, struct sluice_stream *stream);
 
 static inline bool sluice_stream_has_obstacle(const struct sluice_stream *stream) {
     const uint32_t over = STREAM_OVER_MARK | STREAM_THROTTLES;
@@ -249,25 +253,27 @@ static inline bool sluice_stream_connects_by_name(const struct sluice_stream *st
     return stream->extras && stream->extras->connecting;
 }
 
-void sluice_stream_free_extras(sluice_loop *loop, struct sluice_stream *stream);
+SLUICE_INTERNAL void sluice_stream_free_extras(sluice_loop *loop, struct sluice_stream *stream);
 /* The peer's end has been received, or is not waited for any longer. */
-void sluice_stream_received_end(sluice_loop *loop, struct sluice_stream *stream);
+SLUICE_INTERNAL void sluice_stream_received_end(sluice_loop *loop, struct sluice_stream *stream);
 /* Nobody wants the input any more, and the peer is to be told of the end once all is sent. */
-void sluice_stream_begin_closing(struct sluice_stream *stream);
+SLUICE_INTERNAL void sluice_stream_begin_closing(struct sluice_stream *stream);
 /* An idle limit does not run while it is us who do not read: starts or stops it. */
-SLUICE_CHECKED int sluice_stream_heed_idleness(sluice_loop *loop, struct sluice_stream *stream);
+SLUICE_INTERNAL SLUICE_CHECKED int sluice_stream_heed_idleness(sluice_loop *loop,
+                                                               struct sluice_stream *stream);
 /* Bounds how long a close may take. */
-SLUICE_CHECKED int sluice_stream_linger(sluice_loop *loop, struct sluice_stream *stream);
+SLUICE_INTERNAL SLUICE_CHECKED int sluice_stream_linger(sluice_loop *loop,
+                                                        struct sluice_stream *stream);
 
 /* ---- What waits to be told: notices.c -------------------------------------------------------- */
 
 /* Has the events of `notices` given: in this turn, or `later`, in the next one, where it is a call
  * of the caller's that they come of. */
-void sluice_stream_notify(sluice_loop *loop, struct sluice_stream *stream, uint32_t notices,
-                          bool later);
+SLUICE_INTERNAL void sluice_stream_notify(sluice_loop *loop, struct sluice_stream *stream,
+                                          uint32_t notices, bool later);
 
 /* The turn's next of these events, or false; `at_end` of the turn, of those that are resumed. */
-bool sluice_stream_notice(sluice_loop *loop, sluice_event *event, bool at_end);
+SLUICE_INTERNAL bool sluice_stream_notice(sluice_loop *loop, sluice_event *event, bool at_end);
 
 /* ---- How streams behave: cohorts.c ----------------------------------------------------------- */
 
@@ -285,93 +291,104 @@ struct sluice_stream_settings {
 };
 
 /* 0 or SLUICE_EOPTION. NULL gives the defaults, which for what a listener accepts are others. */
-SLUICE_CHECKED int sluice_stream_settings_of(const sluice_loop *loop,
-                                             const sluice_stream_options *options, bool accepted,
-                                             struct sluice_stream_settings *settings);
+SLUICE_INTERNAL SLUICE_CHECKED int
+sluice_stream_settings_of(const sluice_loop *loop, const sluice_stream_options *options,
+                          bool accepted, struct sluice_stream_settings *settings);
 
 /* Sets on a TCP socket, or a listener that its connections inherit from, what they say. */
-SLUICE_CHECKED int sluice_stream_configure(int fd, const struct sluice_stream_settings *settings);
+SLUICE_INTERNAL SLUICE_CHECKED int
+sluice_stream_configure(int fd, const struct sluice_stream_settings *settings);
 
 /* A socket that is yet to connect to `address`, made as they say; or an error. */
 struct sluice_address;
-SLUICE_CHECKED int sluice_stream_socket(const struct sluice_address *address,
-                                        const struct sluice_stream_settings *settings);
+SLUICE_INTERNAL SLUICE_CHECKED int
+sluice_stream_socket(const struct sluice_address *address,
+                     const struct sluice_stream_settings *settings);
 
 /* A cohort with these settings: one that is there already, but for a `listener` (1 + its index; 0
  * for none), whose streams are counted. It has one more user then, to be let go of. */
-SLUICE_CHECKED int sluice_cohort_join(sluice_loop *loop,
-                                      const struct sluice_stream_settings *settings,
-                                      uint32_t listener, uint32_t *cohort);
+SLUICE_INTERNAL SLUICE_CHECKED int sluice_cohort_join(sluice_loop *loop,
+                                                      const struct sluice_stream_settings *settings,
+                                                      uint32_t listener, uint32_t *cohort);
 /* One of its users has gone: a stream, or its listener. */
-void sluice_cohort_leave(sluice_loop *loop, uint32_t cohort);
+SLUICE_INTERNAL void sluice_cohort_leave(sluice_loop *loop, uint32_t cohort);
 
 /* ---- Output: output.c ------------------------------------------------------------------------ */
 
 /* Sends what is queued, as far as that goes; 0, or the error that has failed the output. `by_call`:
  * what the caller wrote since the last pull, and not what the kernel has made room for. */
-SLUICE_CHECKED int sluice_output_send(sluice_loop *loop, struct sluice_stream *stream,
-                                      bool by_call);
+SLUICE_INTERNAL SLUICE_CHECKED int sluice_output_send(sluice_loop *loop,
+                                                      struct sluice_stream *stream, bool by_call);
 /* What was put off has been offered to the engine, and not all of it `sent`. */
-void sluice_output_send_put_off(sluice_loop *loop, ptrdiff_t sent);
+SLUICE_INTERNAL void sluice_output_send_put_off(sluice_loop *loop, ptrdiff_t sent);
 /* Queues the write that was put off, if it is that of `stream`: 0; or SLUICE_ENOMEM or
  * SLUICE_EFULL, and it is still put off. */
-SLUICE_CHECKED int sluice_output_settle(sluice_loop *loop, struct sluice_stream *stream);
+SLUICE_INTERNAL SLUICE_CHECKED int sluice_output_settle(sluice_loop *loop,
+                                                        struct sluice_stream *stream);
 /* The engine has sent so much since, or there is room again. */
-void sluice_output_sent(sluice_loop *loop, struct sluice_stream *stream, size_t sent);
+SLUICE_INTERNAL void sluice_output_sent(sluice_loop *loop, struct sluice_stream *stream,
+                                        size_t sent);
 /* Writes, whole or not at all: 0, 1 where the queue is over the high mark then, or an error. */
-SLUICE_CHECKED int sluice_output_write(sluice_loop *loop, struct sluice_stream *stream,
-                                       const void *bytes, size_t length);
+SLUICE_INTERNAL SLUICE_CHECKED int sluice_output_write(sluice_loop *loop,
+                                                       struct sluice_stream *stream,
+                                                       const void *bytes, size_t length);
 /* Takes note of bytes that the kernel took: a linger limit counts from the last of them. */
-void sluice_output_count_sent(sluice_loop *loop, struct sluice_stream *stream, size_t sent);
+SLUICE_INTERNAL void sluice_output_count_sent(sluice_loop *loop, struct sluice_stream *stream,
+                                              size_t sent);
 /* Has the peer told that no more comes, once all is sent: 0, -EPIPE, or as of sluice_output_settle.
  */
-SLUICE_CHECKED int sluice_output_shutdown(sluice_loop *loop, struct sluice_stream *stream);
+SLUICE_INTERNAL SLUICE_CHECKED int sluice_output_shutdown(sluice_loop *loop,
+                                                          struct sluice_stream *stream);
 /* The queue has changed: does that take it over its high mark, or down to its low one? */
-void sluice_output_heed_marks(sluice_loop *loop, struct sluice_stream *stream, bool by_call);
+SLUICE_INTERNAL void sluice_output_heed_marks(sluice_loop *loop, struct sluice_stream *stream,
+                                              bool by_call);
 /* Nothing more will go: forgets what is queued, but for how much it was. */
-void sluice_output_drop(sluice_loop *loop, struct sluice_stream *stream);
+SLUICE_INTERNAL void sluice_output_drop(sluice_loop *loop, struct sluice_stream *stream);
 
 /* ---- Bytes that come again: held.c ----------------------------------------------------------- */
 
 /* What the bytes of *event are to the caller, where some are held or waited for, or may be. */
-enum sluice_received_as sluice_held_receive(sluice_loop *loop, struct sluice_stream *stream,
-                                            sluice_event *event);
+SLUICE_INTERNAL enum sluice_received_as
+sluice_held_receive(sluice_loop *loop, struct sluice_stream *stream, sluice_event *event);
 /* Whether those that come again may come now, by themselves. */
-bool sluice_held_is_due(const struct sluice_stream *stream);
+SLUICE_INTERNAL bool sluice_held_is_due(const struct sluice_stream *stream);
 /* A pause has ended: they come in the next turn. */
-void sluice_held_resume(sluice_loop *loop, struct sluice_stream *stream);
+SLUICE_INTERNAL void sluice_held_resume(sluice_loop *loop, struct sluice_stream *stream);
 /* Makes a DATA event of those that come again. */
-void sluice_held_tell(sluice_loop *loop, struct sluice_stream *stream, sluice_event *event);
+SLUICE_INTERNAL void sluice_held_tell(sluice_loop *loop, struct sluice_stream *stream,
+                                      sluice_event *event);
 /* What is held goes, once it is not lent any more. */
-void sluice_held_release(sluice_loop *loop, struct sluice_stream *stream);
+SLUICE_INTERNAL void sluice_held_release(sluice_loop *loop, struct sluice_stream *stream);
 /* Those that come again, `extras->held` of them; NULL where there are none. */
-const unsigned char *sluice_held_again(const sluice_loop *loop, const struct sluice_stream *stream);
+SLUICE_INTERNAL const unsigned char *sluice_held_again(const sluice_loop *loop,
+                                                       const struct sluice_stream *stream);
 /* Notes a block of memory that is nobody's, and in an event: it is freed at the next pull. */
-void sluice_lend_block(sluice_loop *loop, void *block, size_t length);
-void sluice_lent_take_back(sluice_loop *loop);
+SLUICE_INTERNAL void sluice_lend_block(sluice_loop *loop, void *block, size_t length);
+SLUICE_INTERNAL void sluice_lent_take_back(sluice_loop *loop);
 /* Notes the event that is answerable as lent, which is left out as long as nobody needs it. */
-void sluice_lend_answerable(sluice_loop *loop);
+SLUICE_INTERNAL void sluice_lend_answerable(sluice_loop *loop);
 /* The bytes of the stream's event, where that is still valid; or NULL. */
-struct sluice_lent *sluice_lent_by(const sluice_loop *loop, const struct sluice_stream *stream);
+SLUICE_INTERNAL struct sluice_lent *sluice_lent_by(const sluice_loop *loop,
+                                                   const struct sluice_stream *stream);
 /* Whether they are the block of what the stream holds. */
-bool sluice_lent_is_held(const struct sluice_stream *stream, const struct sluice_lent *lent);
+SLUICE_INTERNAL bool sluice_lent_is_held(const struct sluice_stream *stream,
+                                         const struct sluice_lent *lent);
 /* Then that block is the caller's from now on, and *size what it counts for; those of its bytes
  * that come again are copied. 0, or SLUICE_ENOMEM or SLUICE_EFULL with nothing changed. */
-SLUICE_CHECKED int sluice_held_give(sluice_loop *loop, struct sluice_stream *stream,
-                                    const struct sluice_lent *lent, size_t *size);
+SLUICE_INTERNAL SLUICE_CHECKED int sluice_held_give(sluice_loop *loop, struct sluice_stream *stream,
+                                                    const struct sluice_lent *lent, size_t *size);
 
 /* ---- What one stream receives is another's output: forward.c ----------------------------------
  */
 
 /* False where `from` is not forwarded, or to one that takes no more: then it is the caller's. */
-bool sluice_forward_pass(sluice_loop *loop, struct sluice_stream *from, const unsigned char *bytes,
-                         size_t length);
-bool sluice_forward_end_of_input(sluice_loop *loop, struct sluice_stream *from);
+SLUICE_INTERNAL bool sluice_forward_pass(sluice_loop *loop, struct sluice_stream *from,
+                                         const unsigned char *bytes, size_t length);
+SLUICE_INTERNAL bool sluice_forward_end_of_input(sluice_loop *loop, struct sluice_stream *from);
 /* The output of `to` has come over its high mark, or not any longer. */
-void sluice_forward_hold_back(sluice_loop *loop, struct sluice_stream *to, bool back);
+SLUICE_INTERNAL void sluice_forward_hold_back(sluice_loop *loop, struct sluice_stream *to,
+                                              bool back);
 /* Ends the forwards from and to a stream that ends. */
-void sluice_forward_end(sluice_loop *loop, struct sluice_stream *stream);
-
-#pragma GCC visibility pop
+SLUICE_INTERNAL void sluice_forward_end(sluice_loop *loop, struct sluice_stream *stream);
 
 #endif

@@ -12,7 +12,7 @@ int sluice_watch(sluice_loop *loop, sluice_id *id, int fd, uint32_t interest, ui
     uint32_t index = sluice_slots_begin(&loop->watches, &loop->allocator, &code);
     if (index == SLUICE_NO_SLOT)
         return code;
-    struct sluice_watch *watch = sluice_slots_at(&loop->watches, index);
+    struct sluice_watch *watch = sluice_watch_at(loop, index);
     watch->fd = fd;
     watch->slot.user = user;
     sluice_id made = sluice_id_of(SLUICE_KIND_WATCH, index, watch->slot.generation);
@@ -30,7 +30,7 @@ int sluice_rewatch(sluice_loop *loop, sluice_id id, uint32_t interest) {
     int code = sluice_loop_check(loop);
     if (code < 0)
         return code;
-    const struct sluice_watch *watch = sluice_find(&loop->watches, SLUICE_KIND_WATCH, id);
+    const struct sluice_watch *watch = sluice_find_watch(loop, id);
     if (!watch)
         return sluice_id_refusal(loop, id);
     if (watch->fd < 0)

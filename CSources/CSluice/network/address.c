@@ -110,7 +110,7 @@ static enum sluice_address_fault read_ipv6(struct sluice_address *address, struc
                                            struct sluice_piece *culprit) {
     char text[INET6_ADDRSTRLEN];
     const char *end = host.bytes + host.length;
-    const char *percent = memchr(host.bytes, '%', host.length);
+    const char *percent = (const char *)memchr(host.bytes, '%', host.length);
     *culprit = piece(host.bytes, percent ? percent : end);
     address->ipv6 = (struct sockaddr_in6){.sin6_family = AF_INET6};
     address->length = sizeof address->ipv6;
@@ -135,7 +135,7 @@ static bool is_number(struct sluice_piece part) {
 static struct sluice_piece last_part(struct sluice_piece host) {
     if (host.length > 0 && host.bytes[host.length - 1] == '.')
         host.length--;
-    const char *dot = memrchr(host.bytes, '.', host.length);
+    const char *dot = (const char *)memrchr(host.bytes, '.', host.length);
     return dot ? piece(dot + 1, host.bytes + host.length) : host;
 }
 

@@ -9,8 +9,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#pragma GCC visibility push(hidden)
-
 /* Invariant: the first `length` bytes of `any` are what bind(2) and connect(2) take. */
 struct sluice_address {
     union {
@@ -70,22 +68,22 @@ struct sluice_piece {
 
 /* Reads a text. Where something is wrong, `culprit` is the part of it that is. No system call but
  * to look up a scope's interface. */
-enum sluice_address_fault sluice_address_read(struct sluice_endpoint *endpoint, const char *text,
-                                              struct sluice_piece *culprit);
+SLUICE_INTERNAL enum sluice_address_fault sluice_address_read(struct sluice_endpoint *endpoint,
+                                                              const char *text,
+                                                              struct sluice_piece *culprit);
 
 /* The same for who needs no more than a code: 0, SLUICE_ENULL, SLUICE_EADDRESS, SLUICE_EPORT,
  * SLUICE_EPATH or SLUICE_ESCOPE. */
-int sluice_address_split(struct sluice_endpoint *endpoint, const char *text);
+SLUICE_INTERNAL int sluice_address_split(struct sluice_endpoint *endpoint, const char *text);
 
 /* The same where only a finished address will do: also SLUICE_ENUMERIC. */
-int sluice_address_parse(struct sluice_address *address, const char *text);
+SLUICE_INTERNAL int sluice_address_parse(struct sluice_address *address, const char *text);
 
 /* Whether this is a unix socket's address with a path, and not an abstract name. */
-bool sluice_address_has_path(const struct sluice_address *address);
+SLUICE_INTERNAL bool sluice_address_has_path(const struct sluice_address *address);
 
 /* The text's length, or SLUICE_ECAPACITY. */
-int sluice_address_format(const struct sluice_address *address, char *text, size_t capacity);
-
-#pragma GCC visibility pop
+SLUICE_INTERNAL int sluice_address_format(const struct sluice_address *address, char *text,
+                                          size_t capacity);
 
 #endif

@@ -31,7 +31,7 @@ struct sentence {
     char value[SHOWN_MAX + sizeof "..."];
 };
 
-static const struct sentence nothing;
+static const struct sentence nothing = {.before = NULL};
 
 static struct sentence say(const char *before, struct sluice_piece value, const char *after) {
     struct sentence sentence = {.before = before, .after = after};
@@ -57,43 +57,50 @@ static struct sentence say_of(const char *before, const char *value, const char 
 
 /* ---- Of the text ----------------------------------------------------------------------------- */
 
-static const struct {
+static const struct fault_words {
+    enum sluice_address_fault fault;
     const char *before;
     const char *after; /* NULL where the value is not shown */
-} of_text[] = {
-    [SLUICE_FAULT_EMPTY] = {"the address is empty: write 127.0.0.1:9999 or unix:/run/echo.sock",
-                            NULL},
-    [SLUICE_FAULT_URL] = {"", " is a URL: write a host and a port alone, as in example.com:443"},
-    [SLUICE_FAULT_BARE_PATH] = {"a path alone is no address: write unix:", ""},
-    [SLUICE_FAULT_BARE_PORT] = {"no host: write 127.0.0.1:", ""},
-    [SLUICE_FAULT_NO_HOST] = {"no host: write 127.0.0.1:9999, or *:9999 to listen at all addresses",
-                              NULL},
-    [SLUICE_FAULT_BRACKETS_MISSING] = {"an IPv6 address needs brackets: write [", "]:9999"},
-    [SLUICE_FAULT_BRACKET_OPEN] = {"the bracket is not closed: write [::1]:9999", NULL},
-    [SLUICE_FAULT_IPV4] = {"", " is no IPv4 address: that is four numbers from 0 to 255"},
-    [SLUICE_FAULT_IPV6] = {"\"", "\" is no IPv6 address: one is written as in [::1]:9999"},
-    [SLUICE_FAULT_NAME] = {"\"", "\" is no host name: that has letters, digits, '-' and '_', in "
-                                 "parts of 1 to 63 with a '.' between"},
-    [SLUICE_FAULT_NAME_LONG] = {"the host name has ", " bytes, and 253 is the most"},
-    [SLUICE_FAULT_SCOPE] = {"there is no network interface \"", "\""},
-    [SLUICE_FAULT_NO_PORT] = {"no port: write ", ":9999"},
-    [SLUICE_FAULT_PORT_WORD] = {"the port \"", "\" is no number from 0 to 65535"},
-    [SLUICE_FAULT_PORT_RANGE] = {"the port ", " is out of range: 65535 is the highest"},
-    [SLUICE_FAULT_PATH_EMPTY] = {"the unix path is empty: write unix:/run/echo.sock or unix:@echo",
-                                 NULL},
-    [SLUICE_FAULT_PATH_LONG] = {"the unix path has ", " bytes, and 107 is the most"},
+} fault_words[] = {
+    {SLUICE_FAULT_EMPTY, "the address is empty: write 127.0.0.1:9999 or unix:/run/echo.sock", NULL},
+    {SLUICE_FAULT_URL, "", " is a URL: write a host and a port alone, as in example.com:443"},
+    {SLUICE_FAULT_BARE_PATH, "a path alone is no address: write unix:", ""},
+    {SLUICE_FAULT_BARE_PORT, "no host: write 127.0.0.1:", ""},
+    {SLUICE_FAULT_NO_HOST, "no host: write 127.0.0.1:9999, or *:9999 to listen at all addresses",
+     NULL},
+    {SLUICE_FAULT_BRACKETS_MISSING, "an IPv6 address needs brackets: write [", "]:9999"},
+    {SLUICE_FAULT_BRACKET_OPEN, "the bracket is not closed: write [::1]:9999", NULL},
+    {SLUICE_FAULT_IPV4, "", " is no IPv4 address: that is four numbers from 0 to 255"},
+    {SLUICE_FAULT_IPV6, "\"", "\" is no IPv6 address: one is written as in [::1]:9999"},
+    {SLUICE_FAULT_NAME, "\"",
+     "\" is no host name: that has letters, digits, '-' and '_', in "
+     "parts of 1 to 63 with a '.' between"},
+    {SLUICE_FAULT_NAME_LONG, "the host name has ", " bytes, and 253 is the most"},
+    {SLUICE_FAULT_SCOPE, "there is no network interface \"", "\""},
+    {SLUICE_FAULT_NO_PORT, "no port: write ", ":9999"},
+    {SLUICE_FAULT_PORT_WORD, "the port \"", "\" is no number from 0 to 65535"},
+    {SLUICE_FAULT_PORT_RANGE, "the port ", " is out of range: 65535 is the highest"},
+    {SLUICE_FAULT_PATH_EMPTY, "the unix path is empty: write unix:/run/echo.sock or unix:@echo",
+     NULL},
+    {SLUICE_FAULT_PATH_LONG, "the unix path has ", " bytes, and 107 is the most"},
 };
 
+static const struct fault_words *words_of(enum sluice_address_fault fault) {
+    size_t i = 0;
+    while (i < sizeof fault_words / sizeof fault_words[0] - 1 && fault_words[i].fault != fault)
+        i++;
+    return &fault_words[i];
+}
+
 static struct sentence say_of_text(enum sluice_address_fault fault, struct sluice_piece culprit) {
-    const char *before = of_text[fault].before;
-    const char *after = of_text[fault].after;
+    const struct fault_words *words = words_of(fault);
     char length[24];
-    if (!after)
-        return say_of(before, "", "");
+    if (!words->after)
+        return say_of(words->before, "", "");
     if (fault != SLUICE_FAULT_NAME_LONG && fault != SLUICE_FAULT_PATH_LONG)
-        return say(before, culprit, after);
+        return say(words->before, culprit, words->after);
     snprintf(length, sizeof length, "%zu", culprit.length);
-    return say_of(before, length, after);
+    return say_of(words->before, length, words->after);
 }
 
 /* ---- Of the file system ---------------------------------------------------------------------- */

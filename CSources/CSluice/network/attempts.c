@@ -75,7 +75,7 @@ void sluice_attempts_init(struct sluice_attempts *attempts, uint32_t count) {
     *attempts = (struct sluice_attempts){.next_ns = INT64_MIN, .count = count};
 }
 
-static struct sluice_attempts_step begin(struct sluice_attempts *attempts, int64_t now_ns) {
+static struct sluice_attempts_step begin_one(struct sluice_attempts *attempts, int64_t now_ns) {
     struct sluice_attempts_step step = {
         .action = SLUICE_ATTEMPTS_BEGIN, .index = attempts->begun++, .given_up = SLUICE_NO_ATTEMPT};
     if (__builtin_popcountll(attempts->in_flight) == SLUICE_ATTEMPTS_AT_ONCE) {
@@ -90,7 +90,7 @@ static struct sluice_attempts_step begin(struct sluice_attempts *attempts, int64
 struct sluice_attempts_step sluice_attempts_next(struct sluice_attempts *attempts, int64_t now_ns) {
     bool some_left = attempts->begun < attempts->count;
     if (some_left && now_ns >= attempts->next_ns)
-        return begin(attempts, now_ns);
+        return begin_one(attempts, now_ns);
     if (attempts->in_flight)
         return (struct sluice_attempts_step){.action = SLUICE_ATTEMPTS_WAIT,
                                              .until_ns = some_left ? attempts->next_ns : INT64_MAX};

@@ -13,8 +13,6 @@
 
 #include "network/address.h"
 
-#pragma GCC visibility push(hidden)
-
 enum {
     SLUICE_ATTEMPTS_MOST = 64,   /* addresses that are tried */
     SLUICE_ATTEMPTS_AT_ONCE = 8, /* attempts in flight, and so descriptors */
@@ -30,8 +28,8 @@ enum {
  * list: getaddrinfo has sorted it by RFC 6724 and gai.conf(5), so IPv6 comes first where there is a
  * way for it. Within a family the order stays. What comes twice is left out, and so is a family
  * that is not IPv4 or IPv6. O(capacity * list). */
-size_t sluice_attempts_order(const struct addrinfo *list, uint16_t port,
-                             struct sluice_address *addresses, size_t capacity);
+SLUICE_INTERNAL size_t sluice_attempts_order(const struct addrinfo *list, uint16_t port,
+                                             struct sluice_address *addresses, size_t capacity);
 
 /* Invariants:
  * - the addresses before `begun` have been tried or are in flight, those from it on have not;
@@ -60,7 +58,7 @@ struct sluice_attempts_step {
 };
 
 /* For `count` addresses, from 1 to SLUICE_ATTEMPTS_MOST. */
-void sluice_attempts_init(struct sluice_attempts *attempts, uint32_t count);
+SLUICE_INTERNAL void sluice_attempts_init(struct sluice_attempts *attempts, uint32_t count);
 
 /* What to do now. A new attempt begins when one has failed, or 250 ms after the last began.
  *
@@ -68,15 +66,16 @@ void sluice_attempts_init(struct sluice_attempts *attempts, uint32_t count);
  * without an answer. To wait for it instead would let eight dead addresses keep a ninth that
  * answers untried for the two minutes of a connect(2). The last eight are never given up here: the
  * caller's time limit ends them. */
-struct sluice_attempts_step sluice_attempts_next(struct sluice_attempts *attempts, int64_t now_ns);
+SLUICE_INTERNAL struct sluice_attempts_step sluice_attempts_next(struct sluice_attempts *attempts,
+                                                                 int64_t now_ns);
 
 /* An attempt in flight has failed, at once or later. Ask for the next step then. */
-void sluice_attempts_failed(struct sluice_attempts *attempts, uint32_t index, int error);
+SLUICE_INTERNAL void sluice_attempts_failed(struct sluice_attempts *attempts, uint32_t index,
+                                            int error);
 
 /* An attempt in flight has connected. Returns the others that are in flight, as bits: close them.
  * None begins any more. */
-uint64_t sluice_attempts_connected(struct sluice_attempts *attempts, uint32_t index);
-
-#pragma GCC visibility pop
+SLUICE_INTERNAL SLUICE_FOR_TESTS uint64_t
+sluice_attempts_connected(struct sluice_attempts *attempts, uint32_t index);
 
 #endif

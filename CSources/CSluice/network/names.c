@@ -89,7 +89,7 @@ static void free_lookup(struct sluice_lookup *lookup) {
 
 /* ---- The queue ------------------------------------------------------------------------------ */
 
-static void append(struct sluice_lookup *lookup) {
+static void append_lookup(struct sluice_lookup *lookup) {
     lookup->state = WAITING;
     lookup->next = NULL;
     *names.last = lookup;
@@ -97,7 +97,7 @@ static void append(struct sluice_lookup *lookup) {
     names.waiting++;
 }
 
-static void take_out(struct sluice_lookup *lookup) {
+static void take_out_lookup(struct sluice_lookup *lookup) {
     struct sluice_lookup **place = &names.first;
     while (*place != lookup)
         place = &(*place)->next;
@@ -124,7 +124,7 @@ static void *look_up_all(void *unused) {
     pthread_mutex_lock(&names.lock);
     while (names.first) {
         struct sluice_lookup *lookup = names.first;
-        take_out(lookup);
+        take_out_lookup(lookup);
         lookup->state = AT_WORK;
         names.at_work = lookup;
         pthread_mutex_unlock(&names.lock);
@@ -208,7 +208,7 @@ static bool is_digit(unsigned char c) {
 
 /* Whether `text` is a number as inet_aton(3) reads one: decimal, octal or, after 0x, hexadecimal.
  */
-static bool is_number(const char *text, size_t length) {
+static bool is_number_label(const char *text, size_t length) {
     static const char hexadecimal[] = "0123456789abcdefABCDEF";
     if (length >= 2 && text[0] == '0' && (text[1] | 0x20) == 'x')
         return 2 + strspn(text + 2, hexadecimal) >= length;
@@ -229,7 +229,7 @@ static int check_host(const char *host) {
             label = i + 1;
     }
     size_t end = host[length - 1] == '.' ? length - 1 : length;
-    if (end <= label || is_number(host + label, end - label))
+    if (end <= label || is_number_label(host + label, end - label))
         return SLUICE_EADDRESS;
     return (int)length;
 }
@@ -240,7 +240,7 @@ static int enqueue(struct sluice_lookup *lookup) {
         return SLUICE_EFULL;
     int code = names.is_running ? 0 : start_thread();
     if (code == 0)
-        append(lookup);
+        append_lookup(lookup);
     return code;
 }
 
@@ -255,7 +255,8 @@ int sluice_lookup_begin(struct sluice_lookup **result, const char *host, uint16_
     pthread_once(&names.once, heed_fork);
     if (names.fork_error != 0)
         return -names.fork_error;
-    struct sluice_lookup *lookup = malloc(sizeof *lookup + (size_t)length + 1);
+    struct sluice_lookup *lookup =
+        (struct sluice_lookup *)malloc(sizeof *lookup + (size_t)length + 1);
     if (!lookup)
         return SLUICE_ENOMEM;
     *lookup =
@@ -312,7 +313,7 @@ void sluice_lookup_end(struct sluice_lookup *lookup) {
     pthread_mutex_lock(&names.lock);
     bool at_work = lookup->state == AT_WORK;
     if (lookup->state == WAITING)
-        take_out(lookup);
+        take_out_lookup(lookup);
     lookup->is_ended = true;
     pthread_mutex_unlock(&names.lock);
     if (!at_work)

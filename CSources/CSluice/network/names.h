@@ -20,8 +20,6 @@
 
 #include "network/address.h"
 
-#pragma GCC visibility push(hidden)
-
 enum {
     SLUICE_NAME_MAX = 255,            /* bytes in a host name; the limit of DNS is 253 */
     SLUICE_LOOKUPS_WAITING_MAX = 1024 /* of the process, those that the thread has not come to */
@@ -45,36 +43,35 @@ typedef void sluice_lookup_done(void *context);
  * read it as inet_aton(3) does, and a program that forbids 127.0.0.1 would connect there by 127.1.
  * Errors: SLUICE_EADDRESS, -EAFNOSUPPORT, SLUICE_ENOMEM, SLUICE_EFULL (so many wait already),
  * SLUICE_EAGAIN (no thread can be started); *lookup is NULL then. */
-int sluice_lookup_begin(struct sluice_lookup **lookup, const char *host, uint16_t port, int family,
-                        sluice_lookup_done *done, void *context);
+SLUICE_INTERNAL int sluice_lookup_begin(struct sluice_lookup **lookup, const char *host,
+                                        uint16_t port, int family, sluice_lookup_done *done,
+                                        void *context);
 
 /* Whether the answer is there: the addresses, or why there are none. They are answered in the order
  * in which they were begun, or after a fork asked anew. O(1). */
-bool sluice_lookup_is_answered(struct sluice_lookup *lookup);
+SLUICE_INTERNAL bool sluice_lookup_is_answered(struct sluice_lookup *lookup);
 
 /* Writes the addresses in the order in which they are tried (sluice_attempts_order), at most
  * `capacity`, and returns how many. SLUICE_EAGAIN while the answer is not there. SLUICE_ENAME where
  * there is no address, and SLUICE_ENOMEM where the memory for them was lacking: sluice_lookup_words
  * then says more. May be called again. O(capacity * addresses). */
-int sluice_lookup_addresses(struct sluice_lookup *lookup, struct sluice_address *addresses,
-                            size_t capacity);
+SLUICE_INTERNAL int sluice_lookup_addresses(struct sluice_lookup *lookup,
+                                            struct sluice_address *addresses, size_t capacity);
 
 /* Why there is no address: gai_strerror's words, or those of the errno that came with EAI_SYSTEM. A
  * static string, which outlives the lookup. NULL where there are addresses, or no answer yet. */
-const char *sluice_lookup_words(struct sluice_lookup *lookup);
+SLUICE_INTERNAL const char *sluice_lookup_words(struct sluice_lookup *lookup);
 
 /* Ends a lookup, answered or not, and frees it. `done` is not running then, and is not called any
  * more. NULL is let pass. Does not wait for getaddrinfo. O(1), and O(waiting) for one that waits.
  */
-void sluice_lookup_end(struct sluice_lookup *lookup);
+SLUICE_INTERNAL void sluice_lookup_end(struct sluice_lookup *lookup);
 
 /* In the child of a fork(2), where the thread is gone and no answer would come any more: asks anew
  * for one that is not there. Any number of times. Nobody promises that getaddrinfo works in such a
  * child: where the parent's held a lock of libc's at the fork, the child's waits for it for ever.
  * The asker's time limit ends the lookup then too. Errors: SLUICE_EFULL, SLUICE_EAGAIN; the lookup
  * then never answers, and is still to be ended. */
-int sluice_lookup_after_fork(struct sluice_lookup *lookup);
-
-#pragma GCC visibility pop
+SLUICE_INTERNAL int sluice_lookup_after_fork(struct sluice_lookup *lookup);
 
 #endif

@@ -19,7 +19,7 @@ struct guard {
     bool was_pending;
 };
 
-static void begin(struct guard *guard) {
+static void begin_guard(struct guard *guard) {
     sigemptyset(&guard->pipe);
     sigaddset(&guard->pipe, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &guard->pipe, &guard->before);
@@ -29,7 +29,7 @@ static void begin(struct guard *guard) {
                          sigismember(&pending, SIGPIPE);
 }
 
-static void end(const struct guard *guard, bool may_be_raised) {
+static void end_guard(const struct guard *guard, bool may_be_raised) {
     const struct timespec at_once = {0, 0};
     if (may_be_raised && !guard->was_pending)
         while (sigtimedwait(&guard->pipe, NULL, &at_once) < 0 && errno == EINTR) {
@@ -39,13 +39,13 @@ static void end(const struct guard *guard, bool may_be_raised) {
 
 ptrdiff_t sluice_file_send_slices(int fd, const struct iovec *iov, int count) {
     struct guard guard;
-    begin(&guard);
+    begin_guard(&guard);
     ptrdiff_t sent;
     do
         sent = writev(fd, iov, count);
     while (sent < 0 && errno == EINTR);
     int code = sent < 0 ? -errno : 0;
-    end(&guard, code == -EPIPE);
+    end_guard(&guard, code == -EPIPE);
     return code < 0 ? code : sent;
 }
 
@@ -57,7 +57,7 @@ size_t sluice_send_file_some(int fd, int file, int64_t offset, size_t length, in
     size_t sent = 0;
     *stopped = at == offset ? 0 : -EOVERFLOW;
     struct guard guard;
-    begin(&guard);
+    begin_guard(&guard);
     while (*stopped == 0 && sent < length) {
         ptrdiff_t count = sendfile(fd, file, &at, length - sent);
         if (count == 0)
@@ -67,6 +67,6 @@ size_t sluice_send_file_some(int fd, int file, int64_t offset, size_t length, in
         else if (errno != EINTR)
             *stopped = -errno;
     }
-    end(&guard, sent < length);
+    end_guard(&guard, sent < length);
     return sent;
 }

@@ -12,8 +12,6 @@
 
 #include "network/socket_file.h"
 
-#pragma GCC visibility push(hidden)
-
 /* One system call: how many bytes, or -errno, which may be -EINTR. */
 static inline ptrdiff_t sluice_receive_once(int fd, void *bytes, size_t length) {
     ptrdiff_t count = read(fd, bytes, length);
@@ -48,31 +46,33 @@ static inline ptrdiff_t sluice_send_some(int fd, const void *bytes, size_t lengt
 
 /* A receive from a unix socket stops where descriptors or credentials were passed, although more
  * may be there: *stopped says whether it did. They go, since nobody asked for them. */
-ptrdiff_t sluice_local_receive_some(int fd, void *bytes, size_t length, bool *stopped);
+SLUICE_INTERNAL ptrdiff_t sluice_local_receive_some(int fd, void *bytes, size_t length,
+                                                    bool *stopped);
 
-bool sluice_socket_is_tcp(int fd);
+SLUICE_INTERNAL bool sluice_socket_is_tcp(int fd);
 
 /* 0 for a stream socket that listens; SLUICE_ENOLISTEN, -ESOCKTNOSUPPORT (one that gives
  * packets), -ENOTSOCK or SLUICE_EBADF. */
-int sluice_socket_check_listening(int fd);
+SLUICE_INTERNAL int sluice_socket_check_listening(int fd);
 
 /* As sluice_socket_send, for `count` pieces, at least one and at most IOV_MAX; the second for pipes
  * and terminals. Neither raises SIGPIPE. */
-ptrdiff_t sluice_socket_send_slices(int fd, const struct iovec *iov, int count);
-ptrdiff_t sluice_file_send_slices(int fd, const struct iovec *iov, int count);
+SLUICE_INTERNAL ptrdiff_t sluice_socket_send_slices(int fd, const struct iovec *iov, int count);
+SLUICE_INTERNAL ptrdiff_t sluice_file_send_slices(int fd, const struct iovec *iov, int count);
 
 /* Up to `length` bytes of a file, from `offset` on, to a socket or a pipe: how many went. *stopped
  * is 0 where those are all of them, or all that the file has; else why no more went, SLUICE_EAGAIN
  * or -errno. It raises no SIGPIPE either. */
-size_t sluice_send_file_some(int fd, int file, int64_t offset, size_t length, int *stopped);
+SLUICE_INTERNAL size_t sluice_send_file_some(int fd, int file, int64_t offset, size_t length,
+                                             int *stopped);
 
 /* Whether the kernel still has bytes that it took and the peer has not. */
-bool sluice_socket_has_unsent(int fd);
+SLUICE_INTERNAL bool sluice_socket_has_unsent(int fd);
 /* Has close(2) reset the connection, over TCP. Other sockets let it pass. */
-void sluice_socket_reset_when_closed(int fd);
+SLUICE_INTERNAL void sluice_socket_reset_when_closed(int fd);
 
 /* A non-blocking stream socket for such an address, over TCP with TCP_NODELAY; or -errno. */
-int sluice_socket_open(const struct sluice_address *address);
+SLUICE_INTERNAL int sluice_socket_open(const struct sluice_address *address);
 
 /* How to listen, where zeros are the defaults, but for the backlog. */
 struct sluice_socket_options {
@@ -85,13 +85,14 @@ struct sluice_socket_options {
 
 /* sluice_socket_listen with options. A unix socket's file is noted in `file`, for the caller to
  * remove or to forget; of other sockets, and on failure, `file` is zeros. */
-int sluice_socket_listen_with(const char *address, const struct sluice_socket_options *options,
-                              struct sluice_socket_file *file);
+SLUICE_INTERNAL int sluice_socket_listen_with(const char *address,
+                                              const struct sluice_socket_options *options,
+                                              struct sluice_socket_file *file);
 
 /* Of a listening socket: those who wait in its queue stay, and no more come into it. `is_tcp`:
  * later callers' packets are dropped. Else they are refused, and an accept that finds nobody gives
  * -EINVAL. 0 or -errno. */
-int sluice_socket_let_no_more_in(int fd, bool is_tcp);
+SLUICE_INTERNAL int sluice_socket_let_no_more_in(int fd, bool is_tcp);
 
 /* A connect in two steps, since they fail for different reasons. What the first says is the
  * caller's or the machine's doing, what the second says the peer's or the network's.
@@ -99,13 +100,12 @@ int sluice_socket_let_no_more_in(int fd, bool is_tcp);
  * A socket for a connect to `address` that comes from `source`: a numeric address of this machine,
  * of the same family, whose port may be 0; or an abstract one of a unix socket. NULL: the kernel
  * chooses. SLUICE_EOPTION where it is none of these. */
-int sluice_socket_open_from(const struct sluice_address *address, const char *source);
+SLUICE_INTERNAL int sluice_socket_open_from(const struct sluice_address *address,
+                                            const char *source);
 /* connect(2): 0 where it is done or under way, or -errno. The socket stays the caller's. */
-int sluice_socket_begin_connect(int fd, const struct sluice_address *address);
+SLUICE_INTERNAL int sluice_socket_begin_connect(int fd, const struct sluice_address *address);
 
 /* Both, for sluice_socket_connect. */
-int sluice_socket_connect_with(const char *address, const char *source);
-
-#pragma GCC visibility pop
+SLUICE_INTERNAL int sluice_socket_connect_with(const char *address, const char *source);
 
 #endif

@@ -8,8 +8,6 @@
 
 #include "network/address.h"
 
-#pragma GCC visibility push(hidden)
-
 /* Which file is ours. All zeros: none is.
  * Invariants, where `exists` is set:
  * - `device` and `inode` name the file that bind made. They stay its own for as long as the socket
@@ -27,16 +25,15 @@ struct sluice_socket_file {
  * the file has that, whatever the umask, and never a wider one. A socket's file that no living
  * socket is bound to is replaced. 0, or -EADDRINUSE, or another negated errno, and then `file` is
  * zeros. */
-int sluice_socket_file_bind(struct sluice_socket_file *file, int fd,
-                            const struct sluice_address *address, const mode_t *mode);
+SLUICE_INTERNAL int sluice_socket_file_bind(struct sluice_socket_file *file, int fd,
+                                            const struct sluice_address *address,
+                                            const mode_t *mode);
 
 /* Removes the file, if it still stands at its place. To be called before `fd`, the socket, is
  * closed: until then nobody takes the file for one that is left over. */
-void sluice_socket_file_remove(struct sluice_socket_file *file, int fd);
+SLUICE_INTERNAL void sluice_socket_file_remove(struct sluice_socket_file *file, int fd);
 
 /* The file is somebody else's to remove from now on: a fork's parent's, or the caller's. */
-void sluice_socket_file_forget(struct sluice_socket_file *file);
-
-#pragma GCC visibility pop
+SLUICE_INTERNAL void sluice_socket_file_forget(struct sluice_socket_file *file);
 
 #endif

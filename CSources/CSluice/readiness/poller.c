@@ -41,7 +41,7 @@ static const struct sluice_poller_backend *find_backend(const char *name) {
 
 /* Makes room for the number `fd`. A number that is not open is refused before anything grows, so
  * that a wild one cannot ask for gigabytes. */
-static int make_room(sluice_poller *poller, int fd) {
+static int make_room_for_fd(sluice_poller *poller, int fd) {
     if (fd < poller->limit)
         return 0;
     int code = sluice_fd_check(fd);
@@ -49,8 +49,8 @@ static int make_room(sluice_poller *poller, int fd) {
         return code;
     if (fd >= poller->capacity) {
         size_t capacity = sluice_room_for((size_t)fd + 1, sizeof *poller->registrations);
-        struct sluice_registration *grown = sluice_resize(&poller->allocator, poller->registrations,
-                                                          capacity, sizeof *poller->registrations);
+        struct sluice_registration *grown =
+            SLUICE_RESIZE(&poller->allocator, poller->registrations, capacity);
         if (!grown)
             return SLUICE_ENOMEM;
         poller->registrations = grown;
@@ -86,7 +86,7 @@ static int check_interest(const sluice_poller *poller, uint32_t interest) {
 static int add(sluice_poller *poller, int fd, uint32_t interest, uint64_t user) {
     if (fd < 0)
         return SLUICE_EBADF;
-    int code = make_room(poller, fd);
+    int code = make_room_for_fd(poller, fd);
     if (code < 0)
         return code;
     struct sluice_registration *registration = &poller->registrations[fd];
@@ -137,7 +137,7 @@ static int watch_wake(sluice_poller *poller) {
 }
 
 int sluice_poller_create(sluice_poller **result, const char *backend_name) {
-    return sluice_poller_create_with(result, backend_name, &SLUICE_LIBC_ALLOCATOR);
+    return sluice_poller_create_with(result, backend_name, &sluice_libc_allocator);
 }
 
 int sluice_poller_create_with(sluice_poller **result, const char *backend_name,
@@ -149,7 +149,7 @@ int sluice_poller_create_with(sluice_poller **result, const char *backend_name,
     if (!backend)
         return SLUICE_EBACKEND;
     size_t size = sizeof(sluice_poller) + backend->state_size;
-    sluice_poller *poller = sluice_resize(allocator, NULL, 1, size);
+    sluice_poller *poller = (sluice_poller *)sluice_resize(allocator, NULL, 1, size);
     if (!poller)
         return SLUICE_ENOMEM;
     memset(poller, 0, size);
@@ -229,7 +229,7 @@ static bool absorb_wake(sluice_poller *poller) {
     poller->woken = false;
     if (!(poller->backend->features & SLUICE_FEATURE_EDGE))
         sluice_wake_drain(poller->wake_fd);
-    return atomic_exchange(&poller->wake_posted, false);
+    return sluice_atomic_exchange(&poller->wake_posted, false);
 }
 
 /* Where the next wait would end at once, and for nothing: sleeps for `timeout_ns` at most, but no
@@ -240,7 +240,7 @@ static bool absorb_wake(sluice_poller *poller) {
  */
 static int pause_between_waits(sluice_poller *poller, int64_t timeout_ns) {
     sluice_wake_drain(poller->wake_fd);
-    if (atomic_exchange(&poller->wake_posted, false))
+    if (sluice_atomic_exchange(&poller->wake_posted, false))
         return 1;
     struct pollfd entry = {.fd = poller->wake_fd, .events = POLLIN};
     struct timespec storage;
@@ -301,7 +301,7 @@ int sluice_poller_is_current(const sluice_poller *poller, const sluice_ready *ev
 int sluice_poller_wake(sluice_poller *poller) {
     if (!poller)
         return SLUICE_ENULL;
-    if (atomic_exchange(&poller->wake_posted, true))
+    if (sluice_atomic_exchange(&poller->wake_posted, true))
         return 0;
     return sluice_wake_signal(poller->wake_fd);
 }
@@ -334,7 +334,7 @@ int sluice_poller_after_fork(sluice_poller *poller) {
         (void)sluice_poller_remove(poller, shared);
         close(shared);
     }
-    atomic_store(&poller->wake_posted, false);
+    sluice_atomic_store(&poller->wake_posted, false);
     return watch_wake(poller);
 }
 

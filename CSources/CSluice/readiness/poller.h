@@ -19,13 +19,11 @@
 #include "base/platform.h"
 
 #include <stdalign.h>
-#include <stdatomic.h>
 #include <stddef.h>
 
 #include "base/allocator.h"
+#include "base/atomics.h"
 #include "sluice.h"
-
-#pragma GCC visibility push(hidden)
 
 /* What can be waited for, without the two bits that say how: what concerns a direction, and all. A
  * registration with none of these is silent. */
@@ -93,25 +91,25 @@ struct sluice_poller {
     int limit;    /* how many registrations there are: the highest number ever added, and one */
     int capacity; /* how many there is room for */
     int wake_fd;  /* -1 in a child whose sluice_poller_after_fork has failed */
-    bool interruptible;      /* a signal ends a wait */
-    bool noisy;              /* a wait was ended by what is nobody's; see `pause_between_waits` */
-    bool woken;              /* the wait under way has seen wake_fd ready */
-    atomic_bool wake_posted; /* wake_fd has been written to and no wait has seen it yet */
+    bool interruptible; /* a signal ends a wait */
+    bool noisy;         /* a wait was ended by what is nobody's; see `pause_between_waits` */
+    bool woken;         /* the wait under way has seen wake_fd ready */
+    sluice_atomic_bool wake_posted; /* wake_fd has been written to and no wait has seen it yet */
     alignas(max_align_t) unsigned char state[];
 };
 
 /* sluice_poller_create, with memory from elsewhere. */
-int sluice_poller_create_with(sluice_poller **poller, const char *backend,
-                              const struct sluice_allocator *allocator);
+SLUICE_INTERNAL int sluice_poller_create_with(sluice_poller **poller, const char *backend,
+                                              const struct sluice_allocator *allocator);
 
 /* Of a descriptor that was just made for the poller itself: the same file under a number that the
  * caller has not registered, or an error. A number that was closed unremoved is still registered,
  * and the kernel gives it away like any other. */
-int sluice_poller_own(const sluice_poller *poller, int fd);
+SLUICE_INTERNAL int sluice_poller_own(const sluice_poller *poller, int fd);
 
 /* The backend at `index`, best first, NULL past the last: those of the core, and behind them those
  * that were registered. */
-const struct sluice_poller_backend *sluice_poller_backend_at(size_t index);
+SLUICE_INTERNAL const struct sluice_poller_backend *sluice_poller_backend_at(size_t index);
 
 /* Adds a backend from outside the core to those that can be chosen by name, for good; it must stay
  * where it is. Done before, it is well too. Any thread. The one internal that libsluice.so exports:
@@ -119,9 +117,11 @@ const struct sluice_poller_backend *sluice_poller_backend_at(size_t index);
  * Errors: SLUICE_EEXIST (another of that name), SLUICE_EFULL. */
 SLUICE_API int sluice_poller_register(const struct sluice_poller_backend *backend);
 
-extern const struct sluice_poller_backend sluice_epoll_backend;
-extern const struct sluice_poller_backend sluice_poll_backend;
-extern const struct sluice_poller_backend sluice_select_backend;
+#ifndef SLUICE_ONE_FILE /* there their definitions come first */
+SLUICE_INTERNAL extern const struct sluice_poller_backend sluice_epoll_backend;
+SLUICE_INTERNAL extern const struct sluice_poller_backend sluice_poll_backend;
+SLUICE_INTERNAL extern const struct sluice_poller_backend sluice_select_backend;
+#endif
 
 /* sluice_poller_is_current, of an event that this poller reported: a removal changes the
  * generation. */
@@ -146,7 +146,5 @@ static inline void sluice_poller_report(sluice_poller *poller, sluice_ready **ne
                                 .generation = registration->generation,
                                 .flags = flags};
 }
-
-#pragma GCC visibility pop
 
 #endif

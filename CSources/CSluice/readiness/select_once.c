@@ -21,7 +21,7 @@
 #include "readiness/fdset.h"
 #include "sluice.h"
 
-enum { LIST_COUNT = 3, SET_COUNT, STACK_WORDS = FD_SETSIZE / (sizeof(fdset_word) * CHAR_BIT) };
+enum { LIST_COUNT = 3, ALL_SETS, STACK_WORDS = FD_SETSIZE / (sizeof(fdset_word) * CHAR_BIT) };
 
 /* Raises *highest to the highest number in `list`; or an error. */
 static int find_highest(const sluice_fd_list *list, int *highest) {
@@ -43,7 +43,7 @@ static void insert_all(fdset_word *set, const sluice_fd_list *list) {
         fdset_insert(set, list->fds[i]);
 }
 
-static void fill(fdset_word *set, size_t words, const sluice_fd_list *list) {
+static void fill_set(fdset_word *set, size_t words, const sluice_fd_list *list) {
     memset(set, 0, words * sizeof *set);
     insert_all(set, list);
 }
@@ -97,12 +97,12 @@ static int select_over(fdset_word *sets, size_t words, int fd_count,
     int64_t deadline = deadline_after(timeout_ns);
     int ready;
     int unasked = 0;
-    fill(watched, words, lists[0]);
+    fill_set(watched, words, lists[0]);
     insert_all(watched, lists[1]);
     insert_all(watched, lists[2]);
     do {
-        fill(sets, words, lists[0]);
-        fill(sets + words, words, lists[1]);
+        fill_set(sets, words, lists[0]);
+        fill_set(sets + words, words, lists[1]);
         memcpy(third, watched, words * sizeof *third);
         ready = fdset_select(fd_count, sets, sets + words, third, deadline_remaining(deadline));
         if (ready > 0)
@@ -136,10 +136,10 @@ int sluice_select(sluice_fd_list *reading, sluice_fd_list *writing, sluice_fd_li
     int fd_count = highest + 1;
     size_t words = fdset_words(fd_count);
     if (words <= STACK_WORDS) {
-        fdset_word sets[SET_COUNT * STACK_WORDS];
+        fdset_word sets[ALL_SETS * STACK_WORDS];
         return select_over(sets, words, fd_count, lists, timeout_ns);
     }
-    fdset_word *sets = malloc(SET_COUNT * words * sizeof *sets);
+    fdset_word *sets = (fdset_word *)malloc(ALL_SETS * words * sizeof *sets);
     if (!sets)
         return SLUICE_ENOMEM;
     int total = select_over(sets, words, fd_count, lists, timeout_ns);

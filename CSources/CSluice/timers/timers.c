@@ -52,7 +52,7 @@
 #include "base/slots.h"
 #include "timers/timers_wheel.h"
 
-#define FIRST_CAPACITY UINT32_C(16)
+#define FIRST_TIMER_CAPACITY UINT32_C(16)
 #define MOST_TIMERS SLUICE_INDEX_LIMIT
 
 static_assert(sizeof(struct sluice_timer) == 40, "a timer is 40 bytes");
@@ -75,7 +75,7 @@ void sluice_timers_deinit(struct sluice_timers *timers) {
 
 /* The slots are not cleared, so that their pages cost nothing until they are used. */
 static int make_slots(struct sluice_timers *timers) {
-    timers->slots = sluice_resize(&timers->allocator, NULL, SLUICE_SLOTS, sizeof *timers->slots);
+    timers->slots = SLUICE_NEW(&timers->allocator, SLUICE_SLOTS, struct sluice_timer_slot);
     if (!timers->slots)
         return SLUICE_ENOMEM;
     clear(timers, SLUICE_FRESH);
@@ -84,14 +84,13 @@ static int make_slots(struct sluice_timers *timers) {
 }
 
 /* By an eighth, so that no more than that lies idle. */
-static int grow(struct sluice_timers *timers) {
+static int grow_timers(struct sluice_timers *timers) {
     if (timers->capacity == MOST_TIMERS || (!timers->slots && make_slots(timers) < 0))
         return SLUICE_ENOMEM;
-    uint32_t capacity = timers->capacity + timers->capacity / 8 + FIRST_CAPACITY;
+    uint32_t capacity = timers->capacity + timers->capacity / 8 + FIRST_TIMER_CAPACITY;
     if (capacity > MOST_TIMERS)
         capacity = MOST_TIMERS;
-    struct sluice_timer *grown =
-        sluice_resize(&timers->allocator, timers->records, capacity, sizeof *grown);
+    struct sluice_timer *grown = SLUICE_RESIZE(&timers->allocator, timers->records, capacity);
     if (!grown)
         return SLUICE_ENOMEM;
     timers->records = grown;
@@ -101,7 +100,7 @@ static int grow(struct sluice_timers *timers) {
 
 static SLUICE_NOINLINE int grow_and_add(struct sluice_timers *timers, int64_t deadline,
                                         int64_t repeat, uint64_t user, uint32_t *index) {
-    int code = grow(timers);
+    int code = grow_timers(timers);
     return code < 0 ? code : sluice_timers_add(timers, deadline, repeat, user, index);
 }
 
@@ -126,7 +125,7 @@ int sluice_timers_add(struct sluice_timers *timers, int64_t deadline, int64_t re
     *index = taken;
     timer->user = user;
     timer->repeat = repeat;
-    set(timers, taken, deadline);
+    set_deadline(timers, taken, deadline);
     return 0;
 }
 
@@ -144,5 +143,5 @@ void sluice_timers_reset(struct sluice_timers *timers, uint32_t index, int64_t d
         return;
     }
     unlink_record(timers, index);
-    set(timers, index, deadline);
+    set_deadline(timers, index, deadline);
 }

@@ -19,8 +19,6 @@
 
 #include "base/allocator.h"
 
-#pragma GCC visibility push(hidden)
-
 /* A tick is 2^13 ns, 8.2 us. Four digits of twelve bits and one of two make up every tick. */
 enum {
     SLUICE_TICK_BITS = 13,
@@ -83,14 +81,14 @@ struct sluice_timers {
 };
 
 /* Allocates nothing yet. */
-void sluice_timers_init(struct sluice_timers *timers, const struct sluice_allocator *allocator,
-                        int64_t now);
-void sluice_timers_deinit(struct sluice_timers *timers);
+SLUICE_INTERNAL void sluice_timers_init(struct sluice_timers *timers,
+                                        const struct sluice_allocator *allocator, int64_t now);
+SLUICE_INTERNAL void sluice_timers_deinit(struct sluice_timers *timers);
 
 /* Sets a timer for `deadline`, and from then on every `repeat` ns, or once where that is 0.
  * SLUICE_ENOMEM, with nothing changed, where memory ran out. */
-int sluice_timers_add(struct sluice_timers *timers, int64_t deadline, int64_t repeat, uint64_t user,
-                      uint32_t *index);
+SLUICE_INTERNAL int sluice_timers_add(struct sluice_timers *timers, int64_t deadline,
+                                      int64_t repeat, uint64_t user, uint32_t *index);
 
 /* Whether there has ever been a timer: as long as not, nothing else needs to be called. */
 static inline bool sluice_timers_used(const struct sluice_timers *timers) {
@@ -98,36 +96,39 @@ static inline bool sluice_timers_used(const struct sluice_timers *timers) {
 }
 
 /* Of a live timer. In constant time, as are reset, and add but for the growth of the array. */
-void sluice_timers_cancel(struct sluice_timers *timers, uint32_t index);
+SLUICE_INTERNAL void sluice_timers_cancel(struct sluice_timers *timers, uint32_t index);
 
 /* Of a live timer, also of the one just reported where it repeats, whose period then counts from
  * here. A later deadline costs hardly more than storing it. */
-void sluice_timers_reset(struct sluice_timers *timers, uint32_t index, int64_t deadline);
+SLUICE_INTERNAL void sluice_timers_reset(struct sluice_timers *timers, uint32_t index,
+                                         int64_t deadline);
 
 /* Between turns: when to call expire next, the earliest deadline; INT64_MAX where there is none. It
  * is exact where the slot of the earliest holds at most SLUICE_TIMERS_WALK timers. Of a fuller one
  * it is the slot's beginning, once, and expire then spreads it: see the opening comment of
  * timers.c. Never late. Once expire has returned 0 it lies behind that turn's `now`, unless the
  * caller has set a timer that does not. */
-int64_t sluice_timers_next_deadline(struct sluice_timers *timers);
+SLUICE_INTERNAL int64_t sluice_timers_next_deadline(struct sluice_timers *timers);
 #define SLUICE_TIMERS_WALK 8
 
 /* 1 with the earliest timer that is due, or 0 at the end of the turn, whose `now` is that of its
  * first call. A timer set for once has ended when it is reported; its words can be read until the
  * next add. One that repeats is live and already set again, for the first multiple of its period
  * after `now`: a period that was missed is left out. */
-int sluice_timers_expire(struct sluice_timers *timers, int64_t now, uint32_t *index);
+SLUICE_INTERNAL int sluice_timers_expire(struct sluice_timers *timers, int64_t now,
+                                         uint32_t *index);
 
 /* The first broken invariant in words, or NULL. Walks everything. */
-const char *sluice_timers_check(const struct sluice_timers *timers);
+SLUICE_INTERNAL SLUICE_FOR_TESTS const char *
+sluice_timers_check(const struct sluice_timers *timers);
 
 /* The list of `first`, linked by `next` and ended by any link to a slot, in order. Returns its
  * first, and its last's `next` is SLUICE_LINK_FREE; `previous` is not kept. */
-uint32_t sluice_timers_sort(struct sluice_timer *records, uint32_t first);
+SLUICE_INTERNAL uint32_t sluice_timers_sort(struct sluice_timer *records, uint32_t first);
 
 /* The same of timers that are all of one tick, in a list ended by SLUICE_LINK_FREE. May be empty.
  */
-uint32_t sluice_timers_sort_tick(struct sluice_timer *records, uint32_t first);
+SLUICE_INTERNAL uint32_t sluice_timers_sort_tick(struct sluice_timer *records, uint32_t first);
 
 /* Whether `left` fires before `right`. */
 static inline bool sluice_timer_before(const struct sluice_timer *left,
@@ -160,7 +161,5 @@ static inline void sluice_timers_set_user(struct sluice_timers *timers, uint32_t
                                           uint64_t user) {
     timers->records[index].user = user;
 }
-
-#pragma GCC visibility pop
 
 #endif

@@ -46,7 +46,7 @@ static void merge_into_due(struct sluice_timers *timers, uint32_t chain) {
         while (!is_slot(at) && !sluice_timer_before(&records[index], &records[at]))
             at = records[at].next;
         if (is_slot(at)) {
-            append(timers, SLUICE_DUE, index);
+            append_timer(timers, SLUICE_DUE, index);
             continue;
         }
         uint32_t previous = records[at].previous;
@@ -178,7 +178,7 @@ static int64_t next_period(const struct sluice_timers *timers, const struct slui
     return __builtin_add_overflow(last, timer->repeat, &next) ? INT64_MAX : next;
 }
 
-static void begin_turn(struct sluice_timers *timers, int64_t now) {
+static void begin_timers_turn(struct sluice_timers *timers, int64_t now) {
     timers->in_turn = true;
     timers->turn = now < LATEST_NOW ? now : LATEST_NOW;
     if (tick_of(timers->turn) > timers->horizon)
@@ -193,7 +193,7 @@ static int end_turn(struct sluice_timers *timers) {
 }
 
 static SLUICE_NOINLINE int rearm(struct sluice_timers *timers, uint32_t index) {
-    set(timers, index, next_period(timers, &timers->records[index]));
+    set_deadline(timers, index, next_period(timers, &timers->records[index]));
     return 1;
 }
 
@@ -214,7 +214,7 @@ static SLUICE_NOINLINE int expire_first(struct sluice_timers *timers, int64_t no
                                         uint32_t *index) {
     if (!timers->slots)
         return 0;
-    begin_turn(timers, now);
+    begin_timers_turn(timers, now);
     return sluice_timers_expire(timers, now, index);
 }
 

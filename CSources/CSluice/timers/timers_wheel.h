@@ -65,7 +65,7 @@ static inline void clear(struct sluice_timers *timers, uint32_t slot) {
 }
 
 /* Puts a record behind those of FRESH or DUE. */
-static inline void append(struct sluice_timers *timers, uint32_t slot, uint32_t index) {
+static inline void append_timer(struct sluice_timers *timers, uint32_t slot, uint32_t index) {
     uint32_t last = timers->slots[slot].last;
     timers->records[index].next = slot | SLUICE_LINK_SLOT;
     timers->records[index].previous = last;
@@ -97,14 +97,14 @@ static inline void file(struct sluice_timers *timers, uint32_t slot, uint32_t in
 }
 
 /* Where a timer goes that the caller sets. */
-static inline void set(struct sluice_timers *timers, uint32_t index, int64_t deadline) {
+static inline void set_deadline(struct sluice_timers *timers, uint32_t index, int64_t deadline) {
     struct sluice_timer *timer = &timers->records[index];
     timer->deadline = deadline;
     timer->sequence = timers->sequence++;
     if (tick_of(deadline) > timers->horizon)
         file(timers, slot_for(timers, tick_of(deadline)), index);
     else
-        append(timers, SLUICE_FRESH, index);
+        append_timer(timers, SLUICE_FRESH, index);
 }
 
 /* Takes a record out of whatever slot it is in, which only its ends know. */

@@ -55,7 +55,7 @@ static void begin_one(struct script *script) {
         return;
     if (script->fails)
         fail_allocation((long)choose_below(script->choices, 2));
-    uint32_t index = sluice_slots_begin(&script->slots, &SLUICE_LIBC_ALLOCATOR, &code);
+    uint32_t index = sluice_slots_begin(&script->slots, &sluice_libc_allocator, &code);
     bool refused_memory = allocation_has_failed();
     fail_allocation(0);
     if (index == SLUICE_NO_SLOT) {
@@ -182,6 +182,6 @@ void play_slots_script(struct choices *choices) {
             look_up(&script);
         check_all(&script);
     }
-    sluice_slots_deinit(&script.slots, &SLUICE_LIBC_ALLOCATOR);
+    sluice_slots_deinit(&script.slots, &sluice_libc_allocator);
     check(&script, live_allocation_count() == live_before, "leak");
 }

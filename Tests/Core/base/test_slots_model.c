@@ -9,7 +9,7 @@ struct record {
 
 static uint32_t begin(struct sluice_slots *slots) {
     int code;
-    uint32_t index = sluice_slots_begin(slots, &SLUICE_LIBC_ALLOCATOR, &code);
+    uint32_t index = sluice_slots_begin(slots, &sluice_libc_allocator, &code);
     assert_int_equal(code, 0);
     return index;
 }
@@ -32,12 +32,12 @@ static void a_slot_without_generations_is_not_used_again(void) {
         uint32_t second = begin(&slots);
         int code;
         assert_true(first != worn && second != worn && first != second);
-        assert_int_equal(sluice_slots_begin(&slots, &SLUICE_LIBC_ALLOCATOR, &code), SLUICE_NO_SLOT);
+        assert_int_equal(sluice_slots_begin(&slots, &sluice_libc_allocator, &code), SLUICE_NO_SLOT);
         assert_int_equal(code, SLUICE_EFULL);
         sluice_slots_end(&slots, first);
         sluice_slots_end(&slots, second);
     }
-    sluice_slots_deinit(&slots, &SLUICE_LIBC_ALLOCATOR);
+    sluice_slots_deinit(&slots, &sluice_libc_allocator);
 }
 
 static void scripts(void) {

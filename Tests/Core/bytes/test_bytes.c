@@ -18,7 +18,7 @@ static unsigned char pattern[2 * LONGEST];
 
 static struct sluice_chunk_pool make_pool(size_t limit_chunks) {
     struct sluice_chunk_pool pool;
-    sluice_chunk_pool_init(&pool, &SLUICE_LIBC_ALLOCATOR, limit_chunks * ROOM, RETAINED);
+    sluice_chunk_pool_init(&pool, &sluice_libc_allocator, limit_chunks * ROOM, RETAINED);
     for (size_t i = 0; i < sizeof pattern; i++)
         pattern[i] = (unsigned char)(i * 31 + i / 251);
     return pool;

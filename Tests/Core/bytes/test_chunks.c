@@ -14,7 +14,7 @@ static const unsigned char block[LONGEST];
 
 static struct sluice_chunk_pool make_pool(size_t limit_chunks) {
     struct sluice_chunk_pool pool;
-    sluice_chunk_pool_init(&pool, &SLUICE_LIBC_ALLOCATOR, limit_chunks * ROOM, RETAINED);
+    sluice_chunk_pool_init(&pool, &sluice_libc_allocator, limit_chunks * ROOM, RETAINED);
     return pool;
 }
 
@@ -44,7 +44,7 @@ static void pool_limits(void) {
     const size_t limits[] = {1, ROOM - 1, ROOM, 2 * ROOM - 1, 2 * ROOM, SIZE_MAX, 0};
     const size_t chunks[] = {1, 1, 1, 1, 2, SIZE_MAX / ROOM, SIZE_MAX / ROOM};
     for (size_t i = 0; i < COUNT_OF(limits); i++) {
-        sluice_chunk_pool_init(&pool, &SLUICE_LIBC_ALLOCATOR, limits[i], 0);
+        sluice_chunk_pool_init(&pool, &sluice_libc_allocator, limits[i], 0);
         assert_int_equal(sluice_chunk_pool_left(&pool), chunks[i]);
     }
 }

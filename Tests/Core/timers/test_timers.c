@@ -18,7 +18,7 @@ static long allocations_before;
 
 static void begin(int64_t now) {
     allocations_before = live_allocation_count();
-    sluice_timers_init(&timers, &SLUICE_LIBC_ALLOCATOR, now);
+    sluice_timers_init(&timers, &sluice_libc_allocator, now);
 }
 
 static void end(void) {

@@ -233,7 +233,7 @@ void play_timers_script(struct choices *choices) {
     script.now = (int64_t)any(&script) >> below(&script, 63);
     script.places = below(&script, 2) ? PLACES : SLUICE_TIMERS_WALK;
     long live_before = live_allocation_count();
-    sluice_timers_init(&script.timers, &SLUICE_LIBC_ALLOCATOR, script.now);
+    sluice_timers_init(&script.timers, &sluice_libc_allocator, script.now);
     for (; script.step < STEPS && !choices_are_over(choices); script.step++)
         step(&script);
     sluice_timers_deinit(&script.timers);

@@ -31,7 +31,7 @@
 
 /* How many events epoll_wait(2) can be asked for. */
 #define MOST_AT_ONCE (INT_MAX / (int)sizeof(struct epoll_event))
-#define FIRST_CAPACITY 4
+#define FIRST_ALWAYS_CAPACITY 4
 
 /* How long to wait after a move that has failed, before the next. */
 #define MOVE_EVERY_NS (10 * NS_PER_MILLISECOND)
@@ -42,7 +42,7 @@
 static_assert((int)EPOLLIN == SLUICE_READ && (int)EPOLLPRI == SLUICE_PRIORITY &&
                   (int)EPOLLOUT == SLUICE_WRITE && (int)EPOLLERR == SLUICE_ERROR &&
                   (int)EPOLLHUP == SLUICE_HANGUP && (int)EPOLLRDHUP == SLUICE_READ_CLOSED,
-              "flags_of and epoll_events rely on it");
+              "flags_of_epoll and epoll_events rely on it");
 
 static uint32_t epoll_events(uint32_t interest) {
     uint32_t events = interest & SLUICE_DIRECTIONS;
@@ -57,7 +57,7 @@ static uint32_t epoll_events(uint32_t interest) {
 
 /* The kernel's flags are ours. READ and WRITE by the sets that select(2) uses, so that the two
  * agree: an error or a hang-up makes a read return at once, an error a write. */
-static uint32_t flags_of(uint32_t events, uint32_t interest) {
+static uint32_t flags_of_epoll(uint32_t events, uint32_t interest) {
     uint32_t flags = events;
     if (events & (EPOLLERR | EPOLLHUP))
         flags |= interest & SLUICE_READ;
@@ -74,22 +74,21 @@ int sluice_epoll_control(const sluice_poller *poller, int epoll_fd, int operatio
 }
 
 static int control(sluice_poller *poller, int operation, int fd, uint32_t interest) {
-    const struct epoll_state *state = sluice_poller_state(poller);
+    const struct epoll_state *state = epoll_state_of(poller);
     return sluice_epoll_control(poller, state->epoll_fd, operation, fd, interest);
 }
 
-static void deinit(sluice_poller *poller) {
-    struct epoll_state *state = sluice_poller_state(poller);
+static void deinit_epoll(sluice_poller *poller) {
+    struct epoll_state *state = epoll_state_of(poller);
     sluice_epoll_close(poller);
     sluice_free(&poller->allocator, state->always);
 }
 
 static int always_insert(sluice_poller *poller, int fd) {
-    struct epoll_state *state = sluice_poller_state(poller);
+    struct epoll_state *state = epoll_state_of(poller);
     if (state->always_count == state->always_capacity) {
-        int capacity = state->always_capacity ? state->always_capacity * 2 : FIRST_CAPACITY;
-        int *grown =
-            sluice_resize(&poller->allocator, state->always, (size_t)capacity, sizeof *grown);
+        int capacity = state->always_capacity ? state->always_capacity * 2 : FIRST_ALWAYS_CAPACITY;
+        int *grown = SLUICE_RESIZE(&poller->allocator, state->always, (size_t)capacity);
         if (!grown)
             return SLUICE_ENOMEM;
         state->always = grown;
@@ -105,7 +104,7 @@ static int always_insert(sluice_poller *poller, int fd) {
 
 /* Takes `fd` out of the list, if it is there. */
 static void always_erase(sluice_poller *poller, int fd) {
-    struct epoll_state *state = sluice_poller_state(poller);
+    struct epoll_state *state = epoll_state_of(poller);
     int slot = poller->registrations[fd].slot;
     if (slot < 0)
         return;
@@ -133,7 +132,7 @@ static void disown(struct sluice_registration *registration) {
     registration->slot = SLOT_NONE;
 }
 
-static int silence(sluice_poller *poller, int fd) {
+static int silence_epoll(sluice_poller *poller, int fd) {
     struct sluice_registration *registration = &poller->registrations[fd];
     int code =
         in_kernel(registration) ? control(poller, EPOLL_CTL_DEL, fd, 0) : sluice_fd_check(fd);
@@ -161,10 +160,10 @@ static int tell_kernel(sluice_poller *poller, int fd, uint32_t interest) {
     return control(poller, EPOLL_CTL_ADD, fd, interest);
 }
 
-static int set(sluice_poller *poller, int fd, uint32_t interest) {
+static int set_epoll(sluice_poller *poller, int fd, uint32_t interest) {
     struct sluice_registration *registration = &poller->registrations[fd];
     if (!(interest & SLUICE_WAITED_FOR))
-        return silence(poller, fd);
+        return silence_epoll(poller, fd);
     int code = tell_kernel(poller, fd, interest);
     if (code == 0) {
         always_erase(poller, fd);
@@ -182,8 +181,8 @@ static int set(sluice_poller *poller, int fd, uint32_t interest) {
 
 /* The entry is deleted, and not left to go with its file: a duplicate, or a child after a fork, may
  * keep the file open. The call fails where the number was closed before. */
-static void remove_fd(sluice_poller *poller, int fd) {
-    const struct epoll_state *state = sluice_poller_state(poller);
+static void remove_epoll(sluice_poller *poller, int fd) {
+    const struct epoll_state *state = epoll_state_of(poller);
     struct sluice_registration *registration = &poller->registrations[fd];
     if (in_kernel(registration))
         (void)epoll_ctl(state->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
@@ -195,7 +194,7 @@ static void remove_fd(sluice_poller *poller, int fd) {
 /* A file that is always ready becomes so once: for EDGE and ONE_SHOT, until the next set. Those are
  * taken out after the walk, since taking one out moves another, which then is met twice or not. */
 static void report_always(sluice_poller *poller, sluice_ready **next, const sluice_ready *limit) {
-    struct epoll_state *state = sluice_poller_state(poller);
+    struct epoll_state *state = epoll_state_of(poller);
     const sluice_ready *first = *next;
     for (int left = state->always_count; left > 0 && *next < limit; left--) {
         if (state->always_next >= state->always_count)
@@ -211,7 +210,7 @@ static void report_always(sluice_poller *poller, sluice_ready **next, const slui
 /* An event that is not merely of bytes or of room, or whose registration is not an ordinary one. */
 static SLUICE_NOINLINE sluice_ready *report_one(sluice_poller *poller, sluice_ready *next,
                                                 uint64_t token, uint32_t flags) {
-    struct epoll_state *state = sluice_poller_state(poller);
+    struct epoll_state *state = epoll_state_of(poller);
     int fd = (int)(uint32_t)token;
     struct sluice_registration *registration = &poller->registrations[fd];
     if (registration->generation != token >> 32) {
@@ -220,7 +219,7 @@ static SLUICE_NOINLINE sluice_ready *report_one(sluice_poller *poller, sluice_re
     }
     if (registration->interest & SLUICE_ONE_SHOT)
         registration->slot = SLOT_DISARMED;
-    sluice_poller_report(poller, &next, fd, flags_of(flags, registration->interest));
+    sluice_poller_report(poller, &next, fd, flags_of_epoll(flags, registration->interest));
     return next;
 }
 
@@ -241,7 +240,7 @@ static_assert(sizeof(struct epoll_event) <= sizeof(sluice_ready) &&
  * behind the last event. */
 static sluice_ready *report_kernel(sluice_poller *poller, sluice_ready *next,
                                    const sluice_ready *limit, int64_t timeout_ns, int *code) {
-    struct epoll_state *state = sluice_poller_state(poller);
+    struct epoll_state *state = epoll_state_of(poller);
     const struct sluice_registration *registrations = poller->registrations;
     int room = limit - next < MOST_AT_ONCE ? (int)(limit - next) : MOST_AT_ONCE;
     unsigned char *at =
@@ -270,12 +269,13 @@ static sluice_ready *report_kernel(sluice_poller *poller, sluice_ready *next,
     return next;
 }
 
-static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64_t timeout_ns);
+static int wait_epoll(sluice_poller *poller, sluice_ready *events, int capacity,
+                      int64_t timeout_ns);
 
 /* At the end of a wait that has met a stale entry, with `count` events. */
 static SLUICE_NOINLINE int wait_without_stale(sluice_poller *poller, sluice_ready *events,
                                               int capacity, int count) {
-    struct epoll_state *state = sluice_poller_state(poller);
+    struct epoll_state *state = epoll_state_of(poller);
     bool moved = false;
     int64_t now = sluice_clock_ns();
     if (now >= state->next_move_ns) {
@@ -287,13 +287,14 @@ static SLUICE_NOINLINE int wait_without_stale(sluice_poller *poller, sluice_read
         return count;
     /* Nothing but stale entries, which may have kept others out. */
     if (moved)
-        return wait(poller, events, capacity, 0);
+        return wait_epoll(poller, events, capacity, 0);
     poller->noisy = true;
     return 0;
 }
 
-static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64_t timeout_ns) {
-    struct epoll_state *state = sluice_poller_state(poller);
+static int wait_epoll(sluice_poller *poller, sluice_ready *events, int capacity,
+                      int64_t timeout_ns) {
+    struct epoll_state *state = epoll_state_of(poller);
     sluice_ready *next = events;
     const sluice_ready *limit = events + capacity;
     bool always = state->always_count > 0;
@@ -316,16 +317,16 @@ static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64
                                          : count;
 }
 
-const struct sluice_poller_backend sluice_epoll_backend = {
+SLUICE_INTERNAL const struct sluice_poller_backend sluice_epoll_backend = {
     .name = "epoll",
     .features = SLUICE_FEATURE_ONE_SHOT | SLUICE_FEATURE_EDGE | SLUICE_FEATURE_CONDITIONS |
                 SLUICE_FEATURE_PRIORITY | SLUICE_FEATURE_INTERRUPTIBLE,
     .state_size = sizeof(struct epoll_state),
     .init = sluice_epoll_open,
-    .deinit = deinit,
-    .set = set,
-    .remove = remove_fd,
-    .wait = wait,
+    .deinit = deinit_epoll,
+    .set = set_epoll,
+    .remove = remove_epoll,
+    .wait = wait_epoll,
     .backend_fd = sluice_epoll_backend_fd,
     .after_fork = sluice_epoll_after_fork,
 };

@@ -8,8 +8,6 @@
 
 #include <sys/epoll.h>
 
-#pragma GCC visibility push(hidden)
-
 /* A registration's slot is its place in `always`, or one of: */
 enum {
     SLOT_NONE = SLUICE_SLOT_NONE, /* silent, and unknown to the kernel */
@@ -35,25 +33,27 @@ struct epoll_state {
     int64_t next_move_ns; /* after a move that has failed: when to try again */
 };
 
-/* Has the kernel do `operation` on a registration, in that instance. 0 or -errno. */
-int sluice_epoll_control(const sluice_poller *poller, int epoll_fd, int operation, int fd,
-                         uint32_t interest);
+static inline struct epoll_state *epoll_state_of(sluice_poller *poller) {
+    return (struct epoll_state *)sluice_poller_state(poller);
+}
 
-int sluice_epoll_open(sluice_poller *poller);
-void sluice_epoll_close(sluice_poller *poller);
+/* Has the kernel do `operation` on a registration, in that instance. 0 or -errno. */
+SLUICE_INTERNAL int sluice_epoll_control(const sluice_poller *poller, int epoll_fd, int operation,
+                                         int fd, uint32_t interest);
+
+SLUICE_INTERNAL int sluice_epoll_open(sluice_poller *poller);
+SLUICE_INTERNAL void sluice_epoll_close(sluice_poller *poller);
 
 /* Moves the armed registrations to a new instance; with the old one its stale entries end. On
  * failure the old one stays in use and nothing has changed. */
-int sluice_epoll_move(sluice_poller *poller);
+SLUICE_INTERNAL int sluice_epoll_move(sluice_poller *poller);
 
 /* Before `always` gets its first number, and after it has lost its last. */
-int sluice_epoll_front_ready(sluice_poller *poller);
-void sluice_epoll_front_quiet(sluice_poller *poller);
+SLUICE_INTERNAL int sluice_epoll_front_ready(sluice_poller *poller);
+SLUICE_INTERNAL void sluice_epoll_front_quiet(sluice_poller *poller);
 
 /* The backend's functions of these names. */
-int sluice_epoll_backend_fd(sluice_poller *poller);
-int sluice_epoll_after_fork(sluice_poller *poller);
-
-#pragma GCC visibility pop
+SLUICE_INTERNAL int sluice_epoll_backend_fd(sluice_poller *poller);
+SLUICE_INTERNAL int sluice_epoll_after_fork(sluice_poller *poller);
 
 #endif

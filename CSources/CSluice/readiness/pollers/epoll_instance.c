@@ -36,14 +36,14 @@ static int new_instance(const sluice_poller *poller) {
 }
 
 int sluice_epoll_open(sluice_poller *poller) {
-    struct epoll_state *state = sluice_poller_state(poller);
+    struct epoll_state *state = epoll_state_of(poller);
     state->front_fd = state->ready_fd = -1;
     state->epoll_fd = new_instance(poller);
     return state->epoll_fd < 0 ? state->epoll_fd : 0;
 }
 
 void sluice_epoll_close(sluice_poller *poller) {
-    struct epoll_state *state = sluice_poller_state(poller);
+    struct epoll_state *state = epoll_state_of(poller);
     close_one(&state->front_fd);
     close_one(&state->ready_fd);
     close_one(&state->epoll_fd);
@@ -73,7 +73,7 @@ static int new_ready_fd(const sluice_poller *poller) {
 }
 
 static int open_front(sluice_poller *poller) {
-    struct epoll_state *state = sluice_poller_state(poller);
+    struct epoll_state *state = epoll_state_of(poller);
     state->front_fd = new_instance(poller);
     if (state->front_fd < 0)
         return state->front_fd;
@@ -85,7 +85,7 @@ static int open_front(sluice_poller *poller) {
 }
 
 int sluice_epoll_backend_fd(sluice_poller *poller) {
-    struct epoll_state *state = sluice_poller_state(poller);
+    struct epoll_state *state = epoll_state_of(poller);
     if (state->front_fd >= 0)
         return state->front_fd;
     int code = open_front(poller);
@@ -98,12 +98,12 @@ int sluice_epoll_backend_fd(sluice_poller *poller) {
 }
 
 int sluice_epoll_front_ready(sluice_poller *poller) {
-    const struct epoll_state *state = sluice_poller_state(poller);
+    const struct epoll_state *state = epoll_state_of(poller);
     return state->front_fd < 0 ? 0 : hold(state->front_fd, state->ready_fd);
 }
 
 void sluice_epoll_front_quiet(sluice_poller *poller) {
-    const struct epoll_state *state = sluice_poller_state(poller);
+    const struct epoll_state *state = epoll_state_of(poller);
     if (state->front_fd >= 0)
         let_go(state->front_fd, state->ready_fd);
 }
@@ -113,7 +113,7 @@ void sluice_epoll_front_quiet(sluice_poller *poller) {
 
 /* Adds all that is armed to `epoll_fd`. What it refuses, for another reason than a shortage, was
  * closed without a remove, or names another file by now. */
-static int fill(sluice_poller *poller, int epoll_fd) {
+static int fill_instance(sluice_poller *poller, int epoll_fd) {
     for (int fd = 0; fd < poller->limit; fd++) {
         struct sluice_registration *registration = &poller->registrations[fd];
         if (registration->slot != SLOT_KERNEL)
@@ -128,8 +128,8 @@ static int fill(sluice_poller *poller, int epoll_fd) {
     return 0;
 }
 
-/* After `fill`: what was refused is silent in the new instance, and so is what had been disarmed.
- * In the old one all is as it was. */
+/* After `fill_instance`: what was refused is silent in the new instance, and so is what had been
+ * disarmed. In the old one all is as it was. */
 static void settle(sluice_poller *poller, bool moved) {
     for (int fd = 0; fd < poller->limit; fd++) {
         int *slot = &poller->registrations[fd].slot;
@@ -141,11 +141,11 @@ static void settle(sluice_poller *poller, bool moved) {
 }
 
 int sluice_epoll_move(sluice_poller *poller) {
-    struct epoll_state *state = sluice_poller_state(poller);
+    struct epoll_state *state = epoll_state_of(poller);
     int epoll_fd = new_instance(poller);
     if (epoll_fd < 0)
         return epoll_fd;
-    int code = fill(poller, epoll_fd);
+    int code = fill_instance(poller, epoll_fd);
     if (code == 0 && state->front_fd >= 0)
         code = hold(state->front_fd, epoll_fd);
     settle(poller, code == 0);
@@ -164,12 +164,12 @@ int sluice_epoll_move(sluice_poller *poller) {
 /* The child shares the parent's objects: to close its descriptors of them changes nothing in them,
  * and any other call would. So they are closed first, by which their numbers are free, too. */
 int sluice_epoll_after_fork(sluice_poller *poller) {
-    struct epoll_state *state = sluice_poller_state(poller);
+    struct epoll_state *state = epoll_state_of(poller);
     sluice_epoll_close(poller);
     int epoll_fd = new_instance(poller);
     if (epoll_fd < 0)
         return epoll_fd;
-    int code = fill(poller, epoll_fd);
+    int code = fill_instance(poller, epoll_fd);
     settle(poller, code == 0);
     if (code < 0) {
         close(epoll_fd);

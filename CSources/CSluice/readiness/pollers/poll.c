@@ -23,7 +23,7 @@
 
 #include "base/deadline.h"
 
-#define FIRST_CAPACITY 16
+#define FIRST_ENTRY_CAPACITY 16
 
 /* Invariants: the first `count` of `capacity` elements are in use, and their numbers ascend. An
  * element belongs to number fd and holds fd or, while silent, silenced(fd). */
@@ -33,6 +33,10 @@ struct poll_state {
     size_t capacity;
     int next; /* the number at which the next walk begins */
 };
+
+static struct poll_state *poll_state_of(sluice_poller *poller) {
+    return (struct poll_state *)sluice_poller_state(poller);
+}
 
 /* An involution onto the negative numbers, 0 included. */
 static int silenced(int fd) {
@@ -54,22 +58,22 @@ static size_t place_of(const struct poll_state *state, int fd) {
     return first;
 }
 
-static int init(sluice_poller *poller) {
+static int init_poll(sluice_poller *poller) {
     (void)poller;
     return 0;
 }
 
-static void deinit(sluice_poller *poller) {
-    struct poll_state *state = sluice_poller_state(poller);
+static void deinit_poll(sluice_poller *poller) {
+    struct poll_state *state = poll_state_of(poller);
     sluice_free(&poller->allocator, state->fds);
 }
 
-static int make_room(sluice_poller *poller) {
-    struct poll_state *state = sluice_poller_state(poller);
+static int make_room_for_entry(sluice_poller *poller) {
+    struct poll_state *state = poll_state_of(poller);
     if (state->count < state->capacity)
         return 0;
-    size_t capacity = state->capacity ? state->capacity * 2 : FIRST_CAPACITY;
-    struct pollfd *grown = sluice_resize(&poller->allocator, state->fds, capacity, sizeof *grown);
+    size_t capacity = state->capacity ? state->capacity * 2 : FIRST_ENTRY_CAPACITY;
+    struct pollfd *grown = SLUICE_RESIZE(&poller->allocator, state->fds, capacity);
     if (!grown)
         return SLUICE_ENOMEM;
     state->fds = grown;
@@ -88,8 +92,8 @@ static short poll_events(uint32_t interest) {
     return (short)events;
 }
 
-static int set(sluice_poller *poller, int fd, uint32_t interest) {
-    struct poll_state *state = sluice_poller_state(poller);
+static int set_poll(sluice_poller *poller, int fd, uint32_t interest) {
+    struct poll_state *state = poll_state_of(poller);
     int code = sluice_fd_check(fd);
     if (code < 0)
         return code;
@@ -97,7 +101,7 @@ static int set(sluice_poller *poller, int fd, uint32_t interest) {
     bool is_there =
         at < state->count && (state->fds[at].fd == fd || state->fds[at].fd == silenced(fd));
     if (!is_there) {
-        code = make_room(poller);
+        code = make_room_for_entry(poller);
         if (code < 0)
             return code;
         memmove(state->fds + at + 1, state->fds + at, (state->count - at) * sizeof *state->fds);
@@ -110,8 +114,8 @@ static int set(sluice_poller *poller, int fd, uint32_t interest) {
     return 0;
 }
 
-static void remove_fd(sluice_poller *poller, int fd) {
-    struct poll_state *state = sluice_poller_state(poller);
+static void remove_poll(sluice_poller *poller, int fd) {
+    struct poll_state *state = poll_state_of(poller);
     size_t at = place_of(state, fd);
     state->count--;
     memmove(state->fds + at, state->fds + at + 1, (state->count - at) * sizeof *state->fds);
@@ -119,7 +123,7 @@ static void remove_fd(sluice_poller *poller, int fd) {
 
 /* READ and WRITE by the sets that select(2) uses, so that the two agree: an error or a hang-up
  * makes a read return at once, an error a write. */
-static uint32_t flags_of(short events, short revents) {
+static uint32_t flags_of_poll(short events, short revents) {
     uint32_t flags = 0;
     if ((events & POLLIN) && (revents & (POLLIN | POLLHUP | POLLERR)))
         flags |= SLUICE_READ;
@@ -136,8 +140,9 @@ static uint32_t flags_of(short events, short revents) {
     return flags;
 }
 
-static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64_t timeout_ns) {
-    struct poll_state *state = sluice_poller_state(poller);
+static int wait_poll(sluice_poller *poller, sluice_ready *events, int capacity,
+                     int64_t timeout_ns) {
+    struct poll_state *state = poll_state_of(poller);
     struct timespec timeout;
     int ready = ppoll(state->fds, state->count, timespec_of(timeout_ns, &timeout), NULL);
     if (ready < 0)
@@ -156,21 +161,21 @@ static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64
         if ((entry->revents & POLLNVAL) || (poller->registrations[fd].interest & SLUICE_ONE_SHOT))
             entry->fd = silenced(fd);
         if (!(entry->revents & POLLNVAL))
-            sluice_poller_report(poller, &next, fd, flags_of(entry->events, entry->revents));
+            sluice_poller_report(poller, &next, fd, flags_of_poll(entry->events, entry->revents));
     }
     /* Some are left over only where there is no room, and so was at least one event. */
     state->next = ready > 0 ? next[-1].fd + 1 : 0;
     return (int)(next - events);
 }
 
-const struct sluice_poller_backend sluice_poll_backend = {
+SLUICE_INTERNAL const struct sluice_poller_backend sluice_poll_backend = {
     .name = "poll",
     .features = SLUICE_FEATURE_ONE_SHOT | SLUICE_FEATURE_CONDITIONS | SLUICE_FEATURE_PRIORITY |
                 SLUICE_FEATURE_INTERRUPTIBLE,
     .state_size = sizeof(struct poll_state),
-    .init = init,
-    .deinit = deinit,
-    .set = set,
-    .remove = remove_fd,
-    .wait = wait,
+    .init = init_poll,
+    .deinit = deinit_poll,
+    .set = set_poll,
+    .remove = remove_poll,
+    .wait = wait_poll,
 };

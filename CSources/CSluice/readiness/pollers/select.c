@@ -30,25 +30,29 @@ struct select_state {
     int next;     /* the number at which the next walk begins */
 };
 
-static int init(sluice_poller *poller) {
+static struct select_state *select_state_of(sluice_poller *poller) {
+    return (struct select_state *)sluice_poller_state(poller);
+}
+
+static int init_select(sluice_poller *poller) {
     (void)poller;
     return 0;
 }
 
-static void deinit(sluice_poller *poller) {
-    struct select_state *state = sluice_poller_state(poller);
+static void deinit_select(sluice_poller *poller) {
+    struct select_state *state = select_state_of(poller);
     sluice_free(&poller->allocator, state->wanted[0]);
 }
 
-static int make_room(sluice_poller *poller, int fd) {
-    struct select_state *state = sluice_poller_state(poller);
+static int make_room_in_sets(sluice_poller *poller, int fd) {
+    struct select_state *state = select_state_of(poller);
     size_t words = state->words ? state->words : 1;
     while (words < fdset_words(fd + 1))
         words *= 2;
     if (words == state->words)
         return 0;
     size_t block_words = (size_t)2 * SET_COUNT * words;
-    fdset_word *block = sluice_resize(&poller->allocator, NULL, block_words, sizeof *block);
+    fdset_word *block = SLUICE_NEW(&poller->allocator, block_words, fdset_word);
     if (!block)
         return SLUICE_ENOMEM;
     memset(block, 0, block_words * sizeof *block);
@@ -70,22 +74,22 @@ static bool is_wanted(const struct select_state *state, int fd) {
     return false;
 }
 
-static void silence(struct select_state *state, int fd) {
+static void silence_select(struct select_state *state, int fd) {
     for (int i = 0; i < SET_COUNT; i++)
         fdset_erase(state->wanted[i], fd);
     while (state->fd_count > 0 && !is_wanted(state, state->fd_count - 1))
         state->fd_count--;
 }
 
-static int set(sluice_poller *poller, int fd, uint32_t interest) {
-    struct select_state *state = sluice_poller_state(poller);
+static int set_select(sluice_poller *poller, int fd, uint32_t interest) {
+    struct select_state *state = select_state_of(poller);
     int code = sluice_fd_check(fd);
     if (code < 0)
         return code;
-    code = make_room(poller, fd);
+    code = make_room_in_sets(poller, fd);
     if (code < 0)
         return code;
-    silence(state, fd);
+    silence_select(state, fd);
     if (interest & SLUICE_READ)
         fdset_insert(state->wanted[READING], fd);
     if (interest & SLUICE_WRITE)
@@ -97,8 +101,8 @@ static int set(sluice_poller *poller, int fd, uint32_t interest) {
     return 0;
 }
 
-static void remove_fd(sluice_poller *poller, int fd) {
-    silence(sluice_poller_state(poller), fd);
+static void remove_select(sluice_poller *poller, int fd) {
+    silence_select(select_state_of(poller), fd);
 }
 
 /* select(2) refuses all for one closed number and does not say which. Numbers closed without a
@@ -107,7 +111,7 @@ static bool silence_closed(struct select_state *state) {
     bool found = false;
     for (int fd = state->fd_count - 1; fd >= 0; fd--)
         if (is_wanted(state, fd) && sluice_fd_check(fd) < 0) {
-            silence(state, fd);
+            silence_select(state, fd);
             found = true;
         }
     return found;
@@ -137,7 +141,7 @@ static bool has_bits_left(const struct select_state *state, int ready) {
     return standing > ready;
 }
 
-static uint32_t flags_of(const struct select_state *state, int fd) {
+static uint32_t flags_of_select(const struct select_state *state, int fd) {
     uint32_t flags = 0;
     if (fdset_contains(state->ready[READING], fd))
         flags |= SLUICE_READ;
@@ -167,18 +171,19 @@ static inline int next_ready(const struct select_state *state, int first, int en
  * Returns the first that is left over, or `end`. */
 static int report_range(sluice_poller *poller, sluice_ready **next, const sluice_ready *limit,
                         int first, int end) {
-    struct select_state *state = sluice_poller_state(poller);
+    struct select_state *state = select_state_of(poller);
     int fd = next_ready(state, first, end);
     for (; fd < end && *next < limit; fd = next_ready(state, fd + 1, end)) {
         if (poller->registrations[fd].interest & SLUICE_ONE_SHOT)
-            silence(state, fd);
-        sluice_poller_report(poller, next, fd, flags_of(state, fd));
+            silence_select(state, fd);
+        sluice_poller_report(poller, next, fd, flags_of_select(state, fd));
     }
     return fd;
 }
 
-static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64_t timeout_ns) {
-    struct select_state *state = sluice_poller_state(poller);
+static int wait_select(sluice_poller *poller, sluice_ready *events, int capacity,
+                       int64_t timeout_ns) {
+    struct select_state *state = select_state_of(poller);
     int ready;
     do
         ready = select_once(state, timeout_ns);
@@ -196,13 +201,13 @@ static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64
     return (int)(next - events);
 }
 
-const struct sluice_poller_backend sluice_select_backend = {
+SLUICE_INTERNAL const struct sluice_poller_backend sluice_select_backend = {
     .name = "select",
     .features = SLUICE_FEATURE_ONE_SHOT | SLUICE_FEATURE_PRIORITY | SLUICE_FEATURE_INTERRUPTIBLE,
     .state_size = sizeof(struct select_state),
-    .init = init,
-    .deinit = deinit,
-    .set = set,
-    .remove = remove_fd,
-    .wait = wait,
+    .init = init_select,
+    .deinit = deinit_select,
+    .set = set_select,
+    .remove = remove_select,
+    .wait = wait_select,
 };

@@ -20,19 +20,21 @@ static const struct sluice_poller_backend *const built_in[] = {
 #define BUILT_IN (sizeof built_in / sizeof built_in[0])
 
 /* Invariant: behind the first NULL all are NULL. */
-static const struct sluice_poller_backend *_Atomic registered[MOST_REGISTERED];
+static struct {
+    const struct sluice_poller_backend *value; /* atomic */
+} registered[MOST_REGISTERED];
 
 const struct sluice_poller_backend *sluice_poller_backend_at(size_t index) {
     if (index < BUILT_IN)
         return built_in[index];
     index -= BUILT_IN;
-    return index < MOST_REGISTERED ? atomic_load(&registered[index]) : NULL;
+    return index < MOST_REGISTERED ? sluice_atomic_load(&registered[index]) : NULL;
 }
 
 int sluice_poller_register(const struct sluice_poller_backend *backend) {
     for (size_t i = 0; i < BUILT_IN + MOST_REGISTERED; i++) {
         const struct sluice_poller_backend *there = sluice_poller_backend_at(i);
-        if (!there && atomic_compare_exchange_strong(&registered[i - BUILT_IN], &there, backend))
+        if (!there && sluice_atomic_replace(&registered[i - BUILT_IN], &there, backend))
             return 0;
         if (there == backend)
             return 0;
