@@ -185,9 +185,8 @@ extension AsyncTests {
                     for round in 0..<5 {
                         try await Client.connect(to: address, on: loop) { bad in
                             try await bad.write("fail\n")
-                            // It is aborted: an end, or a reset.
-                            let line = try? await bad.readLine()
-                            #expect(line == nil)
+                            // What it has must not look whole.
+                            await expectThrow(SluiceError.self) { try await bad.readLine() }
                         }
                         try await good.write("\(round)\n")
                         let line = try await good.readLine()

@@ -31,6 +31,8 @@ public struct LoopClock: Clock, Sendable {
     public nonisolated(nonsending) func sleep(
         until deadline: Instant, tolerance: Duration? = nil
     ) async throws {
+        // How long that is, is seen where the timer is set: the way there may take time.
+        guard isHere else { return try await loop.sleep(until: deadline) }
         try await sleep(for: now.duration(to: deadline))
     }
 
@@ -38,10 +40,7 @@ public struct LoopClock: Clock, Sendable {
     ///
     /// - Throws: `CancellationError`, at once; ``SluiceError`` where there is no memory for a timer.
     public nonisolated(nonsending) func sleep(for duration: Duration) async throws {
-        // Within an actor of others the wait may end on another thread.
-        guard unsafe loop.core.isCurrent && !loop.core.isGenericNow else {
-            return try await loop.sleep(duration)
-        }
+        guard isHere else { return try await loop.sleep(duration) }
         try Task.checkCancellation()
         let core = loop.core
         let alarm = Alarm()
@@ -50,11 +49,19 @@ public struct LoopClock: Clock, Sendable {
         alarm.cancel(core)
         if wasCancelled { throw CancellationError() }
     }
+
+    /// Whether this is the loop's thread, and the wait ends there: within an actor of others it may
+    /// not.
+    private var isHere: Bool { unsafe loop.core.isCurrent && !loop.core.isGenericNow }
 }
 
 extension Loop {
     fileprivate func sleep(_ duration: Duration) async throws {
         try await clock.sleep(for: duration)
+    }
+
+    fileprivate func sleep(until deadline: LoopClock.Instant) async throws {
+        try await clock.sleep(until: deadline)
     }
 }
 
