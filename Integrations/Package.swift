@@ -16,6 +16,8 @@ let package = Package(
     ],
     dependencies: [
         .package(name: "sluice", path: ".."),
+        // For the tests alone; swift-service-lifecycle needs it anyway.
+        .package(url: "https://github.com/apple/swift-async-algorithms.git", from: "1.1.0"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
@@ -32,6 +34,14 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings
+        ),
+        // As most packages are: they set no upcoming features.
+        .testTarget(
+            name: "AlgorithmsTests",
+            dependencies: [
+                sluice, .product(name: "AsyncAlgorithms", package: "swift-async-algorithms"),
+            ],
+            swiftSettings: [.strictMemorySafety()]
         ),
         .testTarget(
             name: "SluiceMetricsTests",

@@ -328,23 +328,37 @@ extension AsyncTests {
 
         @Test("bytes that are used after the next read end the program")
         func usedTooLate() async throws {
-            await #expect(processExitsWith: .failure) {
-                try await Server.run(
-                    on: "127.0.0.1:0",
-                    ready: { address in
-                        let text = address.description
-                        Task {
-                            try await Client.connect(to: text) { connection in
-                                try await connection.write("a")
-                                let first = try await connection.next()
-                                try await connection.write("b")
-                                _ = try await connection.next()
-                                _ = first?.array
-                                exit(0)
-                            }
-                        }
-                    }, echo)
+            let end = await #expect(processExitsWith: .failure) {
+                try await withConversation { connection, loop in
+                    let first = try await connection.next()
+                    try await connection.write("b")
+                    _ = try await connection.next()
+                    _ = first?.array
+                }
             }
+            #expect(end?.exitStatus != .exitCode(3), "it has thrown")
+            await #expect(processExitsWith: .success) {
+                try await withConversation { connection, loop in
+                    let first = try await connection.next()
+                    try await loop.clock.sleep(for: .milliseconds(1))
+                    guard first?.array == [97] else { exit(4) }
+                    _ = try await connection.write("b")
+                    _ = try await connection.next()
+                }
+            }
+        }
+
+        @Test("lent bytes that another thread uses after the next read end the program")
+        func usedTooLateElsewhere() async throws {
+            let end = await #expect(processExitsWith: .failure) {
+                try await withConversation { connection, loop in
+                    let first = try await connection.next()!
+                    try await connection.write("b")
+                    _ = try await connection.next()
+                    _ = await Task.detached { first.array }.value
+                }
+            }
+            #expect(end?.exitStatus != .exitCode(3), "it has thrown")
         }
 
         @Test("bytes that are read off the loop are copies", arguments: everyWay)
@@ -361,24 +375,41 @@ extension AsyncTests {
                     }
                     let (first, second) = try await task.value
                     #expect(first == bytes("first") && second == bytes("second"))
+                    // What is lent on the loop is copied where it is used elsewhere.
+                    for round in 0..<100 {
+                        try await connection.write("round \(round)")
+                        let lent = try await connection.next()!
+                        let elsewhere = Task.detached { () async throws -> [UInt8] in
+                            let array = lent.array
+                            #expect(lent.description == "round \(round)")
+                            #expect(sum(of: lent.span) == array.reduce(0) { $0 + Int($1) })
+                            try await connection.write(lent)
+                            return array
+                        }
+                        let array = try await elsewhere.value
+                        #expect(array == bytes("round \(round)"))
+                        #expect(lent.array == array)
+                        let back = try await connection.read(exactly: array.count)
+                        #expect(back == array)
+                    }
                 }
             }
         }
 
         @Test("stdlib algorithms work on inbound", arguments: everyWay)
         func algorithms(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            // With closures that leave the loop where tasks do not prefer it.
             let handler: Server.Handler = { connection in
-                if tasks == .onLoop {
-                    let inbound = connection.inbound
-                    for try await text in inbound.map({ $0.description }).filter({ $0 != "no" }) {
-                        try await connection.write(text)
-                    }
-                } else {
-                    // A closure of the stdlib's leaves the loop.
-                    let inbound = connection.inbound.copies
-                    for try await text in inbound.map({ $0 + [] }).filter({ $0 != [] }) {
-                        try await connection.write(text)
-                    }
+                let inbound = connection.inbound
+                let loop = connection.loop
+                let texts = inbound.map { bytes in
+                    let isHere = loop.isCurrent
+                    #expect(isHere == (tasks == .onLoop))
+                    return bytes.description
+                }
+                for try await text in texts.filter({ $0 != "no" }) {
+                    #expect(loop.isCurrent)
+                    try await connection.write(text)
                 }
             }
             try await withServer(backend, tasks: tasks, handler) { loop, address in
@@ -521,3 +552,31 @@ extension AsyncTests {
 
 /// But for libevent's select(2), which cannot name so many descriptors.
 private let manyWays = everyWay.filter { $0.0.name != "libevent:select" }
+
+private func sum(of bytes: Span<UInt8>) -> Int {
+    var sum = 0
+    for index in bytes.indices { sum += Int(bytes[index]) }
+    return sum
+}
+
+/// Has a client of an echo server say "a" and go on as `body` does, then ends the program.
+private func withConversation(
+    _ body: nonisolated(nonsending) @escaping @Sendable (Connection, Loop) async throws -> Void
+) async throws {
+    try await Server.run(
+        on: "127.0.0.1:0",
+        ready: { address in
+            let text = address.description
+            Task {
+                do {
+                    try await Client.connect(to: text) { connection in
+                        try await connection.write("a")
+                        try await body(connection, connection.loop)
+                    }
+                    exit(0)
+                } catch {
+                    exit(3)
+                }
+            }
+        }, echo)
+}

@@ -1,4 +1,5 @@
 internal import CSluice
+public import Synchronization
 
 /// A connection of a loop, for structured concurrency.
 ///
@@ -26,8 +27,8 @@ public final class Connection: Waiter, @unchecked Sendable {
     /// Why a read cannot simply wait: none, on the short way.
     @exclusivity(unchecked) @usableFromInline var obstacles: UInt16 = 0
     @exclusivity(unchecked) private var error: CInt = 0
-    /// Which read lends what is lent.
-    @exclusivity(unchecked) @usableFromInline var reads: UInt32 = 0
+    /// Which read lends what is lent. Other threads may ask.
+    @usableFromInline let reads = Atomic<UInt32>(0)
 
     /// The loop on whose thread the connection lives.
     public var loop: Loop {
@@ -200,6 +201,10 @@ public final class Connection: Waiter, @unchecked Sendable {
     /// Appends to what was not taken.
     @inline(never)
     func gather(_ new: UnsafeRawPointer, _ length: Int) {
+        core.moves.withLock { _ in unsafe append(new, length) }
+    }
+
+    private func append(_ new: UnsafeRawPointer, _ length: Int) {
         let some = some
         if unsafe some.gathered.isEmpty || count == 0 {
             var all = [UInt8]()
@@ -233,8 +238,9 @@ public final class Connection: Waiter, @unchecked Sendable {
 
     /// All that was set aside has been taken.
     func dropMore() {
-        giveBackKept()
-        if let more = unsafe more {
+        core.moves.withLock { _ in
+            giveBackKept()
+            guard let more = unsafe more else { return }
             more.gathered = []
             more.lent = []
             more.taken = 0
@@ -351,10 +357,10 @@ public final class Connection: Waiter, @unchecked Sendable {
 
     /// Has the loop end the connection, unless it has ended.
     func beginEnd(inOrder: Bool) {
+        beginRead()
         dropMore()
         unsafe count = 0
         unsafe lent = 0
-        unsafe reads &+= 1
         if has(Self.isClosed) { return }
         core.loop.resume(stream)
         if inOrder {

@@ -31,7 +31,8 @@ extension Connection {
     @inlinable
     @inline(__always)
     public nonisolated(nonsending) func write(_ bytes: Bytes) async throws {
-        try await write(bytes.span)
+        if bytes.isElsewhere { return try await write(bytes.array) }
+        try await write(bytes.current)
     }
 
     /// Queues the bytes to be sent.

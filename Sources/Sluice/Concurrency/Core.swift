@@ -24,6 +24,10 @@ final class Core: @unchecked Sendable {
     @exclusivity(unchecked) private var isolated = JobRing()
     @exclusivity(unchecked) private var generic = JobRing()
     private let remote = Mutex(Remote())
+    /// Held while bytes that are set aside are moved or let go, and while another thread copies lent
+    /// ones. Such a thread looks before and after whether they have gone: those that lie in the loop's
+    /// buffer go without the lock, and a copy of what the loop writes at that moment is never used.
+    let moves = Mutex(())
 
     @usableFromInline let parker: Parking
     private let parkingExecutor: ParkingExecutor

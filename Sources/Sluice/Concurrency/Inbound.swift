@@ -1,8 +1,13 @@
+public import Synchronization
+
 /// What one receive brought, lent until the next read of its connection. Who uses it later is stopped
 /// with a message. To keep bytes, copy them: `Array(bytes.span)`, or ``array``.
+///
+/// Off the loop's thread the bytes are copied when they are used, as in a closure of `map` that runs
+/// elsewhere.
 @safe
 public struct Bytes: @unchecked Sendable {
-    // Sendable, since `span` asks whether it is on the loop's thread, and a copy never changes.
+    // Sendable, since it is asked on which thread the bytes are used, and a copy never changes.
 
     /// The connection that lends them; or a copy, of what was read off the loop's thread. One
     /// reference for either, because each is counted with every read.
@@ -40,32 +45,71 @@ public struct Bytes: @unchecked Sendable {
         count = bytes.count
     }
 
-    /// The bytes.
+    /// The bytes. To take the span asks whether they are still there; do that again after a read.
     public var span: Span<UInt8> {
         @inlinable
         @inline(__always)
         @_lifetime(borrow self)
+        _read {
+            // A coroutine, which has a copy for as long as the span is in use. Decided against: to
+            // ask again at its end. That is the end of the span's variable, and not its last use (6.3),
+            // so that right programs would be stopped.
+            if isElsewhere {
+                let copy = copied()
+                yield unsafe _overrideLifetime(copy.span, borrowing: self)
+            } else {
+                yield current
+            }
+        }
+    }
+
+    /// Whether the bytes are lent by a connection on whose loop's thread the caller is not.
+    @inlinable
+    @inline(__always)
+    var isElsewhere: Bool {
+        unsafe isLent && !unsafeDowncast(owner, to: Connection.self).core.isCurrent
+    }
+
+    /// The bytes, for a caller on the loop's thread that is done with them before it waits.
+    @inlinable
+    var current: Span<UInt8> {
+        @inline(__always)
+        @_lifetime(borrow self)
         get {
+            var start = unsafe start
             if isLent {
                 let lender = unsafe unsafeDowncast(owner, to: Connection.self)
-                precondition(
-                    lender.core.isCurrent,
-                    "lent bytes are used off their loop's thread; copy them before: inbound.copies")
-                precondition(
-                    unsafe lender.reads == read,
-                    "these bytes went with the next read of their connection; copy what is to stay")
-                // Where they are now: beyond their event they are kept elsewhere.
-                let kept = unsafe UnsafeBufferPointer(start: lender.bytes, count: count)
-                let span = unsafe Span(_unsafeElements: kept)
-                return unsafe _overrideLifetime(span, borrowing: self)
+                precondition(lender.reads.load(ordering: .relaxed) == read, Self.areGone)
+                // Where they are now: beyond their event they may have been moved.
+                unsafe start = lender.bytes
             }
             let span = unsafe Span(_unsafeElements: UnsafeBufferPointer(start: start, count: count))
             return unsafe _overrideLifetime(span, borrowing: self)
         }
     }
 
+    /// A copy, made off the loop's thread. What the loop does meanwhile is said in `Core.moves`.
+    @usableFromInline
+    @inline(never)
+    func copied() -> [UInt8] {
+        let lender = unsafe unsafeDowncast(owner, to: Connection.self)
+        let bytes = lender.core.moves.withLock { _ in
+            precondition(lender.reads.load(ordering: .acquiring) == read, Self.areGone)
+            return unsafe Array(UnsafeBufferPointer(start: lender.bytes, count: count))
+        }
+        atomicMemoryFence(ordering: .acquiring)
+        precondition(
+            lender.reads.load(ordering: .relaxed) == read,
+            "these bytes were in use while their connection was read from; copy what is to stay")
+        return bytes
+    }
+
+    @usableFromInline static var areGone: String {
+        "these bytes went with the next read of their connection; copy what is to stay"
+    }
+
     /// A copy that stays.
-    public var array: [UInt8] { Array(span) }
+    public var array: [UInt8] { isElsewhere ? copied() : Array(current) }
 }
 
 extension Bytes: CustomStringConvertible {
@@ -91,7 +135,7 @@ extension Connection {
             }
         }
         unsafe lent = count
-        return unsafe Bytes(self, bytes, count, reads)
+        return unsafe Bytes(self, bytes, count, reads.load(ordering: .relaxed))
     }
 
     /// Off the loop's thread what was read is copied.
@@ -156,11 +200,10 @@ public struct Inbound: AsyncSequence, Sendable {
         }
     }
 
-    /// The same as arrays, which may be kept: for algorithms that look at several elements, or, with
-    /// ``Loop/Tasks/isolatedOnly``, at one off the loop.
+    /// The same as arrays, which may be kept: for algorithms that look at several elements at once, such
+    /// as `adjacentPairs()`. Those that look at one, such as `map`, do without, wherever they run.
     public var copies: Copies { Copies(connection: connection) }
 
-    // No map: its closure is isolated to nobody, and may run off the loop, where nothing is lent.
     /// What a connection's peer sends, as it comes, in arrays.
     public struct Copies: AsyncSequence, Sendable {
         /// What one receive brought.

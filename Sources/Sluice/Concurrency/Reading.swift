@@ -7,6 +7,7 @@
 // sends on stays in the kernel until it feels it. Bytes are never moved while they are lent.
 
 internal import CSluice
+public import Synchronization
 
 extension Connection {
     // MARK: Waiting
@@ -96,8 +97,11 @@ extension Connection {
     func consumeSlowly(_ taken: Int) {
         if taken > 0 { unsafe obstacles &= ~Self.isUntouched }
         guard has(Self.hasMore) else { return }
-        if unsafe count == 0 { dropMore() } else { unsafe more?.taken += taken }
-        unsafe more?.lent = []
+        if unsafe count == 0 { return dropMore() }
+        core.moves.withLock { _ in
+            unsafe more?.taken += taken
+            unsafe more?.lent = []
+        }
     }
 
     /// Takes what the last read has lent.
@@ -105,9 +109,17 @@ extension Connection {
     @inline(__always)
     func takeLent() {
         if unsafe lent == 0 { return }
+        beginRead()
         unsafe consume(lent)
         unsafe lent = 0
-        unsafe reads &+= 1
+    }
+
+    /// Nothing that was lent before is there any more. To be called before it goes.
+    @inlinable
+    @inline(__always)
+    func beginRead() {
+        // One thread writes it.
+        reads.store(reads.load(ordering: .relaxed) &+ 1, ordering: .releasing)
     }
 
     /// The bytes that are there.

@@ -1,0 +1,8 @@
+// expect: lifetime-dependent variable .input. escapes its scope
+import Sluice
+
+func keep(_ connection: Connection) async throws {
+    var kept = Span<UInt8>()
+    try await connection.reader.read { input in kept = input.span }
+    print(kept.count)
+}
