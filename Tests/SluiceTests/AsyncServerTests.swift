@@ -563,6 +563,11 @@ extension AsyncTests {
                     }
                 } catch let error as SluiceError {
                     if what == "refused" { #expect(error.code.errno == .connectionRefused) }
+                    // One sentence with the address, what happened and what to do.
+                    let said = "\(error)"
+                    #expect(said.hasPrefix("connect to \"\(address)\": "), "\(said)")
+                    let end = what == "name" ? "network (SLUICE_ENAME)" : "port (ECONNREFUSED)"
+                    #expect(said.hasSuffix(end), "\(said)")
                 }
             }
             var options = StreamOptions()
@@ -573,6 +578,7 @@ extension AsyncTests {
                 }
             } catch let error as SluiceError {
                 #expect(error.code.errno == .timedOut)
+                #expect("\(error)".hasPrefix("connect to \"\(full.address)\": "))
             }
             await expectThrow(SluiceError.self) {
                 try await Client.connect(to: "not an address", on: loop) { _ in }

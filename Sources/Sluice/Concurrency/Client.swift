@@ -15,7 +15,7 @@ public enum Client {
     ///   - loop: on which loop the connection lives; `nil` for the caller's, or else one that all
     ///     share.
     ///   - options: ``StreamOptions/connectTimeout`` among them.
-    /// - Throws: why there is no connection, and what `body` does.
+    /// - Throws: why there is no connection, with the address, and what `body` does.
     public static func connect<Result: Sendable>(
         to address: String, on loop: Loop? = nil, options: StreamOptions = StreamOptions(),
         _ body: nonisolated(nonsending) @Sendable (Connection) async throws -> Result
@@ -42,7 +42,7 @@ extension Loop {
             _ = self
             connection.beginHome()
             do {
-                try await connection.waitUntilConnected()
+                try await connection.waitUntilConnected(to: address)
                 let result = try await preferring { () async throws in
                     try await body(connection)
                 }
@@ -61,14 +61,30 @@ extension Loop {
 }
 
 extension Connection {
-    fileprivate nonisolated(nonsending) func waitUntilConnected() async throws {
+    fileprivate nonisolated(nonsending) func waitUntilConnected(to address: String) async throws {
         if has(Self.isConnecting) && !has(Self.isCancelled | Self.isClosed) {
             await core.park(self)
         }
         // Its peer may be gone again already.
         if has(Self.isCancelled | Self.isConnecting) {
-            _ = try finished()
-            throw failure
+            if has(Self.isCancelled) { throw CancellationError() }
+            throw unconnected(address)
         }
+    }
+
+    /// Why there is no connection, by the address that the caller knows, and what to do about it.
+    private func unconnected(_ address: String) -> SluiceError {
+        let code = failure.code
+        let remedy: String
+        switch code.errno {
+        case .connectionRefused: remedy = "start a server there, or check the port"
+        case .timedOut: remedy = "check the address and the network, or allow more time"
+        case .noSuchFileOrDirectory: remedy = "start a server there, or check the path"
+        case .tooManyOpenFiles: remedy = "raise the limit (ulimit -n), or close what is not needed"
+        default: remedy = "check the address and the network"
+        }
+        let problem = unsafe more?.nameProblem ?? code.message
+        return SluiceError(
+            code.rawValue, "connect to", .refused(address, "\(problem); \(remedy)"))
     }
 }

@@ -87,6 +87,8 @@ public final class Connection: Waiter, @unchecked Sendable {
         let writer = Waiter()
         var closing: Waiter?
         var deadline: Deadline?
+        /// Why the name that was to be connected to has no address.
+        var nameProblem: String?
         /// Who it was, for a log that is to know it after the end.
         var peer: Address?
         var readLimit: Duration?
@@ -267,6 +269,10 @@ public final class Connection: Waiter, @unchecked Sendable {
         unsafe obstacles |= Self.isClosed
         unsafe self.error = error
         unsafe core.living -= 1
+        if error == SLUICE_ENAME.rawValue {
+            // The loop knows it until another name is found to have none.
+            some.nameProblem = core.loop.nameProblem(of: stream)
+        }
         wakeAll()
         unsafe more?.closing?.wake(core)
         unsafe more?.deadline?.cancelAll(core)
