@@ -220,5 +220,37 @@ extension AsyncTests {
             await loop.stop()
             withExtendedLifetime(pair) {}
         }
+
+        @Test("a watch that is dropped ends, and its loop may end", arguments: everyWay)
+        func droppedWatch(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            let pair = try Pair()
+            let loop = try Loop.start(backend, tasks: tasks)
+            for round in 0..<20 {
+                // Else it could not be watched again.
+                let watch = try await loop.watch(pair.near)
+                try await watch.writable()
+                if round % 2 == 0 { await loop.run { withExtendedLifetime(watch) {} } }
+            }
+            let left = await loop.statistics.handles(.watch)
+            #expect(left == 0)
+            // Who waits has it: nobody else does.
+            let near = pair.near
+            let waiting = Task { try await loop.watch(near).readable() }
+            await loop.run {}
+            _ = try pair.far.send(bytes("x"))
+            try await waiting.value
+            // The last reference to the loop is the watch's.
+            let ghost: Ghost<Loop>
+            do {
+                let other = try Loop.start(backend, tasks: tasks)
+                ghost = Ghost(other)
+                _ = try await other.watch(pair.far)
+            }
+            let isGone = await eventually { ghost.isGone }
+            #expect(isGone)
+            // That it returns is what is promised.
+            await loop.stop()
+            withExtendedLifetime(pair) {}
+        }
     }
 }

@@ -10,24 +10,57 @@ public import SystemPackage
 ///     try await pipe.readable()
 ///     guard try receive(descriptor) else { break }
 /// }
-/// try await pipe.end()
+/// pipe.end()
 /// ```
 ///
-/// It stays its owner's: end this before it is closed. Two tasks may wait, one for each direction.
-@safe
-public final class Descriptor: Waiter, @unchecked Sendable {
-    // Sendable: all that changes is used on the loop's thread alone.
-
+/// It stays its owner's: end this before it is closed. What is dropped ends, too. Two tasks may wait, one
+/// for each direction.
+public final class Descriptor: Sendable {
     private let loop: Loop
+    private let watch: DescriptorWatch
+
+    fileprivate init(_ loop: Loop, _ descriptor: FileDescriptor) throws(SluiceError) {
+        self.loop = loop
+        watch = try DescriptorWatch(loop.core, descriptor)
+    }
+
+    deinit {
+        watch.end()
+    }
+
+    /// Waits until a read would not block: there is something, the end, or an error.
+    ///
+    /// - Throws: `CancellationError`; ``SluiceError`` where the watch has ended.
+    public nonisolated(nonsending) func readable() async throws {
+        guard watch.isHere else { return try await loop.readable(self) }
+        try await watch.wait(.read)
+    }
+
+    /// Waits until a write would not block: there is room, or an error.
+    ///
+    /// - Throws: as ``readable()``.
+    public nonisolated(nonsending) func writable() async throws {
+        guard watch.isHere else { return try await loop.writable(self) }
+        try await watch.wait(.write)
+    }
+
+    /// Ends the watch. Who waits is told so.
+    public func end() { watch.end() }
+}
+
+/// What the loop has of a ``Descriptor``, and refers to until it has ended. The two are two, so that a
+/// descriptor that nobody has ends: the loop's reference would keep it.
+// Sendable: all that changes is used on the loop's thread alone.
+@safe
+private final class DescriptorWatch: Waiter, @unchecked Sendable {
     private let core: Core
     private var watch: WatchID?
     private let writer = Waiter()
     /// What is waited for.
     private var interest: Interest = []
 
-    fileprivate init(_ loop: Loop, _ descriptor: FileDescriptor) throws(SluiceError) {
-        self.loop = loop
-        core = loop.core
+    init(_ core: Core, _ descriptor: FileDescriptor) throws(SluiceError) {
+        self.core = core
         super.init()
         let word = unsafe Unmanaged<Waiter>.retainedWord(self)
         do {
@@ -38,6 +71,9 @@ public final class Descriptor: Waiter, @unchecked Sendable {
             throw error
         }
     }
+
+    /// Whether a wait may begin here. Within an actor of others it may end on another thread.
+    var isHere: Bool { unsafe core.isCurrent && !core.isGenericNow }
 
     override func fire(_ core: Core, _ flags: UInt32) {
         let readiness = Readiness(rawValue: flags)
@@ -50,29 +86,8 @@ public final class Descriptor: Waiter, @unchecked Sendable {
         if !waits.isEmpty, let watch { _ = try? core.loop.rewatch(watch, for: [waits, .oneShot]) }
     }
 
-    /// Waits until a read would not block: there is something, the end, or an error.
-    ///
-    /// - Throws: `CancellationError`; ``SluiceError`` where the watch has ended.
-    public nonisolated(nonsending) func readable() async throws {
-        // Within an actor of others the wait may end on another thread.
-        guard unsafe core.isCurrent && !core.isGenericNow else {
-            return try await loop.readable(self)
-        }
-        try await wait(.read, self)
-    }
-
-    /// Waits until a write would not block: there is room, or an error.
-    ///
-    /// - Throws: as ``readable()``.
-    public nonisolated(nonsending) func writable() async throws {
-        guard unsafe core.isCurrent && !core.isGenericNow else {
-            return try await loop.writable(self)
-        }
-        try await wait(.write, writer)
-    }
-
-    private nonisolated(nonsending) func wait(_ direction: Interest, _ waiter: Waiter) async throws
-    {
+    nonisolated(nonsending) func wait(_ direction: Interest) async throws {
+        let waiter = direction == .read ? self : writer
         precondition(unsafe waiter.job == nil, "two tasks wait for one direction of a descriptor")
         try Task.checkCancellation()
         guard let watch else {
@@ -88,8 +103,7 @@ public final class Descriptor: Waiter, @unchecked Sendable {
         if self.watch == nil { throw SluiceError(SLUICE_ESTALE.rawValue, "wait for descriptor") }
     }
 
-    /// Ends the watch. Who waits is told so.
-    public func end() {
+    func end() {
         core.perform { [self] in
             guard let watch else { return }
             self.watch = nil

@@ -2,7 +2,7 @@
 ///
 /// A waiter has a job or has none, and it is taken out to be run. So a wait can end only once, and
 /// what does not wait cannot be woken. All of it belongs to the loop's thread.
-/// ``Connection`` and ``Descriptor`` are waiters. Nothing of it is for others.
+/// ``Connection`` is one. Nothing of it is for others.
 @safe
 public class Waiter {
     // The small ones come last, and a subclass begins with small ones: there are as many waiters as
