@@ -95,6 +95,74 @@ public struct Framing: Hashable, Sendable {
     }
 }
 
+extension Framing {
+    /// What the first of some bytes are.
+    enum Cut {
+        /// A frame of `count` bytes behind `skipped` others; `whole` bytes belong to it in all.
+        case frame(skipped: Int, count: Int, whole: Int)
+        /// No frame is whole. It takes `needed` bytes; 0 where that is not known, and then all have
+        /// been searched.
+        case none(needed: Int)
+        /// The peer has broken the rule.
+        case refused(SluiceError.Code)
+    }
+
+    /// Looks for a frame at the front of the bytes.
+    ///
+    /// - Parameters:
+    ///   - searched: how many of the first of them are known to have no end of a frame.
+    ///   - isLast: whether nothing follows them.
+    func cut(_ bytes: Span<UInt8>, searched: Int, isLast: Bool) -> Cut {
+        switch rule {
+        case .lines:
+            guard let end = bytes.firstIndex(of: 0x0A, from: searched) else {
+                // It may have its "\r" already.
+                return cutRest(bytes.count, most: limit + 1, isLast)
+            }
+            let hasReturn = end > 0 && bytes[end - 1] == 0x0D
+            return within(0, end - (hasReturn ? 1 : 0), whole: end + 1)
+        case .delimiter:
+            let delimiter = delimiter ?? []
+            // It may have begun among those that were searched.
+            let from = max(0, searched - delimiter.count + 1)
+            guard let end = bytes.firstIndex(of: delimiter.span, from: from) else {
+                return cutRest(bytes.count, most: limit + delimiter.count - 1, isLast)
+            }
+            return within(0, end, whole: end + delimiter.count)
+        case .size:
+            return bytes.count < limit ? .none(needed: limit) : within(0, limit, whole: limit)
+        case .length:
+            return cutLength(bytes)
+        }
+    }
+
+    private func cutLength(_ bytes: Span<UInt8>) -> Cut {
+        guard bytes.count >= width else { return .none(needed: width) }
+        var length: UInt64 = 0
+        for index in 0..<width {
+            length = length << 8 | UInt64(bytes[order == .bigEndian ? index : width - 1 - index])
+        }
+        guard length >= excess else { return .refused(.badFrame) }
+        length -= UInt64(excess)
+        guard length <= limit else { return .refused(.frameTooLong) }
+        let whole = width + Int(length)
+        return bytes.count < whole
+            ? .none(needed: whole) : within(width, Int(length), whole: whole)
+    }
+
+    /// What stands behind the last delimiter, where nothing follows.
+    private func cutRest(_ count: Int, most: Int, _ isLast: Bool) -> Cut {
+        guard count <= most else { return .refused(.frameTooLong) }
+        guard isLast && takesRest && count > 0 else { return .none(needed: 0) }
+        return within(0, count, whole: count)
+    }
+
+    private func within(_ skipped: Int, _ count: Int, whole: Int) -> Cut {
+        count <= limit
+            ? .frame(skipped: skipped, count: count, whole: whole) : .refused(.frameTooLong)
+    }
+}
+
 /// The frames that are whole among the bytes of an event, one after the other. What is left at the
 /// next pull is held, and comes again with what follows. See ``EventLoop/frames(of:in:by:)``.
 @safe
@@ -169,51 +237,21 @@ public struct Frames: ~Escapable {
     @usableFromInline
     @_lifetime(copy self)
     mutating func nextOther() -> Span<UInt8>? {
-        switch framing.rule {
-        case .lines: nextLine()
-        case .delimiter: nextDelimited()
-        case .size: take(from: 0, framing.limit)
-        case .length: nextWithLength()
-        }
-    }
-
-    @_lifetime(copy self)
-    private mutating func nextDelimited() -> Span<UInt8>? {
-        let delimiter = framing.delimiter ?? []
-        // It may have begun among those that were searched.
-        let from = unsafe max(0, pulled.pointee.rest.searched - delimiter.count + 1)
-        guard let at = rest.firstIndex(of: delimiter.span, from: from) else {
-            return lastFrame(most: framing.limit + delimiter.count - 1)
-        }
-        return frame(at, then: at + delimiter.count)
-    }
-
-    @_lifetime(copy self)
-    private mutating func nextWithLength() -> Span<UInt8>? {
-        let rest = rest
-        guard rest.count >= framing.width else {
-            unsafe pulled.pointee.rest.needed = framing.width
+        let searched = unsafe pulled.pointee.rest.searched
+        let isLast = unsafe pulled.pointee.rest.isLast
+        switch framing.cut(rest, searched: searched, isLast: isLast) {
+        case .frame(let skipped, let count, let whole):
+            unsafe pulled.pointee.rest.start += skipped
+            return frame(count, then: whole - skipped)
+        case .none(let needed):
+            if needed > 0 {
+                unsafe pulled.pointee.rest.needed = needed
+            } else {
+                wasSearched()
+            }
             return nil
+        case .refused(let reason): return refuse(reason)
         }
-        var length: UInt64 = 0
-        for index in 0..<framing.width {
-            let place = framing.order == .bigEndian ? index : framing.width - 1 - index
-            length = length << 8 | UInt64(rest[place])
-        }
-        guard length >= framing.excess else { return refuse(.badFrame) }
-        length -= UInt64(framing.excess)
-        guard length <= framing.limit else { return refuse(.frameTooLong) }
-        return take(from: framing.width, Int(length))
-    }
-
-    @_lifetime(copy self)
-    private mutating func take(from: Int, _ length: Int) -> Span<UInt8>? {
-        guard unsafe pulled.pointee.rest.length - from >= length else {
-            unsafe pulled.pointee.rest.needed = from + length
-            return nil
-        }
-        unsafe pulled.pointee.rest.start += from
-        return frame(length, then: length)
     }
 
     /// The first bytes, where they are within the limit.
@@ -236,12 +274,18 @@ public struct Frames: ~Escapable {
     mutating func lastFrame(most: Int) -> Span<UInt8>? {
         let length = unsafe pulled.pointee.rest.length
         guard length <= most else { return refuse(.frameTooLong) }
-        unsafe pulled.pointee.rest.searched = length
-        if unsafe length >= EventLoop.Rest.worthNoting { unsafe pulled.pointee.note(framing) }
+        wasSearched()
         guard unsafe pulled.pointee.rest.isLast && framing.takesRest && length > 0 else {
             return nil
         }
         return frame(length, then: length)
+    }
+
+    /// All that is left has no end of a frame.
+    private mutating func wasSearched() {
+        let length = unsafe pulled.pointee.rest.length
+        unsafe pulled.pointee.rest.searched = length
+        if unsafe length >= EventLoop.Rest.worthNoting { unsafe pulled.pointee.note(framing) }
     }
 
     @usableFromInline

@@ -1,0 +1,100 @@
+// Frames by structured concurrency: the same rules as of the pulled layer (Framing.swift), over what a
+// connection has received. A frame is lent where it lies, as bytes of `inbound` are. What comes in
+// parts is gathered, up to the limit of the framing.
+
+extension Connection {
+    /// What the peer sends, cut into frames.
+    ///
+    /// ```swift
+    /// for try await message in connection.frames(by: .length(4)) {
+    ///     try await connection.write(message)
+    /// }
+    /// ```
+    ///
+    /// Its elements are lent until the next, as those of ``inbound``. A loop that is broken off leaves
+    /// what follows the frame for the next read, of whatever kind: a head may be read as a frame, and its
+    /// body by ``read(exactly:)``.
+    ///
+    /// Reading throws ``TooLong`` for a frame over its limit, ``SluiceError/Code/badFrame`` for a length
+    /// that a frame cannot have, and ``UnexpectedEnd`` where the stream ends within a frame. All of them
+    /// leave what there is for the next read.
+    public func frames(by framing: Framing) -> Frames { Frames(connection: self, framing: framing) }
+
+    /// What a connection's peer sends, cut into frames. See ``Connection/frames(by:)``.
+    public struct Frames: AsyncSequence, Sendable {
+        /// Lent until the next.
+        public typealias Element = Bytes
+
+        fileprivate let connection: Connection
+        fileprivate let framing: Framing
+
+        /// Begins to read.
+        public func makeAsyncIterator() -> Iterator {
+            Iterator(connection: connection, framing: framing)
+        }
+
+        /// Reads.
+        public struct Iterator: AsyncIteratorProtocol {
+            fileprivate let connection: Connection
+            fileprivate let framing: Framing
+
+            /// The next frame; `nil` at the end of the stream.
+            public mutating func next() async throws -> Bytes? {
+                try await connection.nextFrame(framing)
+            }
+
+            /// The next frame; `nil` at the end of the stream.
+            public nonisolated(nonsending) mutating func next(
+                isolation: (any Actor)?
+            ) async throws -> Bytes? {
+                try await connection.nextFrame(framing)
+            }
+        }
+    }
+
+    fileprivate nonisolated(nonsending) func nextFrame(_ framing: Framing) async throws -> Bytes? {
+        guard core.isCurrent else { return try await loop.nextFrame(of: self, framing) }
+        takeLent()
+        var searched = 0
+        var isLast = false
+        while true {
+            let cut = unsafe framing.cut(
+                Span(_unsafeElements: waiting), searched: searched, isLast: isLast)
+            switch cut {
+            case .frame(let skipped, let count, let whole):
+                consume(skipped)
+                unsafe lent = whole - skipped
+                return unsafe Bytes(self, bytes, count, reads.load(ordering: .relaxed))
+            case .refused(.frameTooLong): throw TooLong(limit: framing.limit)
+            case .refused(let reason):
+                throw SluiceError(reason.rawValue, "cut frames of", .handle(.stream, id))
+            case .none(let needed):
+                unsafe searched = count
+                if isLast { return try frameEnds(needed) }
+            }
+            do {
+                if try await fillBehind() { continue }
+            } catch let error as SluiceError where error.code == .wrongThread {
+                return try await loop.nextFrame(of: self, framing)
+            }
+            // Of a server that shuts down the end is not the peer's: half a line is no line.
+            if !has(Self.atEnd) { return try frameEnds(0) }
+            isLast = true
+        }
+    }
+
+    /// The stream has ended, or goes no further, and there is no whole frame.
+    private func frameEnds(_ needed: Int) throws -> Bytes? {
+        if unsafe count == 0 { return nil }
+        throw unsafe UnexpectedEnd(count: count, wanted: needed > 0 ? needed : nil)
+    }
+}
+
+extension Loop {
+    /// For those who are not on its thread: a copy.
+    fileprivate func nextFrame(
+        of connection: Connection, _ framing: Framing
+    ) async throws -> Bytes? {
+        try await connection.nextFrame(framing).map { Bytes($0.array) }
+    }
+}
