@@ -1,10 +1,11 @@
+# make          what to do first
 # make demo     the echo server and client at work, over each backend
-# make test     all tests, C and Swift
-# make help     everything else
+# make test     all tests
+# make help     all targets
 #
-# What a target needs and this machine lacks, Tools/need installs from Debian's packages.
+# If a target needs a package that is missing, Tools/need installs it from Debian.
 
-.DEFAULT_GOAL := help
+.DEFAULT_GOAL := start
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
 
@@ -107,9 +108,16 @@ define UNINSTALL
 		'$(TO_LIB)/lib$(2).so' '$(TO_LIB)/lib$(2).so.$(SOVERSION)' '$(TO_LIB)/lib$(2).so.$(VERSION)'
 endef
 
+# Says that root is needed before anything is built: the nearest folder that is there must be writable.
+.PHONY: may-install
+may-install:
+	@folder='$(TO_LIB)'; while [ ! -e "$$folder" ]; do folder=$$(dirname "$$folder"); done; \
+	[ -w "$$folder" ] || { echo "make install: $$folder is not yours to write to." \
+		"Run it as root, as by sudo, or choose another place, as by PREFIX=\$$HOME/.local" >&2; exit 1; }
+
 # The part that needs libevent goes along where that is installed.
 .PHONY: install install-libevent uninstall
-install: lib ## headers, libraries and their .pc; takes PREFIX and DESTDIR
+install: may-install lib ## headers, libraries and their .pc; takes PREFIX and DESTDIR
 	$(call INSTALL,$(CORE_DIR)/include/sluice.h $(CORE_DIR)/include/sluice_source.h,sluice)
 	@$(if $(LIBEVENT),$(MAKE) --no-print-directory install-libevent, \
 		echo "libsluice-libevent is left out: libevent-dev is not installed")
@@ -256,18 +264,20 @@ TRAITS := --traits Libevent
 SWIFT_SOURCES := Package.swift Programs Sources Tests Examples Benchmarks Integrations
 
 .PHONY: build
-build: deps-swift deps-libevent ## the Swift module and its programs, for debugging
+build: programs ## the Swift module and its programs, for debugging
 	swift build $(TRAITS)
-	swift build $(TRAITS) --package-path Programs
 
-# Where README.md's commands find them, built as they are for use.
+# In build, where README.md's commands find them. They are built for debugging, as the tests build them
+# too: so nothing is built twice. CONFIGURATION=release makes them fast.
 PROGRAMS := sluice-echo $(addprefix article-,first-server queued-server complete-server client)
+CONFIGURATION ?= debug
 
 .PHONY: programs
-programs: deps-swift deps-libevent ## sluice-echo and the article's programs, for use, into build
-	swift build $(TRAITS) --package-path Programs -c release
+programs: deps-swift deps-libevent ## sluice-echo and the article's programs into build; CONFIGURATION=release
+	@echo "Building the programs. The first time takes about a minute."
+	swift build $(TRAITS) --package-path Programs -c $(CONFIGURATION)
 	@mkdir -p build
-	@ln -sf $(PROGRAMS:%=../Programs/.build/release/%) build
+	@ln -sf $(PROGRAMS:%=../Programs/.build/$(CONFIGURATION)/%) build
 
 .PHONY: test-swift
 test-swift: deps-swift deps-libevent ## the tests of the Swift module, what must not compile, docs/swift.md and async.md
@@ -337,8 +347,13 @@ compare-faults: build deps-c deps-libevent ## the table of faults: servers on Sl
 
 # ---- All tests, and the demo --------------------------------------------------------------------
 
+# Its packages are installed before the first part, so that none is missing in the middle.
+TEST_PARTS := test-header test-c test-abi test-languages test-swift test-consumer test-clients \
+	test-integrations test-programs test-examples test-faults
+
 .PHONY: test
-test: test-header test-c test-abi test-languages test-swift test-consumer test-clients test-integrations test-programs test-examples test-faults ## all tests
+test: deps-test ## all tests, part by part
+	+@Tools/parts "make test" $(TEST_PARTS)
 
 .PHONY: demo
 demo: programs ## the echo server and client at work, over each backend
@@ -459,7 +474,7 @@ C_FILES := $(call find_ours,CSources Tests Benchmarks Examples,*.[ch])
 CXX_FILES := $(call find_ours,Examples Tests,*.[ch]pp)
 RUST_FILES := $(call find_ours,Examples Tests,*.rs)
 GO_FILES := $(call find_ours,Examples Tests,*.go)
-SCRIPTS := .ci/run Tools/demo Tools/need Tests/Fuzz/run Tests/run-core Tests/run-compile-failures Tests/run-consumer Tests/run-clients
+SCRIPTS := .ci/run Tools/demo Tools/need Tools/parts Tests/Fuzz/run Tests/run-core Tests/run-compile-failures Tests/run-consumer Tests/run-clients
 
 .PHONY: lint
 lint: deps-lint ## formatting, static analysis, and which folder includes which
@@ -504,8 +519,13 @@ check: test test-adapters lib clang lint bench-gate asan tsan ## everything that
 
 # ---- What is needed -----------------------------------------------------------------------------
 
-.PHONY: deps deps-c deps-libevent deps-swift deps-gate deps-bench deps-lint
+.PHONY: deps deps-test deps-c deps-libevent deps-swift deps-gate deps-bench deps-lint
 deps: deps-c deps-libevent deps-swift deps-gate deps-lint ## install what is missing, from Debian's packages
+
+# All that the parts of make test need.
+deps-test: deps-swift
+	@Tools/need gcc g++ binutils libc6-dev libcmocka-dev libevent-dev pkg-config netcat-openbsd \
+		redis-tools curl apache2-utils
 
 deps-c:
 	@Tools/need gcc g++ binutils libc6-dev libcmocka-dev
@@ -540,6 +560,19 @@ deps-lint: deps-swift
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf build .build .build-asan .build-tsan Programs/.build Examples/swift/.build Integrations/.build
+
+# The first thing that somebody types here.
+.PHONY: start
+start:
+	@echo "Sluice: I/O multiplexing in C and Swift. Start with one of these:"
+	@echo
+	@echo "  make demo      build the programs, and see them work (a minute)"
+	@echo "  make test      run all tests; it says how far it is"
+	@echo "  make lib       build only the C library: build/libsluice.a and .so (seconds)"
+	@echo "  make install   install it; PREFIX=/usr/local, which needs root"
+	@echo "  make help      list all targets"
+	@echo
+	@echo "README.md says what Sluice is, and how to use it."
 
 .PHONY: help
 help: ## this list

@@ -92,7 +92,7 @@ class CommandsTest(unittest.TestCase):
         for name in {words[0] for words in self.commands() if words[0].startswith("build/")}:
             if "libsluice" not in name:
                 name = name.removeprefix("build/")
-                self.assertIn(f"../Programs/.build/release/{name} ", linked)
+                self.assertIn(f"../Programs/.build/debug/{name} ", linked)
         self.assertTrue(linked.endswith(" build"), linked)
 
     def test_the_files_are_there(self):
