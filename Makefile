@@ -347,8 +347,12 @@ compare-faults: build deps-c deps-libevent ## the table of faults: servers on Sl
 
 # ---- All tests, and the demo --------------------------------------------------------------------
 
+.PHONY: test-docs
+test-docs: ## links and figures of the pages, in seconds
+	python3 -W error -m unittest discover -s Tests/Docs
+
 # Its packages are installed before the first part, so that none is missing in the middle.
-TEST_PARTS := test-header test-c test-abi test-languages test-swift test-consumer test-clients \
+TEST_PARTS := test-header test-docs test-c test-abi test-languages test-swift test-consumer test-clients \
 	test-integrations test-programs test-examples test-faults
 
 .PHONY: test
@@ -556,6 +560,10 @@ deps-bench: deps-gate
 deps-lint: deps-swift
 	@Tools/need clang-format clang-tidy shellcheck libevent-dev libuv1-dev libev-dev \
 		libhiredis-dev libcurl4-openssl-dev
+
+.PHONY: figures
+figures: ## draw docs/figures anew
+	Tools/figures
 
 .PHONY: clean
 clean: ## remove what was built

@@ -1,13 +1,15 @@
 """docs/languages.md shows what stands in the examples, which the other tests compile and run; what
 README.md shows runs as it stands there."""
 
+import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
-from languages import EXAMPLES, LANGUAGES, ROOT, environment, install
+from languages import EXAMPLES, LANGUAGES, ROOT, environment, install, run
 from sockets import PATIENCE, connect, exchange, unix_address
 
 README = (ROOT / "README.md").read_text()
@@ -47,8 +49,22 @@ class DocsTest(unittest.TestCase):
         install()
         [program] = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
         address = unix_address()
-        program = "import sluice\n" + program.replace("127.0.0.1:9999", address)
-        with subprocess.Popen([sys.executable, "-c", program], env=environment()) as server:
+        self.assert_echoes(
+            [sys.executable, "-c", program.replace("127.0.0.1:9999", address)], address)
+
+    def test_the_program_of_the_readme_in_c_is_built_by_its_command_and_echoes(self):
+        install()
+        [program] = re.findall(r"^```c\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+        self.assertIn(program, (EXAMPLES / "c/echo.c").read_text())
+        [command] = re.findall(r"^cc .*$", README, re.MULTILINE)
+        address = unix_address()
+        with tempfile.TemporaryDirectory() as folder:
+            pathlib.Path(folder, "echo.c").write_text(program.replace("127.0.0.1:9999", address))
+            run(["sh", "-c", command], cwd=folder)
+            self.assert_echoes([f"{folder}/echo"], address)
+
+    def assert_echoes(self, command, address):
+        with subprocess.Popen(command, env=environment()) as server:
             self.addCleanup(server.kill)
             with self.connected(address) as client:
                 exchange(client, b"hello")

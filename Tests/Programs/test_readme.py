@@ -1,54 +1,19 @@
-"""README.md's programs compile as they stand there, without a warning, and what else it names is
-there: targets of make, programs with their options, files."""
+"""What README.md names is there: targets of make, and programs with their options. Its figures are
+those that were measured. Tests/Swift and Tests/Languages run its programs."""
 
+import json
 import pathlib
 import re
 import subprocess
-import tempfile
 import unittest
 
-from support import PROGRAMS, run
+from support import Server, run
 
 ROOT = pathlib.Path(__file__).parents[2]
 TEXT = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```(c|swift)\n(.*?)```", TEXT, re.DOTALL)
 SHELL = "".join(re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)).splitlines()
 INLINE = [" ".join(code.split())
           for code in re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", TEXT, flags=re.DOTALL))]
-
-
-def compiled(command, source, name):
-    """Compiles `source` under `name`; what the compiler had to say."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder, name)
-        path.write_text(source)
-        result = subprocess.run(
-            [*command, path], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
-        )
-    return result.returncode, result.stdout + result.stderr
-
-
-class ReadmeTest(unittest.TestCase):
-    def test_there_is_a_program_in_each_language(self):
-        self.assertEqual({language for language, _ in BLOCKS}, {"c", "swift"})
-
-    def test_the_c_programs_compile(self):
-        command = ["gcc", "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only"]
-        command += ["-I", "CSources/CSluice/include"]
-        for language, source in BLOCKS:
-            if language == "c":
-                with self.subTest(source=source):
-                    self.assertEqual(compiled(command, source, "program.c"), (0, ""))
-
-    def test_the_swift_programs_compile(self):
-        command = ["swiftc", "-swift-version", "6", "-emit-sil", "-o", "/dev/null"]
-        command += ["-I", f"{PROGRAMS}/Modules", "-I", "CSources/CSluice/include"]
-        command += ["-I", "CSources/CSluiceLibevent/include"]
-        command += ["-I", "Programs/.build/checkouts/swift-system/Sources/CSystem/include"]
-        for language, source in BLOCKS:
-            if language == "swift":
-                with self.subTest(source=source):
-                    self.assertEqual(compiled(command, source, "main.swift"), (0, ""))
 
 
 class CommandsTest(unittest.TestCase):
@@ -63,13 +28,13 @@ class CommandsTest(unittest.TestCase):
                               timeout=60, check=True).stdout
 
     def test_nothing_is_said_to_be_run_that_is_not_looked_at_here(self):
-        # Tests/ABI compiles the program of the first page, by pkg-config.
+        # Tests/Languages compiles the program of the first page, by the command that stands here.
         self.assertEqual({"make", "build", "cc"},
                          {word.partition("/")[0] for word, *_ in self.commands()})
 
     def test_the_targets_of_make_are_there(self):
         targets = {words[1] for words in self.commands() if words[0] == "make"}
-        self.assertLessEqual({"demo", "test", "programs", "install"}, targets)
+        self.assertLessEqual({"demo", "test", "help", "install", "bench", "bench-gate"}, targets)
         for target in targets:
             with self.subTest(target=target):
                 self.made(target)
@@ -87,6 +52,24 @@ class CommandsTest(unittest.TestCase):
                 options = [word for word in words if word.startswith("--")]
                 self.assertLessEqual(set(options), set(known))
 
+    def test_the_commands_of_the_programs_do_what_the_page_says(self):
+        lines = [line for line in SHELL if line.startswith("build/")]
+        serve, client, load, article, article_client = (line.split()[1:] for line in lines)
+        self.assertEqual((serve[0], client, load[0], article_client),
+                         ("serve", ["client"], "load", []))
+        with Server("sluice-echo", *serve[1:]) as server:
+            text = (ROOT / "README.md").read_bytes()
+            done = run("sluice-echo", *client, "--connect", server.address, input=text)
+            self.assertEqual((done.returncode, done.stdout), (0, text))
+            load[load.index("--duration") + 1] = "0.2"
+            done = run("sluice-echo", *load, "--connect", server.address)
+            self.assertEqual((done.returncode, done.stderr), (0, b""))
+            self.assertTrue("turn 2: data of stream" in server.output())
+        with Server("article-first-server", *article) as server:
+            done = run("article-client", "--address", server.address, input=b"hello\n")
+            self.assertEqual(done.returncode, 0)
+            self.assertIn(b"hello\n", done.stdout)
+
     def test_make_demo_leaves_the_programs_there(self):
         linked = next(line for line in self.made("demo").splitlines() if line.startswith("ln "))
         for name in {words[0] for words in self.commands() if words[0].startswith("build/")}:
@@ -95,11 +78,45 @@ class CommandsTest(unittest.TestCase):
                 self.assertIn(f"../Programs/.build/debug/{name} ", linked)
         self.assertTrue(linked.endswith(" build"), linked)
 
-    def test_the_files_are_there(self):
-        for link in re.findall(r"\]\(([^)#]+)", TEXT):
-            if "://" not in link:
-                with self.subTest(link=link):
-                    self.assertTrue((ROOT / link).exists())
+    def test_the_page_is_short(self):
+        self.assertLess(TEXT.count("\n"), 200)
+
+
+class FiguresTest(unittest.TestCase):
+    """Each figure is within 5 % of what was measured last: that is how exact the gate is."""
+
+    def assert_says(self, row, measured):
+        [cell] = re.findall(rf"^\| {re.escape(row)} \| ([\d.,]+)[^|]*\|", TEXT, re.MULTILINE)
+        said = float(cell.replace(",", ""))
+        self.assertLess(abs(said - measured), 0.05 * measured, (row, said, measured))
+
+    def test_what_the_gate_counts(self):
+        gate = json.loads((ROOT / "Benchmarks/ceilings.json").read_text())
+        for row, name in {
+            "user instructions for one echo, C": "C echo, epoll",
+            "the same, Swift, pulled": "Swift echo, epoll",
+            "the same, Swift, a task for each connection": "Swift async echo",
+            "system calls for one echo": "C system calls an echo",
+            "memory for an idle connection, C": "C bytes for an idle connection",
+            "the C server above with the library in it, stripped": "C echo, stripped, in bytes",
+        }.items():
+            self.assert_says(row, gate[name])
+
+    def test_what_was_compared(self):
+        report = json.loads((ROOT / "Benchmarks/report/results.json").read_text())
+        self.assertIn(f"Date: {report['date']}", TEXT)
+        for row, load in {
+            "server CPU, beside epoll written by hand": "echo-64",
+            "the same with 8,000 connections": "echo-8000",
+        }.items():
+            self.assert_says(row, report["loads"][load]["Sluice C, epoll"]["ratio"][0])
+        [cells] = re.findall(r"^\| instructions an echo \|(.*)\|$", TEXT, re.MULTILINE)
+        said = [int(number.replace(",", "")) for number in re.findall(r"[\d,]+", cells)
+                if number != ","]
+        names = ("Sluice C, epoll", "Sluice Swift, epoll", "libevent event", "libevent bufferevent",
+                 "libuv", "SwiftNIO handler")
+        self.assertEqual(
+            said, [round(report["counts"][name]["instructions"]) for name in names])
 
 
 if __name__ == "__main__":
