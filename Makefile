@@ -348,8 +348,9 @@ compare-faults: build deps-c deps-libevent ## the table of faults: servers on Sl
 # ---- All tests, and the demo --------------------------------------------------------------------
 
 .PHONY: test-docs
-test-docs: ## links and figures of the pages, in seconds
-	python3 -W error -m unittest discover -s Tests/Docs
+test-docs: deps-c ## links, figures and the programs of the tutorial, in seconds
+	@$(MAKE) --no-print-directory $(BUILD)/libsluice.a
+	BUILD=$(BUILD) python3 -W error -m unittest discover -s Tests/Docs
 
 # Its packages are installed before the first part, so that none is missing in the middle.
 TEST_PARTS := test-header test-docs test-c test-abi test-languages test-swift test-consumer test-clients \
@@ -475,6 +476,7 @@ bench-quick: bench-programs ## the same in a minute, rough, into build/bench/rep
 # Ours, and not what Swift has checked out to build the examples.
 find_ours = $(shell find $(1) -name .build -prune -o -name '$(2)' -print | sort)
 C_FILES := $(call find_ours,CSources Tests Benchmarks Examples,*.[ch])
+TUTORIAL := $(call find_ours,Programs,*.[ch])
 CXX_FILES := $(call find_ours,Examples Tests,*.[ch]pp)
 RUST_FILES := $(call find_ours,Examples Tests,*.rs)
 GO_FILES := $(call find_ours,Examples Tests,*.go)
@@ -483,7 +485,7 @@ SCRIPTS := .ci/run Tools/demo Tools/need Tools/parts Tests/Fuzz/run Tests/run-co
 .PHONY: lint
 lint: deps-lint ## formatting, static analysis, and which folder includes which
 	Tools/layers
-	clang-format --dry-run --Werror $(C_FILES) $(CXX_FILES)
+	clang-format --dry-run --Werror $(C_FILES) $(CXX_FILES) $(TUTORIAL)
 	@# A file at a time: over several in one run the analyser loses track of a va_list.
 	@printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -n 1 -P 2 sh -c \
 		'clang-tidy --quiet "$$0" -- -std=c11 -I$(CORE_DIR)/include -I$(CORE_DIR) \
@@ -496,7 +498,7 @@ lint: deps-lint ## formatting, static analysis, and which folder includes which
 
 .PHONY: format
 format: deps-lint ## the formatting that lint asks for
-	clang-format -i $(C_FILES) $(CXX_FILES)
+	clang-format -i $(C_FILES) $(CXX_FILES) $(TUTORIAL)
 	swift format --in-place --recursive $(SWIFT_SOURCES)
 	@! command -v rustfmt >/dev/null || rustfmt --edition 2021 $(RUST_FILES)
 	@! command -v gofmt >/dev/null || gofmt -w $(GO_FILES)
@@ -561,9 +563,10 @@ deps-lint: deps-swift
 	@Tools/need clang-format clang-tidy shellcheck libevent-dev libuv1-dev libev-dev \
 		libhiredis-dev libcurl4-openssl-dev
 
-.PHONY: figures
-figures: ## draw docs/figures anew
+.PHONY: pages
+pages: lib ## draw docs/figures, and quote programs in docs/tutorial, anew
 	Tools/figures
+	BUILD=$(BUILD) Tools/pages
 
 .PHONY: clean
 clean: ## remove what was built
@@ -580,7 +583,7 @@ start:
 	@echo "  make install   install it; PREFIX=/usr/local, which needs root"
 	@echo "  make help      list all targets"
 	@echo
-	@echo "README.md says what Sluice is, and how to use it."
+	@echo "README.md says what Sluice is; docs/tutorial teaches select, poll and epoll."
 
 .PHONY: help
 help: ## this list

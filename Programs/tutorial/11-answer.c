@@ -1,0 +1,25 @@
+/* 11-answer.c - an id whose handle has ended is recognised, also when the number of its descriptor
+ * is another's. */
+#include <sluice.h>
+
+#include "tutorial.h"
+
+int main(void) {
+    int client, server;
+    sluice_loop *loop;
+    sluice_id old, id;
+    sluice_event event;
+    must(sluice_open(&loop, NULL), "sluice_open");
+    connection(&client, &server);
+    must(sluice_adopt(loop, &old, server, NULL), "sluice_adopt");
+    must(dup(client), "dup"); /* so that its number will be the lowest that is free */
+    sluice_abort(loop, old);
+    while (sluice_next(loop, &event, 100000000) > 0) {
+    }
+    int again = must(dup(client), "dup"); /* the lowest number that is free */
+    printf("the number came back: %s\n", yes(again == server));
+    must(sluice_adopt(loop, &id, again, NULL), "sluice_adopt");
+    printf("the id did not: %s\n", yes(id != old));
+    printf("a write by the old id: %s\n", sluice_error_name(sluice_write(loop, old, "x", 1)));
+    sluice_destroy(loop);
+}
