@@ -564,8 +564,9 @@ deps-lint: deps-swift
 		libhiredis-dev libcurl4-openssl-dev
 
 .PHONY: pages
-pages: lib ## draw docs/figures, and quote programs in docs/tutorial, anew
+pages: lib ## what pages have of programs, anew: figures, quotes, messages
 	Tools/figures
+	Tools/messages
 	BUILD=$(BUILD) Tools/pages
 
 .PHONY: clean
