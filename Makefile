@@ -80,6 +80,13 @@ lib: $(BUILD)/libsluice.a $(BUILD)/libsluice.so ## libsluice.a and libsluice.so
 lib-libevent: deps-libevent ## libsluice-libevent.a and .so: libevent as a backend
 	@$(MAKE) --no-print-directory $(LIBEVENT_LIBRARIES)
 
+# In front of libsluice.so, it shows what a program pulls: see the top of trace.c.
+$(BUILD)/libsluice-trace.so: Tools/trace/trace.c $(CORE_DIR)/include/sluice.h $(BUILD)/libsluice.so
+	$(CC) -std=c11 $(WARNINGS) $(OPTIMIZE) -fPIC -fvisibility=hidden -I$(CORE_DIR)/include -shared -o $@ $< -ldl
+
+.PHONY: trace
+trace: $(BUILD)/libsluice-trace.so ## libsluice-trace.so, which shows each event that a program pulls
+
 # ---- Installing ---------------------------------------------------------------------------------
 
 # The usual names: PREFIX is where the library will live, DESTDIR a folder to stage it in.
@@ -349,7 +356,7 @@ compare-faults: build deps-c deps-libevent ## the table of faults: servers on Sl
 
 .PHONY: test-docs
 test-docs: deps-c ## links, figures and the programs of the tutorial, in seconds
-	@$(MAKE) --no-print-directory $(BUILD)/libsluice.a
+	@$(MAKE) --no-print-directory $(BUILD)/libsluice.a $(BUILD)/libsluice-trace.so
 	BUILD=$(BUILD) python3 -W error -m unittest discover -s Tests/Docs
 
 # Its packages are installed before the first part, so that none is missing in the middle.
@@ -476,7 +483,7 @@ bench-quick: bench-programs ## the same in a minute, rough, into build/bench/rep
 # Ours, and not what Swift has checked out to build the examples.
 find_ours = $(shell find $(1) -name .build -prune -o -name '$(2)' -print | sort)
 C_FILES := $(call find_ours,CSources Tests Benchmarks Examples,*.[ch])
-TUTORIAL := $(call find_ours,Programs,*.[ch])
+TUTORIAL := $(call find_ours,Programs Tools,*.[ch])
 CXX_FILES := $(call find_ours,Examples Tests,*.[ch]pp)
 RUST_FILES := $(call find_ours,Examples Tests,*.rs)
 GO_FILES := $(call find_ours,Examples Tests,*.go)
