@@ -52,17 +52,21 @@ $(BUILD)/libsluice.a: $(BUILD)/sluice.o
 	rm -f $@
 	ar rcs $@ $<
 
-$(BUILD)/libsluice.so.$(VERSION): $(CORE_OBJECTS)
-	$(CC) -shared $(SANITIZE) -Wl,-soname,libsluice.so.$(SOVERSION) -Wl,-z,defs -o $@ $^
+# What becomes lib$(1).so: its name, and the versions of its symbols.
+shared = $(CC) -shared $(SANITIZE) $(LDFLAGS) -Wl,-z,defs -Wl,-soname,lib$(1).so.$(SOVERSION) \
+	-Wl,--version-script=Packaging/$(1).map -o $@ $(filter-out %.map,$^)
+
+$(BUILD)/libsluice.so.$(VERSION): $(CORE_OBJECTS) Packaging/sluice.map
+	$(call shared,sluice)
 
 $(BUILD)/libsluice.so: $(BUILD)/libsluice.so.$(VERSION)
 	ln -sf $(<F) $(BUILD)/libsluice.so.$(SOVERSION)
 	ln -sf libsluice.so.$(SOVERSION) $@
 
 # Beside it, for those who want libevent as a backend.
-$(BUILD)/libsluice-libevent.so.$(VERSION): $(LIBEVENT_OBJECT) $(BUILD)/libsluice.so
-	$(CC) -shared $(SANITIZE) -Wl,-soname,libsluice-libevent.so.$(SOVERSION) -Wl,-z,defs -o $@ $^ \
-		-levent_core
+$(BUILD)/libsluice-libevent.so.$(VERSION): $(LIBEVENT_OBJECT) $(BUILD)/libsluice.so \
+		Packaging/sluice-libevent.map
+	$(call shared,sluice-libevent) -levent_core
 
 $(BUILD)/libsluice-libevent.so: $(BUILD)/libsluice-libevent.so.$(VERSION)
 	ln -sf $(<F) $(BUILD)/libsluice-libevent.so.$(SOVERSION)
@@ -97,23 +101,34 @@ LIBDIR ?= $(PREFIX)/lib
 TO_INCLUDE = $(DESTDIR)$(INCLUDEDIR)
 TO_LIB = $(DESTDIR)$(LIBDIR)
 
-# A library: its headers, and the NAME of lib$(NAME).a, lib$(NAME).so and $(NAME).pc.
-define INSTALL
+# What is installed as a text, of a template: where things are, from there or from the root.
+FILLED = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
+	-e 's|@VERSION@|$(VERSION)|' -e 's|@SOVERSION@|$(SOVERSION)|' \
+	-e "s|@INCLUDE_FROM_CMAKE@|$$(realpath -m --relative-to='$(LIBDIR)/cmake/Sluice' '$(INCLUDEDIR)')|"
+
+define INSTALL_TEXT
+	$(FILLED) $(1) >'$(2)'
+	chmod 644 '$(2)'
+endef
+
+# A library: its headers, and the NAME of lib$(NAME).a, lib$(NAME).so and $(NAME).pc. (A variable INSTALL
+# would be overridden: packagers give one.)
+define INSTALL_LIBRARY
 	install -d '$(TO_INCLUDE)' '$(TO_LIB)/pkgconfig'
 	install -m 644 $(1) '$(TO_INCLUDE)'
 	install -m 644 $(BUILD)/lib$(2).a '$(TO_LIB)'
 	install -m 755 $(BUILD)/lib$(2).so.$(VERSION) '$(TO_LIB)'
 	ln -sf lib$(2).so.$(VERSION) '$(TO_LIB)/lib$(2).so.$(SOVERSION)'
 	ln -sf lib$(2).so.$(SOVERSION) '$(TO_LIB)/lib$(2).so'
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
-		-e 's|@VERSION@|$(VERSION)|' CSources/$(2).pc.in >'$(TO_LIB)/pkgconfig/$(2).pc'
-	chmod 644 '$(TO_LIB)/pkgconfig/$(2).pc'
+	$(call INSTALL_TEXT,Packaging/$(2).pc.in,$(TO_LIB)/pkgconfig/$(2).pc)
 endef
 
-define UNINSTALL
+define UNINSTALL_LIBRARY
 	rm -f $(1:%='$(TO_INCLUDE)/%') '$(TO_LIB)/pkgconfig/$(2).pc' '$(TO_LIB)/lib$(2).a' \
 		'$(TO_LIB)/lib$(2).so' '$(TO_LIB)/lib$(2).so.$(SOVERSION)' '$(TO_LIB)/lib$(2).so.$(VERSION)'
 endef
+
+HEADERS := $(CORE_DIR)/include/sluice.h $(CORE_DIR)/include/sluice_source.h Bindings/cpp/sluice.hpp
 
 # Says that root is needed before anything is built: the nearest folder that is there must be writable.
 .PHONY: may-install
@@ -124,17 +139,22 @@ may-install:
 
 # The part that needs libevent goes along where that is installed.
 .PHONY: install install-libevent uninstall
-install: may-install lib ## headers, libraries and their .pc; takes PREFIX and DESTDIR
-	$(call INSTALL,$(CORE_DIR)/include/sluice.h $(CORE_DIR)/include/sluice_source.h,sluice)
+install: may-install lib ## headers, libraries, and what finds them; takes PREFIX and DESTDIR
+	$(call INSTALL_LIBRARY,$(HEADERS),sluice)
+	install -d '$(TO_LIB)/cmake/Sluice'
+	$(call INSTALL_TEXT,Packaging/cmake/SluiceConfig.cmake.in,$(TO_LIB)/cmake/Sluice/SluiceConfig.cmake)
+	$(call INSTALL_TEXT,Packaging/cmake/SluiceConfigVersion.cmake.in,$(TO_LIB)/cmake/Sluice/SluiceConfigVersion.cmake)
 	@$(if $(LIBEVENT),$(MAKE) --no-print-directory install-libevent, \
 		echo "libsluice-libevent is left out: libevent-dev is not installed")
 
 install-libevent: $(LIBEVENT_LIBRARIES)
-	$(call INSTALL,$(LIBEVENT_DIR)/include/sluice_libevent.h,sluice-libevent)
+	$(call INSTALL_LIBRARY,$(LIBEVENT_DIR)/include/sluice_libevent.h,sluice-libevent)
 
 uninstall: ## removes what install put there, by the same PREFIX and DESTDIR
-	$(call UNINSTALL,sluice.h sluice_source.h,sluice)
-	$(call UNINSTALL,sluice_libevent.h,sluice-libevent)
+	$(call UNINSTALL_LIBRARY,$(notdir $(HEADERS)),sluice)
+	$(call UNINSTALL_LIBRARY,sluice_libevent.h,sluice-libevent)
+	rm -f '$(TO_LIB)/cmake/Sluice/SluiceConfig.cmake' '$(TO_LIB)/cmake/Sluice/SluiceConfigVersion.cmake'
+	rmdir --ignore-fail-on-non-empty '$(TO_LIB)/cmake/Sluice' 2>/dev/null || true
 
 # ---- Tests in C ---------------------------------------------------------------------------------
 
@@ -168,7 +188,7 @@ test-c: deps-c deps-libevent ## the tests of the core, without Swift
 	@$(MAKE) --no-print-directory $(CORE_TESTS)
 	@Tests/run-core $(CORE_TESTS)
 
-# The headers are C99, C11 and C++17, and stand by themselves.
+# The headers are C99, C11 and C++17, and stand by themselves; sluice.hpp has more in C++20.
 .PHONY: test-header
 test-header: deps-c
 	$(CC) -std=c99 $(WARNINGS) -fsyntax-only -x c $(CORE_DIR)/include/sluice.h
@@ -179,15 +199,17 @@ test-header: deps-c
 		-x c /dev/null
 	$(CXX) -std=c++17 $(WARNINGS) -fsyntax-only -I$(CORE_DIR)/include -include sluice_source.h \
 		-x c++ /dev/null
-	$(CC) -std=c11 $(WARNINGS) -fsyntax-only -I$(CORE_DIR)/include -x c \
+	$(CC) -std=c99 $(WARNINGS) -fsyntax-only -I$(CORE_DIR)/include -x c \
 		$(LIBEVENT_DIR)/include/sluice_libevent.h
 	$(CXX) -std=c++17 $(WARNINGS) -fsyntax-only -I$(CORE_DIR)/include -x c++ \
 		$(LIBEVENT_DIR)/include/sluice_libevent.h
+	$(CXX) -std=c++17 $(WARNINGS) -fsyntax-only -I$(CORE_DIR)/include -x c++ Bindings/cpp/sluice.hpp
+	$(CXX) -std=c++20 $(WARNINGS) -fsyntax-only -I$(CORE_DIR)/include -x c++ Bindings/cpp/sluice.hpp
 
 # What programs in any language are built against: the symbols, the layouts, and what is installed.
 .PHONY: test-abi abi
 test-abi: deps-c deps-libevent ## the exported symbols and layouts, installing and uninstalling
-	@Tools/need pkg-config
+	@Tools/need pkg-config cmake
 	python3 -m unittest discover -s Tests/ABI
 
 abi: deps-c lib ## write down anew what test-abi compares with
@@ -484,7 +506,7 @@ bench-quick: bench-programs ## the same in a minute, rough, into build/bench/rep
 find_ours = $(shell find $(1) -name .build -prune -o -name '$(2)' -print | sort)
 C_FILES := $(call find_ours,CSources Tests Benchmarks Examples,*.[ch])
 TUTORIAL := $(call find_ours,Programs Tools,*.[ch])
-CXX_FILES := $(call find_ours,Examples Tests,*.[ch]pp)
+CXX_FILES := $(call find_ours,Examples Tests Bindings,*.[ch]pp)
 RUST_FILES := $(call find_ours,Examples Tests,*.rs)
 GO_FILES := $(call find_ours,Examples Tests,*.go)
 SCRIPTS := .ci/run Tools/demo Tools/need Tools/parts Tests/Fuzz/run Tests/run-core Tests/run-compile-failures Tests/run-consumer Tests/run-clients

@@ -4,7 +4,7 @@
 #include <iostream>
 #include <unordered_set>
 
-#include "sluice.hpp"
+#include <sluice.hpp>
 
 static void serve(sluice::Loop &loop, const char *address) {
     const sluice_id listener = loop.listen(address);

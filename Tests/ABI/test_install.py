@@ -1,8 +1,9 @@
-"""make install puts down what pkg-config finds and programs link against; make uninstall takes it
-away."""
+"""make install puts down what pkg-config and CMake find and programs link against; make uninstall
+takes it away."""
 
 import os
 import pathlib
+import re
 import socket
 import subprocess
 import tempfile
@@ -15,7 +16,9 @@ MAJOR = VERSION.split(".")[0]
 PREFIX = "/opt/sluice"
 PATIENCE = 10  # seconds
 INSTALLED = {
-    "include/sluice.h", "include/sluice_libevent.h", "include/sluice_source.h"
+    "include/sluice.h", "include/sluice.hpp", "include/sluice_libevent.h",
+    "include/sluice_source.h",
+    "lib/cmake/Sluice/SluiceConfig.cmake", "lib/cmake/Sluice/SluiceConfigVersion.cmake",
 } | {
     path
     for name in ("sluice", "sluice-libevent")
@@ -39,6 +42,39 @@ int main(void) {
         return 1;
     puts(sluice_poller_backend_name(poller));
     sluice_poller_destroy(poller);
+}
+"""
+
+# One program for each target. What must not be found is named where it was.
+CMAKE_PROJECT = f"""
+cmake_minimum_required(VERSION 3.13)
+project(user C CXX)
+find_package(Sluice 0.1 REQUIRED COMPONENTS libevent)
+foreach(kind "" _static)
+    add_executable(echo${{kind}} echo.c)
+    target_link_libraries(echo${{kind}} Sluice::sluice${{kind}})
+    add_executable(plus${{kind}} plus.cpp)
+    target_link_libraries(plus${{kind}} Sluice::sluice${{kind}})
+    target_compile_features(plus${{kind}} PRIVATE cxx_std_17)
+    add_executable(over${{kind}} over.c)
+    target_link_libraries(over${{kind}} Sluice::libevent${{kind}})
+endforeach()
+foreach(version 0.1 {VERSION} "{VERSION};EXACT" 0.0.9...9 99.0 0.99 "0.0.9;EXACT" 0.0.1...0.0.9)
+    find_package(Sluice ${{version}} QUIET)
+    message(STATUS "${{version}} found: ${{Sluice_FOUND}}")
+endforeach()
+find_package(Sluice QUIET COMPONENTS nothing)
+message(STATUS "nothing found: ${{Sluice_FOUND}}")
+"""
+
+CXX_PROGRAM = """
+#include <sluice.hpp>
+
+int main() {
+    sluice::Loop loop;
+    loop.poster().post(1);
+    for (const sluice::Event &event : loop)
+        return event.value == 1 ? 0 : 1;
 }
 """
 
@@ -70,18 +106,21 @@ class InstallTest(unittest.TestCase):
                                 capture_output=True, text=True, timeout=PATIENCE)
         return output.stdout.split()
 
-    def build(self, *flags):
-        """Builds the echo server of the first page, for an address that nobody else is at."""
+    def source(self):
+        """The echo server of the first page, for an address that nobody else is at."""
         program = (ROOT / "Examples/c/echo.c").read_text()
         self.address = f"{self.work}/echo.sock"
         source = self.work / "echo.c"
         source.write_text(program.replace("127.0.0.1:9999", f"unix:{self.address}"))
-        subprocess.run(["gcc", "-std=c11", "-Wall", "-Werror", source, "-o", self.work / "echo",
-                        *flags], check=True, timeout=60)
+        return source
 
-    def assert_echoes(self):
+    def build(self, *flags):
+        subprocess.run(["gcc", "-std=c11", "-Wall", "-Werror", self.source(), "-o",
+                        self.work / "echo", *flags], check=True, timeout=60)
+
+    def assert_echoes(self, program="echo"):
         environment = os.environ | {"LD_LIBRARY_PATH": f"{self.tree}/lib"}
-        with subprocess.Popen([self.work / "echo"], env=environment) as server:
+        with subprocess.Popen([self.work / program], env=environment) as server:
             self.addCleanup(server.kill)
             end = time.monotonic() + PATIENCE
             while not os.path.exists(self.address):
@@ -98,9 +137,11 @@ class InstallTest(unittest.TestCase):
                     back += piece
                 self.assertEqual(back, b"hello")
             server.kill()
+        if os.path.exists(self.address):
+            os.unlink(self.address)
 
-    def needed(self):
-        output = subprocess.run(["readelf", "-d", self.work / "echo"], check=True,
+    def needed(self, program="echo"):
+        output = subprocess.run(["readelf", "-d", self.work / program], check=True,
                                 capture_output=True, text=True, timeout=PATIENCE)
         return output.stdout
 
@@ -131,6 +172,30 @@ class InstallTest(unittest.TestCase):
             said = subprocess.run([program], env=environment, check=True, capture_output=True,
                                   text=True, timeout=PATIENCE)
             self.assertEqual(said.stdout, "libevent:poll\n")
+
+    def test_cmake_finds_it_where_it_was_moved_to(self):
+        make("install", self.stage)
+        self.source()
+        (self.work / "over.c").write_text(OVER_LIBEVENT)
+        (self.work / "plus.cpp").write_text(CXX_PROGRAM)
+        (self.work / "CMakeLists.txt").write_text(CMAKE_PROJECT)
+        said = subprocess.run(["cmake", "-S", self.work, "-B", self.work / "build",
+                               f"-DCMAKE_PREFIX_PATH={self.tree}"],
+                              check=True, capture_output=True, text=True, timeout=60).stdout
+        found = dict(re.findall(r"-- (\S+) found: (\d)", said))
+        self.assertEqual(found, {
+            "0.1": "1", VERSION: "1", f"{VERSION};EXACT": "1", "0.0.9...9": "1",
+            "99.0": "0", "0.99": "0", "0.0.9;EXACT": "0", "0.0.1...0.0.9": "0", "nothing": "0"})
+        subprocess.run(["cmake", "--build", self.work / "build", "-j2"], check=True,
+                       capture_output=True, timeout=120)
+        for kind in ("", "_static"):
+            shared = kind == ""
+            self.assertEqual(f"libsluice.so.{MAJOR}]" in self.needed(f"build/echo{kind}"), shared)
+            self.assert_echoes(f"build/echo{kind}")
+            for program, expected in (("plus", ""), ("over", "libevent:poll\n")):
+                said = subprocess.run([self.work / f"build/{program}{kind}"], check=True,
+                                      capture_output=True, text=True, timeout=PATIENCE)
+                self.assertEqual(said.stdout, expected)
 
     def test_uninstalling_leaves_nothing_and_takes_no_more(self):
         strangers = {"include/other.h", "lib/libother.a", "lib/pkgconfig/other.pc"}

@@ -86,12 +86,21 @@ class Language:
 
 
 class CLike(Language):
+    standards = ["c11"]
+    flags = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror", "-O2"]
+
     def build(self, source, target):
-        standard = "-std=c++17" if self.tool == "g++" else "-std=c11"
-        flags = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror", "-O2"]
-        run([self.tool, standard, *flags, f"-I{self.server.parent}", source, "-o", target,
+        *others, last = self.standards
+        for standard in others:
+            run([self.tool, f"-std={standard}", *self.flags, "-fsyntax-only", source,
+                 *pkg_config("--cflags")])
+        run([self.tool, f"-std={last}", *self.flags, source, "-o", target,
              *pkg_config("--cflags", "--libs"), "-pthread"])
         return [target]
+
+
+class CPlusPlus(CLike):
+    standards = ["c++17", "c++20"]  # there is more of sluice.hpp in the second
 
 
 class Rust(Language):
@@ -115,7 +124,7 @@ RUST = Rust("Rust", "rust", "rustc", "rustc", "echo.rs")
 
 LANGUAGES = [
     CLike("C", "c", "gcc", "gcc", "server.c"),
-    CLike("C++", "cpp", "g++", "g++", "echo.cpp"),
+    CPlusPlus("C++", "cpp", "g++", "g++", "echo.cpp"),
     Language("Python", "python", "python3", "python3", "echo.py"),
     RUST,
     Go("Go", "go", "go", "golang-go", "echo/main.go"),

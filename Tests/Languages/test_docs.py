@@ -15,11 +15,15 @@ from sockets import PATIENCE, connect, exchange, unix_address
 README = (ROOT / "README.md").read_text()
 TEXT = (ROOT / "docs/languages.md").read_text()
 
+# In the order of the table.
+WRAPPERS = ["Bindings/cpp/sluice.hpp", "Examples/python/sluice.py", "Examples/rust/sluice.rs",
+            "Examples/go/sluice.go"]
+
 
 class DocsTest(unittest.TestCase):
     def test_each_piece_of_code_stands_in_its_server(self):
         blocks = dict(re.findall(r"^```(\w+)\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE))
-        self.assertEqual(set(blocks), {language.folder for language in LANGUAGES})
+        self.assertLessEqual({language.folder for language in LANGUAGES}, set(blocks))
         for language in LANGUAGES:
             self.assertIn(blocks[language.folder], language.server.read_text(), language.name)
 
@@ -39,10 +43,9 @@ class DocsTest(unittest.TestCase):
         calls = re.findall(r"(sluice_\w+)\(.*sluice_loop \*", symbols)
         self.assertEqual([call for call, *_ in rows], [*calls, "sluice_error_errno"])
         for call, *cells in rows:
-            for cell, wrapper in zip(cells, ("cpp/sluice.hpp", "python/sluice.py",
-                                             "rust/sluice.rs", "go/sluice.go")):
+            for cell, wrapper in zip(cells, WRAPPERS):
                 is_there = re.search(rf"\b{call}\(|library\.{call}\b",
-                                     (EXAMPLES / wrapper).read_text())
+                                     (ROOT / wrapper).read_text())
                 self.assertEqual(is_there is None, cell.startswith("no"), (call, wrapper))
 
     def test_the_program_of_the_readme_echoes(self):

@@ -13,7 +13,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "sluice.hpp"
+#include <sluice.hpp>
+
+#if __cplusplus >= 202002L
+#include <ranges>
+
+static_assert(std::input_iterator<sluice::Loop::Iterator>);
+static_assert(std::sentinel_for<sluice::Loop::Never, sluice::Loop::Iterator>);
+static_assert(std::ranges::input_range<sluice::Loop>);
+#endif
 
 static_assert(!std::is_copy_constructible_v<sluice::Loop>);
 static_assert(!std::is_copy_assignable_v<sluice::Loop>);
@@ -145,7 +153,7 @@ static void kept() {
     all.erase(all.begin());
     check(all[0].bytes() == "two" && all[1].bytes() == "three", "kept bytes that were moved");
     check(loop->keep(event).has_value(), "room again");
-    refused([&] { loop->keep(event); }, sluice::errc::bad_state, "kept twice");
+    refused([&] { return loop->keep(event); }, sluice::errc::bad_state, "kept twice");
     loop->abort(pairs.clients[0]);
     check(!loop->keep(event), "of a stream that is gone");
     loop.reset(); /* before what is kept */
@@ -285,7 +293,7 @@ static void a_file_that_is_sent() {
     check(loop.send_file(pair.stream, file, 7, 2) == 2, "and then the rest");
     check(pair.received(13) == "head 12345678", "what was received");
     const auto of_file = [&](int fd, std::int64_t offset, int expected) {
-        refused([&] { loop.send_file(pair.stream, fd, offset, 1); },
+        refused([&] { return loop.send_file(pair.stream, fd, offset, 1); },
                 std::error_code(expected, std::system_category()), "a fault of the file");
     };
     of_file(file, 10, ENODATA);
@@ -295,12 +303,151 @@ static void a_file_that_is_sent() {
     check(loop.send_file(pair.stream, file, 9, 1) == 1, "the stream goes on");
     check(pair.received(1) == "9", "and what it sent");
     const sluice_id timer = loop.timer(std::chrono::seconds(1));
-    refused([&] { loop.send_file(timer, file, 0, 1); }, sluice::errc::wrong_kind, "to a timer");
+    refused([&] { return loop.send_file(timer, file, 0, 1); }, sluice::errc::wrong_kind,
+            "to a timer");
     pair.end();
     check(!loop.send_file(pair.stream, file, 0, 1), "a broken connection");
     check(pull(loop, SLUICE_CLOSED, pair.stream).reason() == std::errc::broken_pipe, "the reason");
     check(!loop.send_file(pair.stream, file, 0, 1), "a stream that is gone");
 }
+
+/* Each call says by a std::error_code what it would throw, and clears it where there is nothing. */
+static void without_exceptions() {
+    using sluice::errc;
+    const auto zero = std::chrono::nanoseconds(0);
+    std::error_code error;
+    sluice_options none{}; /* without its size */
+    sluice::Loop refused(&none, error);
+    check(error == errc::bad_option, "a loop of wrong options");
+    sluice::Event event;
+    check(!refused.next(event, zero, error) && error == errc::closed, "which is no loop");
+    sluice::Loop loop(error);
+    check(!error, "a loop");
+    check(loop.listen("no address", error) == 0 && error == errc::bad_address, "listen");
+    check(loop.listen(std::string("127.0.0.1:0\0", 12), error) == 0, "a 0 byte to listen at");
+    check(loop.connect(std::string("127.0.0.1:9\0", 12), error) == 0, "a 0 byte to connect to");
+    check(loop.resolve(std::string("localhost:1\0", 12), SLUICE_ANY_FAMILY, 0, error) == 0 &&
+              error == errc::bad_address,
+          "a 0 byte to look up");
+    check(loop.adopt(-1, error) == 0 && error == std::errc::bad_file_descriptor, "adopt");
+    check(loop.watch(-1, SLUICE_READ, 0, error) == 0 && error, "watch");
+    check(!loop.next(event, std::chrono::nanoseconds(-1), error), "a negative timeout");
+    check(error == errc::negative_timeout && error == std::errc::invalid_argument, "its condition");
+    const sluice_id listener = loop.listen("127.0.0.1:0", error);
+    check(listener != 0 && !error, "what succeeds clears the error");
+    check(loop.kind_of(listener) == SLUICE_KIND_LISTENER, "its kind");
+    check(loop.fd(1, error) < 0 && error == errc::stale, "fd");
+    check(loop.local_address(1, error).empty() && error == errc::stale, "local_address");
+    check(loop.write(listener, "x", error) == sluice::written::gone && error == errc::wrong_kind,
+          "write");
+    check(loop.stats(error).handles[SLUICE_KIND_LISTENER] == 1 && !error, "stats");
+    check(loop.backend_fd(error) >= 0 || error == errc::not_supported, "backend_fd");
+    check(loop.now() > zero && loop.until_next() > zero, "the time");
+    std::error_code thread_error;
+    std::thread([&] { check(!loop.next(event, zero, thread_error), "next elsewhere"); }).join();
+    check(thread_error == errc::wrong_thread && thread_error == std::errc::operation_not_permitted,
+          "the wrong thread");
+}
+
+/* The peer ends, and is answered all the same. */
+static void half_close() {
+    sluice::Loop loop;
+    sluice_stream_options options{};
+    options.size = sizeof options;
+    options.flags = SLUICE_HALF_OPEN;
+    Pair pair(loop, &options);
+    pair.send("a question");
+    shutdown(pair.peer, SHUT_WR);
+    check_data(loop, "a question", 0, false);
+    pull(loop, SLUICE_EOF, pair.stream);
+    const std::string_view words[] = {"an ", "answer"};
+    const sluice_slice slices[] = {{words[0].data(), 3}, {words[1].data(), 6}};
+    check(loop.writev(pair.stream, slices, 2) == sluice::written::queued, "writev");
+    check(loop.shutdown(pair.stream), "shutdown");
+    const sluice::Event closed = pull(loop, SLUICE_CLOSED, pair.stream);
+    check(!closed.reason() && closed.bytes().empty() && closed.bytes().data(), "an orderly end");
+    check(pair.received(9) == "an answer", "the answer");
+}
+
+/* Lines that come in pieces of any size. */
+static void framing() {
+    sluice::Loop loop;
+    const Pair pair(loop);
+    const std::string sent = "first\nsecond\n\nand a long one at the end\n";
+    std::string lines;
+    std::size_t at = 0;
+    while (lines.size() < sent.size()) {
+        const std::size_t length = std::min<std::size_t>(3, sent.size() - at);
+        pair.send(std::string_view(sent).substr(at, length));
+        at += length;
+        sluice::Event event;
+        while (!loop.next(event) || event.kind != SLUICE_DATA) {
+        }
+        std::string_view bytes = event.bytes();
+        for (std::size_t end; (end = bytes.find('\n')) != bytes.npos; bytes.remove_prefix(end + 1))
+            lines += bytes.substr(0, end + 1);
+        loop.hold(pair.stream, bytes.size());
+    }
+    check(lines == sent, "the lines");
+}
+
+static void many_at_once() {
+    sluice::Loop loop;
+    for (std::uint64_t i = 0; i < 5; i++)
+        loop.poster().post(i);
+    sluice::Event events[3];
+    check(loop.next_many(events, 3) == 3 && events[0].value == 0 && events[2].value == 2, "three");
+    check(loop.next_many(events, 3) == 2 && events[1].value == 4, "the rest");
+    std::error_code error;
+    check(loop.next_many(events, 0, std::chrono::nanoseconds(0), error) == 0 &&
+              error == sluice::errc::no_capacity,
+          "no room");
+}
+
+static void poller() {
+    using sluice::errc;
+    const auto zero = std::chrono::nanoseconds(0);
+    std::error_code error;
+    sluice::Poller none("no such backend", error);
+    check(error == errc::no_backend && none.backend_name().empty(), "a backend that there is not");
+    none.add(0, SLUICE_READ, 0, error);
+    check(error == errc::closed, "which is no poller");
+    sluice::Poller first("poll");
+    sluice::Poller poller = std::move(first);
+    check(poller.backend_name() == "poll", "its name");
+    int ends[2];
+    check(pipe(ends) == 0, "a pipe");
+    poller.add(ends[0], SLUICE_READ, 7);
+    refused([&] { poller.add(ends[0], SLUICE_READ); },
+            std::error_code(EEXIST, std::system_category()), "add twice");
+    sluice_ready events[4];
+    check(poller.wait(events, 4, zero) == 0, "nothing there");
+    check(write(ends[1], "x", 1) == 1, "a byte");
+    check(poller.wait(events, 4) == 1 && events[0].user == 7, "it is ready");
+    check(poller.is_current(events[0]), "it stands");
+    poller.remove(ends[0]);
+    check(!poller.is_current(events[0]), "it does not");
+    poller.wake();
+    check(poller.wait(events, 4) == 0, "a wake");
+    close(ends[0]);
+    close(ends[1]);
+}
+
+#if __cplusplus >= 202002L
+static void spans() {
+    sluice::Loop loop;
+    const Pair pair(loop);
+    const std::byte sent[] = {std::byte{1}, std::byte{0}, std::byte{255}};
+    check(loop.write(pair.stream, sent) == sluice::written::queued, "a span");
+    pair.send("received");
+    const auto is_data = [](const sluice::Event &event) { return event.kind == SLUICE_DATA; };
+    for (const sluice::Event &event : loop | std::views::filter(is_data)) {
+        check(event.span().size() == 8 && event.span()[0] == std::byte{'r'}, "as a span");
+        break;
+    }
+    check(pair.received(3) == std::string_view("\1\0\377", 3), "what was sent");
+}
+#endif
 
 int main() {
     using sluice::errc;
@@ -309,7 +456,7 @@ int main() {
     loop.close(timer);
     sluice_id other = loop.timer(std::chrono::seconds(1));
     refused([&] { loop.timer_reset(timer, std::chrono::seconds(1)); }, errc::stale, "reset");
-    refused([&] { loop.fd(timer); }, errc::stale, "fd");
+    refused([&] { return loop.fd(timer); }, errc::stale, "fd");
     std::error_code error;
     loop.close(timer);
     loop.close(timer, error);
@@ -349,6 +496,20 @@ int main() {
     passed("what comes again");
     a_file_that_is_sent();
     passed("a file that is sent");
+    without_exceptions();
+    passed("errors without exceptions");
+    half_close();
+    passed("half-close");
+    framing();
+    passed("framing");
+    many_at_once();
+    passed("many at once");
+    poller();
+    passed("readiness");
+#if __cplusplus >= 202002L
+    spans();
+    passed("spans");
+#endif
 
     sluice::Poster poster = loop.poster();
     sluice::Poster copied = std::move(poster);
@@ -367,7 +528,8 @@ int main() {
 
     std::thread([&] {
         sluice::Event event;
-        refused([&] { loop.next(event, std::chrono::nanoseconds(0)); }, errc::wrong_thread, "next");
+        refused([&] { return loop.next(event, std::chrono::nanoseconds(0)); }, errc::wrong_thread,
+                "next");
         refused([&] { loop.timer(std::chrono::seconds(1)); }, errc::wrong_thread, "timer");
         poster.post(7);
     }).join();
@@ -397,8 +559,8 @@ int main() {
 
     sluice::Event event;
     sluice::Loop moved = std::move(loop);
-    refused([&] { loop.next(event); }, errc::closed, "pull a loop that was moved away");
-    refused([&] { loop.poster(); }, errc::closed, "a poster of it");
+    refused([&] { return loop.next(event); }, errc::closed, "pull a loop that was moved away");
+    refused([&] { return loop.poster(); }, errc::closed, "a poster of it");
     check(moved.fd(moved.listen("127.0.0.1:0")) >= 0, "it is where it was moved to");
     poster.post(8);
     moved = sluice::Loop();
