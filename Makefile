@@ -156,6 +156,16 @@ uninstall: ## removes what install put there, by the same PREFIX and DESTDIR
 	rm -f '$(TO_LIB)/cmake/Sluice/SluiceConfig.cmake' '$(TO_LIB)/cmake/Sluice/SluiceConfigVersion.cmake'
 	rmdir --ignore-fail-on-non-empty '$(TO_LIB)/cmake/Sluice' 2>/dev/null || true
 
+# For Debian and its kin: see Packaging/debian.
+.PHONY: deb test-deb
+deb: ## libsluice0 and libsluice-dev, as Debian packages, into build/deb
+	@Tools/need gcc g++ binutils libc6-dev debhelper dpkg-dev fakeroot lintian
+	Packaging/build-deb $(BUILD)/deb
+
+test-deb: deb ## installs them into a root of their own, and builds and runs their examples there
+	@Tools/need debootstrap
+	Tests/run-deb $(BUILD)/deb
+
 # ---- Tests in C ---------------------------------------------------------------------------------
 
 # The allocator and the kernel's calls are counted and made to fail by name, at link time: each that
@@ -509,7 +519,8 @@ TUTORIAL := $(call find_ours,Programs Tools,*.[ch])
 CXX_FILES := $(call find_ours,Examples Tests Bindings,*.[ch]pp)
 RUST_FILES := $(call find_ours,Examples Tests,*.rs)
 GO_FILES := $(call find_ours,Examples Tests,*.go)
-SCRIPTS := .ci/run Tools/demo Tools/need Tools/parts Tests/Fuzz/run Tests/run-core Tests/run-compile-failures Tests/run-consumer Tests/run-clients
+SCRIPTS := .ci/run Tools/demo Tools/need Tools/parts Tests/Fuzz/run Tests/run-core Tests/run-compile-failures \
+	Tests/run-consumer Tests/run-clients Tests/run-deb Packaging/build-deb
 
 .PHONY: lint
 lint: deps-lint ## formatting, static analysis, and which folder includes which
@@ -549,7 +560,7 @@ clang: deps-c deps-swift deps-libevent
 	$(MAKE) test-header lib lib-libevent CC=clang CXX=clang++ BUILD=build/clang
 
 .PHONY: check
-check: test test-adapters lib clang lint bench-gate asan tsan ## everything that must hold
+check: test test-adapters test-deb lib clang lint bench-gate asan tsan ## everything that must hold
 	$(MAKE) coverage differential fuzz FOR=25
 
 # ---- What is needed -----------------------------------------------------------------------------
