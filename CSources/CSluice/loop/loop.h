@@ -165,8 +165,9 @@ struct sluice_loop {
     struct sluice_lent *lent;
     uint32_t lent_count;
     uint32_t lent_capacity;
-    bool lent_of_held; /* one of them is of a stream that holds, or has held, bytes; or a block; or
-                        * is kept */
+    bool tells_resumed; /* the turn is at its end: those of `resumed` are among `notices` */
+    bool lent_of_held;  /* one of them is of a stream that holds, or has held, bytes; or a block; or
+                         * is kept */
     sluice_atomic_bool has_answers; /* the helper thread sets it: of `asked`, the first is answered;
                                      * or of `answered` some are the next turn's */
 

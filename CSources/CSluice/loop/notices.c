@@ -47,30 +47,6 @@ static void closed(sluice_loop *loop, struct sluice_stream *stream, sluice_event
         sluice_listeners_heed_room(loop);
 }
 
-/* The same where that is only now known: what is held comes in the next turn, and the end behind
- * it. */
-static bool waits_for_next_turn(const struct sluice_stream *stream) {
-    return stream->extras && stream->extras->resumed;
-}
-
-/* Those that may be given now: a paused stream's input, and its end, wait for the resume. */
-static uint32_t due_notices(const struct sluice_stream *stream) {
-    uint32_t notices = stream->state & NOTICES;
-    bool waits = (stream->state & STREAM_PAUSED) || waits_for_next_turn(stream);
-    return waits ? notices & ~(uint32_t)NOTICES_OF_INPUT : notices;
-}
-
-/* Takes the first stream, of which no more is due, out of the list. */
-static void take_out_first(sluice_loop *loop, struct sluice_stream_list *list,
-                           struct sluice_stream *stream) {
-    stream->state &= ~(uint32_t)STREAM_TO_NOTIFY;
-    list->first = stream->next_to_notify;
-    if (!waits_for_next_turn(stream))
-        return;
-    stream->extras->resumed = false;
-    sluice_stream_notify(loop, stream, sluice_held_is_due(stream) ? NOTICE_HELD : 0, true);
-}
-
 /* The stream's first notice, as an event. */
 static void give(sluice_loop *loop, struct sluice_stream *stream, uint32_t notice,
                  sluice_event *event) {
@@ -108,6 +84,18 @@ static bool take_failed_connect(sluice_loop *loop, struct sluice_stream *stream,
     return true;
 }
 
+/* Those that may be given now: a paused stream's input, and its end, wait for the resume. */
+static uint32_t due_notices(const struct sluice_stream *stream) {
+    uint32_t notices = stream->state & NOTICES;
+    return stream->state & STREAM_PAUSED ? notices & ~(uint32_t)NOTICES_OF_INPUT : notices;
+}
+
+/* Takes the first stream out of the list. */
+static void take_out_first(sluice_loop *loop, struct sluice_stream *stream) {
+    stream->state &= ~(uint32_t)STREAM_TO_NOTIFY;
+    loop->notices.first = stream->next_to_notify;
+}
+
 /* What was to come again may have been passed on since, or be less than is waited for by now. */
 static void heed_held(sluice_loop *loop, struct sluice_stream *stream) {
     if (!(stream->state & NOTICE_HELD) || sluice_held_is_due(stream))
@@ -116,27 +104,52 @@ static void heed_held(sluice_loop *loop, struct sluice_stream *stream) {
     sluice_stream_on_agenda(loop, stream);
 }
 
-static void put_at_end(sluice_loop *loop, struct sluice_stream *stream) {
-    stream->state |= STREAM_TO_NOTIFY;
-    append_stream(loop, &loop->resumed, stream);
-    loop->todo |= TODO_RESUMED;
+/* The first notice, or 0, of the first stream, which has extras and so may hold bytes. What is held
+ * comes at the end of the turn, but where the input is over; and where it was resumed within this
+ * turn, in the next, and the end behind it. */
+static SLUICE_NOINLINE uint32_t notice_of_holder(sluice_loop *loop, struct sluice_stream *stream) {
+    struct sluice_extras *extras = stream->extras;
+    heed_held(loop, stream);
+    uint32_t notices = due_notices(stream);
+    bool to_end = !loop->tells_resumed && !(stream->state & INPUT_OVER) && !extras->resumed &&
+                  (notices & NOTICE_HELD);
+    if (extras->resumed)
+        notices &= ~(uint32_t)NOTICES_OF_INPUT;
+    else if (to_end)
+        notices &= ~(uint32_t)NOTICE_HELD;
+    if ((notices & (notices - 1)) != 0)
+        return notices & -notices;
+    take_out_first(loop, stream);
+    if (extras->resumed) {
+        extras->resumed = false;
+        sluice_stream_notify(loop, stream, sluice_held_is_due(stream) ? NOTICE_HELD : 0, true);
+    } else if (to_end) {
+        stream->state |= STREAM_TO_NOTIFY;
+        append_stream(loop, &loop->resumed, stream);
+        loop->todo |= TODO_RESUMED;
+    }
+    return notices;
 }
 
-bool sluice_stream_notice(sluice_loop *loop, sluice_event *event, bool at_end) {
-    struct sluice_stream_list *list = at_end ? &loop->resumed : &loop->notices;
-    while (list->first != SLUICE_NO_SLOT) {
-        struct sluice_stream *stream = sluice_stream_at(loop, list->first);
-        heed_held(loop, stream);
-        uint32_t notices = due_notices(stream);
-        bool waits = !at_end && (notices & NOTICE_HELD) && !(stream->state & INPUT_OVER);
-        if (waits)
-            notices &= ~(uint32_t)NOTICE_HELD;
-        if ((notices & (notices - 1)) == 0) {
-            take_out_first(loop, list, stream);
-            if (waits)
-                put_at_end(loop, stream);
+void sluice_stream_tell_resumed(sluice_loop *loop) {
+    loop->notices = loop->resumed; /* which are none any more */
+    loop->resumed = SLUICE_EMPTY_LIST;
+    loop->tells_resumed = true;
+    loop->todo |= TODO_NOTICES;
+}
+
+bool sluice_stream_notice(sluice_loop *loop, sluice_event *event) {
+    while (loop->notices.first != SLUICE_NO_SLOT) {
+        struct sluice_stream *stream = sluice_stream_at(loop, loop->notices.first);
+        uint32_t notice;
+        if (sluice_unlikely(stream->state & STREAM_EXTRAS)) {
+            notice = notice_of_holder(loop, stream);
+        } else {
+            uint32_t notices = due_notices(stream);
+            notice = notices & -notices;
+            if (notice == notices)
+                take_out_first(loop, stream);
         }
-        uint32_t notice = notices & -notices;
         if (notice == 0 || take_failed_connect(loop, stream, notice))
             continue;
         *event = (sluice_event){.id = sluice_stream_id(loop, stream), .user = stream->slot.user};

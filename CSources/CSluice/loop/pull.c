@@ -148,7 +148,7 @@ static enum progress take_part(sluice_loop *loop, sluice_event *event, uint32_t 
         sluice_streams_follow(loop);
         return OVER;
     case TODO_NOTICES:
-        return sluice_stream_notice(loop, event, false) ? AN_EVENT : OVER;
+        return sluice_stream_notice(loop, event) ? AN_EVENT : OVER;
     case TODO_OVERLOADED:
         return sluice_listener_notice(loop, event) ? AN_EVENT : OVER;
     case TODO_TIMERS:
@@ -161,10 +161,11 @@ static enum progress take_part(sluice_loop *loop, sluice_event *event, uint32_t 
         return sluice_draining_next(loop, event) ? AN_EVENT : OVER;
     case TODO_COMPLETIONS:
         return take_completion(loop, event);
-    case TODO_DEADLINES:
-        return take_deadline(loop);
+    case TODO_RESUMED:
+        sluice_stream_tell_resumed(loop);
+        return OVER;
     default:
-        return sluice_stream_notice(loop, event, true) ? AN_EVENT : OVER;
+        return take_deadline(loop);
     }
 }
 
@@ -239,6 +240,7 @@ static int begin_turn(sluice_loop *loop, int64_t timeout_ns) {
     loop->now = loop->waited = sluice_clock_ns();
     loop->notices = loop->later_notices;
     loop->later_notices = SLUICE_EMPTY_LIST;
+    loop->tells_resumed = false;
     sluice_posts_take(&loop->posts);
     loop->todo |= turns_todo(loop, code == 0);
     if (sluice_atomic_load_relaxed(&loop->has_answers))

@@ -272,8 +272,10 @@ SLUICE_INTERNAL SLUICE_CHECKED int sluice_stream_linger(sluice_loop *loop,
 SLUICE_INTERNAL void sluice_stream_notify(sluice_loop *loop, struct sluice_stream *stream,
                                           uint32_t notices, bool later);
 
-/* The turn's next of these events, or false; `at_end` of the turn, of those that are resumed. */
-SLUICE_INTERNAL bool sluice_stream_notice(sluice_loop *loop, sluice_event *event, bool at_end);
+/* The turn's next of these events, or false. */
+SLUICE_INTERNAL bool sluice_stream_notice(sluice_loop *loop, sluice_event *event);
+/* Its end has come: so do those of streams that are resumed. */
+SLUICE_INTERNAL void sluice_stream_tell_resumed(sluice_loop *loop);
 
 /* ---- How streams behave: cohorts.c ----------------------------------------------------------- */
 
