@@ -24,8 +24,10 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
 CFLAGS_ALL = -std=c11 $(WARNINGS) $(OPTIMIZE) $(SANITIZE) -fPIC -fvisibility=hidden \
 	-ffunction-sections -fdata-sections -I$(CORE_DIR)/include -I$(CORE_DIR) $(CFLAGS)
 
+# From the lowest layer up: the order of the one file.
 CORE_DIR := CSources/CSluice
-CORE := $(sort $(shell find $(CORE_DIR) -name '*.c'))
+LAYERS := base bytes timers network readiness engines loop
+CORE := $(foreach layer,$(LAYERS),$(sort $(shell find $(CORE_DIR)/$(layer) -name '*.c')))
 CORE_OBJECTS := $(CORE:%.c=$(BUILD)/%.o)
 
 # libevent as a backend: an object of its own, which nothing in the core names.
@@ -90,6 +92,24 @@ $(BUILD)/libsluice-trace.so: Tools/trace/trace.c $(CORE_DIR)/include/sluice.h $(
 
 .PHONY: trace
 trace: $(BUILD)/libsluice-trace.so ## libsluice-trace.so, which shows each event that a program pulls
+
+# ---- One file -----------------------------------------------------------------------------------
+
+# The core to be copied into a program: sluice.c, with the public headers beside it.
+ONE_FILE := $(BUILD)/sluice.c
+ONE_FILE_OBJECT := $(BUILD)/one-file/sluice.o
+
+$(ONE_FILE): Tools/amalgamate VERSION LICENSE $(CORE) $(shell find $(CORE_DIR) -name '*.h')
+	@mkdir -p $(@D)
+	Tools/amalgamate $(@D) $(CORE)
+
+$(ONE_FILE_OBJECT): $(ONE_FILE)
+	@mkdir -p $(@D)
+	@echo "CC $@"
+	@$(CC) -std=c11 $(WARNINGS) $(OPTIMIZE) $(SANITIZE) -c $< -o $@
+
+.PHONY: amalgamation
+amalgamation: $(ONE_FILE) ## build/sluice.c and sluice.h: the core as one file, to be copied
 
 # ---- Installing ---------------------------------------------------------------------------------
 
@@ -197,6 +217,25 @@ $(CORE_TESTS): %: %.o $(TEST_SUPPORT) $(CORE_OBJECTS) $(LIBEVENT_OBJECT)
 test-c: deps-c deps-libevent ## the tests of the core, without Swift
 	@$(MAKE) --no-print-directory $(CORE_TESTS)
 	@Tests/run-core $(CORE_TESTS)
+
+# The same on the one file, but for those that call what is static there: they include a header of
+# the core's, which is named with its folder, or play a model that does.
+internal = $(shell grep -lE '^\#include ".*/' $(1))
+ONE_FILE_TESTS = $(patsubst $(TEST_DIR)/%.c,$(BUILD)/one-file/%,$(filter-out \
+	$(call internal,$(TEST_PROGRAMS)) %/test_queue_model.c %/test_timers_model.c,$(TEST_PROGRAMS)))
+ONE_FILE_SUPPORT = $(filter-out $(patsubst %.c,$(BUILD)/%.o,$(call internal,$(TEST_SOURCES))), \
+	$(TEST_SUPPORT))
+
+$(BUILD)/one-file/%: $(BUILD)/Tests/Core/%.o $(TEST_SUPPORT) $(ONE_FILE_OBJECT) $(LIBEVENT_OBJECT)
+	@mkdir -p $(@D)
+	@echo "LD $@"
+	@$(CC) $(SANITIZE) $(WRAP) -o $@ $< $(ONE_FILE_SUPPORT) $(ONE_FILE_OBJECT) $(LIBEVENT_OBJECT) \
+		$(TEST_LIBRARIES)
+
+.PHONY: test-one-file
+test-one-file: deps-c deps-libevent ## the tests of the core that need no more than sluice.h, on the one file
+	@$(MAKE) --no-print-directory $(ONE_FILE_TESTS)
+	@Tests/run-core $(ONE_FILE_TESTS)
 
 # The headers are C99, C11 and C++17, and stand by themselves; sluice.hpp has more in C++20.
 .PHONY: test-header
@@ -416,6 +455,9 @@ $(BENCH)/load: Benchmarks/loads/load.c
 $(BENCH)/echo-c: Benchmarks/echo-c/echo.c $(BUILD)/libsluice.a
 	$(BENCH_CC) -Wl,--gc-sections -o $@ $^
 
+$(BENCH)/echo-c-one-file: Benchmarks/echo-c/echo.c $(ONE_FILE_OBJECT)
+	$(BENCH_CC) -o $@ $^
+
 # The program of the first page, for its size.
 $(BENCH)/echo-example: Examples/c/echo.c $(BUILD)/libsluice.a
 	$(BENCH_CC) -Wl,--gc-sections -o $@ $^
@@ -482,7 +524,7 @@ bench-nio: deps-swift
 		strip -o $(BENCH)/peer-nio build/nio/release/nio-echo || \
 		echo "SwiftNIO is left out: it could not be built"
 
-GATED := $(addprefix $(BENCH)/,load echo-c echo-example echo-c-libevent dispatch-poller timers-sluice queue-sluice wheel)
+GATED := $(addprefix $(BENCH)/,load echo-c echo-c-one-file echo-example echo-c-libevent dispatch-poller timers-sluice queue-sluice wheel)
 
 .PHONY: bench-gate bench-ceilings
 bench-gate: deps-gate bench-swift ## instructions and calls, held to ceilings; ONLY=word for some
@@ -560,7 +602,7 @@ clang: deps-c deps-swift deps-libevent
 	$(MAKE) test-header lib lib-libevent CC=clang CXX=clang++ BUILD=build/clang
 
 .PHONY: check
-check: test test-adapters test-deb lib clang lint bench-gate asan tsan ## everything that must hold
+check: test test-one-file test-adapters test-deb lib clang lint bench-gate asan tsan ## everything that must hold
 	$(MAKE) coverage differential fuzz FOR=25
 
 # ---- What is needed -----------------------------------------------------------------------------

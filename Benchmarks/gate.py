@@ -105,6 +105,7 @@ def idle(program):
 # echo over libevent's event executes (Benchmarks/peers).
 INSTRUCTIONS = [
     ("C echo, epoll", 180, lambda: echo(C_ECHO, "epoll")),
+    ("C echo, epoll, one file", 180, lambda: echo(BUILD / "echo-c-one-file", "epoll")),
     ("C echo, poll", 450, lambda: echo(C_ECHO, "poll")),
     ("C echo, select", 450, lambda: echo(C_ECHO, "select")),
     ("C echo, libevent", 450, lambda: echo(BUILD / "echo-c-libevent", "libevent")),

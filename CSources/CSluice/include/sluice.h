@@ -25,7 +25,9 @@
 extern "C" {
 #endif
 
-#if defined(__GNUC__)
+#if defined(SLUICE_API)
+/* Set by who builds Sluice within a library of their own, which is to export less. */
+#elif defined(__GNUC__)
 #define SLUICE_API __attribute__((visibility("default")))
 #else
 #define SLUICE_API

@@ -25,7 +25,7 @@
 #ifndef SLUICE_SOURCE_H
 #define SLUICE_SOURCE_H
 
-#include <sluice.h>
+#include "sluice.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -115,7 +115,13 @@ SLUICE_INTERNAL const struct sluice_poller_backend *sluice_poller_backend_at(siz
  * where it is. Done before, it is well too. Any thread. The one internal that libsluice.so exports:
  * what is in a library of its own registers by it.
  * Errors: SLUICE_EEXIST (another of that name), SLUICE_EFULL. */
+#ifdef __cplusplus
+extern "C" {
+#endif
 SLUICE_API int sluice_poller_register(const struct sluice_poller_backend *backend);
+#ifdef __cplusplus
+}
+#endif
 
 #ifndef SLUICE_ONE_FILE /* there their definitions come first */
 SLUICE_INTERNAL extern const struct sluice_poller_backend sluice_epoll_backend;
