@@ -44,7 +44,7 @@ $(BUILD)/%.o: %.c
 
 -include $(CORE_OBJECTS:.o=.d) $(LIBEVENT_OBJECT:.o=.d)
 
-# One object whose internal names are local, so that an archive exports no more than the shared
+# One object, whose internal names are made local. So the archive exports no more than the shared
 # library does.
 $(BUILD)/sluice.o: $(CORE_OBJECTS)
 	ld -r --unique -o $@ $^
@@ -65,7 +65,7 @@ $(BUILD)/libsluice.so: $(BUILD)/libsluice.so.$(VERSION)
 	ln -sf $(<F) $(BUILD)/libsluice.so.$(SOVERSION)
 	ln -sf libsluice.so.$(SOVERSION) $@
 
-# Beside it, for those who want libevent as a backend.
+# A second library, for programs that want libevent as a backend.
 $(BUILD)/libsluice-libevent.so.$(VERSION): $(LIBEVENT_OBJECT) $(BUILD)/libsluice.so \
 		Packaging/sluice-libevent.map
 	$(call shared,sluice-libevent) -levent_core
@@ -86,7 +86,7 @@ lib: $(BUILD)/libsluice.a $(BUILD)/libsluice.so ## libsluice.a and libsluice.so
 lib-libevent: deps-libevent ## libsluice-libevent.a and .so: libevent as a backend
 	@$(MAKE) --no-print-directory $(LIBEVENT_LIBRARIES)
 
-# In front of libsluice.so, it shows what a program pulls: see the top of trace.c.
+# Loaded before libsluice.so, it shows what a program pulls: see the top of trace.c.
 $(BUILD)/libsluice-trace.so: Tools/trace/trace.c $(CORE_DIR)/include/sluice.h $(BUILD)/libsluice.so
 	$(CC) -std=c11 $(WARNINGS) $(OPTIMIZE) -fPIC -fvisibility=hidden -I$(CORE_DIR)/include -shared -o $@ $< -ldl
 
@@ -150,14 +150,14 @@ endef
 
 HEADERS := $(CORE_DIR)/include/sluice.h $(CORE_DIR)/include/sluice_source.h Bindings/cpp/sluice.hpp
 
-# Says that root is needed before anything is built: the nearest folder that is there must be writable.
+# Says before anything is built that root is needed. The nearest folder that exists must be writable.
 .PHONY: may-install
 may-install:
 	@folder='$(TO_LIB)'; while [ ! -e "$$folder" ]; do folder=$$(dirname "$$folder"); done; \
 	[ -w "$$folder" ] || { echo "make install: $$folder is not yours to write to." \
 		"Run it as root, as by sudo, or choose another place, as by PREFIX=\$$HOME/.local" >&2; exit 1; }
 
-# The part that needs libevent goes along where that is installed.
+# If libevent is installed, its part is installed, too.
 .PHONY: install install-libevent uninstall
 install: may-install lib ## headers, libraries, and what finds them; takes PREFIX and DESTDIR
 	$(call INSTALL_LIBRARY,$(HEADERS),sluice)
@@ -188,8 +188,8 @@ test-deb: deb ## installs them into a root of their own, and builds and runs the
 
 # ---- Tests in C ---------------------------------------------------------------------------------
 
-# The allocator and the kernel's calls are counted and made to fail by name, at link time: each that
-# Tests/Core/support/faults.c knows the real one of.
+# The tests count calls of the allocator and the kernel, and make them fail. The linker puts a wrapper
+# in front of each call for which Tests/Core/support/faults.c declares the real one.
 WRAPPED := $(shell grep -oh '__real_[a-z_0-9]*' Tests/Core/support/faults.c | sort -u)
 WRAP := $(WRAPPED:__real_%=-Wl,--wrap=%)
 TEST_DIR := Tests/Core
@@ -206,7 +206,7 @@ $(BUILD)/Tests/Fuzz/%.o: CFLAGS_ALL += $(TEST_INCLUDES)
 
 .SECONDARY: $(TEST_SUPPORT) $(CORE_TESTS:=.o)
 
-# libevent's archive and not its shared library, so that its calls are counted and made to fail, too.
+# libevent's archive, not its shared library, so that its calls are counted and made to fail, too.
 TEST_LIBRARIES := -lcmocka -l:libevent_core.a -lpthread -lutil
 
 $(CORE_TESTS): %: %.o $(TEST_SUPPORT) $(CORE_OBJECTS) $(LIBEVENT_OBJECT)
@@ -243,7 +243,7 @@ test-header: deps-c
 	$(CC) -std=c99 $(WARNINGS) -fsyntax-only -x c $(CORE_DIR)/include/sluice.h
 	$(CC) -std=c11 $(WARNINGS) -fsyntax-only -x c $(CORE_DIR)/include/sluice.h
 	$(CXX) -std=c++17 $(WARNINGS) -fsyntax-only -x c++ $(CORE_DIR)/include/sluice.h
-	@# Included, since its functions are unused where it stands alone.
+	@# By -include, because a compiler warns of functions that a file of its own does not use.
 	$(CC) -std=c99 $(WARNINGS) -fsyntax-only -I$(CORE_DIR)/include -include sluice_source.h \
 		-x c /dev/null
 	$(CXX) -std=c++17 $(WARNINGS) -fsyntax-only -I$(CORE_DIR)/include -include sluice_source.h \
@@ -255,7 +255,7 @@ test-header: deps-c
 	$(CXX) -std=c++17 $(WARNINGS) -fsyntax-only -I$(CORE_DIR)/include -x c++ Bindings/cpp/sluice.hpp
 	$(CXX) -std=c++20 $(WARNINGS) -fsyntax-only -I$(CORE_DIR)/include -x c++ Bindings/cpp/sluice.hpp
 
-# What programs in any language are built against: the symbols, the layouts, and what is installed.
+# What programs in any language depend on: the symbols, the layouts, and what is installed.
 .PHONY: test-abi abi
 test-abi: deps-c deps-libevent ## the exported symbols and layouts, installing and uninstalling
 	@Tools/need pkg-config cmake
@@ -264,7 +264,7 @@ test-abi: deps-c deps-libevent ## the exported symbols and layouts, installing a
 abi: deps-c lib ## write down anew what test-abi compares with
 	python3 Tests/ABI/abi.py
 
-# The echo server in each language that is installed, and what each reports of misuse.
+# The echo server in each language that is installed, and what each wrapper says of misuse.
 .PHONY: test-languages
 test-languages: deps-c ## C, C++, Python, Rust and Go: those that are installed
 	@Tools/need pkg-config
@@ -278,7 +278,7 @@ test-adapters: deps-c ## the adapters of Examples/c for hiredis and libcurl, wit
 
 # ---- Coverage -----------------------------------------------------------------------------------
 
-# %c keeps the counters in the file all along, so that those of a child that ends by _exit count.
+# %c keeps the counters in the file all the time. So those of a child that ends by _exit count, too.
 COVERAGE := build/coverage
 COUNTING := -fprofile-instr-generate -fcoverage-mapping -mllvm -runtime-counter-relocation
 
@@ -293,7 +293,7 @@ coverage: deps-c deps-libevent deps-swift ## lines and branches of the core that
 
 # ---- Every backend in lockstep ------------------------------------------------------------------
 
-# make test-c plays the first of these scripts; here there are more: of pollers, and of loops.
+# make test-c plays the first of these scripts. Here there are more, for pollers and for loops.
 POLLER_SCRIPTS ?= 20000
 LOOP_SCRIPTS ?= 5000
 DIFFERENTIAL := $(BUILD)/Tests/Core/readiness/test_poller_differential \
@@ -318,7 +318,7 @@ fuzz: deps-c deps-libevent deps-swift ## fuzz each target of Tests/Fuzz; FOR=sec
 		SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all'
 	@Tests/Fuzz/run $(FOR) $(FUZZ) $(FUZZERS)
 
-# The fewest scripts, of those found so far, that reach all that is reached.
+# Keeps as few scripts as possible that still reach everything that fuzzing has reached so far.
 .PHONY: fuzz-corpus
 fuzz-corpus:
 	for target in $(FUZZERS); do \
@@ -336,7 +336,7 @@ $(BUILD)/Tests/Fuzz/%: $(BUILD)/Tests/Fuzz/%.o $(TEST_SUPPORT) $(CORE_OBJECTS) $
 
 # ---- Swift --------------------------------------------------------------------------------------
 
-# Everything here is built with libevent as a backend; a plain swift build goes without.
+# Everything here is built with libevent as a backend. A plain `swift build` is not.
 TRAITS := --traits Libevent
 
 SWIFT_SOURCES := Package.swift Programs Sources Tests Examples Benchmarks Integrations
@@ -363,17 +363,17 @@ test-swift: deps-swift deps-libevent ## the tests of the Swift module, what must
 	@Tests/run-compile-failures .build
 	python3 -W error -m unittest discover -s Tests/Swift
 
-# Somebody else's package, which has no libevent and resolves no more than it must.
+# A package that depends on Sluice: it needs no libevent, and resolves no more than it must.
 .PHONY: test-consumer
 test-consumer: deps-swift deps-libevent
 	@Tests/run-consumer $(BUILD)/consumer
 
-# Programs of users, by the settings that their packages have.
+# Packages of users, with each of the settings that such packages have.
 .PHONY: test-clients
 test-clients: deps-swift ## packages with and without upcoming features: no warning, and on the loop
 	@Tests/run-clients $(BUILD)/clients
 
-# Metrics and service lifecycle, in a package of their own.
+# Metrics and service lifecycle are a package of their own.
 .PHONY: test-integrations
 test-integrations: deps-swift ## SluiceMetrics and SluiceLifecycle, with the packages that they are for
 	swift test --disable-xctest --package-path Integrations
@@ -382,7 +382,7 @@ test-integrations: deps-swift ## SluiceMetrics and SluiceLifecycle, with the pac
 test-programs: build ## the demo and the article's programs, from outside
 	python3 -m unittest discover -s Tests/Programs
 
-# The programs of Examples/swift, as a reader builds them, with clients that everybody has.
+# The programs of Examples/swift, built as a reader builds them, with clients that everybody has.
 .PHONY: test-examples
 test-examples: deps-swift ## Examples/swift, by nc, redis-cli, curl and ab
 	@Tools/need netcat-openbsd redis-tools curl apache2-utils
@@ -444,7 +444,7 @@ demo: programs ## the echo server and client at work, over each backend
 
 # ---- Benchmarks ---------------------------------------------------------------------------------
 
-# What is counted and compared, built as it is shipped: see Benchmarks/README.md.
+# What is counted and compared is built as it is shipped: see Benchmarks/README.md.
 BENCH := build/bench
 BENCH_CC = @mkdir -p $(BENCH); echo "CC $@"; $(CC) -std=c11 $(WARNINGS) -O2 -g \
 	-I$(CORE_DIR)/include
@@ -458,7 +458,7 @@ $(BENCH)/echo-c: Benchmarks/echo-c/echo.c $(BUILD)/libsluice.a
 $(BENCH)/echo-c-one-file: Benchmarks/echo-c/echo.c $(ONE_FILE_OBJECT)
 	$(BENCH_CC) -o $@ $^
 
-# The program of the first page, for its size.
+# The program on the README's first page, for its size.
 $(BENCH)/echo-example: Examples/c/echo.c $(BUILD)/libsluice.a
 	$(BENCH_CC) -Wl,--gc-sections -o $@ $^
 
@@ -471,18 +471,18 @@ $(BENCH)/dispatch-poller-libevent: Benchmarks/dispatch/dispatch.c Benchmarks/dis
 		$(LIBEVENT_OBJECT) $(BUILD)/libsluice.a
 	$(BENCH_CC) $(WITH_LIBEVENT) -o $@ $^ -levent_core
 
-# The core's own names are hidden in the library.
+# From the core's objects, since the library hides the core's own names.
 $(BENCH)/wheel: Benchmarks/wheel/wheel.c $(CORE_OBJECTS)
 	$(BENCH_CC) -I$(CORE_DIR) -o $@ $^
 
-# One program for each library, from what all have in common and a file of its own.
+# One program for each library, from a common file and one of its own.
 define MEASURED
 $(BENCH)/$(1)-%: Benchmarks/$(1)/$(1).c Benchmarks/$(1)/%.c Benchmarks/$(1)/$(1).h $(BUILD)/libsluice.a
 	$$(BENCH_CC) -o $$@ $$(filter %.c %.a,$$^) -lpthread $$(LIBRARY_$$*)
 endef
 $(foreach kind,dispatch timers posts queue,$(eval $(call MEASURED,$(kind))))
 
-# Stripped, since callgrind cannot read the debugging information of a newer compiler.
+# Stripped, because callgrind cannot read the debugging information of a newer compiler.
 .PHONY: bench-swift
 bench-swift: deps-swift deps-libevent
 	@mkdir -p $(BENCH)
@@ -495,7 +495,7 @@ bench-swift: deps-swift deps-libevent
 	strip -o $(BENCH)/frames-swift .build/release/frames-swift
 	strip -o $(BENCH)/echo-async .build/release/echo-async
 
-# Echo servers and the rest on other libraries; those that are not installed are left out.
+# Echo servers and the rest on other libraries. A library that is not installed is left out.
 having = $(shell echo '\#include <$(1)>' | $(CC) -E -x c - >/dev/null 2>&1 && echo $(2))
 LIBEVENT = $(call having,event2/event.h,libevent)
 LIBUV = $(call having,uv.h,libuv)
@@ -516,7 +516,7 @@ COMPARED = $(addprefix $(BENCH)/, \
 $(BENCH)/peer-%: Benchmarks/peers/%.c Benchmarks/peers/peer.h
 	$(BENCH_CC) -o $@ $< $(LIBRARY_$*)
 
-# In a package of its own: Sluice's never depends on it.
+# In a package of its own: Sluice's package never depends on it.
 .PHONY: bench-nio
 bench-nio: deps-swift
 	@mkdir -p $(BENCH)
@@ -554,7 +554,7 @@ bench-quick: bench-programs ## the same in a minute, rough, into build/bench/rep
 
 # ---- Lint and sanitizers ------------------------------------------------------------------------
 
-# Ours, and not what Swift has checked out to build the examples.
+# Our files, not those that Swift has checked out to build the examples.
 find_ours = $(shell find $(1) -name .build -prune -o -name '$(2)' -print | sort)
 C_FILES := $(call find_ours,CSources Tests Benchmarks Examples,*.[ch])
 TUTORIAL := $(call find_ours,Programs Tools,*.[ch])
@@ -568,7 +568,7 @@ SCRIPTS := .ci/run Tools/demo Tools/need Tools/parts Tests/Fuzz/run Tests/run-co
 lint: deps-lint ## formatting, static analysis, and which folder includes which
 	Tools/layers
 	clang-format --dry-run --Werror $(C_FILES) $(CXX_FILES) $(TUTORIAL)
-	@# A file at a time: over several in one run the analyser loses track of a va_list.
+	@# One file at a time: with several in one run the analyser loses track of a va_list.
 	@printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -n 1 -P 2 sh -c \
 		'clang-tidy --quiet "$$0" -- -std=c11 -I$(CORE_DIR)/include -I$(CORE_DIR) \
 		$(TEST_INCLUDES) 2>/dev/null'
@@ -590,13 +590,13 @@ asan: deps-swift deps-libevent ## under AddressSanitizer, leaks included, and Un
 	$(MAKE) test-c BUILD=build/asan SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all'
 	swift test $(TRAITS) --disable-xctest --sanitize=address --scratch-path .build-asan
 
-# Without those of structured concurrency: the sanitizer does not see the locks of Swift's runtime.
+# Without the tests of structured concurrency: the sanitizer does not see the locks of Swift's runtime.
 tsan: deps-swift deps-libevent ## the tests under ThreadSanitizer
 	$(MAKE) test-c BUILD=build/tsan SANITIZE=-fsanitize=thread
 	swift test $(TRAITS) --disable-xctest --sanitize=thread --scratch-path .build-tsan --skip AsyncTests
 
-# The Swift toolchain brings a clang; a second compiler finds what the first lets pass. The tests run
-# in what it builds by `coverage`.
+# The Swift toolchain has a clang. A second compiler finds what the first one misses. Its build is tested
+# by `make coverage`.
 .PHONY: clang
 clang: deps-c deps-swift deps-libevent
 	$(MAKE) test-header lib lib-libevent CC=clang CXX=clang++ BUILD=build/clang
@@ -628,14 +628,14 @@ deps-swift:
 deps-gate:
 	@Tools/need gcc binutils libc6-dev libevent-dev python3 valgrind strace
 
-# One that is there already, from elsewhere than Debian, is taken.
+# A language that is installed already, not from Debian, is used.
 .PHONY: deps-languages
 deps-languages: deps-c ## install the languages that test-languages passes over
 	@command -v rustc >/dev/null || Tools/need rustc
 	@command -v go >/dev/null || Tools/need golang-go
 	@Tools/need pkg-config
 
-# What is compared with may be missing, and is then left out.
+# A library to compare with may be missing. It is then left out.
 deps-bench: deps-gate
 	@Tools/need python3-venv
 	@for package in libevent-dev libuv1-dev libev-dev; do \
