@@ -1,19 +1,19 @@
 /* sluice.h - I/O multiplexing over select, poll or epoll.
  *
- * Read from the top: errors, memory, the loop with its handles, timers, listeners and streams; and
- * below it, to be used by themselves: readiness, the poller, select in one call, the byte queue,
- * sockets.
+ * Read it from the top: errors, memory, the loop with its handles, timers, listeners and streams.
+ * Below it are parts that can be used by themselves: readiness, the poller, select in one call, the
+ * byte queue, sockets.
  *
  * Every call returns 0 or a count, or a negative code from `enum sluice_error`. A code that the
- * kernel gave is its errno, negated. Nothing is printed, nothing aborts, SIGPIPE is never raised,
- * EINTR reaches nobody who has not asked for it, and every descriptor that a call makes is
+ * kernel gave is its errno, negated. Nothing is printed, nothing aborts, and SIGPIPE is never
+ * raised. EINTR is returned only where it was asked for. Every descriptor that a call makes is
  * close-on-exec.
  *
- * No macro is needed: those that stand for a value say which, and no function is inline.
+ * No macro is needed: where a macro stands for a value, its comment says which. No function is
+ * inline.
  *
- * Sizes and lifetimes stand with each call. "O(n)" speaks of Sluice's own work, n the number of
- * descriptors registered, unless it says otherwise.
- */
+ * Each call says its sizes and lifetimes. "O(n)" is Sluice's own work. n is the number of
+ * registered descriptors, unless the call says otherwise. */
 #ifndef SLUICE_H
 #define SLUICE_H
 
@@ -49,20 +49,20 @@ enum sluice_error {
     SLUICE_ETIMEOUT = -10004,  /* a negative timeout */
     SLUICE_ECAPACITY = -10005, /* a capacity or count that is too small */
     SLUICE_ENULL = -10006,     /* NULL where something is needed */
-    SLUICE_EADDRESS = -10007,  /* a text that is no address */
+    SLUICE_EADDRESS = -10007,  /* the text is not an address */
     SLUICE_EFULL = -10008,     /* over the limit; nothing was taken */
     SLUICE_ESTALE = -10009,    /* the handle has ended */
     SLUICE_EKIND = -10010,     /* the handle is of another kind */
-    SLUICE_ETHREAD = -10011,   /* called from a thread that the loop is not of */
+    SLUICE_ETHREAD = -10011,   /* called from a thread that is not the loop's */
     SLUICE_ESTATE = -10012,    /* not now: see the call */
     SLUICE_EOPTION = -10013,   /* an option out of its range */
     SLUICE_ENAME = -10014,     /* a host name could not be looked up */
-    SLUICE_ELISTENS = -10015,  /* a listening socket, of which no stream can be made */
+    SLUICE_ELISTENS = -10015,  /* a listening socket cannot be a stream */
     SLUICE_ENOLISTEN = -10016, /* a socket that does not listen */
-    SLUICE_EPORT = -10020,     /* an address without a port, or with one that is none */
+    SLUICE_EPORT = -10020,     /* the port is missing, or is not a port */
     SLUICE_EPATH = -10021,     /* a unix path that is empty or too long */
-    SLUICE_ESCOPE = -10022,    /* an IPv6 address with an interface that there is not */
-    SLUICE_ENUMERIC = -10023   /* * to connect to, or a host name where only a number will do */
+    SLUICE_ESCOPE = -10022,    /* the interface of an IPv6 address does not exist */
+    SLUICE_ENUMERIC = -10023   /* * to connect to, or a host name where only a number is taken */
 };
 
 /* The code's name, such as "SLUICE_ENOTSUP" or "ECONNREFUSED", or "OK" for a count.
@@ -90,10 +90,10 @@ SLUICE_API int sluice_error_errno(int code);
 
 /* ---- Memory ---------------------------------------------------------------------------------- */
 
-/* Where memory comes from, for those who want it from elsewhere than libc: realloc(3) with a
- * context, but that a `size` of 0 frees `block` and returns NULL. Blocks are aligned for any type.
- * NULL for a `size` above 0 says that memory ran out, and leaves `block` as it was. A loop calls it
- * in its own thread alone, and keeps what other threads post in libc's memory. */
+/* Where memory comes from, if not from libc. It works as realloc(3) with a context, except that a
+ * `size` of 0 frees `block` and returns NULL. Blocks are aligned for any type. NULL for a `size`
+ * above 0 says that memory ran out, and leaves `block` as it was. A loop calls it only in its own
+ * thread. What other threads post is kept in libc's memory. */
 typedef void *sluice_reallocate(void *context, void *block, size_t size);
 
 /* ---- The loop ------------------------------------------------------------------------------- */
@@ -105,17 +105,18 @@ typedef void *sluice_reallocate(void *context, void *block, size_t size);
  *         if (event.kind == SLUICE_DATA)
  *             sluice_write(loop, event.id, event.data, event.length);
  *
- * Nothing calls back. Anything may be closed at any time. A loop belongs to the thread that opened
- * it: only sluice_post and sluice_wake may be called from another, and any other call is refused
- * there with SLUICE_ETHREAD. NULL for a loop is refused with SLUICE_ENULL. */
+ * There are no callbacks. Anything may be closed at any time. A loop belongs to the thread that
+ * opened it. Only sluice_post and sluice_wake may be called from another thread; any other call is
+ * refused there with SLUICE_ETHREAD. NULL for a loop is refused with SLUICE_ENULL. */
 typedef struct sluice_loop sluice_loop;
 
-/* Names a handle: slot and generation. 0 is never one. An id whose handle has ended is recognised,
- * however often the slot was used since: a call on it returns SLUICE_ESTALE, and one on the wrong
- * kind of handle SLUICE_EKIND. Every call that takes an id is O(1) and may return either.
+/* The name of a handle: its slot and generation. 0 is never an id. An id whose handle has ended is
+ * recognised, however often the slot was used since: a call on it returns SLUICE_ESTALE. A call on
+ * the wrong kind of handle returns SLUICE_EKIND. Every call that takes an id is O(1) and may return
+ * either.
  *
  * The lowest SLUICE_SLOT_BITS bits are the slot: a small number that no other living handle of the
- * kind has, and so an index for a table of one's own. The next four are the kind. */
+ * kind has. Use it as an index for a table of your own. The next four bits are the kind. */
 typedef uint64_t sluice_id;
 
 enum sluice_id_layout { SLUICE_SLOT_BITS = 28 };
@@ -158,14 +159,14 @@ typedef struct sluice_event {
     uint64_t value;   /* by kind */
 } sluice_event;
 
-/* The lowest bit of a DATA event's value: its bytes were held, or waited for, when the input ended.
- * They come once more, and nothing follows but EOF or CLOSED. So a parser can tell a last line
- * without its newline from one of which the rest is on its way. Where macros do not reach it is 1.
- * The bits above it, value >> 1, are how many of the first bytes were in an event before: a search
- * need not begin with those again. */
+/* The lowest bit of a DATA event's value. It says that the bytes were held, or waited for, when the
+ * input ended: they come once more, and only EOF or CLOSED follows. So a parser can tell a last
+ * line without its newline from a line whose rest is on its way. Its value is 1, for languages
+ * without macros. The bits above it, value >> 1, say how many of the first bytes were in an event
+ * before: a search need not begin with those again. */
 #define SLUICE_LAST 1
 
-/* What a loop is opened with. Begin with zeros and `size = sizeof(sluice_options)`: 0 or NULL is a
+/* The options of a loop. Begin with zeros and `size = sizeof(sluice_options)`: 0 or NULL means a
  * member's default. */
 typedef struct sluice_options {
     size_t size;
@@ -188,34 +189,35 @@ SLUICE_API int sluice_open(sluice_loop **loop, const sluice_options *options);
 
 /* Ends all handles without an event and frees the loop. What streams have queued is offered to the
  * kernel once more, without waiting. Descriptors of streams and listeners are closed, those of
- * watches are the caller's. What is kept (sluice_keep) goes. NULL is let pass. SLUICE_ETHREAD
- * leaves all as is. */
+ * watches are the caller's. Bytes that are kept (sluice_keep) are freed. NULL is allowed. With
+ * SLUICE_ETHREAD nothing has changed. */
 SLUICE_API int sluice_destroy(sluice_loop *loop);
 
-/* Pulls the next event: 1, or 0 when `timeout_ns` has passed without one or sluice_wake was called
- * (and event->kind is 0), or negative. What was written while the last event was handled is sent
- * first. One stream's data, however much, does not keep others, timers or posts waiting. Errors:
- * SLUICE_ETIMEOUT (negative), SLUICE_ENOMEM, others that a wait gives; the loop goes on. */
+/* Pulls the next event. Returns 1 with an event; 0 when `timeout_ns` has passed without one, or
+ * sluice_wake was called (event->kind is 0 then); or a negative code. What was written while the
+ * last event was handled is sent first. One stream's data, however much, does not keep others,
+ * timers or posts waiting. Errors: SLUICE_ETIMEOUT (negative), SLUICE_ENOMEM, others that a wait
+ * gives; the loop goes on. */
 SLUICE_API int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns);
 
-/* Pulls as many events as there are, up to `capacity`, and waits only for the first: for languages
- * in which a call is dear. It goes no further than to an EOF, or to DATA with SLUICE_LAST. The data
- * of each is valid until the next pull. Returns how many. */
+/* Pulls as many events as there are, up to `capacity`, and waits only for the first. It is for
+ * languages in which a call is expensive. It stops after an EOF, and after DATA with SLUICE_LAST.
+ * The data of each is valid until the next pull. Returns how many. */
 SLUICE_API int sluice_next_many(sluice_loop *loop, sluice_event *events, int capacity,
                                 int64_t timeout_ns);
 
 /* Delivers `value` as a POSTED event, once, in order for each posting thread, and wakes the loop.
  * Any thread while the loop lives: sluice_destroy must not begin before each call has returned. Not
- * in a signal handler, which may have interrupted a post and would wait for it for ever: there, set
- * a flag and call sluice_wake. Posts that wait take 8 bytes each of libc's memory, whatever
- * allocator the loop has.
+ * in a signal handler: it may have interrupted a post, and would wait for that for ever. There, set
+ * a flag and call sluice_wake. A post that waits takes 8 bytes of libc's memory, whatever allocator
+ * the loop has.
  * O(1), amortised. Errors: SLUICE_EFULL (post_limit), SLUICE_ENOMEM. */
 SLUICE_API int sluice_post(sluice_loop *loop, uint64_t value);
 
-/* Has the pull that is under way, or else the next, return 0 without an event and without waiting
- * any longer. Events that are there are pulled before that, so look at what the wake is for after
- * each pull. Wakes count as one until a pull has returned 0. What the caller wrote before is
- * visible to the loop's thread then.
+/* Makes the pull that is under way, or else the next one, return 0 without an event and without
+ * waiting any longer. Events that are there are pulled before that. So after each pull, look at
+ * what the wake is for. Several wakes count as one until a pull has returned 0. The loop's thread
+ * then sees what the caller has written to memory before.
  * Any thread while the loop lives, and safe in a signal handler: two atomic exchanges, and write(2)
  * at most; errno is left alone. In the child of a fork, not before sluice_after_fork. O(1). */
 SLUICE_API int sluice_wake(sluice_loop *loop);
@@ -224,33 +226,34 @@ SLUICE_API int sluice_wake(sluice_loop *loop);
  * SLUICE_ETHREAD. */
 SLUICE_API int64_t sluice_now(const sluice_loop *loop);
 
-/* Reads the clock anew and returns it, for a timer that is to count from this moment and not from
+/* Reads the clock again and returns it, for a timer that should count from this moment and not from
  * the last wait. One system call at most. Errors: SLUICE_ENULL, SLUICE_ETHREAD. */
 SLUICE_API int64_t sluice_update_now(sluice_loop *loop);
 
-/* Makes the calling thread the loop's. The one that it belonged to has ended, or lets go of it and
- * makes no call of it any more. The caller sees to it that this is known here, as by a join or a
- * lock. Bytes of an event stay valid. Signals that are handles are blocked in this thread, and stay
- * blocked in the one before. */
+/* Makes the calling thread the loop's. The thread that it belonged to has ended, or does not use
+ * the loop any more. The caller must make sure of that, by a join or a lock. Bytes of an event stay
+ * valid. Signals that are handles are blocked in this thread, and stay blocked in the one before.
+ */
 SLUICE_API int sluice_take_over(sluice_loop *loop);
 
-/* To embed the loop in another: a descriptor that is readable when there are events to be pulled
- * with a timeout of 0; after sluice_until_next nanoseconds there may be one too. The loop's still.
+/* To embed the loop in another: a descriptor that is readable when there are events to pull with a
+ * timeout of 0. After sluice_until_next nanoseconds there may be one, too. The descriptor stays the
+ * loop's.
  * Errors: SLUICE_ENOTSUP (only epoll has one). */
 SLUICE_API int sluice_backend_fd(sluice_loop *loop);
 SLUICE_API int64_t sluice_until_next(sluice_loop *loop);
 
-/* To be called in the child after fork(2), before anything else on the loop, by the thread that
- * forked. Parent and child then have a loop each. The descriptors of streams, listeners and watches
- * are shared, as fork leaves them; signals are not: see sluice_signal. What streams have queued is
- * the parent's to send, and is dropped here. An abort in the child resets no connection that the
- * parent has too.
+/* Call it in the child after fork(2), before anything else on the loop, in the thread that forked.
+ * Parent and child then have a loop each. The descriptors of streams, listeners and watches are
+ * shared, as fork leaves them; signals are not: see sluice_signal. What streams have queued is the
+ * parent's to send, and is dropped here. An abort in the child resets no connection that the parent
+ * has too.
  * Errors: SLUICE_ENOMEM, -EMFILE, -ENFILE, -ENOSPC; SLUICE_EAGAIN, SLUICE_EFULL (names are to be
  * looked up, and no thread could be started, or too many wait). The loop may still be the parent's
- * then: call this again, or leave it alone. */
+ * then: call this again, or do not use the loop. */
 SLUICE_API int sluice_after_fork(sluice_loop *loop);
 
-/* Counted since the loop was opened, but what says "now". */
+/* Counted since the loop was opened, except where it says "now". */
 typedef struct sluice_statistics {
     size_t size;                         /* set by the caller: sizeof(sluice_statistics) */
     uint64_t turns;                      /* waits */
@@ -266,10 +269,10 @@ SLUICE_API int sluice_stats(const sluice_loop *loop, sluice_statistics *stats);
 
 /* ---- Handles -------------------------------------------------------------------------------- */
 
-/* A stream: sends what is queued, tells the peer, receives and drops what still comes until the
- * peer ends too (at most for the linger time), then gives CLOSED. Any other handle ends at once
- * and gives no further event, not even one that was gathered already; a watch's descriptor stays
- * the caller's. Errors: SLUICE_ENOMEM, with nothing changed. */
+/* A stream: sends what is queued, tells the peer, and drops what still comes until the peer ends,
+ * too, for at most the linger time. Then it gives CLOSED. Any other handle ends at once and gives
+ * no further event, not even one that was gathered already. A watch's descriptor stays the
+ * caller's. Errors: SLUICE_ENOMEM, with nothing changed. */
 SLUICE_API int sluice_close(sluice_loop *loop, sluice_id id);
 
 /* A stream: ends at once; CLOSED, with the error -ECONNABORTED, says how much was not sent, and
@@ -279,15 +282,15 @@ SLUICE_API int sluice_close(sluice_loop *loop, sluice_id id);
  * reset only where bytes were unread. Any other handle: as sluice_close. */
 SLUICE_API int sluice_abort(sluice_loop *loop, sluice_id id);
 
-/* The same, but that CLOSED's error is `error`, a negative code of the caller's choice: an errno
- * negated, or one of Sluice's, such as SLUICE_EFULL for a message that is too long. Over TCP the
- * peer always sees a reset (RFC 9293, 3.10.5), unless the error is -ECONNABORTED: something has
+/* The same, except that CLOSED's error is `error`, a negative code that the caller chooses: an
+ * errno negated, or one of Sluice's, such as SLUICE_EFULL for a message that is too long. Over TCP
+ * the peer always sees a reset (RFC 9293, 3.10.5), unless the error is -ECONNABORTED: something has
  * failed, and what the peer has must not look whole. Errors: SLUICE_EOPTION (not negative), with
  * nothing changed. */
 SLUICE_API int sluice_abort_with(sluice_loop *loop, sluice_id id, int error);
 
-/* The user word comes with each event. At first it is what the handle was made with, its listener's
- * for a new connection, or 0. */
+/* The user word comes with each event. At first it is what the handle was made with; for a new
+ * connection its listener's; otherwise 0. */
 SLUICE_API int sluice_user(const sluice_loop *loop, sluice_id id, uint64_t *user);
 SLUICE_API int sluice_set_user(sluice_loop *loop, sluice_id id, uint64_t user);
 
@@ -310,20 +313,20 @@ SLUICE_API int sluice_watch(sluice_loop *loop, sluice_id *id, int fd, uint32_t i
                             uint64_t user);
 SLUICE_API int sluice_rewatch(sluice_loop *loop, sluice_id id, uint32_t interest);
 
-/* Reports TIMER once after `first_ns` and, where `repeat_ns` is not 0, every repeat_ns after
- * that; periods that were missed are left out. Never early, in order of deadline. Both count from
+/* Reports TIMER once after `first_ns` and, if `repeat_ns` is not 0, every repeat_ns after that.
+ * Periods that were missed are left out. Never early, in order of deadline. Both count from
  * sluice_now. A one-shot timer ends with its event. O(1), amortised. Errors: SLUICE_ETIMEOUT
  * (negative), SLUICE_ENOMEM, SLUICE_EFULL. */
 SLUICE_API int sluice_timer(sluice_loop *loop, sluice_id *id, int64_t first_ns, int64_t repeat_ns,
                             uint64_t user);
 
-/* Begins anew: the next TIMER comes after `first_ns` from sluice_now. O(1): made for idle
- * timeouts, which are reset by every byte. */
+/* Starts the timer again: the next TIMER comes `first_ns` after sluice_now. O(1): it is made for
+ * idle timeouts, which every byte resets. */
 SLUICE_API int sluice_timer_reset(sluice_loop *loop, sluice_id id, int64_t first_ns);
 
 /* Reports SIGNAL each time that `signo` comes. Standard signals may coalesce in the kernel. The
- * signal is blocked in the loop's thread while the handle lives: block it in the others before they
- * start. One loop of a process may have a signal.
+ * signal is blocked in the loop's thread while the handle lives. Block it in other threads before
+ * they start. Only one loop of a process may have a signal.
  *
  * After fork(2) and sluice_after_fork the child has the same handles, and parent and child each
  * hear the signals that are sent to them. One that waits for the parent at the fork stays the
@@ -381,20 +384,20 @@ typedef struct sluice_listen_options {
                          * umask says */
 } sluice_listen_options;
 
-/* Listens at an address, as sluice_socket_listen takes it: a name ("localhost:9999") and every
- * address ("*:9999") too. A name is looked up, which may block for seconds: do that before the loop
- * has work. A unix socket's file that nobody listens at is replaced; the file goes when the
- * listener does. Connections come as ACCEPTED. O(1), amortised. Errors: those of
+/* Listens at an address, as sluice_socket_listen takes it: also at a name ("localhost:9999"), and
+ * at every address ("*:9999"). A name is looked up, which may block for seconds: do that before the
+ * loop has work. The file of a unix socket at which nobody listens is replaced. The file is removed
+ * when the listener ends. Connections come as ACCEPTED. O(1), amortised. Errors: those of
  * sluice_socket_listen, SLUICE_EOPTION, SLUICE_ENOMEM, SLUICE_EFULL. */
 SLUICE_API int sluice_listen(sluice_loop *loop, sluice_id *id, const char *address,
                              const sluice_listen_options *options);
 
 /* Makes a listener of a stream socket that listens already: one of LISTEN_FDS (socket activation),
- * or one that another version of the server hands over. It is the loop's from then on, closed with
- * the listener, and made close-on-exec and non-blocking. It stays non-blocking afterwards, and who
- * shares it must leave it so. The file of a unix socket is not removed. `options` as for
- * sluice_listen, but that `flags`, `backlog` and `unix_mode` have no effect here.
- * On failure it stays the caller's, as it was. O(1), amortised. Errors: SLUICE_ENOLISTEN,
+ * or one that another version of the server hands over. It belongs to the loop from then on, is
+ * closed with the listener, and is made close-on-exec and non-blocking. It stays non-blocking
+ * afterwards. Other processes that share it must leave it so. The file of a unix socket is not
+ * removed. `options` as for sluice_listen, except that `flags`, `backlog` and `unix_mode` have no
+ * effect. On failure it stays the caller's, as it was. O(1), amortised. Errors: SLUICE_ENOLISTEN,
  * -ENOTSOCK, -ESOCKTNOSUPPORT (it gives packets), SLUICE_EBADF, SLUICE_EEXIST (this loop has that
  * number), SLUICE_EOPTION, SLUICE_ENOMEM, SLUICE_EFULL. Source: sd_listen_fds(3). */
 SLUICE_API int sluice_listen_fd(sluice_loop *loop, sluice_id *id, int fd,
@@ -403,19 +406,20 @@ SLUICE_API int sluice_listen_fd(sluice_loop *loop, sluice_id *id, int fd,
 /* Connects to an address, or to a name such as "example.com:443". Never blocks. CONNECTED or CLOSED
  * tells how it went. Writes are queued until then.
  *
- * What connect(2) says is never this call's error, and always that of CLOSED, also where it shows
- * at once: -ECONNREFUSED or -ENOENT (nobody is at a unix socket), SLUICE_EAGAIN (its listener's
- * queue is full: try again later), -ENETUNREACH, -EADDRNOTAVAIL (no port is left). So is that no
- * descriptor is left, -EMFILE or -ENFILE. Such a CLOSED comes in the next turn.
+ * What connect(2) says is never this call's error. It is always CLOSED's, even if it shows at once:
+ * -ECONNREFUSED or -ENOENT (nobody is at a unix socket), SLUICE_EAGAIN (its listener's queue is
+ * full: try again later), -ENETUNREACH, -EADDRNOTAVAIL (no port is left). If no descriptor is left,
+ * CLOSED says so, too: -EMFILE or -ENFILE. Such a CLOSED comes in the next turn.
  *
  * A name is looked up as by sluice_resolve. Its addresses are tried as RFC 8305 says: the families
  * take turns, and the next attempt begins after 250 ms, or as soon as one fails. The first that
- * connects is the stream, and the others are closed. At most 64 addresses are tried, and 8 attempts
- * are in flight: for a ninth the oldest is given up. Until CONNECTED the stream has no descriptor:
- * sluice_fd says SLUICE_ESTATE. connect_timeout_ns holds for all of it together, the lookup too.
+ * connects is the stream, and the others are closed. At most 64 addresses are tried, with at most 8
+ * attempts in flight: for a ninth the oldest is given up. Until CONNECTED the stream has no
+ * descriptor: sluice_fd says SLUICE_ESTATE. connect_timeout_ns is the limit for all of it together,
+ * the lookup too.
  *
- * CLOSED has the error of the last attempt that failed, or SLUICE_ENAME where no address was found:
- * then sluice_name_problem says more.
+ * CLOSED has the error of the last attempt that failed, or SLUICE_ENAME if no address was found.
+ * Then sluice_name_problem says more.
  *
  * Errors: those of an address (below, under sockets); SLUICE_ENUMERIC ("*"); SLUICE_EOPTION; those
  * of bind(2) for the options' source, such as -EADDRNOTAVAIL and -EADDRINUSE (by name they are
@@ -426,9 +430,9 @@ SLUICE_API int sluice_connect(sluice_loop *loop, sluice_id *id, const char *addr
                               const sluice_stream_options *options);
 
 /* What getaddrinfo(3) said of the name of a stream that has ended with SLUICE_ENAME, such as "Name
- * or service not known": a static string. It can be asked for until CLOSED has been pulled, and
- * after that until the CLOSED of another name is. NULL where there is nothing to say, or the thread
- * is another. O(1). */
+ * or service not known": a static string. Ask for it until CLOSED has been pulled, and after that
+ * until the CLOSED of another name is pulled. NULL if there is nothing to say, or in another
+ * thread. O(1). */
 SLUICE_API const char *sluice_name_problem(const sluice_loop *loop, sluice_id id);
 
 /* Which addresses of a name are asked for. */
@@ -437,16 +441,16 @@ enum sluice_family { SLUICE_ANY_FAMILY = 0, SLUICE_IPV4 = 4, SLUICE_IPV6 = 6 };
 /* Looks up a name, such as "example.com:443", by getaddrinfo(3). Never blocks. `family` is of enum
  * sluice_family, `user` the handle's user word, and `id` may be NULL.
  *
- * RESOLVED tells the answer, and ends the handle. Its data are the addresses as text, one a line,
- * as sluice_connect takes them, in the order in which that would try them; at most 64. A 0 byte
- * stands behind the `length` bytes. Where there is no address, `error` is SLUICE_ENAME, and data
- * says why in getaddrinfo's words. With SLUICE_ENOMEM data may be NULL. An address that is numeric,
- * or a unix socket's, is its own answer, in the next turn. sluice_close gives the lookup up.
+ * RESOLVED tells the answer, and ends the handle. Its data are the addresses as text, one in each
+ * line, as sluice_connect takes them, in the order in which it would try them; at most 64. A 0 byte
+ * follows the `length` bytes. If there is no address, `error` is SLUICE_ENAME, and data says why in
+ * getaddrinfo's words. With SLUICE_ENOMEM data may be NULL. An address that is numeric, or a unix
+ * socket's, is its own answer, in the next turn. sluice_close gives the lookup up.
  *
  * One thread of the process asks for one name after the other. It is there only while names are
  * looked up, and all signals are blocked in it. A slow name keeps later ones waiting. A library
- * with this in it must not be unloaded (dlclose) while a name is looked up, nor just after it. In
- * the child of a fork, sluice_after_fork asks anew for what had no answer.
+ * that contains Sluice must not be unloaded (dlclose) while a name is looked up, nor just after it.
+ * In the child of a fork, sluice_after_fork asks again for what had no answer.
  *
  * O(1). Errors: those of an address (below, under sockets); SLUICE_ENUMERIC ("*"); -EAFNOSUPPORT
  * (no such family, or an address of another one); SLUICE_EAGAIN (no thread could be started);
@@ -454,15 +458,15 @@ enum sluice_family { SLUICE_ANY_FAMILY = 0, SLUICE_IPV4 = 4, SLUICE_IPV6 = 6 };
 SLUICE_API int sluice_resolve(sluice_loop *loop, sluice_id *id, const char *address,
                               uint32_t family, uint64_t user);
 
-/* Makes a stream of a descriptor: a connected socket, a pipe, a terminal, a file, or what else can
- * be read from or written to. It is the loop's from then on, and is made non-blocking. Of
- * a pipe, a terminal and a file that is undone when the stream ends, since others may share it. On
- * failure it stays the caller's, as it was. Every byte arrives, then the end; the boundaries of
- * packets are lost: watch a descriptor whose boundaries matter. A regular file is always ready. One
- * that is write-only has no input, and one that is read-only refuses writes with -EPIPE. Errors:
- * SLUICE_ELISTENS (a listening socket), -ENOTCONN (a socket without a connection), -EISDIR,
- * SLUICE_EBADF (also O_PATH), SLUICE_EEXIST (watched, or adopted already), SLUICE_EOPTION,
- * SLUICE_EFULL (handle_limit), SLUICE_ENOMEM. */
+/* Makes a stream of a descriptor: a connected socket, a pipe, a terminal, a file, or anything else
+ * that can be read from or written to. It belongs to the loop from then on, and is made
+ * non-blocking. For a pipe, a terminal and a file that is undone when the stream ends, since others
+ * may share it. On failure it stays the caller's, as it was. Every byte arrives, then the end. The
+ * boundaries of packets are lost: if they matter, watch the descriptor instead. A regular file is
+ * always ready. A descriptor that is write-only has no input. One that is read-only refuses writes
+ * with -EPIPE. Errors: SLUICE_ELISTENS (a listening socket), -ENOTCONN (a socket without a
+ * connection), -EISDIR, SLUICE_EBADF (also O_PATH), SLUICE_EEXIST (watched, or adopted already),
+ * SLUICE_EOPTION, SLUICE_EFULL (handle_limit), SLUICE_ENOMEM. */
 SLUICE_API int sluice_adopt(sluice_loop *loop, sluice_id *id, int fd,
                             const sluice_stream_options *options);
 
@@ -474,38 +478,38 @@ SLUICE_API int sluice_peer_address(const sluice_loop *loop, sluice_id id, char *
 
 /* ---- Streams -------------------------------------------------------------------------------- */
 
-/* A stream has two directions, and they fail apart. Where a send fails, what the peer had sent
- * before still comes as DATA, and then CLOSED says the error of the send. No call below ends a
- * stream: one that finds it broken says so by its code, and CLOSED comes with a later pull. */
+/* A stream has two directions, and they fail apart. If a send fails, what the peer had sent before
+ * still comes as DATA, and then CLOSED says the error of the send. No call below ends a stream. A
+ * call that finds it broken says so by its code, and CLOSED comes with a later pull. */
 
-/* Queues the bytes, whole or not at all, to be sent with all others of this event when the next one
- * is pulled. 8 KiB and more are offered to the kernel at once, and only the rest is copied. Returns
- * 0, or 1 where the stream is over its high mark now: wait for DRAINED before writing more.
+/* Queues the bytes, all or none. They are sent with all others of this event when the next one is
+ * pulled. 8 KiB and more are offered to the kernel at once, and only the rest is copied. Returns 0,
+ * or 1 if the stream is over its high mark now: wait for DRAINED before you write more.
  * O(length). Errors, with nothing taken: SLUICE_EFULL (over hard_limit or memory_limit), -EPIPE
  * (after a shutdown, a close or a failed send), SLUICE_ENOMEM, those of send(2). */
 SLUICE_API int sluice_write(sluice_loop *loop, sluice_id id, const void *bytes, size_t length);
 
-/* The same for several pieces, together whole or not at all. What a piece is stands with the byte
- * queue, below. */
+/* The same for several pieces, all or none of them. struct sluice_slice is with the byte queue,
+ * below. */
 typedef struct sluice_slice sluice_slice;
 SLUICE_API int sluice_writev(sluice_loop *loop, sluice_id id, const sluice_slice *slices,
                              int count);
 
-/* Has the kernel send `length` bytes of the file `fd`, from `offset` on: they are not copied into
+/* Makes the kernel send `length` bytes of the file `fd`, from `offset` on. They are not copied into
  * this process. All that was written before goes first. Returns how many bytes went, which may be
  * any number up to `length`: as many as the socket has room for, and no more than the high mark in
- * one call, so that a large file keeps no other stream waiting. Where there is no room, the stream
- * is still connecting, or what was written before does not go out at once, that is 0.
+ * one call, so that a large file keeps no other stream waiting. It is 0 if there is no room, if the
+ * stream is still connecting, or if what was written before does not go out at once.
  *
- * Where it is less than `length`, DRAINED comes: call again then with the rest. It comes when
- * nothing is queued and the kernel says that there is room, or, where the high mark was reached, in
- * the next turn. Until then the stream counts as over its high mark, where it waits for room: an
- * accepted one is not read from. Nothing of the rest is queued: who does not call again owes
- * nothing, and a close sends what went. A file that is shorter gives what there is.
+ * If it is less than `length`, DRAINED comes: call again then with the rest. DRAINED comes when
+ * nothing is queued and the kernel says that there is room, or, if the high mark was reached, in
+ * the next turn. While the stream waits for room, it counts as over its high mark: an accepted one
+ * is not read from. The rest is not queued. You need not call again: a close sends what went. A
+ * file that is shorter gives what there is.
  *
- * The file stays the caller's, its position is as it was, and it may be closed after the call. What
- * went may still be read from the file when it is sent: one that is written to meanwhile arrives as
- * one or the other. A read from a disk takes as long as the disk does, and the loop waits for it.
+ * The file stays the caller's, its position is as it was, and it may be closed after the call. The
+ * kernel may read the file only when it sends: if the file is written to meanwhile, either content
+ * may arrive. A read from a disk takes as long as the disk does, and the loop waits for it.
  *
  * O(bytes), by the kernel. Errors: as of sluice_write. And with nothing sent, while the stream goes
  * on as before: -ENODATA (the file ends at or before `offset`), -EINVAL (a negative offset; a file
@@ -515,7 +519,7 @@ SLUICE_API int sluice_writev(sluice_loop *loop, sluice_id id, const sluice_slice
 SLUICE_API ptrdiff_t sluice_send_file(sluice_loop *loop, sluice_id id, int fd, int64_t offset,
                                       size_t length);
 
-/* Sends what is queued as far as the kernel takes it, now. Errors: SLUICE_EFULL (memory_limit) and
+/* Sends now what is queued, as far as the kernel takes it. Errors: SLUICE_EFULL (memory_limit) and
  * SLUICE_ENOMEM, with nothing changed; -EPIPE and others of send(2), which CLOSED says again. */
 SLUICE_API int sluice_flush(sluice_loop *loop, sluice_id id);
 
@@ -523,50 +527,50 @@ SLUICE_API int sluice_flush(sluice_loop *loop, sluice_id id);
  * goes on. A second one does nothing. Errors: SLUICE_EFULL (memory_limit) and SLUICE_ENOMEM, with
  * nothing changed; -EPIPE (a send has failed). Source: shutdown(2).
  *
- * A listener: lets no more callers in, accepts those who wait in its queue by now, then ends with a
- * CLOSED of its id. Its limits hold: where they are reached, it goes on as streams end. Its streams
- * live on. The file of a unix socket is removed at once. Later callers of a unix socket are refused
- * at once. Over TCP their packets are dropped until the listener has ended. They try again by
- * themselves, first after a second, and then reach whoever listens there, or are refused. A caller
- * whose handshake is under way at the call may be reset. All this is done to the socket: where
+ * A listener: lets no more callers in, accepts those who already wait in its queue, then ends with
+ * a CLOSED of its id. Its limits hold: when they are reached, it goes on as streams end. Its
+ * streams live on. The file of a unix socket is removed at once. Later callers of a unix socket are
+ * refused at once. Over TCP their packets are dropped until the listener has ended. They try again
+ * by themselves, first after a second, and then reach whoever listens there, or are refused. A
+ * caller whose handshake is under way at the call may be reset. All this is done to the socket: if
  * other processes share it, use sluice_close. Errors: those of shutdown(2), or of SO_ATTACH_FILTER
  * in socket(7); the listener goes on then. */
 SLUICE_API int sluice_shutdown(sluice_loop *loop, sluice_id id);
 
-/* Stops and resumes DATA and EOF. They do not nest. A reset reaches a paused stream all the same,
- * as CLOSED, on epoll and poll; where bytes wait unread, those come first, after the resume. An
- * idle limit does not run meanwhile.
+/* Stops and resumes DATA and EOF. They do not nest. On epoll and poll, a reset still reaches a
+ * paused stream, as CLOSED. If bytes wait unread, they come first, after the resume. An idle limit
+ * does not run while the stream is paused.
  *
- * What the stream holds at its resume comes as DATA by the next turn, joined with what has come,
- * and also where nothing has: `value >> 1` is all of it then. So who has no room for more answers
- * holds the requests that are left, pauses, and has them again at the resume. Fewer bytes than
- * sluice_hold_until waits for go on waiting. To resume what is not paused changes nothing. */
+ * What the stream holds at its resume comes as DATA by the next turn, joined with what has come. It
+ * comes even if nothing else has: `value >> 1` is all of it then. So a program that has no room for
+ * more answers holds the requests that are left, pauses, and gets them again at the resume. Fewer
+ * bytes than sluice_hold_until waits for go on waiting. A resume of a stream that is not paused
+ * changes nothing. */
 SLUICE_API int sluice_pause(sluice_loop *loop, sluice_id id);
 SLUICE_API int sluice_resume(sluice_loop *loop, sluice_id id);
 
 /* Framing without a buffer of one's own: the last `length` bytes of this stream's DATA event, which
  * must be the event pulled last, come again, joined with what follows. At the end of the stream
- * they come once more, as DATA with SLUICE_LAST, before EOF: to hold those is in vain, and they are
- * dropped with the next pull, unless the stream is paused by then: its resume brings them again.
- * See sluice_resume. O(length). Errors: SLUICE_ECAPACITY (more than the event had), SLUICE_EFULL
- * (over hard_limit, or memory_limit), SLUICE_ENOMEM, SLUICE_ESTATE (no such event). */
+ * they come once more, as DATA with SLUICE_LAST, before EOF. Those cannot be held again: they are
+ * dropped with the next pull. If the stream is paused by then, its resume brings them again. See
+ * sluice_resume. O(length). Errors: SLUICE_ECAPACITY (more than the event had), SLUICE_EFULL (over
+ * hard_limit, or memory_limit), SLUICE_ENOMEM, SLUICE_ESTATE (no such event). */
 SLUICE_API int sluice_hold(sluice_loop *loop, sluice_id id, size_t length);
 
-/* The same, and DATA does not come before `total` bytes are there together, those held among them:
- * for the rest of a message whose length is known. `length` may be 0; a `total` of no more than
+/* The same, and DATA does not come before `total` bytes are there, counting those that are held. It
+ * is for the rest of a message whose length is known. `length` may be 0; a `total` of no more than
  * `length` is as sluice_hold. What comes meanwhile is kept, without an event. Its memory grows by
- * doubling as the bytes come, whatever `total` promises, and counts in memory_limit: where that is
- * reached, the stream ends with SLUICE_EFULL.
- * Where the input ends before, the bytes come all the same, with SLUICE_LAST: before EOF, and where
- * it fails before CLOSED, if some of them had been in no DATA yet. sluice_forward passes them on.
+ * doubling as the bytes come, whatever `total` says, and counts in memory_limit. When that is
+ * reached, the stream ends with SLUICE_EFULL. Where the input ends before, the bytes come all the
+ * same, with SLUICE_LAST: before EOF, and where it fails before CLOSED, if some of them had been in
+ * no DATA yet. sluice_forward passes them on.
  * O(length), and for all that comes until then O(total). Errors: those of sluice_hold; SLUICE_EFULL
  * also for a `total` over hard_limit. */
 SLUICE_API int sluice_hold_until(sluice_loop *loop, sluice_id id, size_t length, size_t total);
 
-/* Bytes that cannot be dealt with at once, and are not to be copied: those of this stream's DATA
- * event, which must be the event pulled last (of several that were pulled together, one of them),
- * stay where they are until *kept is given to sluice_return. *kept is a name and no address, and
- * NULL on failure.
+/* Keeps bytes that cannot be dealt with at once, without a copy. The bytes of this stream's DATA
+ * event, which must be the event pulled last (or one of those pulled together), stay where they are
+ * until *kept is given to sluice_return. *kept is a name, not an address, and NULL on failure.
  *
  * They can be read in any thread, whatever becomes of the stream, until the loop ends. They cost a
  * whole receive buffer, of receive_size bytes, and the loop goes on with another. Those of events
@@ -585,33 +589,33 @@ SLUICE_API int sluice_hold_until(sluice_loop *loop, sluice_id id, size_t length,
  * SLUICE_ENULL. */
 SLUICE_API int sluice_keep(sluice_loop *loop, sluice_id id, void **kept);
 
-/* Gives back what was kept: its bytes are not there any more, but until the next pull where their
- * event is still the last. The loop's thread: another can ask for it by sluice_post. O(1).
+/* Gives back what was kept. Its bytes are gone then, or at the next pull if their event is the last
+ * one. In the loop's thread: another thread can ask for it by sluice_post. O(1).
  * Errors: SLUICE_ESTALE (it has been returned, or never was kept), SLUICE_ENULL. */
 SLUICE_API int sluice_return(sluice_loop *loop, void *kept);
 
 /* How many bytes are queued to be sent. */
 SLUICE_API int64_t sluice_pending(const sluice_loop *loop, sluice_id id);
 
-/* A proxy: what `from` receives is written to `to`, without an event, and `from`'s end is passed on
- * as a shutdown, also where it came before. What `from` holds is passed on first. `from` is not
- * read from while `to` is over its high mark. 0 for `to` ends it. When `to` takes no more, `from`
- * gives DATA again, and EOF where its end had gone to `to`. A stream that gives CLOSED leaves the
- * other open: close that one, or, where an error has cut it off, abort it. A stream may be
- * forwarded to itself: an echo. O(1), and the bytes that are held. Errors: -EPIPE (`to` takes no
- * more), SLUICE_ENOMEM, and those of a write of what is held. */
+/* A proxy: what `from` receives is written to `to`, without an event. `from`'s end is passed on as
+ * a shutdown, even if it came before. What `from` holds is passed on first. `from` is not read from
+ * while `to` is over its high mark. 0 for `to` ends it. When `to` takes no more, `from` gives DATA
+ * again, and EOF where its end had gone to `to`. A stream that gives CLOSED leaves the other open:
+ * close the other one, or abort it if an error has cut it off. A stream may be forwarded to itself:
+ * an echo. O(1), and the bytes that are held. Errors: -EPIPE (`to` takes no more), SLUICE_ENOMEM,
+ * and those of a write of what is held. */
 SLUICE_API int sluice_forward(sluice_loop *loop, sluice_id from, sluice_id to);
 
 /* ---- Readiness ------------------------------------------------------------------------------ */
 
-/* A timeout that never comes. Timeouts are nanoseconds; 0 looks and does not wait. Where macros do
- * not reach, in another language, it is 9,223,372,036,854,775,807. */
+/* A timeout that never comes. Timeouts are nanoseconds; 0 looks and does not wait. For languages
+ * without macros: it is 9,223,372,036,854,775,807. */
 #define SLUICE_FOREVER INT64_MAX
 
 /* Interest: what to wait for. SLUICE_NONE keeps a registration and silences it. SLUICE_HANGUP,
- * which is also a condition, can be asked for too: an error or a hang-up of both directions, and
- * nothing else. It stands alone, as for a stream that is not read from at the moment, or beside
- * others. */
+ * which is also a condition, can be asked for, too: it tells an error or a hang-up of both
+ * directions, and nothing else. It can stand alone, for a stream that is not read from at the
+ * moment, or beside others. */
 enum sluice_interest {
     SLUICE_NONE = 0,
     SLUICE_READ = 1,        /* a read would not block: bytes, end of file, an error, a caller */
@@ -622,8 +626,8 @@ enum sluice_interest {
 };
 
 /* What an event may say besides READ, PRIORITY and WRITE. ERROR and HANGUP come whatever was asked
- * for, READ_CLOSED with READ. select(2) cannot tell them and reports only the three above, which
- * are the same on every backend. */
+ * for. READ_CLOSED comes with READ. select(2) cannot tell them, and reports only the three above,
+ * which are the same on every backend. */
 enum sluice_condition {
     SLUICE_ERROR = 8,           /* an error is pending (SO_ERROR), or a pipe's reader is gone */
     SLUICE_HANGUP = 16,         /* both directions are shut */
@@ -645,9 +649,9 @@ typedef struct sluice_ready {
 
 /* ---- The poller ----------------------------------------------------------------------------- */
 
-/* A set of registrations and the kernel call that waits on them. One thread at a time may use a
- * poller; only sluice_poller_wake may be called from any thread. The descriptors stay the
- * caller's: remove one before closing it. What each backend answers to what is written down in
+/* A set of registrations, and the kernel call that waits for them. One thread at a time may use a
+ * poller. Only sluice_poller_wake may be called from any thread. The descriptors stay the caller's:
+ * remove one before closing it. What each backend answers to what is written down in
  * docs/readiness.md. */
 typedef struct sluice_poller sluice_poller;
 
@@ -663,20 +667,20 @@ enum sluice_feature {
 /* The name of the backend at `index`, from 0, best first; NULL past the last. A static string. */
 SLUICE_API const char *sluice_backend_name(size_t index);
 
-/* Makes a poller over the backend named, or, for NULL, over the one that SLUICE_BACKEND names in
- * the environment, or, where that is unset or empty, over the best there is. On success *poller is
- * the caller's, to end with sluice_poller_destroy; on failure it is NULL.
+/* Makes a poller over the named backend. For NULL it takes the one that SLUICE_BACKEND names in the
+ * environment, and if that is unset or empty, the best there is. On success *poller is the
+ * caller's, to end with sluice_poller_destroy; on failure it is NULL.
  * Errors: SLUICE_EBACKEND, SLUICE_ENULL, SLUICE_ENOMEM, -EMFILE, -ENFILE. */
 SLUICE_API int sluice_poller_create(sluice_poller **poller, const char *backend);
 
-/* Frees the poller and what it holds of the kernel, registrations or not. Their descriptors stay
- * open. NULL is let pass. O(1). */
+/* Frees the poller and its kernel objects, with its registrations. Their descriptors stay open.
+ * NULL is allowed. O(1). */
 SLUICE_API void sluice_poller_destroy(sluice_poller *poller);
 
-/* Registers `fd`. `interest` is of enum sluice_interest; `user` comes back with each event.
- * One number can be registered once. O(1); on poll the array is kept in order, which moves 8 bytes
- * for each higher number. No allocation, unless `fd` is the highest yet or, over libevent, is used
- * for the first time.
+/* Registers `fd`. `interest` is of enum sluice_interest; `user` comes back with each event. One
+ * number can be registered once. O(1). On poll the array is kept in order, which moves 8 bytes for
+ * each higher number. It allocates only if `fd` is the highest number so far or, over libevent, is
+ * used for the first time.
  * Errors: SLUICE_EBADF (not open, or opened with O_PATH), SLUICE_EEXIST, SLUICE_EINTEREST,
  * SLUICE_ENOTSUP (what the backend lacks: see enum sluice_feature), SLUICE_ENULL, SLUICE_ENOMEM,
  * -ENOSPC (fs.epoll.max_user_watches). */
@@ -694,13 +698,13 @@ SLUICE_API int sluice_poller_modify(sluice_poller *poller, int fd, uint32_t inte
 SLUICE_API int sluice_poller_remove(sluice_poller *poller, int fd);
 
 /* Waits until a registration is ready, sluice_poller_wake is called or `timeout_ns` has passed.
- * Writes up to `capacity` events: as many as are ready and fit, a registration at most once. What
- * lies behind them in the array may be overwritten. Returns how many there are: 0 when the time is
- * up or on a wake. Where more are ready than fit, the next waits bring the rest first. poll and
- * select report in ascending order of `fd`; after a wait that did not have room for all they begin
- * behind the last that was reported.
- * One system call (and one more after a wake on a level-triggered backend), no allocation. A signal
- * neither ends the wait nor prolongs it, unless sluice_poller_set_flags asks for that.
+ * Writes up to `capacity` events: as many as are ready and fit, each registration at most once. The
+ * rest of the array may be overwritten. Returns how many there are: 0 when the time is up or on a
+ * wake. Where more are ready than fit, the next waits bring the rest first. poll and select report
+ * in ascending order of `fd`; after a wait that did not have room for all they begin behind the
+ * last that was reported. One system call (and one more after a wake on a level-triggered backend),
+ * no allocation. A signal neither ends the wait nor prolongs it, unless sluice_poller_set_flags
+ * asks for that.
  * O(events) on epoll, O(n) on poll, O(highest fd) on select.
  * Errors: SLUICE_ECAPACITY (under 1), SLUICE_ETIMEOUT (negative), SLUICE_EINTR (only where it was
  * asked for), SLUICE_ENULL. */
@@ -709,21 +713,22 @@ SLUICE_API int sluice_poller_wait(sluice_poller *poller, sluice_ready *events, i
 
 /* Replaces the poller's flags: a set of enum sluice_poller_flag, none at first.
  *
- * With SLUICE_INTERRUPTIBLE, a signal whose handler ran during a wait ends it with SLUICE_EINTR,
- * where it has brought no event: for a program that looks after each wait at what its handlers have
- * noted. A signal that comes before the wait has begun does not end it; a handler that calls
- * sluice_poller_wake ends it in any case. Without the flag a signal neither ends nor prolongs a
- * wait. O(1). Errors: SLUICE_EOPTION (unknown flags), SLUICE_ENOTSUP (the backend cannot: see enum
- * sluice_feature), SLUICE_ENULL; and the flags are as before. */
+ * With SLUICE_INTERRUPTIBLE, a signal whose handler ran during a wait ends it with SLUICE_EINTR, if
+ * the wait has brought no event. It is for a program that looks after each wait at what its
+ * handlers have noted. A signal that comes before the wait has begun does not end it; a handler
+ * that calls sluice_poller_wake ends it in any case. Without the flag a signal neither ends nor
+ * prolongs a wait. O(1). Errors: SLUICE_EOPTION (unknown flags), SLUICE_ENOTSUP (the backend
+ * cannot: see enum sluice_feature), SLUICE_ENULL; and the flags are as before. */
 SLUICE_API int sluice_poller_set_flags(sluice_poller *poller, uint32_t flags);
 
-/* 1 while the registration that `event` speaks of stands, 0 when it was removed since, also when
- * its number has been registered anew. For a batch in which one event's handling may end another's
- * registration. O(1). */
+/* 1 while the registration of `event` stands, 0 if it was removed since, even if its number has
+ * been registered again. Use it for a batch in which the handling of one event may end the
+ * registration of another. O(1). */
 SLUICE_API int sluice_poller_is_current(const sluice_poller *poller, const sluice_ready *event);
 
 /* Makes the wait that is under way return, or else the next one. Calls made before that wait
- * returns count as one. What the caller wrote before is visible to the thread that waited.
+ * returns count as one. The thread that waited then sees what the caller has written to memory
+ * before.
  * Any thread, and safe in a signal handler (errno is left alone), while the poller lives. */
 SLUICE_API int sluice_poller_wake(sluice_poller *poller);
 
@@ -765,7 +770,8 @@ typedef struct sluice_fd_list {
 } sluice_fd_list;
 
 /* select(2) itself, with no limit on descriptor numbers. Any list may be NULL. Returns how many
- * entries are ready in all three together, 0 when the time is up. On an error no list is touched.
+ * entries are ready in all three together, or 0 when the time is up. On an error no list is
+ * changed.
  * Any thread. O(count + highest fd). One system call, and one more where a number is above 63;
  * numbers above 1,023 cost an allocation.
  * Errors: SLUICE_EBADF (not open, or opened with O_PATH), SLUICE_ETIMEOUT (negative), SLUICE_ENULL
@@ -775,10 +781,10 @@ SLUICE_API int sluice_select(sluice_fd_list *reading, sluice_fd_list *writing,
 
 /* ---- The byte queue ------------------------------------------------------------------------- */
 
-/* Bytes in order, for what a program gathers, holds back or passes on: appended at the end, read
- * where they lie, taken from the beginning, and moved from queue to queue without a copy. They lie
- * in chunks of 4 KiB. One thread at a time may use a queue, and for a move both. Below, n is the
- * number of chunks that a call fills, shows or takes. */
+/* Bytes in order, for what a program gathers, holds back or passes on. They are appended at the
+ * end, read where they lie, taken from the beginning, and moved from queue to queue without a copy.
+ * They lie in chunks of 4 KiB. One thread at a time may use a queue; a move uses both queues.
+ * Below, n is the number of chunks that a call fills, shows or takes. */
 typedef struct sluice_queue sluice_queue;
 
 /* A piece of bytes. Laid out as struct iovec, so that an array of them can be cast for writev(2) or
@@ -797,7 +803,7 @@ struct sluice_slice {
  * sluice_queue_destroy; on failure it is NULL. Errors: SLUICE_ENULL, SLUICE_ENOMEM. */
 SLUICE_API int sluice_queue_init(sluice_queue **queue, size_t limit);
 
-/* Frees the queue and the bytes in it. NULL is let pass. O(n). */
+/* Frees the queue and the bytes in it. NULL is allowed. O(n). */
 SLUICE_API void sluice_queue_destroy(sluice_queue *queue);
 
 /* Copies `length` bytes behind those in the queue, all or none. O(length), an allocation for each
@@ -850,8 +856,8 @@ SLUICE_API size_t sluice_queue_length(const sluice_queue *queue);
  *     localhost:9999  example.com:443                    a name, to be looked up
  *     *:9999                                             to listen at every address there is
  *
- * A text that is none is refused with SLUICE_EADDRESS, or, where the rest of it could be one:
- * SLUICE_EPORT, SLUICE_EPATH or SLUICE_ESCOPE. docs/sockets.md has more. */
+ * A text that is not an address is refused with SLUICE_EADDRESS. If only a part of it is wrong, the
+ * code is SLUICE_EPORT, SLUICE_EPATH or SLUICE_ESCOPE. docs/sockets.md has more. */
 
 /* Enough for any numeric or unix address as text, its terminator included. */
 #define SLUICE_ADDRESS_MAX 160
@@ -859,10 +865,10 @@ SLUICE_API size_t sluice_queue_length(const sluice_queue *queue);
 /* Enough for what sluice_address_problem says, its terminator included. */
 #define SLUICE_PROBLEM_MAX 256
 
-/* What is wrong with an address, for the person who wrote it: one sentence into `text`, with the
- * value that is wrong, and no full stop ("the port 99999 is out of range: 65535 is the highest").
- * Of a unix path also what is wrong with the file system as it is now: no folder, no permission, a
- * file in the way. Names are not looked up, and nobody is called.
+/* Says what is wrong with an address, to the person who wrote it: one sentence into `text`, with
+ * the wrong value, and without a full stop ("the port 99999 is out of range: 65535 is the
+ * highest"). For a unix path it also says what is wrong in the file system now: no folder, no
+ * permission, a file in the way. Names are not looked up, and nobody is called.
  * Returns the sentence's length; 0, and "", where there is nothing to say.
  * Errors: SLUICE_ENULL, SLUICE_ECAPACITY. Any thread. O(length of the address). */
 SLUICE_API int sluice_address_problem(const char *address, char *text, size_t capacity);
