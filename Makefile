@@ -430,13 +430,14 @@ test-docs: deps-c ## links, figures and the programs of the tutorial, in seconds
 	@$(MAKE) --no-print-directory $(BUILD)/libsluice.a $(BUILD)/libsluice-trace.so
 	BUILD=$(BUILD) python3 -W error -m unittest discover -s Tests/Docs
 
-# Its packages are installed before the first part, so that none is missing in the middle.
-TEST_PARTS := test-header test-docs test-c test-abi test-languages test-swift test-consumer test-clients \
-	test-integrations test-programs test-examples test-faults
+# Two lanes beside each other, because much of it is to wait. What both need is there before: packages, and
+# the libraries.
+TEST_LANES := "test-header test-docs test-c test-abi test-languages test-faults" \
+	"test-swift test-consumer test-clients test-integrations test-programs test-examples"
 
 .PHONY: test
-test: deps-test ## all tests, part by part
-	+@Tools/parts "make test" $(TEST_PARTS)
+test: deps-test lib lib-libevent ## all tests, part by part
+	+@Tools/parts "make test" $(TEST_LANES)
 
 .PHONY: demo
 demo: programs ## the echo server and client at work, over each backend
@@ -601,9 +602,16 @@ tsan: deps-swift deps-libevent ## the tests under ThreadSanitizer
 clang: deps-c deps-swift deps-libevent
 	$(MAKE) test-header lib lib-libevent CC=clang CXX=clang++ BUILD=build/clang
 
-.PHONY: check
-check: test test-one-file test-adapters test-deb lib clang lint bench-gate asan tsan ## everything that must hold
-	$(MAKE) coverage differential fuzz FOR=25
+# The lanes as above: each has a folder of its own to build in. What counts instructions does not mind that
+# the machine is busy.
+CHECK_LANES := "demo bench-gate asan" \
+	"test-one-file test-adapters clang lint tsan coverage differential fuzz"
+
+.PHONY: check check-beyond
+check: test check-beyond test-deb ## everything that must hold
+
+check-beyond: lib lib-libevent ## what must hold beside the tests: counts, sanitizers, fuzzing for FOR seconds
+	+@FOR=$(or $(FOR),25) Tools/parts "make check" $(CHECK_LANES)
 
 # ---- What is needed -----------------------------------------------------------------------------
 

@@ -42,26 +42,39 @@ class MakeTest(unittest.TestCase):
 
     def test_the_tests_say_which_part_they_are_at(self):
         make = self.tool("make", 'echo "$2 is made"')
-        done = said("Tools/parts", "make test", "one", "two", env=os.environ | {"MAKE": str(make)})
+        done = said("Tools/parts", "make test", "one two", env=os.environ | {"MAKE": str(make)})
         self.assertEqual(done.returncode, 0)
-        self.assertRegex(done.stdout, r"""\A== make test: part 1 of 2: one, after \d+ s
+        self.assertRegex(done.stdout, r"""\A== make test: part 1 of 2 begins: one, after \d+ s
 one is made
-== make test: part 2 of 2: two, after \d+ s
+== make test: part 1 of 2 has ended: one, in \d+ s
+== make test: part 2 of 2 begins: two, after \d+ s
 two is made
+== make test: part 2 of 2 has ended: two, in \d+ s
 == make test: all 2 parts passed in \d+ s
 \Z""")
 
+    def test_lanes_are_made_beside_each_other(self):
+        # Each waits for the other one's word.
+        for name in ("one", "two"):
+            os.mkfifo(self.folder / name)
+        make = self.tool("make", f"""cd {self.folder}
+            if [ "$2" = one ]; then echo a >one; cat two; else cat one; echo b >two; fi""")
+        done = said("Tools/parts", "make test", "one", "two", env=os.environ | {"MAKE": str(make)})
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("all 2 parts passed", done.stdout)
+
     def test_a_part_that_fails_ends_the_tests_and_says_how_to_run_it_alone(self):
         make = self.tool("make", '[ "$2" != two ]')
-        done = said("Tools/parts", "make test", "one", "two", "three",
+        done = said("Tools/parts", "make test", "one two three",
                     env=os.environ | {"MAKE": str(make)})
         self.assertEqual(done.returncode, 1)
-        self.assertRegex(done.stderr, r"part 2 of 3, two, failed after \d+ s. To run it alone: make two")
+        self.assertIn("two failed: see above. To run it alone: make two", done.stderr)
         self.assertNotIn("three", done.stdout)
 
     def test_each_part_of_the_tests_is_a_target(self):
         parts = said("make", "-s", "-p", "-q", "start").stdout
-        parts = re.findall(r"^TEST_PARTS := (.*)$", parts, re.MULTILINE)[0].split()
+        parts = re.findall(r"^TEST_LANES := (.*)$", parts, re.MULTILINE)[0]
+        parts = parts.replace('"', "").split()
         self.assertGreater(len(parts), 10)
         for part in parts:
             with self.subTest(part=part):
@@ -82,7 +95,7 @@ two is made
         done = said(self.folder / "sh", "Tools/need", "libfoo-dev", env=only_these)
         self.assertEqual(done.returncode, 0)
         self.assertIn("as root, by sudo, which may ask for your password", done.stdout)
-        self.assertIn("install -y -qq --no-install-recommends libfoo-dev",
+        self.assertIn("--no-install-recommends libfoo-dev",
                       (self.folder / "done").read_text())
 
     @unittest.skipUnless(os.geteuid() == 0, "only root can become somebody else")
