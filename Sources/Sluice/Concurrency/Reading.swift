@@ -238,13 +238,25 @@ extension Connection {
     ///
     /// - Parameter limit: the most bytes of a line.
     /// - Throws: as ``read(until:limit:)``.
+    @inlinable
+    @inline(__always)
     public nonisolated(nonsending) func readLine(limit: Int = 8_192) async throws -> String? {
-        guard core.isCurrent else { return try await loop.readLine(self, limit: limit) }
+        // Most lines are there already: then there is nothing to wait for, and no call that could.
+        if let line = try lineThatIsThere(limit) { return line }
+        return try await lineThatComes(limit)
+    }
+
+    @usableFromInline
+    func lineThatIsThere(_ limit: Int) throws -> String? {
+        guard core.isCurrent else { return nil }
         takeLent()
-        // Most lines are there already: then there is nothing to wait for.
-        if let end = unsafe Span(_unsafeElements: waiting).firstIndex(of: UInt8(ascii: "\n")) {
-            return try takeLine(end, limit)
-        }
+        let end = unsafe Span(_unsafeElements: waiting).firstIndex(of: UInt8(ascii: "\n"))
+        return try end.map { try takeLine($0, limit) }
+    }
+
+    @usableFromInline
+    nonisolated(nonsending) func lineThatComes(_ limit: Int) async throws -> String? {
+        guard core.isCurrent else { return try await loop.readLine(self, limit: limit) }
         // It may have its "\r" besides.
         let most = min(limit, .max - 1) + 1
         do { return try await line(most, limit) } catch let error as SluiceError
@@ -266,7 +278,8 @@ extension Connection {
         let line = unsafe UnsafeBufferPointer(rebasing: waiting[..<end])
         let length = unsafe line.last == UInt8(ascii: "\r") ? end - 1 : end
         guard length <= limit else { throw TooLong(limit: limit) }
-        let text = unsafe String(decoding: line[..<length], as: UTF8.self)
+        let text = unsafe String(
+            decoding: UnsafeBufferPointer(rebasing: line[..<length]), as: UTF8.self)
         consume(end + 1)
         return text
     }
