@@ -6,7 +6,7 @@ import Synchronization
 struct AsyncOption: ParsableArguments {
     @Flag(
         name: .customLong("async"),
-        help: "Go by structured concurrency, a task for each connection, instead of a pulled loop.")
+        help: "Use structured concurrency, with a task for each connection, not a pulled loop.")
     var isAsync = false
 }
 

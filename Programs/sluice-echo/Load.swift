@@ -6,12 +6,12 @@ struct Load: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Keep a server busy for a while, and say how much it did and how fast.",
         discussion: """
-            Each connection has --pipeline messages under way: for each that is back it sends the \
-            next. How long a message took, from when it was written to when its last byte was back, \
-            is its latency; a percentile such as p99 is what 99 of 100 messages did not exceed.
+            Each connection has --pipeline messages under way. When one is back, it sends the next. \
+            The latency of a message is the time from its write until its last byte is back. A \
+            percentile such as p99 is what 99 of 100 messages did not exceed.
 
             More connections or a deeper pipeline give more throughput, up to what the server can \
-            do; from then on they only make messages wait, which the latency shows.
+            do. Beyond that they only make messages wait, which the latency shows.
 
             Exits with 0 only if every message came back. Ctrl-C ends it early, with its report; a \
             second Ctrl-C does not wait for what is under way.
@@ -44,7 +44,7 @@ struct Load: ParsableCommand {
         help: ArgumentHelp("For how long messages are sent.", valueName: "seconds"))
     var duration = 2.0
 
-    @Flag(help: "Compare every byte that comes back; one that differs ends it, not with 0.")
+    @Flag(help: "Compare every byte that comes back. If one differs, exit at once, not with 0.")
     var verify = false
 
     @Flag(help: "Report as JSON.")

@@ -5,17 +5,17 @@ struct Serve: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Send everything back to whoever sent it, until Ctrl-C.",
         discussion: """
-            With --trace each event is shown as it is pulled from the loop, and in which turn of \
-            it: a turn is one wait, and brings whatever was ready.
+            --trace shows each event as it is pulled from the loop, with its turn. A turn is one \
+            wait, and brings whatever was ready.
 
             Ctrl-C stops listening and reading, sends what is still to be sent, and says what was \
             served. A second Ctrl-C ends at once.
 
-            Where standard output cannot be written to, --trace and --stats end as by Ctrl-C. \
-            Without them it goes on, and says so. Either way it does not exit with 0.
+            If standard output cannot be written to any more, --trace and --stats end it as Ctrl-C \
+            does. Without them it goes on, and says so. In both cases the exit code is not 0.
 
             Without --listen it serves the socket that systemd hands over (LISTEN_FDS, socket \
-            activation), and where there is none, 127.0.0.1:9999.
+            activation) or, if there is none, 127.0.0.1:9999.
             """)
 
     @Option(
@@ -35,7 +35,7 @@ struct Serve: ParsableCommand {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "After how long without a byte in or out a client has to go.", valueName: "seconds"))
+            "A client that sends and takes nothing for so long is closed.", valueName: "seconds"))
     var idleTimeout: Double?
 
     @Option(
@@ -43,7 +43,7 @@ struct Serve: ParsableCommand {
         help: ArgumentHelp(
             "How many bytes may wait for one client.",
             discussion: """
-                From half of that on it is not read from until it has taken some: backpressure.
+                From half of that on, it is not read from until it has taken some (backpressure).
                 """,
             valueName: "bytes"))
     var maxQueue: Int?

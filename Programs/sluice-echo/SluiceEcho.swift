@@ -12,24 +12,24 @@ struct SluiceEcho: ParsableCommand {
         abstract: "An echo server, its client and a load: I/O multiplexing to watch and to try.",
         discussion: """
             One thread serves every connection, because it never waits for one of them: it asks the \
-            kernel which of them are ready, and the backend is the system call that it asks with.
+            kernel which of them are ready. The backend is the system call that it asks with.
 
-              select  three sets of bits, one bit for each descriptor number. Everywhere to be had; \
-            each wait costs a look at every number up to the highest.
-              poll    an array of descriptors. Each wait costs a look at each.
-              epoll   the kernel keeps the descriptors and tells which are ready. Each wait costs \
-            what is ready.
+              select  three sets of bits, one bit for each descriptor number. Every system has it. \
+            Each wait looks at every number up to the highest.
+              poll    an array of descriptors. Each wait looks at all of them.
+              epoll   the kernel keeps the list, and tells which are ready. A wait costs only what \
+            is ready.
 
             Try it, in two terminals:
 
               sluice-echo serve --trace
               sluice-echo client
 
-            and then with a file, each byte of which is compared with what was sent:
+            Then send a file. The client compares each byte that comes back:
 
               sluice-echo client < README.md
 
-            and see how much the server can do:
+            See how much the server can do:
 
               sluice-echo load --connections 100 --verify
             """,
