@@ -536,22 +536,15 @@ bench-ceilings: deps-gate bench-swift ## make what is counted now the ceilings
 	@$(MAKE) --no-print-directory $(GATED)
 	@Benchmarks/gate.py --write $(if $(ONLY),"$(ONLY)")
 
-# matplotlib draws the report.
-VENV := build/venv
-$(VENV)/made:
-	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check matplotlib numpy
-	touch $@
-
 .PHONY: bench bench-quick bench-programs
-bench-programs: deps-bench bench-swift bench-nio $(VENV)/made
+bench-programs: deps-bench bench-swift bench-nio
 	@$(MAKE) --no-print-directory $(GATED) $(COMPARED)
 
 bench: bench-programs ## the comparison with others, into Benchmarks/report; five minutes
-	@$(VENV)/bin/python Benchmarks/bench.py
+	@python3 Benchmarks/bench.py
 
 bench-quick: bench-programs ## the same in a minute, rough, into build/bench/report
-	@$(VENV)/bin/python Benchmarks/bench.py --quick
+	@python3 Benchmarks/bench.py --quick
 
 # ---- Lint and sanitizers ------------------------------------------------------------------------
 
@@ -645,7 +638,6 @@ deps-languages: deps-c ## install the languages that test-languages passes over
 
 # A library to compare with may be missing. It is then left out.
 deps-bench: deps-gate
-	@Tools/need python3-venv
 	@for package in libevent-dev libuv1-dev libev-dev; do \
 		Tools/need $$package || echo "left out: $$package"; done
 
@@ -657,6 +649,7 @@ deps-lint: deps-swift
 pages: lib ## what pages have of programs, anew: figures, quotes, messages
 	Tools/figures
 	Tools/messages
+	Benchmarks/report.py Benchmarks/report
 	BUILD=$(BUILD) Tools/pages
 
 .PHONY: clean

@@ -3,8 +3,8 @@
 
     bench.py [--quick] [--only WORD] [--to DIRECTORY]
 
-The report is index.html with plots, and results.json with every figure. See README.md for the rules of
-measurement and how to read it.
+The report is a page with its pictures, and results.json with every figure. README.md, beside this file,
+has the rules of measurement and says how to read it.
 """
 
 import argparse

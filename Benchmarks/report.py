@@ -1,50 +1,53 @@
 #!/usr/bin/env python3
-"""Makes a report's page and pictures from its results.json: report.py DIRECTORY.
+"""Makes a report's page, README.md, and its pictures from its results.json: report.py DIRECTORY.
+
+    report.py --check DIRECTORY    fails, and names each that is not as it would be made now
 
 Every sentence is made from the figures, so that it cannot say what they do not.
 """
 
-import html
 import json
 import pathlib
 import sys
+import textwrap
 
-from measure import plots
-from measure.catalogue import LOADS, PLAIN
-from measure.plots import number
+sys.dont_write_bytecode = True
+from measure import plots  # noqa: E402
+from measure.catalogue import LOADS, PLAIN  # noqa: E402
+from measure.plots import number  # noqa: E402
 
 OURS = "Sluice C, epoll"
 RESOLVED = 1.05  # CPU times nearer to each other than that are the same
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem;
-       color: #1c1c1c; background: #fff; }
-h2 { margin-top: 2.5rem; }
-svg { max-width: 100%; height: auto; }
-table { border-collapse: collapse; font-size: 0.85rem; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.15rem 0.7rem 0.15rem 0; text-align: right; border-bottom: 1px solid #e4e4e4; }
-th:first-child, td:first-child { text-align: left; }
-.sluice td { font-weight: 600; }
-"""
 LINES = {
-    "Sluice select": ("select", plots.LINES["select"], "o-"),
-    "Sluice poll": ("poll", plots.LINES["poll"], "o-"),
-    "Sluice epoll": ("epoll", plots.LINES["epoll"], "o-"),
-    "libevent": ("libevent (epoll)", plots.LINES["libevent"], "o--"),
+    "Sluice select": ("select", "red"),
+    "Sluice poll": ("poll", "peer"),
+    "Sluice epoll": ("epoll", "ours"),
+    "libevent": ("libevent", "plain"),
 }
+
+# The pictures of the page, by the names of their files.
+pictures = {}
+
+
+def paragraph(words):
+    return textwrap.fill(words, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def table(head, rows):
-    cells = "".join(f"<th>{html.escape(word)}</th>" for word in head)
-    lines = [f"<table><tr>{cells}</tr>"]
+    lines = [head, ["---"] + ["--:"] * (len(head) - 1)]
     for row in rows:
-        kind = ' class="sluice"' if row[0].startswith("Sluice") else ""
-        cells = "".join(f"<td>{html.escape(str(word))}</td>" for word in row)
-        lines.append(f"<tr{kind}>{cells}</tr>")
-    return "\n".join([*lines, "</table>"])
+        cells = [str(word) for word in row]
+        bold = cells[0].startswith("Sluice")
+        lines.append([f"**{cell}**" if bold else cell for cell in cells])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def section(title, picture, sentence, *tables):
-    return "\n".join([f"<h2>{title}</h2>", picture, f"<p>{sentence}</p>", *tables])
+    """`picture` is a name, and what draws it, given the words for who cannot see it."""
+    name, draw = picture
+    pictures[f"{name}.svg"] = draw(sentence)
+    shown = f"![{title}: the figures of the table below]({name}.svg)"
+    return "\n\n".join([f"## {title}", paragraph(sentence), shown, *tables])
 
 
 def best_other(values):
@@ -112,7 +115,8 @@ def load_section(load, figures):
         "server busy",
         "load busy",
     ]
-    return section(load.title, plots.ratios(figures, load.target), sentence, table(head, rows))
+    return section(load.title, (load.key, lambda told: plots.ratios(figures, load.target, told)), sentence,
+                   table(head, rows))
 
 
 def counts_section(results):
@@ -135,7 +139,8 @@ def counts_section(results):
         for name, figure in sorted(counts.items(), key=lambda item: echoes[item[0]])
     ]
     head = ["server", "an echo", *heads.values()]
-    picture = plots.bar_plot(echoes, "user-space instructions an echo", logarithmic=True)
+    picture = ("instructions", lambda told: plots.bar_plot(
+        echoes, "user-space instructions an echo", told, logarithmic=True))
     return section(
         "Instructions and system calls, 64 connections", picture, sentence, table(head, rows)
     )
@@ -149,7 +154,7 @@ def idle_section(results):
         "What the kernel holds is the same for all and not counted."
     )
     rows = [(name, number(value)) for name, value in sorted(idle.items(), key=lambda item: item[1])]
-    picture = plots.bar_plot(idle, "bytes", logarithmic=True)
+    picture = ("idle", lambda told: plots.bar_plot(idle, "bytes", told, logarithmic=True))
     return section(
         "Memory of an idle connection", picture, sentence, table(["server", "bytes"], rows)
     )
@@ -173,9 +178,9 @@ def dispatch_section(results):
             (name, *(number(line[size][0] / 1000) for size in sizes))
             for name, line in results["dispatch"][activity].items()
         ]
-        tables.append(f"<p>CPU microseconds an event, {title}:</p>")
+        tables.append(f"CPU microseconds an event, {title}:")
         tables.append(table(["", *(f"{int(size):,}" for size in sizes)], rows))
-    picture = plots.dispatch(results["dispatch"], LINES)
+    picture = ("dispatch", lambda told: plots.dispatch(results["dispatch"], LINES, told))
     return section(
         "Dispatch: time of an event, by number of descriptors", picture, sentence, *tables
     )
@@ -189,7 +194,7 @@ def ready_section(results):
         f"{number(ready[PLAIN])}{leanest(ready)}."
     )
     rows = [(name, number(value)) for name, value in sorted(ready.items(), key=lambda row: row[1])]
-    picture = plots.bar_plot(ready, "user-space instructions an event")
+    picture = ("ready", lambda told: plots.bar_plot(ready, "user-space instructions an event", told))
     return section("Instructions of an event", picture, sentence, table(["", "instructions"], rows))
 
 
@@ -223,7 +228,7 @@ def timers_section(results):
         for name, figure in timers.items()
     ]
     head = ["", *(f"{operation} (ns)" for operation in operations), "bytes"]
-    picture = plots.bar_panels(panels, 2, lambda _: "user instructions")
+    picture = ("timers", lambda told: plots.bar_panels(panels, 2, lambda _: "user instructions", told))
     count = "100,000" if results["quick"] else "1 million"
     return section(f"Timers, {count}", picture, sentence, table(head, rows))
 
@@ -253,7 +258,7 @@ def posts_section(results):
         "wake-up": {name: figure["wake_ns"][0] / 1000 for name, figure in posts.items()},
     }
     units = {"flood": "wall nanoseconds a post", "wake-up": "microseconds, median"}
-    picture = plots.bar_panels(panels, 2, units.get)
+    picture = ("posts", lambda told: plots.bar_panels(panels, 2, units.get, told))
     return section("Posts from another thread", picture, sentence, table(head, rows))
 
 
@@ -270,7 +275,7 @@ def queues_section(results):
         words = [f"{number(panels[title]['evbuffer'])}" for title in panels]
         sentence += f"; of libevent's evbuffer: {', '.join(words)}"
     rows = [(name, *(number(figures[o]) for o in titles)) for name, figures in queues.items()]
-    picture = plots.bar_panels(panels, 3, lambda _: "user instructions")
+    picture = ("queues", lambda told: plots.bar_panels(panels, 3, lambda _: "user instructions", told))
     return section("Byte queue", picture, sentence + ".", table(["", *titles.values()], rows))
 
 
@@ -320,13 +325,10 @@ def losses(results):
 
 
 def machine_section(results):
-    rows = [(name, value) for name, value in results["machine"].items()]
-    lines = [table(["machine", ""], rows)]
+    lines = [table(["machine", ""], list(results["machine"].items()))]
     if results["left_out"]:
-        lines.append(
-            f"<p>Left out, since not built: {html.escape(', '.join(results['left_out']))}.</p>"
-        )
-    return "\n".join(lines)
+        lines.append(f"Left out, since not built: {', '.join(results['left_out'])}.")
+    return "\n\n".join(lines)
 
 
 def page(results):
@@ -336,13 +338,13 @@ def page(results):
         "which checks every byte, to another. CPU time drifts, so it counts as a ratio to plain epoll by "
         f"hand measured just before and after; given is the median of {results['rounds']} rounds, in a "
         "random order each, with the least and the most. Differences under 5 % are not resolved. Requests a "
-        "second are not given: over loopback they measure the load generator as much as the server."
+        "second are not given: over loopback they measure the load generator as much as the server. "
+        "[Benchmarks](../README.md) says how to read this."
     )
-    parts = [f"<p>{intro}</p>", machine_section(results)]
+    parts = ["# What Sluice costs beside others", paragraph(intro), machine_section(results)]
     lost = losses(results)
     if lost:
-        items = "".join(f"<li>{html.escape(line)}</li>" for line in lost)
-        parts.append(f"<h2>Where Sluice costs more</h2><ul>{items}</ul>")
+        parts += ["## Where Sluice costs more", "\n".join(f"- {line}" for line in lost)]
     for load in LOADS:
         if load.key in results["loads"]:
             parts.append(load_section(load, results["loads"][load.key]))
@@ -356,21 +358,23 @@ def page(results):
         "queues": queues_section,
     }
     parts.extend(make(results) for name, make in makers.items() if name in results)
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Sluice: benchmarks</title><style>{STYLE}</style></head><body>"
-        f"<h1>Sluice: what it costs beside others</h1>{''.join(parts)}</body></html>\n"
-    )
+    return "\n\n".join(parts) + "\n"
 
 
 def main():
-    directory = pathlib.Path(sys.argv[1])
+    directory = pathlib.Path(sys.argv[-1])
     results = json.loads((directory / "results.json").read_text())
-    (directory / "index.html").write_text(page(results))
-    if "dispatch" in results:
-        plots.dispatch(results["dispatch"], LINES, directory / "dispatch.png")
-    print(f"written: {directory / 'index.html'}")
+    files = {"README.md": page(results)}
+    files |= {name: picture.svg() for name, picture in pictures.items()}
+    if "--check" in sys.argv[1:]:
+        old = [name for name, text in files.items()
+               if not (directory / name).exists() or (directory / name).read_text() != text]
+        for name in old:
+            print(f"report: {directory / name} is old; run Benchmarks/report.py {directory}")
+        sys.exit(bool(old))
+    for name, text in files.items():
+        (directory / name).write_text(text)
+    print(f"written: {directory / 'README.md'}")
 
 
 if __name__ == "__main__":

@@ -1,44 +1,24 @@
-"""The report's pictures, by matplotlib. Every label stands at what it names; there is no legend."""
+"""The report's pictures. Every label stands at what it names; there is no legend."""
 
-import io
+import math
+import pathlib
+import sys
 
-import matplotlib
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "Tools"))
+from drawing import Figure  # noqa: E402
 
-matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402  (after the choice of how to draw)
-from matplotlib import ticker  # noqa: E402
-
-SLUICE, SWIFT, PEER, PLAIN = "#1c5dad", "#2a9d8f", "#c2741b", "#6b6b6b"
-LINES = {
-    "select": "#b5352c",
-    "poll": "#c2741b",
-    "epoll": "#1c5dad",
-    "libevent": "#6b6b6b",
-}
-WIDTH = 7.2  # inches, of 100 pixels each on a page
-
-pyplot.rcParams.update(
-    {
-        "font.family": "DejaVu Sans",
-        "font.size": 10,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.titlesize": 10,
-        "axes.titleweight": "bold",
-        "axes.titlelocation": "left",
-        "svg.fonttype": "none",
-        "svg.hashsalt": "sluice",
-        "figure.constrained_layout.use": True,
-    }
-)
+WIDTH = 760
+NAMES = 170  # pixels for names, at the left
+ROW = 24
 
 
 def colour(name):
+    """The kind of a drawing's parts: whose figure it is."""
     if name.startswith("Sluice Swift"):
-        return SWIFT
+        return "swift"
     if name.startswith("Sluice"):
-        return SLUICE
-    return PLAIN if name.startswith("plain") or name == "eventfd" else PEER
+        return "ours"
+    return "plain" if name.startswith("plain") or name == "eventfd" else "peer"
 
 
 def number(value):
@@ -54,170 +34,140 @@ def number(value):
     return f"{value:.2f}"
 
 
-def as_svg(figure):
-    """The picture as an element that can stand in a page."""
-    out = io.StringIO()
-    figure.savefig(out, format="svg", metadata={"Date": None})
-    pyplot.close(figure)
-    text = out.getvalue()
-    return text[text.index("<svg") :]
+class Axis:
+    """Where a value stands between two pixels; logarithmic where `least` is over 0."""
+
+    def __init__(self, start, end, least, most):
+        self.start, self.end, self.least, self.most = start, end, least, most
+
+    def place(self, value):
+        if self.least > 0:
+            share = math.log(max(value, self.least) / self.least) / math.log(self.most / self.least)
+        else:
+            share = value / self.most
+        return self.start + share * (self.end - self.start)
+
+    def ticks(self):
+        """Round numbers, some five of them."""
+        if self.least > 0:
+            decades = math.log10(self.most / self.least)
+            steps = (1,) if decades > 3 else (1, 3) if decades > 1.5 else (1, 2, 5)
+            powers = range(math.floor(math.log10(self.least)), math.ceil(math.log10(self.most)) + 1)
+            ticks = [step * 10.0**power for power in powers for step in steps]
+        else:
+            step = 10.0 ** math.floor(math.log10(self.most))
+            step = next(each for each in (step / 5, step / 2, step, step * 2) if self.most / each < 7)
+            ticks = [step * count for count in range(int(self.most / step) + 1)]
+        return [tick for tick in ticks if self.least <= tick <= self.most]
 
 
-def plain_ticks(axis):
-    """Numbers at a logarithmic axis as they are, at 1, 2 and 5."""
-    axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.10g}"))
-    axis.set_minor_formatter(ticker.NullFormatter())
-    axis.set_minor_locator(ticker.NullLocator())
+def grid(figure, axis, top, bottom, unit):
+    for tick in axis.ticks():
+        x = axis.place(tick)
+        figure.stroke([(x, top), (x, bottom)], 1, "grid")
+        figure.text(round(x), bottom + 16, f"{tick:,.4g}" if tick < 1000 else f"{tick:,.0f}", "small", "middle")
+    figure.text((axis.start + axis.end) / 2, bottom + 34, unit, "small", "middle")
 
 
-def ratios(figures, target):
+def ratios(figures, target, told):
     """A dot for each server's median, a line from its least to its greatest, best at the top."""
-    rows = sorted(figures.items(), key=lambda item: item[1]["ratio"][0], reverse=True)
-    greatest = max(figure["ratio"][2] for _, figure in rows)
-    figure, axes = pyplot.subplots(figsize=(WIDTH, 0.9 + 0.27 * len(rows)))
-    axes.axvline(1, color=PLAIN, linewidth=0.8)
+    rows = sorted(figures.items(), key=lambda item: item[1]["ratio"][0])
+    greatest = max(data["ratio"][2] for _, data in rows)
+    least = min(data["ratio"][1] for _, data in rows)
+    top, bottom = 24, 30 + ROW * len(rows)
+    figure = Figure(WIDTH, bottom + 46, told)
+    axis = Axis(NAMES + 10, WIDTH - 70, least / 1.1 if greatest > 4 else 0, greatest)
+    grid(figure, axis, top, bottom, "CPU time of an operation, as a multiple of plain epoll's")
+    figure.stroke([(axis.place(1), top), (axis.place(1), bottom)], 1.5, "plain")
     if target:
-        axes.axvline(target, color=SLUICE, linewidth=0.8, linestyle=(0, (4, 3)))
-        axes.annotate(
-            f"target {target:g}",
-            (target, len(rows) - 0.4),
-            xytext=(4, 0),
-            textcoords="offset points",
-            color=SLUICE,
-            fontsize=8,
-        )
+        figure.stroke([(axis.place(target), top), (axis.place(target), bottom)], 1.5, "ours")
+        figure.text(round(axis.place(target)), 18, f"target {target:g}", "small", "middle")
     for place, (name, data) in enumerate(rows):
-        median, least, most = data["ratio"]
-        axes.plot([least, most], [place, place], color=colour(name), linewidth=2, alpha=0.45)
-        axes.plot(median, place, "o", color=colour(name), markersize=6)
-        axes.annotate(
-            f"{median:.2f}",
-            (most, place),
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-            color=colour(name),
-        )
-    axes.set_yticks(range(len(rows)), [name for name, _ in rows])
-    for label, (name, _) in zip(axes.get_yticklabels(), rows):
-        label.set_color(colour(name))
-    axes.tick_params(axis="y", length=0)
-    axes.set_ylim(-0.6, len(rows) + 0.1)
-    if greatest > 4:
-        axes.set_xscale("log")
-        plain_ticks(axes.xaxis)
-    axes.margins(x=0.12)
-    axes.grid(axis="x", color="#e4e4e4", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.set_xlabel("CPU time of an operation, as a multiple of plain epoll's")
-    return as_svg(figure)
+        median, low, high = data["ratio"]
+        y = top + ROW * place + 18
+        figure.text(NAMES, y + 4, name, "", "end")
+        figure.stroke([(axis.place(low), y), (axis.place(high), y)], 2, colour(name))
+        figure.dot(axis.place(median), y, 5, colour(name))
+        figure.text(round(axis.place(high)) + 10, y + 4, f"{median:.2f}", "small")
+    return figure
 
 
-def bars(axes, values, unit, logarithmic=False):
+def bars(figure, left, width, top, values, unit, logarithmic=False, names=NAMES):
     """Horizontal bars, the least at the top, each with its figure at its end."""
-    rows = sorted(values.items(), key=lambda item: item[1], reverse=True)
-    names = [name for name, _ in rows]
-    # A logarithmic axis has no zero: what is under 1 has the shortest bar, and its own figure.
-    lengths = [max(value, 1) if logarithmic else value for _, value in rows]
-    axes.barh(names, lengths, color=[colour(name) for name in names], height=0.62)
-    for place, (_, value) in enumerate(rows):
-        axes.annotate(
-            number(value),
-            (lengths[place], place),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-        )
-    for label, name in zip(axes.get_yticklabels(), names):
-        label.set_color(colour(name))
-    axes.tick_params(axis="y", length=0)
-    if logarithmic:
-        axes.set_xscale("log")
-        axes.set_xlim(min(lengths) / 2, max(lengths) * 3)
-        plain_ticks(axes.xaxis)
-        axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1,)))
-    else:
-        axes.set_xlim(0, max(max(lengths) * 1.18, 1e-9))
-    axes.set_xlabel(unit)
+    rows = sorted(values.items(), key=lambda item: item[1])
+    most = max(max(values.values()), 1e-9)
+    axis = Axis(left + names + 10, left + width - 70, 1 if logarithmic else 0, most)
+    for place, (name, value) in enumerate(rows):
+        y = top + ROW * place
+        figure.text(left + names, y + 14, name, "", "end")
+        # A logarithmic axis has no zero: what is under 1 has the shortest bar, and its own figure.
+        length = max(axis.place(max(value, axis.least)) - axis.start, 2)
+        figure.bar(axis.start, y + 2, length, ROW - 8, colour(name))
+        figure.text(round(axis.start + length) + 6, y + 14, number(value), "small")
+    scale = unit + (", logarithmic" if logarithmic else "")
+    figure.text(axis.start, top + ROW * len(rows) + 18, scale, "small")
 
 
-def bar_plot(values, unit, logarithmic=False):
-    figure, axes = pyplot.subplots(figsize=(WIDTH, 0.8 + 0.27 * len(values)))
-    bars(axes, values, unit, logarithmic)
-    return as_svg(figure)
+def bar_plot(values, unit, told, logarithmic=False):
+    figure = Figure(WIDTH, 44 + ROW * len(values), told)
+    bars(figure, 10, WIDTH - 10, 14, values, unit, logarithmic)
+    return figure
 
 
-def bar_panels(panels, columns, unit_of):
+def bar_panels(panels, columns, unit_of, told):
     """Small ones side by side: {title: {name: value}}."""
     rows = -(-len(panels) // columns)
-    tallest = max(len(values) for values in panels.values())
-    height = rows * (0.95 + 0.27 * tallest)
-    figure, grid = pyplot.subplots(rows, columns, figsize=(WIDTH, height), squeeze=False)
-    for axes, (title, values) in zip(grid.flat, panels.items()):
-        bars(axes, values, unit_of(title))
-        axes.set_title(title)
-    return as_svg(figure)
+    height = 70 + ROW * max(len(values) for values in panels.values())
+    width = (WIDTH - 20) / columns
+    figure = Figure(WIDTH, round(rows * height) + 10, told)
+    for index, (title, values) in enumerate(panels.items()):
+        left, top = 10 + index % columns * width, 10 + index // columns * height
+        figure.text(round(left) + 84, round(top) + 16, title, "head")
+        bars(figure, round(left), round(width), round(top) + 26, values, unit_of(title), names=80)
+    return figure
 
 
-def end_labels(axes, ends, least_gap):
-    """Names at the ends of lines, moved apart (on a logarithmic axis) where they would overlap."""
+def apart(ends, least_gap):
+    """Names at the ends of lines, moved apart where they would overlap."""
     placed = []
-    for place, name, shade in sorted(ends):
-        at = place
-        if placed and at < placed[-1] * least_gap:
-            at = placed[-1] * least_gap
-        placed.append(at)
-        axes.annotate(
-            name,
-            (1.02, at),
-            xycoords=("axes fraction", "data"),
-            va="center",
-            fontsize=9,
-            color=shade,
-            annotation_clip=False,
-        )
+    for y, label, kind in sorted(ends, reverse=True):
+        if placed and y > placed[-1][0] - least_gap:
+            y = placed[-1][0] - least_gap
+        placed.append((y, label, kind))
+    return placed
 
 
-def dispatch(results, names, path=None):
+def dispatch(results, names, told):
     """Time of an event against the number of descriptors: a few active, and all active.
 
-    `names` has for each line its label, its colour and its style. With a path, a picture is written
-    there instead of returned.
+    `names` has for each line its label and its kind.
     """
-    figure, (few, all_active) = pyplot.subplots(1, 2, figsize=(WIDTH, 3.5), sharey=True)
-    titles = {"few": "8 of them active", "all": "all of them active"}
-    for axes, activity in ((few, "few"), (all_active, "all")):
+    figure = Figure(WIDTH, 330, told)
+    values = [value[0] / 1000 for lines in results.values() for name, line in lines.items()
+              if name in names for value in line.values()]
+    y_axis = Axis(270, 40, min(values) / 1.3, max(values) * 1.3)
+    for column, (activity, title) in enumerate((("few", "8 of them active"), ("all", "all of them active"))):
+        left = 60 + 350 * column
+        sizes = sorted(map(int, next(iter(results[activity].values()))))
+        x_axis = Axis(left, left + 220, sizes[0], sizes[-1])
+        figure.text(left, 24, title, "head")
+        for tick in y_axis.ticks():
+            y = y_axis.place(tick)
+            figure.stroke([(left, y), (left + 220, y)], 1, "grid")
+            figure.text(left - 8, round(y) + 4, f"{tick:,.4g}", "small", "end")
+        for size in sizes:
+            figure.text(round(x_axis.place(size)), 288, f"{size:,}", "small", "middle")
         ends = []
-        for name, (label, shade, style) in names.items():
+        for name, (label, kind) in names.items():
             if name not in results[activity]:
                 continue
-            line = {int(size): value for size, value in results[activity][name].items()}
-            sizes = sorted(line)
-            axes.plot(
-                sizes,
-                [line[size][0] / 1000 for size in sizes],
-                style,
-                color=shade,
-                linewidth=1.8,
-                markersize=3.5,
-            )
-            ends.append((line[sizes[-1]][0] / 1000, label, shade))
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        axes.set_xticks(sizes, [f"{size:,}" for size in sizes], fontsize=9)
-        axes.xaxis.set_minor_locator(ticker.NullLocator())
-        plain_ticks(axes.yaxis)
-        axes.grid(color="#e4e4e4", linewidth=0.6)
-        axes.set_xlabel("descriptors waited for")
-        axes.set_title(titles[activity])
-        end_labels(axes, ends, 1.19)
-    few.set_ylabel("CPU microseconds an event")
-    few.set_ylim(top=few.get_ylim()[1] * 1.2)
-    if path is None:
-        return as_svg(figure)
-    figure.savefig(path, dpi=160)
-    pyplot.close(figure)
-    return None
+            line = {int(size): value[0] / 1000 for size, value in results[activity][name].items()}
+            points = [(x_axis.place(size), y_axis.place(line[size])) for size in sizes]
+            figure.stroke(points, 2, kind)
+            for x, y in points:
+                figure.dot(x, y, 2.5, kind)
+            ends.append((points[-1][1], label, kind))
+        for y, label, kind in apart(ends, 15):
+            figure.text(left + 228, round(y) + 4, label)
+        figure.text(left + 110, 310, "descriptors waited for; CPU microseconds an event", "small", "middle")
+    return figure
