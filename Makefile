@@ -549,11 +549,11 @@ bench-quick: bench-programs ## the same in a minute, rough, into build/bench/rep
 # ---- Lint and sanitizers ------------------------------------------------------------------------
 
 # Our files, not those that Swift has checked out to build the examples.
-find_ours = $(shell find $(1) -name .build -prune -o -name '$(2)' -print | sort)
+find_ours = $(shell find $(1) \( -name .build -o -name target \) -prune -o -name '$(2)' -print | sort)
 C_FILES := $(call find_ours,CSources Tests Benchmarks Examples,*.[ch])
 TUTORIAL := $(call find_ours,Programs Tools,*.[ch])
 CXX_FILES := $(call find_ours,Examples Tests Bindings,*.[ch]pp)
-RUST_FILES := $(call find_ours,Examples Tests,*.rs)
+RUST_FILES := $(call find_ours,Examples Tests Bindings,*.rs)
 GO_FILES := $(call find_ours,Examples Tests,*.go)
 SCRIPTS := .ci/run Tools/demo Tools/need Tools/parts Tests/Fuzz/run Tests/run-core Tests/run-compile-failures \
 	Tests/run-consumer Tests/run-clients Tests/run-deb Packaging/build-deb
@@ -570,6 +570,8 @@ lint: deps-lint ## formatting, static analysis, and which folder includes which
 	shellcheck $(SCRIPTS)
 	@# The other languages' own formatters, where they are installed.
 	@! command -v rustfmt >/dev/null || rustfmt --check --edition 2021 $(RUST_FILES)
+	@! command -v cargo-clippy >/dev/null || CARGO_TARGET_DIR=build/languages/rust \
+		cargo clippy --quiet --offline --all-targets --manifest-path Bindings/rust/Cargo.toml -- -D warnings
 	@! command -v gofmt >/dev/null || test -z "$$(gofmt -d $(GO_FILES) | tee /dev/stderr)"
 
 .PHONY: format
@@ -632,7 +634,7 @@ deps-gate:
 # A language that is installed already, not from Debian, is used.
 .PHONY: deps-languages
 deps-languages: deps-c ## install the languages that test-languages passes over
-	@command -v rustc >/dev/null || Tools/need rustc
+	@command -v cargo >/dev/null || Tools/need rustc cargo
 	@command -v go >/dev/null || Tools/need golang-go
 	@Tools/need pkg-config
 
@@ -654,7 +656,7 @@ pages: lib ## what pages have of programs, anew: figures, quotes, messages
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf build .build .build-asan .build-tsan Programs/.build Examples/swift/.build Integrations/.build
+	rm -rf build Bindings/rust/target .build .build-asan .build-tsan Programs/.build Examples/swift/.build Integrations/.build
 
 # The first thing that somebody types here.
 .PHONY: start

@@ -1,11 +1,12 @@
 """The languages that Sluice is used from: how each one's programs are built, as its users would
-build them, against an installed library.
+build them, against an installed library, or with the language's own package of Bindings.
 
-A language has two programs: `server` is the echo server of Examples, and `checks` (beside this
-file) misuses the library and prints "ok WHAT" for each misuse that was reported as it should be.
+A language has two programs: `server` is its echo server, and `checks` misuses the library and says
+"ok WHAT", or as its test framework says it, for each misuse that was reported as it should be.
 """
 
 import functools
+import json
 import os
 import pathlib
 import shutil
@@ -27,6 +28,8 @@ def environment():
         "LD_LIBRARY_PATH": f"{PREFIX}/lib",
         "PYTHONPATH": str(EXAMPLES / "python"),
         "PYTHONDONTWRITEBYTECODE": "1",
+        "CARGO_TARGET_DIR": f"{BUILD}/rust",
+        "CARGO_NET_OFFLINE": "true",
         "GOCACHE": f"{BUILD}/go-cache",
         "GOFLAGS": "-mod=mod",
         "GOPROXY": "off",
@@ -61,13 +64,13 @@ class Language:
 
     not_compiled = set()  # misuses that a program cannot even show, since they do not compile
 
-    def __init__(self, name, folder, tool, package, server):
+    def __init__(self, name, folder, tool, package, server, checks=None):
         self.name = name
         self.folder = folder
         self.tool = tool
         self.package = package
-        self.server = EXAMPLES / folder / server
-        self.checks = HERE / folder / ("checks" + self.server.suffix)
+        self.server = ROOT / server
+        self.checks = ROOT / (checks or f"Tests/Languages/{folder}/checks{self.server.suffix}")
 
     def is_installed(self):
         return shutil.which(self.tool) is not None
@@ -104,13 +107,23 @@ class CPlusPlus(CLike):
 
 
 class Rust(Language):
-    compiler = ["rustc", "--edition", "2021", "-D", "warnings"]
-    not_compiled = {"wrong thread"}  # see test_rust.py
+    """By Cargo, as who uses the crate does: an example and a test of it."""
+
+    manifest = ROOT / "Bindings/rust/Cargo.toml"
+    # See the documentation of the crate, and test_rust.py.
+    not_compiled = {"wrong kind", "wrong thread"}
+
+    def cargo(self, *arguments, **options):
+        command, *others = arguments
+        return run(["cargo", command, f"--manifest-path={self.manifest}", *others], **options)
 
     def build(self, source, target):
-        libraries = pkg_config("--libs-only-L")
-        run([*self.compiler, "-O", source, "-o", target, *libraries])
-        return [target]
+        what = "test" if source == self.checks else "example"
+        said = self.cargo("test" if what == "test" else "build", f"--{what}", source.stem,
+                          *["--no-run"] * (what == "test"), "--message-format=json", "--quiet")
+        messages = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+        return [next(message["executable"] for message in messages
+                     if message.get("executable") and message["target"]["name"] == source.stem)]
 
 
 class Go(Language):
@@ -120,14 +133,15 @@ class Go(Language):
         return [target]
 
 
-RUST = Rust("Rust", "rust", "rustc", "rustc", "echo.rs")
+RUST = Rust("Rust", "rust", "cargo", "cargo", "Bindings/rust/examples/echo.rs",
+            "Bindings/rust/tests/checks.rs")
 
 LANGUAGES = [
-    CLike("C", "c", "gcc", "gcc", "server.c"),
-    CPlusPlus("C++", "cpp", "g++", "g++", "echo.cpp"),
-    Language("Python", "python", "python3", "python3", "echo.py"),
+    CLike("C", "c", "gcc", "gcc", "Examples/c/server.c"),
+    CPlusPlus("C++", "cpp", "g++", "g++", "Examples/cpp/echo.cpp"),
+    Language("Python", "python", "python3", "python3", "Examples/python/echo.py"),
     RUST,
-    Go("Go", "go", "go", "golang-go", "echo/main.go"),
+    Go("Go", "go", "go", "golang-go", "Examples/go/echo/main.go"),
 ]
 
 

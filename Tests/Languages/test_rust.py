@@ -1,46 +1,85 @@
-"""What does not compile in Rust: each file of rust/failures fails with the error that it names."""
+"""The crate of Bindings/rust: its documentation, what must not compile, and its copies of what
+stands in sluice.h."""
 
+import pathlib
 import re
 import subprocess
 import tempfile
 import unittest
 
-from languages import EXAMPLES, HERE, ROOT, RUST
+from languages import BUILD, ROOT, RUST, environment
 
-FAILURES = sorted((HERE / "rust/failures").glob("*.rs"))
+SOURCES = ROOT / "Bindings/rust/src"
 
 
-def compiled(source):
-    """The codes of the errors that rustc had to say, or an empty set."""
+def blocks_that_fail():
+    """(code, program) of each compile_fail in the documentation, as rustdoc would compile it."""
+    documentation = re.sub(r"^//! ?", "", (SOURCES / "lib.rs").read_text(), flags=re.MULTILINE)
+    found = re.findall(r"^```compile_fail,(E\d+)\n(.*?)^```", documentation,
+                       re.DOTALL | re.MULTILINE)
+    return [(code, re.sub(r"^# ?", "", block, flags=re.MULTILINE)) for code, block in found]
+
+
+def compiled(program):
+    """The codes of the errors that rustc has to say, or an empty set."""
     with tempfile.TemporaryDirectory() as folder:
+        source = pathlib.Path(folder, "program.rs")
+        source.write_text(program)
         result = subprocess.run(
-            [*RUST.compiler, "--emit", "metadata", source, "-o", f"{folder}/out"],
+            ["rustc", "--edition", "2021", "--extern", f"sluice={BUILD}/rust/debug/libsluice.rlib",
+             "--emit", "metadata", source, "-o", f"{folder}/out"],
             text=True, capture_output=True, timeout=60, check=False)
     codes = set(re.findall(r"^error\[(E\d+)\]", result.stderr, re.MULTILINE))
     if (result.returncode == 0) != (not codes):
-        raise AssertionError(f"{source}: {result.stderr}")
+        raise AssertionError(f"{program}: {result.stderr}")
     return codes
 
 
+def compiler_version():
+    said = subprocess.run(["rustc", "--version"], text=True, capture_output=True, check=True).stdout
+    return tuple(map(int, re.search(r"(\d+)\.(\d+)", said).groups()))
+
+
+@unittest.skipUnless(RUST.is_installed(), "there is no cargo")
 class RustTest(unittest.TestCase):
-    @unittest.skipUnless(RUST.is_installed(), "there is no rustc")
-    def test_what_must_not_compile_does_not(self):
-        for source in FAILURES:
-            expected = re.findall(r"^// expect: (\w+)$", source.read_text(), re.MULTILINE)
-            with self.subTest(source.name):
-                self.assertEqual(compiled(source), set(expected))
+    def test_the_examples_of_the_documentation(self):
+        """Those that are to compile do, and run; those that are not to, do not."""
+        said = RUST.cargo("test", "--doc")
+        self.assertRegex(said, r"\b[1-9]\d* passed; 0 failed")
 
-    def test_there_is_a_control(self):
-        without = [each.name for each in FAILURES if "// expect: " not in each.read_text()]
-        self.assertEqual(without, ["control.rs"])
+    def test_what_must_not_compile_has_the_error_that_it_should(self):
+        """A stable rustdoc does not look at the code: any fault would do for it."""
+        RUST.cargo("build", "--quiet")
+        blocks = blocks_that_fail()
+        self.assertGreater(len(blocks), 7)
+        for code, program in blocks:
+            with self.subTest(program):
+                self.assertEqual(compiled(program), {code})
 
-    def test_values_are_those_of_the_library(self):
-        written = (EXAMPLES / "rust/sluice.rs").read_text()
+    def test_rustdoc_has_no_warning(self):
+        RUST.cargo("doc", "--no-deps", env=environment() | {"RUSTDOCFLAGS": "-D warnings"})
+
+    def test_edition_2024_takes_the_source_too(self):
+        if compiler_version() < (1, 85):
+            self.skipTest("this rustc has no edition 2024")
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run(
+                ["rustc", "--edition", "2024", "-D", "warnings", "--cfg", "unsafe_extern",
+                 "--check-cfg", "cfg(unsafe_extern)", "--crate-type", "lib", "--emit", "metadata",
+                 SOURCES / "lib.rs", "-o", f"{folder}/out"], check=True, timeout=60)
+
+    def test_values_and_sizes_are_those_of_the_library(self):
+        written = (SOURCES / "sys.rs").read_text()
         layout = (ROOT / "Tests/ABI/layout.txt").read_text()
-        constants = re.findall(r"^const (SLUICE_\w+): \w+ = (-?\d+);", written, re.MULTILINE)
-        self.assertGreater(len(constants), 20)
+        constants = re.findall(r"^pub const (SLUICE_\w+): \w+ = (-?\d+);", written, re.MULTILINE)
+        self.assertEqual(len(constants), written.count("pub const "))
         for name, value in constants:
             self.assertRegex(layout, rf"(?m)^ *{name} = {value}$")
+        sizes = re.findall(r"size_of::<Raw(\w+)>\(\) == (\d+)", written)
+        self.assertEqual(len(sizes), 6)
+        for name, size in sizes:
+            name = re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower()
+            self.assertRegex(layout, rf"(?m)^struct sluice_{name}: size {size}$")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
-//! echo.rs [ADDRESS] - an echo server that says where it listens, and on SIGTERM ends in order: it
+//! echo [ADDRESS] - an echo server that says where it listens, and on SIGTERM ends in order: it
 //! accepts no more, sends what is queued, and waits until each peer has it.
-
-mod sluice;
 
 use sluice::{Error, Event, Loop};
 use std::collections::HashSet;
@@ -29,8 +27,9 @@ fn serve(address: &str) -> Result<(), Error> {
             }
             Event::Signal { .. } => {
                 ending = true;
-                for &handle in streams.iter().chain([&listener]) {
-                    server.close(handle)?;
+                server.close(listener)?;
+                for &stream in &streams {
+                    server.close(stream)?;
                 }
             }
             _ => {}
