@@ -111,6 +111,16 @@ $(ONE_FILE_OBJECT): $(ONE_FILE)
 .PHONY: amalgamation
 amalgamation: $(ONE_FILE) ## build/sluice.c and sluice.h: the core as one file, to be copied
 
+# Packages of other languages have it in them.
+CORE_IN_RUST := Bindings/rust/core
+
+.PHONY: crate
+crate: $(ONE_FILE) ## the crate for Rust, as it would be published, and built from that
+	@mkdir -p $(CORE_IN_RUST)
+	cp $(ONE_FILE) $(BUILD)/sluice.h $(CORE_IN_RUST)
+	CARGO_TARGET_DIR=$(BUILD)/languages/rust cargo package --offline --allow-dirty --quiet \
+		--manifest-path Bindings/rust/Cargo.toml
+
 # ---- Installing ---------------------------------------------------------------------------------
 
 # The usual names: PREFIX is where the library will live, DESTDIR a folder to stage it in.
@@ -656,7 +666,7 @@ pages: lib ## what pages have of programs, anew: figures, quotes, messages
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf build Bindings/rust/target .build .build-asan .build-tsan Programs/.build Examples/swift/.build Integrations/.build
+	rm -rf build Bindings/rust/target $(CORE_IN_RUST) .build .build-asan .build-tsan Programs/.build Examples/swift/.build Integrations/.build
 
 # The first thing that somebody types here.
 .PHONY: start

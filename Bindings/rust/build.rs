@@ -2,8 +2,8 @@
 //! to be fetched. `CC`, `CFLAGS` and `AR` say which and how, as do `CC_<target>` and so on where one
 //! compiles for another machine.
 //!
-//! A crate that was packaged has the core as one file in `core`. In Sluice's own repository it is
-//! compiled from where it stands.
+//! A crate that was packaged has the core in `core`, as one file: see `make crate`. Within Sluice's own
+//! repository it is compiled from where it stands, so that no copy of it can be an old one.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -12,16 +12,18 @@ use std::{env, fs};
 fn main() {
     let here = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
     let out = PathBuf::from(variable("OUT_DIR"));
-    let one_file = here.join("core/sluice.c");
-    let tree = here.join("../../CSources/CSluice");
-    let (sources, includes) = if one_file.exists() {
-        (vec![one_file], vec![here.join("core")])
+    let (tree, core) = (here.join("../../CSources/CSluice"), here.join("core"));
+    let (sources, includes, watched) = if tree.exists() {
+        (
+            c_files(&tree),
+            vec![tree.join("include"), tree.clone()],
+            tree,
+        )
     } else {
-        (c_files(&tree), vec![tree.join("include"), tree.clone()])
+        (vec![core.join("sluice.c")], vec![core.clone()], core)
     };
     // Watched as a folder: also a file that comes or goes is seen.
-    println!("cargo:rerun-if-changed={}", here.join("core").display());
-    println!("cargo:rerun-if-changed={}", tree.display());
+    println!("cargo:rerun-if-changed={}", watched.display());
     for name in ["CC", "CFLAGS", "AR"] {
         println!("cargo:rerun-if-env-changed={name}");
     }

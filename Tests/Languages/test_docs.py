@@ -71,7 +71,7 @@ class DocsTest(unittest.TestCase):
         install()
         [program] = re.findall(r"^```c\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
         self.assertIn(program, (EXAMPLES / "c/echo.c").read_text())
-        [command] = re.findall(r"^cc .*$", README, re.MULTILINE)
+        [command] = re.findall(r"^cc .*pkg-config.*$", README, re.MULTILINE)
         address = unix_address()
         with tempfile.TemporaryDirectory() as folder:
             pathlib.Path(folder, "echo.c").write_text(program.replace("127.0.0.1:9999", address))

@@ -4,10 +4,11 @@ stands in sluice.h."""
 import pathlib
 import re
 import subprocess
+import tarfile
 import tempfile
 import unittest
 
-from languages import BUILD, ROOT, RUST, environment
+from languages import BUILD, ROOT, RUST, environment, run
 
 SOURCES = ROOT / "Bindings/rust/src"
 
@@ -67,6 +68,15 @@ class RustTest(unittest.TestCase):
                 ["rustc", "--edition", "2024", "-D", "warnings", "--cfg", "unsafe_extern",
                  "--check-cfg", "cfg(unsafe_extern)", "--crate-type", "lib", "--emit", "metadata",
                  SOURCES / "lib.rs", "-o", f"{folder}/out"], check=True, timeout=60)
+
+    def test_what_would_be_published_builds_from_the_one_file(self):
+        version = (ROOT / "VERSION").read_text().strip()
+        run(["make", "-s", "crate"])
+        [crate] = (BUILD / "rust/package").glob("*.crate")
+        self.assertEqual(crate.name, f"sluice-io-{version}.crate")
+        with tarfile.open(crate) as files:
+            names = {name.split("/", 1)[1] for name in files.getnames()}
+        self.assertLessEqual({"core/sluice.c", "core/sluice.h", "build.rs", "README.md"}, names)
 
     def test_values_and_sizes_are_those_of_the_library(self):
         written = (SOURCES / "sys.rs").read_text()
