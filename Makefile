@@ -113,6 +113,13 @@ amalgamation: $(ONE_FILE) ## build/sluice.c and sluice.h: the core as one file, 
 
 # Packages of other languages have it in them.
 CORE_IN_RUST := Bindings/rust/core
+CORE_IN_GO := Bindings/go/sluice.c Bindings/go/sluice.h
+
+.PHONY: go-module
+go-module: $(CORE_IN_GO) ## the core into the module for Go: cgo builds what is in its folder
+
+$(CORE_IN_GO): $(ONE_FILE)
+	cp $(ONE_FILE) $(BUILD)/sluice.h Bindings/go
 
 .PHONY: crate
 crate: $(ONE_FILE) ## the crate for Rust, as it would be published, and built from that
@@ -563,8 +570,8 @@ find_ours = $(shell find $(1) \( -name .build -o -name target \) -prune -o -name
 C_FILES := $(call find_ours,CSources Tests Benchmarks Examples,*.[ch])
 TUTORIAL := $(call find_ours,Programs Tools,*.[ch])
 CXX_FILES := $(call find_ours,Examples Tests Bindings,*.[ch]pp)
-RUST_FILES := $(call find_ours,Examples Tests Bindings,*.rs)
-GO_FILES := $(call find_ours,Examples Tests,*.go)
+RUST_FILES := $(call find_ours,Bindings,*.rs)
+GO_FILES := $(call find_ours,Bindings,*.go)
 SCRIPTS := .ci/run Tools/demo Tools/need Tools/parts Tests/Fuzz/run Tests/run-core Tests/run-compile-failures \
 	Tests/run-consumer Tests/run-clients Tests/run-deb Packaging/build-deb
 
@@ -597,9 +604,14 @@ asan: deps-swift deps-libevent ## under AddressSanitizer, leaks included, and Un
 	swift test $(TRAITS) --disable-xctest --sanitize=address --scratch-path .build-asan
 
 # Without the tests of structured concurrency: the sanitizer does not see the locks of Swift's runtime.
-tsan: deps-swift deps-libevent ## the tests under ThreadSanitizer
+tsan: deps-swift deps-libevent ## the tests under ThreadSanitizer; and Go's race detector, where there is Go
 	$(MAKE) test-c BUILD=build/tsan SANITIZE=-fsanitize=thread
 	swift test $(TRAITS) --disable-xctest --sanitize=thread --scratch-path .build-tsan --skip AsyncTests
+	@! command -v go >/dev/null || $(MAKE) --no-print-directory race-go
+
+.PHONY: race-go
+race-go: go-module ## the tests of the module for Go, with Go's race detector
+	cd Bindings/go && GOCACHE=$(CURDIR)/build/languages/go-cache GOPROXY=off go test -race ./...
 
 # The Swift toolchain has a clang. A second compiler finds what the first one misses. Its build is tested
 # by `make coverage`.
@@ -666,7 +678,7 @@ pages: lib ## what pages have of programs, anew: figures, quotes, messages
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf build Bindings/rust/target $(CORE_IN_RUST) .build .build-asan .build-tsan Programs/.build Examples/swift/.build Integrations/.build
+	rm -rf build Bindings/rust/target $(CORE_IN_RUST) $(CORE_IN_GO) .build .build-asan .build-tsan Programs/.build Examples/swift/.build Integrations/.build
 
 # The first thing that somebody types here.
 .PHONY: start

@@ -9,6 +9,7 @@ import functools
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build/languages"
 PREFIX = BUILD / "prefix"
 EXAMPLES = ROOT / "Examples"
-HERE = ROOT / "Tests/Languages"
+GO_MODULE = ROOT / "Bindings/go"
 sys.path.append(str(ROOT / "Tests/Programs"))  # for sockets.py
 
 
@@ -127,21 +128,42 @@ class Rust(Language):
 
 
 class Go(Language):
+    """The module, with the core that `make go-module` puts into it."""
+
+    readme = GO_MODULE / "README.md"
+
     def build(self, source, target):
-        run(["go", "vet", "."], cwd=source.parent)
+        run(["make", "-s", "go-module"])
+        run(["go", "vet", "./..."], cwd=GO_MODULE)
+        if source == self.checks:
+            run(["go", "test", "-c", "-o", target, "."], cwd=GO_MODULE)
+            return [target, "-test.v"]
         run(["go", "build", "-o", target, "."], cwd=source.parent)
         return [target]
+
+    def build_elsewhere(self, program, folder):
+        """A program of somebody else's, whose go.mod has what the README says."""
+        [module] = re.findall(r"^```\n(require .*?)^```", self.readme.read_text(), re.DOTALL | re.MULTILINE)
+        (folder / "go.mod").write_text(
+            "module client\n\ngo 1.19\n\n" + module.replace("/path/to/sluice", str(ROOT)))
+        (folder / "main.go").write_text(program)
+        run(["go", "vet", "."], cwd=folder)
+        run(["go", "build", "-o", "echo", "."], cwd=folder)
+        return [str(folder / "echo")]
 
 
 RUST = Rust("Rust", "rust", "cargo", "cargo", "Bindings/rust/examples/echo.rs",
             "Bindings/rust/tests/checks.rs")
+
+GO = Go("Go", "go", "go", "golang-go", "Bindings/go/examples/echo/main.go",
+        "Bindings/go/checks_test.go")
 
 LANGUAGES = [
     CLike("C", "c", "gcc", "gcc", "Examples/c/server.c"),
     CPlusPlus("C++", "cpp", "g++", "g++", "Examples/cpp/echo.cpp"),
     Language("Python", "python", "python3", "python3", "Examples/python/echo.py"),
     RUST,
-    Go("Go", "go", "go", "golang-go", "Examples/go/echo/main.go"),
+    GO,
 ]
 
 

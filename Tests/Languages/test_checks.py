@@ -19,9 +19,9 @@ OF_OPTIONS = {"options of a loop", "options of a listener", "options of a stream
 
 
 def reported_in(output):
-    """What a program has said to be so: in its own words, or in those of Rust's tests."""
-    words = re.findall(r"^ok (.*)$|^test (\w+) \.\.\. ok$", output, re.MULTILINE)
-    return {said or name.replace("_", " ") for said, name in words}
+    """What a program has said to be so: in its own words, or in those of the tests of Rust or Go."""
+    words = re.findall(r"^ok (.*)$|^test (\w+) \.\.\. ok$|^ +--- PASS: \w+/(\S+)", output, re.MULTILINE)
+    return {re.sub("[_-]", " ", "".join(each)) for each in words}
 
 
 @for_each_language

@@ -10,7 +10,7 @@ import tempfile
 import time
 import unittest
 
-from languages import EXAMPLES, LANGUAGES, ROOT, environment, install, run
+from languages import EXAMPLES, GO, LANGUAGES, ROOT, environment, install, run
 from sockets import PATIENCE, connect, exchange, unix_address
 
 README = (ROOT / "README.md").read_text()
@@ -18,11 +18,11 @@ TEXT = (ROOT / "docs/languages.md").read_text()
 
 # In the order of the table.
 WRAPPERS = ["Bindings/cpp/sluice.hpp", "Examples/python/sluice.py", "Bindings/rust/src/*.rs",
-            "Examples/go/sluice.go"]
+            "Bindings/go/*.go"]
 
 # All of whose files are named.
-FOLDERS = [*(f"Examples/{each}" for each in ("c", "cpp", "python", "go")),
-           "Bindings/rust/examples"]
+FOLDERS = [*(f"Examples/{each}" for each in ("c", "cpp", "python")),
+           "Bindings/rust/examples", "Bindings/go/examples"]
 
 
 @functools.cache
@@ -77,6 +77,18 @@ class DocsTest(unittest.TestCase):
             pathlib.Path(folder, "echo.c").write_text(program.replace("127.0.0.1:9999", address))
             run(["sh", "-c", command], cwd=folder)
             self.assert_echoes([f"{folder}/echo"], address)
+
+    @unittest.skipUnless(GO.is_installed(), "there is no go")
+    def test_the_programs_of_the_readme_for_go_are_built_as_it_says_and_echo(self):
+        run(["make", "-s", "go-module"])
+        programs = re.findall(r"^```go\n(.*?)^```", GO.readme.read_text(), re.DOTALL | re.MULTILINE)
+        self.assertEqual(len(programs), 2)
+        for program in programs:
+            address = unix_address()
+            with tempfile.TemporaryDirectory() as folder:
+                command = GO.build_elsewhere(
+                    program.replace("127.0.0.1:9999", address), pathlib.Path(folder))
+                self.assert_echoes(command, address)
 
     def assert_echoes(self, command, address):
         with subprocess.Popen(command, env=environment()) as server:

@@ -8,7 +8,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"sluice"
+	sluice "example.com/sluice/Bindings/go"
 )
 
 func serve(loop *sluice.Loop, address string) error {
@@ -38,9 +38,9 @@ func serve(loop *sluice.Loop, address string) error {
 			delete(streams, event.ID)
 		case sluice.Posted:
 			ending = true
-			loop.Close(listener)
+			loop.CloseHandle(listener)
 			for stream := range streams {
-				loop.Close(stream)
+				loop.CloseHandle(stream)
 			}
 		}
 	}
@@ -52,7 +52,7 @@ func run(address string) error {
 	if err != nil {
 		return err
 	}
-	defer loop.Destroy()
+	defer loop.Close()
 	terminate := make(chan os.Signal, 1)
 	signal.Notify(terminate, syscall.SIGTERM)
 	go func() {

@@ -1,16 +1,18 @@
-// Command checks shows what is reported in Go and never undefined.
-package main
+// What is reported, and never undefined.
+package sluice_test
 
 import (
 	"errors"
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 
-	"sluice"
+	sluice "example.com/sluice/Bindings/go"
 )
 
 func must(err error) {
@@ -187,7 +189,7 @@ func useGone(loop *sluice.Loop, gone, other sluice.ID) {
 	written, err := loop.TryWrite(gone, nil)
 	must(err)
 	expectValue("a write to it", written, sluice.Gone)
-	must(loop.Close(gone))
+	must(loop.CloseHandle(gone))
 	must(loop.Abort(gone))
 }
 
@@ -195,7 +197,7 @@ func checkGone() {
 	loop, err := sluice.Open()
 	must(err)
 	clients, streams := connected(loop, 4)
-	must(loop.Close(streams[0]))
+	must(loop.CloseHandle(streams[0]))
 	must(loop.Abort(streams[1]))
 	_, err = loop.Shutdown(streams[2])
 	must(err)
@@ -212,7 +214,7 @@ func checkGone() {
 	}
 	useGone(loop, streams[1], streams[3])
 	expectConversation(loop, clients[3], streams[3], "to all")
-	must(loop.Destroy())
+	must(loop.Close())
 }
 
 func checkOverHardLimit() {
@@ -233,7 +235,7 @@ func checkOverHardLimit() {
 	expect(pull(loop, sluice.Closed, streams[0]).Err, sluice.ErrFull)
 	expectConversation(loop, clients[1], streams[1], "as ever")
 	expectConversation(loop, clients[2], streams[2], "as ever")
-	must(loop.Destroy())
+	must(loop.Close())
 }
 
 func checkAbortWith() {
@@ -252,7 +254,7 @@ func checkAbortWith() {
 	must(err)
 	must(loop.AbortWith(timer, syscall.EMSGSIZE))
 	must(loop.AbortWith(streams[0], syscall.EMSGSIZE)) // it has ended
-	must(loop.Destroy())
+	must(loop.Close())
 }
 
 // adopted is a stream, and its other end.
@@ -299,7 +301,7 @@ func checkWhatComesAgain() {
 	must(loop.HoldUntil(stream, 1, 21))
 	expect(pull(loop, sluice.Closed, stream).Err, sluice.ErrFull)
 	must(syscall.Close(peer))
-	must(loop.Destroy())
+	must(loop.Close())
 }
 
 func checkFile() {
@@ -352,7 +354,7 @@ func checkFile() {
 	expectSent(0, 1, 0, false)
 	must(file.Close())
 	must(unread.Close())
-	must(loop.Destroy())
+	must(loop.Close())
 }
 
 func checkOptionsOfLoop() {
@@ -378,7 +380,7 @@ func checkOptionsOfLoop() {
 	}
 	_, err = loop.Timer(time.Second, 0)
 	expect(err, sluice.ErrFull)
-	must(loop.Destroy())
+	must(loop.Close())
 }
 
 func checkOptionsOfListener(loop *sluice.Loop) {
@@ -389,7 +391,7 @@ func checkOptionsOfListener(loop *sluice.Loop) {
 	status, err := os.Stat(folder + "/s")
 	must(err)
 	expectValue("the file's mode", status.Mode().Perm(), os.FileMode(0o620))
-	must(loop.Close(listener))
+	must(loop.CloseHandle(listener))
 
 	options := sluice.ListenOptions{
 		OnlyIPv6: true, ReusePort: true, Backlog: 5, AcceptBatch: 1, ConnectionLimit: 1,
@@ -398,13 +400,13 @@ func checkOptionsOfListener(loop *sluice.Loop) {
 	listener, address := listening(loop, "[::]:0", options)
 	expectValue("only IPv6", option(loop, listener, syscall.IPPROTO_IPV6, syscall.IPV6_V6ONLY), 1)
 	other, _ := listening(loop, address, options) // at the same port
-	must(loop.Close(other))
+	must(loop.CloseHandle(other))
 	client, err := net.Dial("tcp", "[::1]"+address[strings.LastIndex(address, ":"):])
 	must(err)
 	closed := pull(loop, sluice.Closed, pullAccepted(loop, listener))
 	expect(closed.Err, syscall.ETIMEDOUT)
 	must(client.Close())
-	must(loop.Close(listener))
+	must(loop.CloseHandle(listener))
 }
 
 func checkOptionsOfStream(loop *sluice.Loop) {
@@ -432,7 +434,7 @@ func checkAdopt(loop *sluice.Loop) {
 	pull(loop, sluice.EOF, stream)
 	_, err = loop.Write(stream, []byte("half-open")) // or it would be closed by now
 	must(err)
-	must(loop.Close(stream))
+	must(loop.CloseHandle(stream))
 	must(pull(loop, sluice.Closed, stream).Err)
 	received := make([]byte, 100)
 	length, err := syscall.Read(peer, received)
@@ -485,28 +487,44 @@ func checkOptionsOutOfRange(loop *sluice.Loop) {
 	refused(err, sluice.ErrOption, "Throttled: true, Unthrottled: true")
 }
 
-func main() {
+// open is a loop that ends with the test.
+func open(t *testing.T) *sluice.Loop {
 	loop, err := sluice.Open()
 	must(err)
+	t.Cleanup(func() { must(loop.Close()) })
+	return loop
+}
+
+func checkStale(loop *sluice.Loop) {
 	timer, err := loop.Timer(time.Second, 0)
 	must(err)
-	must(loop.Close(timer))
+	must(loop.CloseHandle(timer))
 	other, err := loop.Timer(time.Second, 0)
 	must(err)
+	expectValue("the slot", other.Slot(), timer.Slot())
 	expect(loop.TimerReset(timer, time.Second), sluice.ErrStale)
 	_, err = loop.Fd(timer)
 	expect(err, sluice.ErrStale)
-	must(loop.Close(timer))
+	must(loop.CloseHandle(timer))
 	expectWrite(loop, timer, 1, sluice.Gone)
-	fmt.Println("ok stale id")
+}
 
-	_, err = loop.Write(other, nil)
+func checkKind(loop *sluice.Loop) {
+	timer, err := loop.Timer(time.Second, 0)
+	must(err)
+	_, err = loop.Write(timer, nil)
 	expect(err, sluice.ErrWrongKind)
-	fmt.Println("ok wrong kind")
+}
 
-	_, err = loop.Listen("no address")
+func checkErrors(loop *sluice.Loop) {
+	_, err := loop.Listen("no address")
 	expect(err, sluice.ErrAddress)
-	_, err = loop.Listen("127.0.0.1:0\x00")
+	const withNul = "127.0.0.1:0\x00"
+	_, err = loop.Listen(withNul)
+	expect(err, sluice.ErrAddress)
+	_, err = loop.Connect(withNul)
+	expect(err, sluice.ErrAddress)
+	_, err = loop.Resolve(withNul, sluice.AnyFamily)
 	expect(err, sluice.ErrAddress)
 	_, err = loop.Listen("unix:/no/such/folder/s")
 	expect(err, os.ErrNotExist)
@@ -515,84 +533,252 @@ func main() {
 	expect(err, sluice.ErrTimeout)
 	event, err := loop.NextWithin(0)
 	must(err)
-	if event.Kind != 0 {
-		panic("there was an event")
-	}
+	expectValue("what is there", event.Kind, sluice.Kind(0))
 	_, err = loop.Listen("127.0.0.1:99999")
 	expect(err, sluice.ErrPort)
 	_, err = loop.Connect("*:80")
 	expect(err, sluice.ErrNumeric)
 	expect(sluice.ErrStale, syscall.ESTALE)
-	fmt.Println("ok errors")
+}
 
+func checkWake(loop *sluice.Loop) {
 	go func() { must(loop.Wake()) }()
-	event, err = loop.Next()
+	event, err := loop.Next()
 	must(err)
-	if event.Kind != 0 {
-		panic("there was an event, and not a wake")
-	}
-	_, err = loop.UpdateNow()
+	expectValue("a wake", event.Kind, sluice.Kind(0))
+	now, err := loop.Now()
 	must(err)
-	fmt.Println("ok wake")
+	updated, err := loop.UpdateNow()
+	must(err)
+	expectValue("time passes", now <= updated, true)
+}
 
+func checkThread(loop *sluice.Loop) {
 	done := make(chan bool)
 	go func() {
 		_, err := loop.Next()
 		expect(err, sluice.ErrWrongThread)
+		_, err = loop.NextMany(make([]sluice.Event, 3))
+		expect(err, sluice.ErrWrongThread)
 		_, err = loop.Timer(time.Second, 0)
 		expect(err, sluice.ErrWrongThread)
-		expect(loop.Destroy(), sluice.ErrWrongThread)
+		expect(loop.Close(), sluice.ErrWrongThread)
 		must(loop.Post(7))
 		close(done)
 	}()
 	<-done
-	event, err = loop.Next()
+	event, err := loop.Next()
 	must(err)
-	if event.Kind != sluice.Posted || event.Value != 7 {
-		panic("the post did not come")
-	}
-	fmt.Println("ok wrong thread")
+	expectValue("what was posted", event.Value, uint64(7))
+}
 
+func checkWrite(loop *sluice.Loop) {
 	stream := accepted(loop)
 	expectWrite(loop, stream, 1, sluice.Queued)
 	expectWrite(loop, stream, 20_000_000, sluice.OverHighMark)
-	_, err = loop.Shutdown(stream)
+	_, err := loop.Shutdown(stream)
 	must(err)
 	expectWrite(loop, stream, 1, sluice.Gone)
-	fmt.Println("ok what became of a write")
+}
 
-	checkNames(loop)
-	fmt.Println("ok names")
-	checkListener(loop)
-	fmt.Println("ok listener from elsewhere")
-	checkGone()
-	fmt.Println("ok a stream that is gone")
-	checkOverHardLimit()
-	fmt.Println("ok over the hard limit")
-	checkAbortWith()
-	fmt.Println("ok abort with a reason")
-	checkWhatComesAgain()
-	fmt.Println("ok what comes again")
-	checkFile()
-	fmt.Println("ok a file that is sent")
-	checkOptionsOfLoop()
-	fmt.Println("ok options of a loop")
-	checkOptionsOfListener(loop)
-	fmt.Println("ok options of a listener")
-	checkOptionsOfStream(loop)
-	fmt.Println("ok options of a stream")
-	checkAdopt(loop)
-	fmt.Println("ok adopt")
-	checkOptionsOutOfRange(loop)
-	fmt.Println("ok options out of range")
+func checkHalfClose(loop *sluice.Loop) {
+	stream, peer := adopted(loop, sluice.StreamOptions{HalfOpen: true})
+	_, err := syscall.Write(peer, []byte("a question"))
+	must(err)
+	must(syscall.Shutdown(peer, syscall.SHUT_WR))
+	expectValue("the question", string(pull(loop, sluice.Data, stream).Data), "a question")
+	pull(loop, sluice.EOF, stream)
+	expectWrite(loop, stream, 9, sluice.Queued)
+	_, err = loop.Shutdown(stream)
+	must(err)
+	must(pull(loop, sluice.Closed, stream).Err)
+	received := make([]byte, 100)
+	length, err := syscall.Read(peer, received)
+	must(err)
+	expectValue("the answer's length", length, 9)
+	must(syscall.Close(peer))
+}
 
-	must(loop.Destroy())
-	must(loop.Destroy())
-	expect(loop.Wake(), sluice.ErrDestroyed)
-	expect(loop.Post(8), sluice.ErrDestroyed)
-	_, err = loop.Next()
-	expect(err, sluice.ErrDestroyed)
-	_, err = loop.Listen("127.0.0.1:0")
-	expect(err, sluice.ErrDestroyed)
-	fmt.Println("ok use after close")
+// checkFraming cuts lines that come in pieces of any size.
+func checkFraming(loop *sluice.Loop) {
+	stream, peer := adopted(loop, sluice.StreamOptions{})
+	const sent = "first\nsecond\n\nand a long one at the end\n"
+	var lines strings.Builder
+	for at := 0; lines.Len() < len(sent); at += 3 {
+		end := at + 3
+		if end > len(sent) {
+			end = len(sent)
+		}
+		_, err := syscall.Write(peer, []byte(sent[at:end]))
+		must(err)
+		rest := pull(loop, sluice.Data, stream).Data
+		for {
+			end := strings.IndexByte(string(rest), '\n')
+			if end < 0 {
+				break
+			}
+			lines.Write(rest[:end+1])
+			rest = rest[end+1:]
+		}
+		must(loop.Hold(stream, len(rest)))
+	}
+	expectValue("the lines", lines.String(), sent)
+	must(syscall.Close(peer))
+}
+
+func checkMany(loop *sluice.Loop) {
+	for i := uint64(0); i < 5; i++ {
+		must(loop.Post(i))
+	}
+	events := make([]sluice.Event, 3)
+	for _, expected := range [][]uint64{{0, 1, 2}, {3, 4}} {
+		count, err := loop.NextMany(events)
+		must(err)
+		expectValue("how many", count, len(expected))
+		for i, value := range expected {
+			expectValue("what was posted", events[i].Value, value)
+		}
+	}
+	_, err := loop.NextMany(nil)
+	expect(err, sluice.ErrCapacity)
+	count, err := loop.NextManyWithin(events, 0)
+	must(err)
+	expectValue("how many are left", count, 0)
+	a, first := adopted(loop, sluice.StreamOptions{})
+	b, second := adopted(loop, sluice.StreamOptions{})
+	for i, peer := range []int{first, second} {
+		_, err = syscall.Write(peer, []byte(strings.Repeat(string(rune('a'+i)), 5000)))
+		must(err)
+		defer syscall.Close(peer)
+	}
+	for got := map[sluice.ID]string{}; len(got) < 2; {
+		count, err = loop.NextMany(events)
+		must(err)
+		for _, event := range events[:count] {
+			got[event.ID] = string(event.Data)
+		}
+		if len(got) == 2 {
+			expectValue("the data of one", got[a], strings.Repeat("a", 5000))
+			expectValue("the data of the other", got[b], strings.Repeat("b", 5000))
+		}
+	}
+}
+
+func checkWatch(loop *sluice.Loop) {
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	must(err)
+	watch, err := loop.Watch(pair[0], sluice.Writable)
+	must(err)
+	event := pull(loop, sluice.Ready, watch)
+	expectValue("it can be written to", event.Readiness().Has(sluice.Writable), true)
+	expectValue("it cannot be read from", event.Readiness().Has(sluice.Readable), false)
+	must(loop.Rewatch(watch, sluice.Readable))
+	must(syscall.Close(pair[1]))
+	event = pull(loop, sluice.Ready, watch)
+	expectValue("its peer has ended", event.Readiness().IsReadClosed(), true)
+	must(loop.CloseHandle(watch))
+	must(syscall.Close(pair[0]))
+}
+
+func checkClosed() {
+	loop, err := sluice.Open()
+	must(err)
+	must(loop.Close())
+	must(loop.Close())
+	for _, closed := range []*sluice.Loop{loop, {}} {
+		expect(closed.Wake(), sluice.ErrClosed)
+		expect(closed.Post(8), sluice.ErrClosed)
+		_, err = closed.Next()
+		expect(err, sluice.ErrClosed)
+		_, err = closed.Listen("127.0.0.1:0")
+		expect(err, sluice.ErrClosed)
+		must(closed.Close())
+	}
+}
+
+// checkRace has calls of other goroutines while the loop is closed: refused, and no more.
+func checkRace() {
+	for i := 0; i < 300; i++ {
+		loop, err := sluice.Open()
+		must(err)
+		done := make(chan bool)
+		for _, call := range []func(){
+			func() { loop.Abort(1) }, func() { loop.Post(1) }, func() { loop.NextWithin(0) },
+			func() { loop.Write(1, []byte("x")) }, func() { loop.Close() },
+		} {
+			call := call
+			go func() {
+				for k := 0; k < 20; k++ {
+					call()
+				}
+				done <- true
+			}()
+		}
+		runtime.Gosched()
+		must(loop.Close())
+		for k := 0; k < 5; k++ {
+			<-done
+		}
+	}
+}
+
+// checkAbandoned leaves loops without Close: their descriptors go with them.
+func checkAbandoned() {
+	count := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		must(err)
+		return len(entries)
+	}
+	before := count()
+	for i := 0; i < 50; i++ {
+		left := make(chan bool)
+		go func() {
+			loop, err := sluice.Open()
+			must(err)
+			_, err = loop.Listen("127.0.0.1:0")
+			must(err)
+			close(left)
+		}()
+		<-left
+	}
+	for end := time.Now().Add(time.Minute); count() > before; runtime.Gosched() {
+		runtime.GC()
+		if time.Now().After(end) {
+			panic(fmt.Sprint(count()-before, " descriptors are left open"))
+		}
+	}
+}
+
+func TestChecks(t *testing.T) {
+	withLoop := func(name string, check func(*sluice.Loop)) {
+		t.Run(name, func(t *testing.T) { check(open(t)) })
+	}
+	without := func(name string, check func()) {
+		t.Run(name, func(t *testing.T) { check() })
+	}
+	withLoop("stale id", checkStale)
+	withLoop("wrong kind", checkKind)
+	withLoop("errors", checkErrors)
+	withLoop("wake", checkWake)
+	withLoop("wrong thread", checkThread)
+	withLoop("what became of a write", checkWrite)
+	withLoop("names", checkNames)
+	withLoop("listener from elsewhere", checkListener)
+	without("a stream that is gone", checkGone)
+	without("over the hard limit", checkOverHardLimit)
+	without("abort with a reason", checkAbortWith)
+	without("what comes again", checkWhatComesAgain)
+	without("a file that is sent", checkFile)
+	without("options of a loop", checkOptionsOfLoop)
+	withLoop("options of a listener", checkOptionsOfListener)
+	withLoop("options of a stream", checkOptionsOfStream)
+	withLoop("adopt", checkAdopt)
+	withLoop("options out of range", checkOptionsOutOfRange)
+	withLoop("half-close", checkHalfClose)
+	withLoop("framing", checkFraming)
+	withLoop("many at once", checkMany)
+	withLoop("a watch", checkWatch)
+	without("use after close", checkClosed)
+	without("calls that race a close", checkRace)
+	without("loops that are left", checkAbandoned)
 }

@@ -1,0 +1,3 @@
+module example.com/sluice/Bindings/go
+
+go 1.19
