@@ -128,14 +128,28 @@ crate: $(ONE_FILE) ## the crate for Rust, as it would be published, and built fr
 	CARGO_TARGET_DIR=$(BUILD)/languages/rust cargo package --offline --allow-dirty --quiet \
 		--manifest-path Bindings/rust/Cargo.toml
 
+# ---- Man pages ----------------------------------------------------------------------------------
+
+# Of section 3, made of what the headers say. That of sluice-echo is made of what the program says of itself, which
+# takes Swift: so it stands in docs, and a test compares the two.
+MAN := $(BUILD)/man/sluice.3
+
+$(MAN): Tools/man Tools/header.py VERSION Examples/c/echo.c $(wildcard CSources/*/include/*.h)
+	Tools/man $(@D)
+
+.PHONY: man
+man: $(MAN) ## the man pages: sluice(3), one for each group of calls, and a name for each call; into build/man
+
 # ---- Installing ---------------------------------------------------------------------------------
 
 # The usual names: PREFIX is where the library will live, DESTDIR a folder to stage it in.
 PREFIX ?= /usr/local
 INCLUDEDIR ?= $(PREFIX)/include
 LIBDIR ?= $(PREFIX)/lib
+MANDIR ?= $(PREFIX)/share/man
 
 TO_INCLUDE = $(DESTDIR)$(INCLUDEDIR)
+TO_MAN = $(DESTDIR)$(MANDIR)
 TO_LIB = $(DESTDIR)$(LIBDIR)
 
 # What is installed as a text, of a template: where things are, from there or from the root.
@@ -175,14 +189,21 @@ may-install:
 		"Run it as root, as by sudo, or choose another place, as by PREFIX=\$$HOME/.local" >&2; exit 1; }
 
 # If libevent is installed, its part is installed, too.
-.PHONY: install install-libevent uninstall
-install: may-install lib ## headers, libraries, and what finds them; takes PREFIX and DESTDIR
+.PHONY: install install-libevent install-man uninstall
+install: may-install lib ## headers, libraries, what finds them, man pages; takes PREFIX and DESTDIR
 	$(call INSTALL_LIBRARY,$(HEADERS),sluice)
 	install -d '$(TO_LIB)/cmake/Sluice'
 	$(call INSTALL_TEXT,Packaging/cmake/SluiceConfig.cmake.in,$(TO_LIB)/cmake/Sluice/SluiceConfig.cmake)
 	$(call INSTALL_TEXT,Packaging/cmake/SluiceConfigVersion.cmake.in,$(TO_LIB)/cmake/Sluice/SluiceConfigVersion.cmake)
 	@$(if $(LIBEVENT),$(MAKE) --no-print-directory install-libevent, \
 		echo "libsluice-libevent is left out: libevent-dev is not installed")
+	@if command -v python3 >/dev/null; then $(MAKE) --no-print-directory install-man; \
+		else echo "the man pages are left out: python3 is not installed"; fi
+
+install-man: $(MAN)
+	install -d '$(TO_MAN)/man1' '$(TO_MAN)/man3'
+	install -m 644 docs/man/sluice-echo.1 '$(TO_MAN)/man1'
+	install -m 644 $(dir $(MAN))*.3 '$(TO_MAN)/man3'
 
 install-libevent: $(LIBEVENT_LIBRARIES)
 	$(call INSTALL_LIBRARY,$(LIBEVENT_DIR)/include/sluice_libevent.h,sluice-libevent)
@@ -192,6 +213,7 @@ uninstall: ## removes what install put there, by the same PREFIX and DESTDIR
 	$(call UNINSTALL_LIBRARY,sluice_libevent.h,sluice-libevent)
 	rm -f '$(TO_LIB)/cmake/Sluice/SluiceConfig.cmake' '$(TO_LIB)/cmake/Sluice/SluiceConfigVersion.cmake'
 	rmdir --ignore-fail-on-non-empty '$(TO_LIB)/cmake/Sluice' 2>/dev/null || true
+	rm -f '$(TO_MAN)/man1/sluice-echo.1' '$(TO_MAN)/man3/sluice.3' '$(TO_MAN)/man3/'sluice_*.3
 
 # For Debian and its kin: see Packaging/debian.
 .PHONY: deb test-deb
@@ -444,7 +466,8 @@ compare-faults: build deps-c deps-libevent ## the table of faults: servers on Sl
 
 .PHONY: test-docs
 test-docs: deps-c ## links, figures and the programs of the tutorial, in seconds
-	@$(MAKE) --no-print-directory $(BUILD)/libsluice.a $(BUILD)/libsluice-trace.so
+	@Tools/need mandoc
+	@$(MAKE) --no-print-directory $(BUILD)/libsluice.a $(BUILD)/libsluice-trace.so $(MAN)
 	BUILD=$(BUILD) python3 -W error -m unittest discover -s Tests/Docs
 
 # Two lanes beside each other, because much of it is to wait. What both need is there before: packages, and
@@ -638,7 +661,7 @@ deps: deps-c deps-libevent deps-swift deps-gate deps-lint ## install what is mis
 # All that the parts of make test need.
 deps-test: deps-swift
 	@Tools/need gcc g++ binutils libc6-dev libcmocka-dev libevent-dev pkg-config netcat-openbsd \
-		redis-tools curl apache2-utils
+		redis-tools curl apache2-utils mandoc
 
 deps-c:
 	@Tools/need gcc g++ binutils libc6-dev libcmocka-dev
@@ -670,11 +693,14 @@ deps-lint: deps-swift
 		libhiredis-dev libcurl4-openssl-dev
 
 .PHONY: pages
-pages: lib ## what pages have of programs, anew: figures, quotes, messages
+pages: lib ## what pages have of programs, anew: figures, quotes, messages, sluice-echo's man page
 	Tools/figures
 	Tools/messages
 	Benchmarks/report.py Benchmarks/report
 	BUILD=$(BUILD) Tools/pages
+	@# The program is not built for it.
+	@[ ! -x build/sluice-echo ] || { build/sluice-echo --experimental-dump-help >build/sluice-echo.json && \
+		Tools/man --echo build/sluice-echo.json >docs/man/sluice-echo.1; }
 
 .PHONY: clean
 clean: ## remove what was built

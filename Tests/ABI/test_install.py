@@ -19,6 +19,7 @@ INSTALLED = {
     "include/sluice.h", "include/sluice.hpp", "include/sluice_libevent.h",
     "include/sluice_source.h",
     "lib/cmake/Sluice/SluiceConfig.cmake", "lib/cmake/Sluice/SluiceConfigVersion.cmake",
+    "share/man/man1/sluice-echo.1",
 } | {
     path
     for name in ("sluice", "sluice-libevent")
@@ -198,14 +199,16 @@ class InstallTest(unittest.TestCase):
                 self.assertEqual(said.stdout, expected)
 
     def test_uninstalling_leaves_nothing_and_takes_no_more(self):
-        strangers = {"include/other.h", "lib/libother.a", "lib/pkgconfig/other.pc"}
+        strangers = {"include/other.h", "lib/libother.a", "lib/pkgconfig/other.pc", "share/man/man3/other.3"}
         for name in strangers:
             path = pathlib.Path(self.tree, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
         make("install", self.stage)
         make("install", self.stage)  # over itself
-        self.assertEqual(files(self.tree), INSTALLED | strangers)
+        pages = {f"share/man/man3/{path.name}" for path in (ROOT / "build/man").glob("*.3")}
+        self.assertLess({"share/man/man3/sluice.3", "share/man/man3/sluice_write.3"}, pages)
+        self.assertEqual(files(self.tree), INSTALLED | pages | strangers)
         make("uninstall", self.stage)
         self.assertEqual(files(self.stage), {f"{PREFIX[1:]}/{name}" for name in strangers})
         make("uninstall", self.stage)  # nothing there is no error
