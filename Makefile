@@ -470,6 +470,25 @@ test-docs: deps-c ## links, figures and the programs of the tutorial, in seconds
 	@$(MAKE) --no-print-directory $(BUILD)/libsluice.a $(BUILD)/libsluice-trace.so $(MAN)
 	BUILD=$(BUILD) python3 -W error -m unittest discover -s Tests/Docs
 
+# The symbols of the Swift module are taken from the build that test-swift has made. BASE is where the site will be
+# served: DocC's pages have to know it.
+BASE ?= /
+SYMBOLS := $(BUILD)/symbols
+SWIFT_TRIPLE = $(shell swift -print-target-info | python3 -c 'import json, sys; print(json.load(sys.stdin)["target"]["triple"])')
+
+.PHONY: docs test-site
+docs: deps-docs $(MAN) ## the site of all documentation, into build/docs; BASE=/path/ where it will be served
+	swift build $(TRAITS) --target Sluice
+	@mkdir -p $(SYMBOLS)
+	swift symbolgraph-extract -module-name Sluice -target $(SWIFT_TRIPLE) -output-dir $(SYMBOLS) \
+		-minimum-access-level public -skip-synthesized-members -I .build/debug/Modules \
+		-I $(CORE_DIR)/include -I $(LIBEVENT_DIR)/include -I .build/checkouts/swift-system/Sources/CSystem/include
+	Tools/site/write $(BUILD)/docs $(BUILD)/man $(SYMBOLS) $(BASE)
+	@echo "To read it: python3 -m http.server --directory $(BUILD)/docs --bind 127.0.0.1 8000"
+
+test-site: docs ## the site, and each link in it
+	BUILD=$(BUILD) python3 -W error -m unittest discover -s Tests/Site
+
 # Two lanes beside each other, because much of it is to wait. What both need is there before: packages, and
 # the libraries.
 TEST_LANES := "test-header test-docs test-c test-abi test-languages test-faults" \
@@ -645,7 +664,7 @@ clang: deps-c deps-swift deps-libevent
 # The lanes as above: each has a folder of its own to build in. What counts instructions does not mind that
 # the machine is busy.
 CHECK_LANES := "demo bench-gate asan" \
-	"test-one-file test-adapters clang lint tsan coverage differential fuzz"
+	"test-one-file test-adapters clang lint tsan coverage differential fuzz test-site"
 
 .PHONY: check check-beyond
 check: test check-beyond test-deb ## everything that must hold
@@ -655,7 +674,7 @@ check-beyond: lib lib-libevent ## what must hold beside the tests: counts, sanit
 
 # ---- What is needed -----------------------------------------------------------------------------
 
-.PHONY: deps deps-test deps-c deps-libevent deps-swift deps-gate deps-bench deps-lint
+.PHONY: deps deps-test deps-c deps-libevent deps-swift deps-gate deps-bench deps-docs deps-lint
 deps: deps-c deps-libevent deps-swift deps-gate deps-lint ## install what is missing, from Debian's packages
 
 # All that the parts of make test need.
@@ -687,6 +706,9 @@ deps-languages: deps-c ## install the languages that test-languages passes over
 deps-bench: deps-gate
 	@for package in libevent-dev libuv1-dev libev-dev; do \
 		Tools/need $$package || echo "left out: $$package"; done
+
+deps-docs: deps-swift deps-libevent
+	@Tools/need doxygen pandoc mandoc
 
 deps-lint: deps-swift
 	@Tools/need clang-format clang-tidy shellcheck libevent-dev libuv1-dev libev-dev \

@@ -253,7 +253,7 @@ extension UInt8 {
     fileprivate var isBlank: Bool { self == 0x20 || (0x09...0x0D).contains(self) }
 }
 
-/// The parts of bytes between separators. See ``Swift/Span/split(separator:most:)``.
+/// The parts of bytes between separators. See `split(separator:most:)` of a `Span`.
 public struct SplitBytes: ~Escapable {
     private var rest: Span<UInt8>
     private var isOver = false

@@ -1,4 +1,4 @@
-/// A wait of a connection was over its time: ``Connection/withDeadline(_:_:)``, or a limit of
+/// A wait of a connection was over its time: ``Connection/withDeadline(_:isolation:_:)``, or a limit of
 /// ``Server/Options``.
 public struct TimedOut: Error, Hashable, Sendable, CustomStringConvertible {
     /// One that a test throws.

@@ -100,7 +100,8 @@ public enum Server {
     ///   - ready: called with the address once callers are let in.
     ///   - file: where the handler stands, for the log.
     ///   - line: the same.
-    /// - Throws: what ``EventLoop/listen(on:options:)`` does, or where there can be no more threads.
+    /// - Throws: what ``EventLoop/listen(on:options:)-(Address,_)`` does, or where there can be no more
+    ///   threads.
     public static func run(
         on address: String, loops: LoopCount = .one, options: Options = Options(),
         ready: (@Sendable (Address) -> Void)? = nil,

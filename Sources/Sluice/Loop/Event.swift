@@ -11,7 +11,7 @@ public enum Event: ~Escapable {
     case timer(TimerID)
     /// A signal came.
     case signal(SignalID)
-    /// A word that a ``Poster`` posted.
+    /// A word that a ``EventLoop/Poster`` posted.
     case posted(UInt64)
     /// A listener accepted a connection.
     case accepted(StreamID, by: ListenerID)

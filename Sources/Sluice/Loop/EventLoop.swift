@@ -30,7 +30,7 @@ private import Glibc
 /// Nothing calls back. While an event is handled, anything may be written, closed or added, also
 /// what the event is about; only the next pull has to wait until the event is done with, which the
 /// compiler sees to. For a program that would rather be called there is ``EventHandler``, and
-/// ``run(_:)`` with a closure.
+/// ``run(_:)-((Event,EventLoop)->Void)`` with a closure.
 ///
 /// Keep a loop in a variable of its own, beside what it serves and not within it, and hand it on as
 /// `borrowing EventLoop`: to the compiler, an event that is in hand is in the way of changing
@@ -163,7 +163,8 @@ public struct EventLoop: ~Copyable {
         }
     }
 
-    /// Makes the next pull return false, whereby ``run(_:)`` returns; the pull after that goes on.
+    /// Makes the next pull return false, whereby ``run(_:)-((Event,EventLoop)->Void)`` returns; the
+    /// pull after that goes on.
     /// What was written and not sent yet waits until then.
     ///
     /// - Complexity: O(1).

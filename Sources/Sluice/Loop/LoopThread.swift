@@ -72,7 +72,7 @@ public final class LoopThread: Sendable {
     ///     those.
     /// - Returns: the threads, and where they listen.
     /// - Throws: ``SluiceError/Code/badOption`` for several threads at a unix socket, what
-    ///   ``EventLoop/init(_:options:)`` and ``EventLoop/listen(on:options:)`` do, or an
+    ///   ``EventLoop/init(_:options:)`` and ``EventLoop/listen(on:options:)-(Address,_)`` do, or an
     ///   errno where there can be no more threads. No thread is left then.
     public static func start(
         _ count: Int, listeningOn address: String, _ backend: Backend? = nil,

@@ -43,7 +43,8 @@ extension EventLoop {
         }
 
         /// Ends the pull that is under way, or else the next: ``EventLoop/next(timeout:)`` gives
-        /// false, and ``EventLoop/run(_:)`` returns. Events that are there are pulled before that.
+        /// false, and ``EventLoop/run(_:)-((Event,EventLoop)->Void)`` returns. Events that are there are
+        /// pulled before that.
         /// Calls made before that pull returns count as one. It does nothing where the loop is gone.
         /// What was written before is visible to the loop's thread then.
         ///

@@ -5,7 +5,7 @@ internal import CSluice
 /// A text is an address as it is:
 ///
 /// - `"127.0.0.1:9999"`, `"[::1]:9999"`, `"[fe80::1%eth0]:9999"`: numeric. With port 0 the kernel
-///   chooses one; ask ``EventLoop/localAddress(of:)``.
+///   chooses one; ask ``EventLoop/localAddress(of:)->Address``.
 /// - `"unix:/run/echo.sock"`, `"unix:@abstract"`: a unix socket.
 /// - `"example.com:443"`: a name, which is looked up. A connect does that beside the loop; to listen
 ///   at a name may block for seconds.

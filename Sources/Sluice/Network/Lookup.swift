@@ -54,7 +54,8 @@ public struct LookupAnswer: ~Escapable {
 }
 
 extension LookupAnswer {
-    /// The addresses, in the order in which ``EventLoop/connect(to:options:)`` would try them.
+    /// The addresses, in the order in which ``EventLoop/connect(to:options:)-(Address,_)``
+    /// would try them.
     ///
     /// - Complexity: O(length of the answer).
     public var addresses: [Address] {

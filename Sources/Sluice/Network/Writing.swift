@@ -8,8 +8,9 @@ public enum WriteResult: Hashable, Sendable {
     /// before writing more.
     case aboveHighMark
     /// They were not taken, because there is no room: ``EventLoop/Options/hardLimit``,
-    /// ``EventLoop/Options/memoryLimit``, or the machine's memory. ``EventLoop/write(_:to:)`` has
-    /// ended the stream with that reason; ``EventLoop/tryWrite(_:to:)`` has changed nothing.
+    /// ``EventLoop/Options/memoryLimit``, or the machine's memory.
+    /// ``EventLoop/write(_:to:)-(Span<UInt8>,_)`` has ended the stream with that reason;
+    /// ``EventLoop/tryWrite(_:to:)-(Span<UInt8>,_)`` has changed nothing.
     case full
     /// They were not taken, because nothing more can be sent: the stream has ended, is ending, or is
     /// broken, or ``EventLoop/finishSending(on:)`` was called before. Where it has not ended yet,

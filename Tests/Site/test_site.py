@@ -1,0 +1,123 @@
+"""The site of `make docs`: each link of it leads somewhere, and its parts lead to each other."""
+
+import functools
+import html.parser
+import json
+import os
+import pathlib
+import re
+import unittest
+import urllib.parse
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SITE = ROOT / os.environ.get("BUILD", "build") / "docs"
+SWIFT = SITE / "swift"
+# DocC's pages are a program with data: those are looked at by themselves.
+PAGES = [path for path in sorted(SITE.rglob("*.html")) if not path.is_relative_to(SWIFT)]
+
+
+class Parser(html.parser.HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.links, self.anchors = [], set()
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.anchors |= {given[name] for name in ("id", "name") if given.get(name)}
+        self.links += [given[name] for name in ("href", "src") if given.get(name)]
+
+
+@functools.cache
+def parsed(page):
+    parser = Parser()
+    parser.feed(page.read_text(encoding="utf-8", errors="replace"))
+    return parser
+
+
+def target_of(page, link):
+    """The file that a link leads to, and the anchor in it: None for a link to elsewhere."""
+    parts = urllib.parse.urlsplit(link)
+    if parts.scheme or parts.netloc:
+        return None
+    path = (page.parent / urllib.parse.unquote(parts.path)).resolve() if parts.path else page
+    return path, urllib.parse.unquote(parts.fragment)
+
+
+class LinksTest(unittest.TestCase):
+    def test_each_link_leads_to_a_page_and_to_an_anchor_of_it(self):
+        broken, count = set(), 0
+        for page in PAGES:
+            for link in parsed(page).links:
+                if not (target := target_of(page, link)):
+                    continue
+                count += 1
+                path, anchor = target
+                is_there = path.is_file() and path.is_relative_to(SITE)
+                if is_there and anchor and path.suffix == ".html" and not path.is_relative_to(SWIFT):
+                    is_there = anchor in parsed(path).anchors
+                if not is_there:
+                    broken.add((str(page.relative_to(SITE)), link))
+        self.assertEqual(broken, set())
+        self.assertGreater(count, 2000)
+
+    def test_the_menu_of_the_c_reference_leads_somewhere(self):
+        menu = (SITE / "c/menudata.js").read_text(encoding="utf-8")
+        links = re.findall(r'url:"([^"]+)"', menu)
+        self.assertGreater(len(links), 5)
+        for link in links:
+            path, anchor = target_of(SITE / "c/index.html", link)
+            self.assertTrue(path.is_file(), link)
+
+    def test_what_the_swift_reference_refers_to_is_there(self):
+        pages, count = {}, 0  # where each is named
+        for path in (SWIFT / "data").rglob("*.json"):
+            for each in json.loads(path.read_text(encoding="utf-8")).get("references", {}).values():
+                if url := each.get("url"):
+                    pages.setdefault(url, path)
+        for url, source in pages.items():
+            parts = urllib.parse.urlsplit(url)
+            if parts.scheme or not parts.path:
+                continue
+            count += 1
+            folder = SWIFT / parts.path.lstrip("/") / "index.html"
+            page = SITE / parts.path.lstrip("/")
+            self.assertTrue(folder.is_file() or page.is_file(), f"{source.name}: {url}")
+            if parts.fragment and page.is_file():
+                self.assertIn(parts.fragment, parsed(page).anchors, f"{source.name}: {url}")
+        self.assertGreater(count, 300)
+
+
+class WholeTest(unittest.TestCase):
+    def reached_from(self, page):
+        return {path for link in parsed(page).links if (target := target_of(page, link))
+                for path in target[:1]}
+
+    def test_each_page_leads_to_each_part(self):
+        parts = {SITE / "index.html", SITE / "docs/tutorial/README.html", SITE / "c/index.html",
+                 SWIFT / "documentation/sluice/index.html", SITE / "man/sluice.3.html"}
+        for page in PAGES:
+            if not page.is_relative_to(SITE / "c"):
+                self.assertLessEqual(parts, self.reached_from(page), page)
+        menu = {target_of(SITE / "c/index.html", link)[0] for link in re.findall(
+            r'url:"([^"]+)"', (SITE / "c/menudata.js").read_text(encoding="utf-8"))}
+        self.assertLessEqual(parts, menu)
+        front = (SWIFT / "documentation/sluice/index.html").read_text(encoding="utf-8")
+        for part in parts:
+            self.assertIn(f'/{part.relative_to(SITE)}"', front)
+
+    def test_each_markdown_page_is_there(self):
+        for source in [ROOT / "ARCHITECTURE.md", *(ROOT / "docs").rglob("*.md")]:
+            self.assertTrue((SITE / source.relative_to(ROOT)).with_suffix(".html").is_file(), source)
+
+    def test_each_call_is_in_the_c_reference_and_in_a_man_page(self):
+        declared = re.findall(r"^SLUICE_API .*?\b(sluice_\w+)\(", (
+            ROOT / "CSources/CSluice/include/sluice.h").read_text(encoding="utf-8"), re.MULTILINE)
+        reference = "".join(path.read_text(encoding="utf-8") for path in (SITE / "c").glob("group__*.html"))
+        man = "".join(path.read_text(encoding="utf-8") for path in (SITE / "man").glob("*.html"))
+        for call in declared:
+            self.assertRegex(reference, rf'class="memtitle">.*{call}\(\)</h2>')
+            self.assertRegex(man, rf"{call}\(")
+
+
+if __name__ == "__main__":
+    unittest.main()
