@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// A Conn is a stream of a Runner's: an io.ReadWriteCloser. Any number of goroutines may use it.
+// A Conn is a stream of a Runner. It is an io.ReadWriteCloser. Any number of goroutines may use it.
 type Conn struct {
 	runner  *Runner
 	id      ID
@@ -34,7 +34,7 @@ func (conn *Conn) change(change func()) {
 	conn.changed.Broadcast()
 }
 
-// receive says whether that is enough for now.
+// receive keeps data for a Read, and says whether there is enough for now.
 func (conn *Conn) receive(data []byte) bool {
 	conn.mutex.Lock()
 	defer conn.mutex.Unlock()
@@ -52,8 +52,8 @@ func (conn *Conn) end(err error) {
 	close(conn.done)
 }
 
-// Read waits until there is something. At the end of the stream it gives io.EOF, after Close
-// net.ErrClosed, and else what has befallen the connection.
+// Read waits until there is something to read. It gives io.EOF at the end of the stream, net.ErrClosed
+// after Close, and otherwise the error that ended the connection.
 func (conn *Conn) Read(bytes []byte) (int, error) {
 	conn.mutex.Lock()
 	defer conn.mutex.Unlock()
@@ -70,7 +70,7 @@ func (conn *Conn) Read(bytes []byte) (int, error) {
 		count := copy(bytes, conn.received)
 		conn.received = conn.received[count:]
 		if len(conn.received) == 0 {
-			conn.received = nil // or it would grow for ever
+			conn.received = nil // gives the array back
 		}
 		if conn.isPaused && len(conn.received) < readLimit/2 {
 			conn.isPaused = false
@@ -84,8 +84,8 @@ func (conn *Conn) Read(bytes []byte) (int, error) {
 	}
 }
 
-// Write queues the bytes, and waits while the stream is over its high mark. That they were queued does
-// not say that they have arrived.
+// Write queues the bytes, and waits while the stream is over its high mark. When it returns, they are
+// queued. They need not have arrived.
 func (conn *Conn) Write(bytes []byte) (int, error) {
 	conn.writing.Lock()
 	defer conn.writing.Unlock()
@@ -127,14 +127,14 @@ func (conn *Conn) write(piece []byte) error {
 			conn.mutex.Lock()
 			defer conn.mutex.Unlock()
 			if err = conn.refusal(); err == nil {
-				err = io.ErrClosedPipe // how it has ended is not known yet, or it was shut down
+				err = io.ErrClosedPipe // it was shut down, or Closed has not been pulled yet
 			}
 		}
 		return err
 	})
 }
 
-// refusal says why nothing can be written, where that is known.
+// refusal says why nothing can be written, if that is known.
 func (conn *Conn) refusal() error {
 	switch {
 	case conn.isClosed:
@@ -156,8 +156,8 @@ func (conn *Conn) CloseWrite() error {
 	})
 }
 
-// Close sends what is queued and ends the stream; a Read that waits gives net.ErrClosed. It does not
-// wait: Done says when all is over.
+// Close sends what is queued and ends the stream. A Read that waits gives net.ErrClosed. Close does not
+// wait for the end: Done tells it.
 func (conn *Conn) Close() error {
 	conn.mutex.Lock()
 	if conn.isClosed {
@@ -175,14 +175,14 @@ func (conn *Conn) Done() <-chan struct{} {
 	return conn.done
 }
 
-// Err is how the stream has ended: nil for an orderly end, or before it.
+// Err is why the stream has ended. It is nil before that, and after an orderly end.
 func (conn *Conn) Err() error {
 	conn.mutex.Lock()
 	defer conn.mutex.Unlock()
 	return conn.err
 }
 
-// LocalAddress is where it is.
+// LocalAddress is the address of this end.
 func (conn *Conn) LocalAddress() (address string, err error) {
 	err = conn.runner.call(func() (err error) {
 		address, err = conn.runner.loop.LocalAddress(conn.id)
@@ -191,7 +191,7 @@ func (conn *Conn) LocalAddress() (address string, err error) {
 	return address, err
 }
 
-// PeerAddress is where its peer is.
+// PeerAddress is the address of the other end.
 func (conn *Conn) PeerAddress() (address string, err error) {
 	err = conn.runner.call(func() (err error) {
 		address, err = conn.runner.loop.PeerAddress(conn.id)

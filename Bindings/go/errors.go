@@ -41,7 +41,7 @@ func (code Code) Error() string {
 	return "sluice: " + C.GoString(C.sluice_error_message(C.int(code)))
 }
 
-// Is says whether target is the errno that comes nearest.
+// Is says whether target is the errno that is nearest to the code.
 func (code Code) Is(target error) bool {
 	errno, ok := target.(syscall.Errno)
 	return ok && errno == syscall.Errno(C.sluice_error_errno(C.int(code)))
@@ -59,7 +59,7 @@ func errorOf(result C.int) error {
 	}
 }
 
-// codeOf is an error as C has it, and 0 for one that C has not.
+// codeOf is an error as C has it, and 0 for an error that C does not know.
 func codeOf(err error) C.int {
 	var errno syscall.Errno
 	var code Code

@@ -10,11 +10,11 @@ import (
 )
 
 // An ID names a handle: a watch, timer, listener, stream or lookup. It can be kept anywhere. Once the
-// handle has ended, calls that ask for something give ErrStale. 0 is none.
+// handle has ended, a call that asks for something gives ErrStale. 0 is never an ID.
 type ID uint64
 
-// Slot is a small number that no other living handle of the kind has in its loop: an index for a table
-// of one's own.
+// Slot is a small number that no other living handle of the kind has in its loop. Use it as an index
+// for a table of your own.
 func (id ID) Slot() int {
 	return int(id & (1<<C.SLUICE_SLOT_BITS - 1))
 }
@@ -41,15 +41,15 @@ type Event struct {
 	Kind      Kind
 	ID        ID     // whose event it is
 	Data      []byte // valid until the next pull, which fills the same array
-	Seen      int    // how many of the first of Data were in an event before, and were held
-	IsLast    bool   // whether Data was held when the input ended, and nothing follows it
+	Seen      int    // how many of the first bytes of Data were held, and so came before
+	IsLast    bool   // Data was held when the input ended, and nothing follows it
 	Addresses []string
 	Unsent    int
 	Value     uint64
 	Err       error
 }
 
-// Readiness is what the descriptor of a Ready is ready for.
+// Readiness is what the descriptor of a Ready event is ready for.
 func (event *Event) Readiness() Readiness {
 	if event.Kind != Ready {
 		return 0
@@ -57,7 +57,7 @@ func (event *Event) Readiness() Readiness {
 	return Readiness(event.Value)
 }
 
-// An Interest is what a watch waits for; a set, by |.
+// An Interest is what a watch waits for. It is a set: combine by |.
 type Interest uint32
 
 const (
@@ -65,14 +65,14 @@ const (
 	Writable      Interest = C.SLUICE_WRITE
 	Priority      Interest = C.SLUICE_PRIORITY // out-of-band data
 	Hangup        Interest = C.SLUICE_HANGUP   // an error or a hang-up, and nothing else
-	EdgeTriggered Interest = C.SLUICE_EDGE     // told when it becomes so, on epoll
-	OneShot       Interest = C.SLUICE_ONE_SHOT // told once, until Rewatch
+	EdgeTriggered Interest = C.SLUICE_EDGE     // reports a change, not the state; only on epoll
+	OneShot       Interest = C.SLUICE_ONE_SHOT // reports once, until Rewatch
 )
 
-// Readiness is what is so of a descriptor.
+// Readiness is what is true of a descriptor.
 type Readiness uint32
 
-// Has says whether all of an interest is so.
+// Has says whether all of an interest is ready.
 func (readiness Readiness) Has(interest Interest) bool {
 	return Interest(readiness)&interest == interest
 }
@@ -96,25 +96,24 @@ const (
 	IPv6      Family = C.SLUICE_IPV6
 )
 
-// Written says what became of a write. It need not be looked at. Gone and Full say that nothing was
-// taken.
+// Written says what became of a write. You need not look at it. With Gone and Full nothing was taken.
 type Written int
 
 const (
 	Queued       Written = iota
 	OverHighMark         // queued too; wait for Drained before writing more
 	Gone                 // the stream has ended, or takes no more: it is broken, or was shut down
-	Full                 // it would be over its hard limit, or the loop's memory limit
+	Full                 // it would exceed the stream's hard limit, or the loop's memory limit
 )
 
-// eventOf is what C says of an event. Its data go into room, which has enough.
+// eventOf translates an event of C. Its data is copied into room, which is large enough.
 func eventOf(loop *C.sluice_loop, raw *C.sluice_event, room []byte) Event {
 	event := Event{
 		Kind: Kind(raw.kind), ID: ID(raw.id), Value: uint64(raw.value), Err: errorOf(raw.error),
 	}
 	switch event.Kind {
 	case Data:
-		// A copy, since Go cannot keep anyone from using the loop's own memory after a pull.
+		// A copy, since Go cannot stop anybody from using the loop's own memory after a pull.
 		event.Data = room[:copy(room, bytesOf(raw))]
 		event.Seen, event.IsLast = int(raw.value>>1), raw.value&C.SLUICE_LAST != 0
 	case Closed:
@@ -133,7 +132,7 @@ func eventOf(loop *C.sluice_loop, raw *C.sluice_event, room []byte) Event {
 	return event
 }
 
-// bytesOf is the data of a Data, where they are.
+// bytesOf is the bytes of a Data event, in C's memory.
 func bytesOf(raw *C.sluice_event) []byte {
 	if raw.kind != C.SLUICE_DATA {
 		return nil

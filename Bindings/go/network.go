@@ -4,7 +4,7 @@ package sluice
 #include <stdlib.h>
 #include "sluice.h"
 
-// Go may not hand C a pointer to memory of Go's that has such a pointer in it. So options go by value.
+// Go must not give C a pointer to memory of Go's that has such a pointer in it. So options go by value.
 static int listen_with(sluice_loop *loop, sluice_id *id, const char *address,
                        sluice_listen_options options, sluice_stream_options streams) {
 	options.streams = &streams;
@@ -21,8 +21,8 @@ import "C"
 
 import "unsafe"
 
-// Listen accepts connections at an address: 127.0.0.1:9999, [::1]:0, *:9999, unix:/run/echo.sock. At
-// a name, such as localhost:9999, it may block for seconds to look that up.
+// Listen accepts connections at an address: 127.0.0.1:9999, [::1]:0, *:9999, unix:/run/echo.sock. A
+// name, such as localhost:9999, is looked up first, which may block for seconds.
 func (loop *Loop) Listen(address string) (ID, error) {
 	return loop.ListenWith(address, ListenOptions{})
 }
@@ -41,8 +41,8 @@ func (loop *Loop) ListenWith(address string, options ListenOptions) (ID, error) 
 	})
 }
 
-// ListenFd makes a listener of a socket that listens already, which is the loop's from then on. With
-// an error it stays the caller's.
+// ListenFd makes a listener of a socket that listens already. The loop owns the socket from then on. If
+// the call fails, it stays the caller's.
 func (loop *Loop) ListenFd(fd int) (ID, error) {
 	return loop.ListenFdWith(fd, ListenOptions{})
 }
@@ -68,8 +68,8 @@ func (loop *Loop) Resolve(address string, family Family) (ID, error) {
 	})
 }
 
-// Connect makes a stream to an address, or to a name, such as example.com:443. It will be Connected,
-// or Closed with an error.
+// Connect makes a stream to an address, or to a name such as example.com:443. Connected comes, or
+// Closed with an error.
 func (loop *Loop) Connect(address string) (ID, error) {
 	return loop.ConnectWith(address, StreamOptions{})
 }
@@ -88,8 +88,8 @@ func (loop *Loop) ConnectWith(address string, options StreamOptions) (ID, error)
 	})
 }
 
-// Adopt makes a stream of a connected descriptor, which is the loop's from then on. With an error it
-// stays the caller's. Of an os.File or a net.Conn, give a duplicate: those close their own.
+// Adopt makes a stream of a connected descriptor. The loop owns it from then on. If the call fails, it
+// stays the caller's. An os.File or a net.Conn closes its own descriptor: give a duplicate of it.
 func (loop *Loop) Adopt(fd int) (ID, error) {
 	return loop.AdoptWith(fd, StreamOptions{})
 }

@@ -11,33 +11,33 @@ import (
 	"time"
 )
 
-// Options are what a loop is opened with: all but where memory comes from, which is C's to say, and
-// whether a signal ends a wait, since signals are Go's. 0 is a member's default, here and below.
+// Options are what a loop is opened with. Two of C's are left out: where memory comes from, and whether
+// a signal ends a wait. In all structs of options 0 means a member's default.
 type Options struct {
 	Backend     string
 	ReceiveSize int // bytes that one receive brings at most
-	HighMark    int // queued bytes over which a stream is to wait for Drained
+	HighMark    int // queued bytes over which a writer should wait for Drained
 	LowMark     int // queued bytes at which Drained comes
-	HardLimit   int // queued bytes that a write may not go over
-	MemoryLimit int // bytes of all that is queued and held
+	HardLimit   int // queued bytes that no write may exceed
+	MemoryLimit int // bytes of everything that is queued or held
 	PostLimit   int // posts that wait to be pulled
 	HandleLimit int // handles of each kind
 }
 
 // StreamOptions say how a stream behaves.
 type StreamOptions struct {
-	HalfOpen       bool          // it stays when the peer has ended
-	Delay          bool          // Nagle's algorithm is left on
+	HalfOpen       bool          // it stays open when the peer has ended
+	Delay          bool          // Nagle's algorithm stays on
 	KeepAlive      bool          // a silent peer is probed
-	KeepAliveAfter time.Duration // how long it is silent before; in whole seconds, rounded up
-	Throttled      bool          // it is not read from over its high mark: as accepted streams are
-	Unthrottled    bool          // it is read from all the same: as the others are
-	IdleTimeout    time.Duration // without a byte for so long it ends
+	KeepAliveAfter time.Duration // after so much silence; rounded up to whole seconds
+	Throttled      bool          // no reading while over the high mark: the default of accepted streams
+	Unthrottled    bool          // reading all the same: the default of others
+	IdleTimeout    time.Duration // it ends after so long without a byte
 	Linger         time.Duration // how long a close may take
-	ConnectTimeout time.Duration // of a connect alone
-	HighMark       int           // as the loop's, for this stream
+	ConnectTimeout time.Duration // only for Connect
+	HighMark       int           // as in Options, for this stream
 	LowMark        int
-	Source         string // of a connect alone: the address that it comes from, numeric or unix:@name
+	Source         string // only for Connect: the address that it comes from, numeric or unix:@name
 }
 
 // ListenOptions say how a listener behaves, and its streams.
@@ -48,11 +48,11 @@ type ListenOptions struct {
 	AcceptBatch     int // connections accepted in one turn
 	ConnectionLimit int // connections open at once
 	Streams         StreamOptions
-	UnixMode        uint32 // who may call at a unix path, such as 0o600; as the umask says
+	UnixMode        uint32 // who may connect to a unix path, such as 0o600; the default is the umask's
 }
 
-// callWith makes a call that takes options. An error says those that are no defaults: one may be to
-// blame.
+// callWith makes a call that takes options. An error lists the options that were given, since one of
+// them may be the cause.
 func callWith(options any, call func() C.int) error {
 	value := reflect.ValueOf(options)
 	code := C.int(C.SLUICE_EOPTION)
@@ -66,7 +66,7 @@ func callWith(options any, call func() C.int) error {
 	return err
 }
 
-// fitsC says whether C can be told the options: it has no negative sizes, nor a 0 byte in a text.
+// fitsC says whether the options can be told to C, which has no negative sizes, and no 0 byte in a text.
 func fitsC(options reflect.Value) bool {
 	for i := 0; i < options.NumField(); i++ {
 		field := options.Field(i)
@@ -107,7 +107,7 @@ func givenOf(options reflect.Value) (given []string) {
 	return given
 }
 
-// countOf is an option as C has it. What does not fit is more than there can be, as the highest is.
+// countOf is an option as C has it. A number that does not fit is as good as the highest one.
 func countOf(value int) C.uint32_t {
 	if value > math.MaxUint32 {
 		return math.MaxUint32
@@ -115,7 +115,7 @@ func countOf(value int) C.uint32_t {
 	return C.uint32_t(value)
 }
 
-// addressOf is an address as C has it, to be freed. In C a 0 byte would end it.
+// addressOf is an address as C has it, to be freed. A 0 byte is refused, since it would end it in C.
 func addressOf(address string) (*C.char, error) {
 	if strings.Contains(address, "\x00") {
 		return nil, ErrAddress
@@ -140,7 +140,7 @@ func flagsOf(flags map[C.uint32_t]bool) (set C.uint32_t) {
 	return set
 }
 
-// toC is what C takes. Its source is to be freed.
+// toC is what C takes. Its source must be freed.
 func (options StreamOptions) toC() C.sluice_stream_options {
 	after := int(math.Ceil(options.KeepAliveAfter.Seconds()))
 	return C.sluice_stream_options{

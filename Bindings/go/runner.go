@@ -5,19 +5,19 @@ import (
 	"sync"
 )
 
-// How it works: the loop's goroutine does whatever is done to the loop. Others leave it a job and wake
-// it. What a stream has received waits in its Conn, for a Read; at most as much as readLimit, and what
-// one receive brings beyond: then the stream is paused.
+// How it works: only the loop's own goroutine calls the loop. Others leave it a job and wake it. What a
+// stream has received waits in its Conn for a Read. When readLimit bytes wait, the stream is paused. So
+// there are never more than that and what one receive brings.
 
 const (
-	readLimit  = 64 << 10 // bytes that wait to be read, over which a stream is not read from
+	readLimit  = 64 << 10 // bytes that wait to be read, at which a stream is paused
 	writePiece = 64 << 10 // bytes that are written at once
 )
 
-// A Runner pulls a loop on a goroutine of its own, for programs whose goroutines block. All of its
-// methods, and those of what it makes, may be called from any goroutine.
+// A Runner pulls a loop on a goroutine of its own, for programs whose goroutines block. Any goroutine
+// may call its methods, and those of its Conns and Listeners.
 //
-// A call of it changes goroutines, which costs some microseconds. A Loop that is pulled costs less.
+// Each call changes goroutines, which costs some microseconds. A Loop that is pulled costs less.
 type Runner struct {
 	loop  *Loop
 	ended chan struct{}
@@ -52,13 +52,13 @@ func Run(options Options) (*Runner, error) {
 	return runner, nil
 }
 
-// Close ends the loop and all that it looks after. What is queued is offered to the kernel once more:
-// to be sure that it is sent, close each Conn and wait for its Done first.
+// Close ends the loop and all that it looks after. What is queued is offered to the kernel once more. To
+// be sure that it is sent, first close each Conn and wait for its Done.
 func (runner *Runner) Close() error {
 	runner.mutex.Lock()
 	runner.closed = true
 	runner.mutex.Unlock()
-	err := runner.loop.Wake() // where it has ended already, that is well
+	err := runner.loop.Wake() // ErrClosed if it has ended already, which is fine
 	<-runner.ended
 	if err != nil && err != ErrClosed {
 		return err
@@ -104,7 +104,7 @@ func (runner *Runner) end() {
 	close(runner.ended)
 }
 
-// do leaves the loop's goroutine a job: false where there is none any more.
+// do leaves a job to the loop's goroutine. It is false if that has ended.
 func (runner *Runner) do(job func()) bool {
 	runner.mutex.Lock()
 	if runner.closed {
@@ -120,13 +120,13 @@ func (runner *Runner) do(job func()) bool {
 	return true
 }
 
-// call has the loop's goroutine make a call, and waits for that.
+// call lets the loop's goroutine make a call, and waits for it.
 func (runner *Runner) call(call func() error) error {
 	done := make(chan error, 1)
 	if !runner.do(func() { done <- call() }) {
 		return net.ErrClosed
 	}
-	return <-done // a job that was taken is done, also at the end
+	return <-done // a job that was taken is done, even if the loop ends
 }
 
 func (runner *Runner) deal(event *Event) {

@@ -1,7 +1,7 @@
 // Package sluice is I/O multiplexing on Linux, over epoll, poll or select.
 //
 // There are two ways to use it. A Loop is pulled: the program asks for the next event, deals with it,
-// and asks again. That is the way of least cost.
+// and asks again. This costs least.
 //
 //	loop, err := sluice.Open()
 //	…
@@ -17,19 +17,21 @@
 // A Runner pulls a loop on a goroutine of its own. Its Conns are an io.ReadWriteCloser, for goroutines
 // that block.
 //
-// A loop belongs to the thread that opened it, so Open locks the goroutine to its thread, until Close.
-// From any other goroutine only Post and Wake may be called; all else gives ErrWrongThread, and after
-// Close ErrClosed.
+// A loop belongs to the thread that opened it. So Open locks the goroutine to its thread, until Close.
+// Other goroutines may call only Post and Wake. Any other call gives ErrWrongThread there. After Close
+// every call gives ErrClosed.
 //
-// Errors are a syscall.Errno where the kernel gave one, so that errors.Is(err, os.ErrNotExist) holds
-// where it should, and a Code of this package otherwise.
+// If the kernel gave an errno, the error is a syscall.Errno, and errors.Is(err, os.ErrNotExist) works.
+// Otherwise it is a Code of this package.
 //
-// What befalls a connection is no error of the call in hand: Closed says it.
+// What happens to a connection is not an error of the call that you make. It is the Err of the
+// connection's Closed.
 //
-// There is no call for signals: Go's runtime has handlers of its own, in threads of its own. Have
-// os/signal notify a goroutine, and Post from there.
+// There is no call for signals, because Go's runtime handles them in threads of its own. Let os/signal
+// notify a goroutine, and call Post there.
 //
-// What each call does is said in sluice.h; the names are the same. Those that end in With take options.
+// sluice.h says in full what each call does. The names are the same. A name that ends in With takes
+// options.
 //
 // The C core is part of the package, as one file: sluice.c, which cgo compiles. In Sluice's own
 // repository `make go-module` writes it.
@@ -55,14 +57,15 @@ type Loop struct {
 	data   []byte // the owner's
 
 	// Each call holds it for reading, so that Close frees nothing that a call of another goroutine is
-	// about to use. Close takes it only where the thread is the right one: no pull waits then.
+	// about to use. Close takes it for writing, and only in the loop's own thread. No pull can be
+	// waiting then.
 	lock sync.RWMutex
 }
 
-// mostEvents are pulled in one call of C.
+// mostEvents is how many events one call of C pulls at most.
 const mostEvents = 256
 
-// Open opens a loop of this goroutine's, which is locked to its thread until Close.
+// Open opens a loop for this goroutine, and locks the goroutine to its thread until Close.
 func Open() (*Loop, error) {
 	return OpenWith(Options{})
 }
@@ -92,7 +95,7 @@ func OpenWith(options Options) (*Loop, error) {
 	return loop, nil
 }
 
-// Close ends all handles and the loop. Later calls give ErrClosed, and a later Close nothing.
+// Close ends all handles and the loop. Later calls give ErrClosed. A second Close does nothing.
 func (loop *Loop) Close() error {
 	if code := loop.callOf(func(raw *C.sluice_loop) C.int { return isOf(raw) }); code != 0 {
 		if Code(code) == ErrClosed {
@@ -119,7 +122,7 @@ func isOf(raw *C.sluice_loop) C.int {
 	return 0
 }
 
-// abandoned ends a loop that nobody reaches any more, so that nobody else can be in a call of it.
+// abandoned ends a loop that nothing refers to any more. So nobody else can be in a call of it.
 func (loop *Loop) abandoned() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -127,7 +130,7 @@ func (loop *Loop) abandoned() {
 	C.sluice_destroy(loop.raw)
 }
 
-// callOf makes a call while nobody closes the loop.
+// callOf makes a call, and keeps Close waiting meanwhile.
 func (loop *Loop) callOf(call func(raw *C.sluice_loop) C.int) C.int {
 	loop.lock.RLock()
 	defer loop.lock.RUnlock()
@@ -139,20 +142,20 @@ func (loop *Loop) Next() (Event, error) {
 	return loop.next(math.MaxInt64)
 }
 
-// NextWithin waits no longer than timeout. An Event of no Kind says that there was none.
+// NextWithin waits no longer than timeout. If nothing came, it gives an Event of no Kind.
 func (loop *Loop) NextWithin(timeout time.Duration) (Event, error) {
 	return loop.next(C.int64_t(timeout))
 }
 
 func (loop *Loop) next(timeout C.int64_t) (Event, error) {
-	var events [1]Event // C is asked for one, so that a program that closes a stream has no event of it
+	var events [1]Event // only one, so that no event of a stream is left over when the program closes it
 	_, err := loop.pull(events[:], timeout)
 	return events[0], err
 }
 
-// NextMany waits for an event and pulls as many as there are and fit, for one call of C: how many. The
-// Data of each is valid until the next pull. A stream may have ended before its event is looked at.
-// After a Wake there is none.
+// NextMany waits for an event, and then pulls as many as there are and as fit, by one call of C. It says
+// how many. The Data of each is valid until the next pull. A stream may have ended before the program
+// looks at its event. After a Wake there is no event.
 func (loop *Loop) NextMany(events []Event) (int, error) {
 	return loop.pull(events, math.MaxInt64)
 }
@@ -173,7 +176,7 @@ func (loop *Loop) pull(events []Event, timeout C.int64_t) (int, error) {
 		most = len(loop.events)
 	}
 	count := C.sluice_next_many(loop.raw, &loop.events[0], C.int(most), timeout)
-	if count <= 0 { // as of another thread: what is below is the owner's
+	if count <= 0 { // in another thread always: what follows is only the owner's to touch
 		return 0, errorOf(count)
 	}
 	pulled := loop.events[:count]
@@ -194,26 +197,26 @@ func (loop *Loop) pull(events []Event, timeout C.int64_t) (int, error) {
 	return int(count), nil
 }
 
-// Post has value come as Posted. From any goroutine.
+// Post makes value come as a Posted. Any goroutine may call it.
 func (loop *Loop) Post(value uint64) error {
 	return errorOf(loop.callOf(func(raw *C.sluice_loop) C.int {
 		return C.sluice_post(raw, C.uint64_t(value))
 	}))
 }
 
-// Wake ends the pull that is under way, or else the next. From any goroutine.
+// Wake ends the pull that is under way, or else the next one. Any goroutine may call it.
 func (loop *Loop) Wake() error {
 	return errorOf(loop.callOf(func(raw *C.sluice_loop) C.int { return C.sluice_wake(raw) }))
 }
 
-// Now is the clock, CLOCK_MONOTONIC, as of the last wait: timers count from it.
+// Now is CLOCK_MONOTONIC as of the last wait. Timers count from it.
 func (loop *Loop) Now() (time.Duration, error) {
 	loop.lock.RLock()
 	defer loop.lock.RUnlock()
 	return durationOf(C.sluice_now(loop.raw))
 }
 
-// UpdateNow is the same, read anew.
+// UpdateNow reads that clock again.
 func (loop *Loop) UpdateNow() (time.Duration, error) {
 	loop.lock.RLock()
 	defer loop.lock.RUnlock()
@@ -227,8 +230,8 @@ func durationOf(result C.int64_t) (time.Duration, error) {
 	return time.Duration(result), nil
 }
 
-// CloseHandle ends a handle, unless it has ended; a stream after what is queued has been sent, and
-// Closed tells when.
+// CloseHandle ends a handle. A stream first sends what is queued, and its Closed tells when it has
+// ended. If the handle has ended already, the call does nothing.
 func (loop *Loop) CloseHandle(id ID) error {
 	_, err := loop.told(id, func(raw *C.sluice_loop) C.int {
 		return C.sluice_close(raw, C.sluice_id(id))
@@ -236,7 +239,7 @@ func (loop *Loop) CloseHandle(id ID) error {
 	return err
 }
 
-// Abort ends a handle at once, unless it has ended.
+// Abort ends a handle at once. If it has ended already, the call does nothing.
 func (loop *Loop) Abort(id ID) error {
 	_, err := loop.told(id, func(raw *C.sluice_loop) C.int {
 		return C.sluice_abort(raw, C.sluice_id(id))
@@ -244,8 +247,8 @@ func (loop *Loop) Abort(id ID) error {
 	return err
 }
 
-// AbortWith is Abort, but that the Err of a stream's Closed is reason: a syscall.Errno, a Code, or one
-// that wraps such.
+// AbortWith is Abort with a reason, which becomes the Err of the stream's Closed: a syscall.Errno, a
+// Code, or an error that wraps one of them.
 func (loop *Loop) AbortWith(id ID, reason error) error {
 	_, err := loop.told(id, func(raw *C.sluice_loop) C.int {
 		return C.sluice_abort_with(raw, C.sluice_id(id), codeOf(reason))
@@ -253,13 +256,13 @@ func (loop *Loop) AbortWith(id ID, reason error) error {
 	return err
 }
 
-// Fd is the descriptor of a watch, listener or stream, which stays whose it is.
+// Fd is the descriptor of a watch, listener or stream. Its owner stays the same: do not close it.
 func (loop *Loop) Fd(id ID) (int, error) {
 	fd := loop.callOf(func(raw *C.sluice_loop) C.int { return C.sluice_fd(raw, C.sluice_id(id)) })
 	return int(fd), errorOf(fd)
 }
 
-// Watch reports Ready for a descriptor, which stays the caller's: close the watch before it.
+// Watch reports Ready for a descriptor. The descriptor stays the caller's: close the watch before it.
 func (loop *Loop) Watch(fd int, interest Interest) (ID, error) {
 	return loop.made(func(raw *C.sluice_loop, id *C.sluice_id) C.int {
 		return C.sluice_watch(raw, id, C.int(fd), C.uint32_t(interest), 0)
@@ -273,21 +276,21 @@ func (loop *Loop) Rewatch(id ID, interest Interest) error {
 	}))
 }
 
-// Timer reports Timer after first and, unless repeat is 0, every repeat after that.
+// Timer reports a Timer after first and, if repeat is not 0, every repeat after that.
 func (loop *Loop) Timer(first, repeat time.Duration) (ID, error) {
 	return loop.made(func(raw *C.sluice_loop, id *C.sluice_id) C.int {
 		return C.sluice_timer(raw, id, C.int64_t(first), C.int64_t(repeat), 0)
 	})
 }
 
-// TimerReset has a timer begin anew.
+// TimerReset starts a timer again.
 func (loop *Loop) TimerReset(id ID, first time.Duration) error {
 	return errorOf(loop.callOf(func(raw *C.sluice_loop) C.int {
 		return C.sluice_timer_reset(raw, C.sluice_id(id), C.int64_t(first))
 	}))
 }
 
-// made is the handle that a call makes.
+// made is the handle that a call has made.
 func (loop *Loop) made(call func(raw *C.sluice_loop, id *C.sluice_id) C.int) (ID, error) {
 	loop.lock.RLock()
 	defer loop.lock.RUnlock()
@@ -296,7 +299,7 @@ func (loop *Loop) made(call func(raw *C.sluice_loop, id *C.sluice_id) C.int) (ID
 	return ID(id), err
 }
 
-// writtenOf is what a call of a stream says. That it is broken is told in the kernel's words.
+// writtenOf translates what a call on a stream returns. An errno says that the stream is broken.
 func writtenOf(result C.int) (Written, error) {
 	switch {
 	case result >= 0:
@@ -310,7 +313,7 @@ func writtenOf(result C.int) (Written, error) {
 	}
 }
 
-// told is what a call says whose bytes are lost where they are too many: that ends the stream.
+// told makes a call on a stream, and ends the stream if there is no room for what the call adds.
 func (loop *Loop) told(id ID, call func(raw *C.sluice_loop) C.int) (Written, error) {
 	loop.lock.RLock()
 	defer loop.lock.RUnlock()

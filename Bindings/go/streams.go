@@ -10,15 +10,15 @@ import (
 	"unsafe"
 )
 
-// Write queues bytes, whole or not at all, to be sent with all others at the next pull. A stream for
-// which that is too much ends: Full, and ErrFull is the error of its Closed.
+// Write queues bytes, all or none. They are sent with all others at the next pull. If they would exceed
+// a limit, Write says Full and ends the stream: its Closed has ErrFull.
 func (loop *Loop) Write(id ID, bytes []byte) (Written, error) {
 	loop.lock.RLock()
 	defer loop.lock.RUnlock()
 	return toldBy(loop.raw, id, write(loop.raw, id, bytes))
 }
 
-// TryWrite is Write, but where it says Full, the stream goes on as it was.
+// TryWrite is Write, except that after Full the stream goes on as it was.
 func (loop *Loop) TryWrite(id ID, bytes []byte) (Written, error) {
 	loop.lock.RLock()
 	defer loop.lock.RUnlock()
@@ -33,9 +33,9 @@ func write(raw *C.sluice_loop, id ID, bytes []byte) C.int {
 	return C.sluice_write(raw, C.sluice_id(id), first, C.size_t(len(bytes)))
 }
 
-// SendFile has the kernel send bytes of a file, behind all that was written. It says how many went:
-// where those are fewer than length, Drained says when to go on with the rest. For a stream that is
-// gone, it says false. An error is the file's, such as syscall.ENODATA where it ends before offset, and
+// SendFile makes the kernel send bytes of a file, after everything that was written. It says how many
+// went. If they are fewer than length, Drained says when to go on with the rest. It says false if the
+// stream is gone. An error is about the file, such as syscall.ENODATA if it ends before offset. Then
 // the stream goes on.
 func (loop *Loop) SendFile(id ID, file *os.File, offset int64, length int) (int, bool, error) {
 	if length < 0 {
@@ -59,19 +59,19 @@ func (loop *Loop) SendFile(id ID, file *os.File, offset int64, length int) (int,
 	return 0, false, err
 }
 
-// Flush sends what is queued now: Queued, Gone or Full, as of Write.
+// Flush sends now what is queued. It says Queued, Gone or Full, as Write does.
 func (loop *Loop) Flush(id ID) (Written, error) {
 	return loop.told(id, func(raw *C.sluice_loop) C.int { return C.sluice_flush(raw, C.sluice_id(id)) })
 }
 
-// Shutdown sends what is queued, then tells the peer that no more comes, as Flush. A listener lets no
-// more callers in, and ends by a Closed.
+// Shutdown sends what is queued, and then tells the peer that no more comes. A listener accepts those
+// who wait already, lets no more in, and ends with a Closed.
 func (loop *Loop) Shutdown(id ID) (Written, error) {
 	loop.lock.RLock()
 	defer loop.lock.RUnlock()
 	code := C.sluice_shutdown(loop.raw, C.sluice_id(id))
 	if code > -10000 && code < 0 && code != -C.EPIPE {
-		return Gone, errorOf(code) // a listener's: no stream says so
+		return Gone, errorOf(code) // of a listener: a stream has no other errno
 	}
 	return toldBy(loop.raw, id, code)
 }
@@ -82,14 +82,14 @@ func (loop *Loop) Pause(id ID) error {
 	return err
 }
 
-// Resume has them come again.
+// Resume lets them come again.
 func (loop *Loop) Resume(id ID) error {
 	_, err := loop.told(id, func(raw *C.sluice_loop) C.int { return C.sluice_resume(raw, C.sluice_id(id)) })
 	return err
 }
 
-// Hold has the last length bytes of the Data in hand come again, joined with what follows. A stream
-// for which that is too much ends, as of Write.
+// Hold makes the last length bytes of the Data in hand come again, joined with what follows. If they
+// would exceed a limit, the stream ends, as with Write.
 func (loop *Loop) Hold(id ID, length int) error {
 	_, err := loop.told(id, func(raw *C.sluice_loop) C.int {
 		return C.sluice_hold(raw, C.sluice_id(id), C.size_t(length))
@@ -97,8 +97,8 @@ func (loop *Loop) Hold(id ID, length int) error {
 	return err
 }
 
-// HoldUntil is Hold, and no Data comes before total bytes are there together, those among them, or the
-// stream ends.
+// HoldUntil is Hold, and no Data comes before total bytes are there, or the stream ends. The bytes that
+// are held count.
 func (loop *Loop) HoldUntil(id ID, length, total int) error {
 	if total < 0 {
 		total = 0
@@ -120,7 +120,7 @@ func (loop *Loop) Pending(id ID) (int, error) {
 	return int(bytes), nil
 }
 
-// Forward writes what from receives to the stream to; 0 ends that.
+// Forward writes what the stream from receives to the stream to. With 0 for to, it ends that.
 func (loop *Loop) Forward(from, to ID) error {
 	_, err := loop.told(from, func(raw *C.sluice_loop) C.int {
 		return C.sluice_forward(raw, C.sluice_id(from), C.sluice_id(to))
