@@ -446,6 +446,11 @@ $(BUILD)/echo-server: Examples/c/server.c Tests/Faults/server/libevent.c $(BUILD
 $(BUILD)/connect-by-name: Tests/Faults/names/names.c $(BUILD)/libsluice.a
 	$(CC) -std=c11 $(WARNINGS) $(OPTIMIZE) -I$(CORE_DIR)/include -o $@ $^
 
+.PHONY: test-shown
+test-shown: programs ## what serve --watch shows in tmux, and --inspect in a browser; PICTURES=folder keeps it
+	@Tools/need tmux chromium-headless-shell
+	SLUICE_BIN=build python3 -W error -m unittest discover -s Tests/Shown
+
 .PHONY: test-faults
 test-faults: build deps-c deps-libevent ## servers, and the model of a loop, under injected faults
 	@$(MAKE) --no-print-directory $(BUILD)/faults.so $(BUILD)/echo-server \
@@ -664,7 +669,7 @@ clang: deps-c deps-swift deps-libevent
 # The lanes as above: each has a folder of its own to build in. What counts instructions does not mind that
 # the machine is busy.
 CHECK_LANES := "demo bench-gate asan" \
-	"test-one-file test-adapters clang lint tsan coverage differential fuzz test-site"
+	"test-one-file test-adapters clang lint tsan coverage differential fuzz test-site test-shown"
 
 .PHONY: check check-beyond
 check: test check-beyond test-deb ## everything that must hold

@@ -45,6 +45,7 @@ let package = Package(
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
             path: "sluice-echo",
+            resources: [.embedInCode("inspector.html")],
             swiftSettings: strict
         ),
         .target(

@@ -51,7 +51,13 @@ struct EchoServer: EventHandler {
     mutating func serve(_ loop: inout EventLoop) throws -> Served {
         try endWhereItIsTime(loop)
         try loop.run(&self)
+        return try result(in: loop)
+    }
+
+    /// What it has served when the loop has been run.
+    func result(in loop: borrowing EventLoop) throws -> Served {
         if let failure { throw failure }
+        var served = served
         served.bytes += loop.statistics.bytesSent
         return served
     }
@@ -110,6 +116,12 @@ struct EchoServer: EventHandler {
     private mutating func endWhereItIsTime(_ loop: borrowing EventLoop) throws {
         if output.isOver && !isStopping { try interrupt(loop) }
         if isStopping && streams.isEmpty && helpersServing == 0 { loop.stop() }
+    }
+
+    /// Does what an interrupt does.
+    mutating func stop(_ loop: borrowing EventLoop) throws {
+        try interrupt(loop)
+        try endWhereItIsTime(loop)
     }
 
     /// The first interrupt stops, the second ends at once.

@@ -67,15 +67,39 @@ struct Serve: ParsableCommand {
     @Flag(help: "Show each second what each loop has done in it.")
     var stats = false
 
+    @Flag(help: "Show on the terminal what the loop does, live. Keys slow it down.")
+    var watch = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Show it on a page, for a browser.",
+            discussion: "At an address of this machine only, such as 127.0.0.1:8080.",
+            valueName: "address"))
+    var inspect: String?
+
+    @Flag(help: "Let --inspect have an address that others can reach.")
+    var inspectOpenly = false
+
     @Flag(help: "Print nothing but errors.")
     var quiet = false
 
     func validate() throws {
-        for (name, given) in [("--trace", trace), ("--stats", stats)] where given && quiet {
+        let printing = [("--trace", trace), ("--stats", stats)]
+        let showing = [("--watch", watch), ("--inspect", inspect != nil)]
+        for (name, given) in printing + [("--watch", watch)] where given && quiet {
             throw ValidationError("\(name) and --quiet exclude each other; give one of them")
         }
-        for (name, given) in [("--trace", trace), ("--stats", stats)] where given && way.isAsync {
+        for (name, given) in printing where given && watch {
+            throw ValidationError("\(name) and --watch exclude each other; give one of them")
+        }
+        for (name, given) in printing + showing where given && way.isAsync {
             throw ValidationError("\(name) shows a pulled loop; leave it out, or --async")
+        }
+        for (name, given) in showing where given && loops > 1 {
+            throw ValidationError("\(name) shows one loop; leave it out, or --loops \(loops)")
+        }
+        if inspectOpenly && inspect == nil {
+            throw ValidationError("--inspect-openly says how --inspect listens; add --inspect")
         }
         if let maxConnections, !(1...Int(UInt32.max)).contains(maxConnections) {
             throw ValidationError("--max-connections \(maxConnections): it must be 1 or more")
@@ -115,6 +139,9 @@ struct Serve: ParsableCommand {
             loops: loops,
             traces: trace,
             showsStatistics: stats,
+            isWatched: watch,
+            inspected: inspect,
+            isInspectedOpenly: inspectOpenly,
             output: Output(isQuiet: quiet, isNeeded: trace || stats))
         if way.isAsync {
             try waitFor { try await serveAsync(settings) }

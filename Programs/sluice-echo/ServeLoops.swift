@@ -28,15 +28,40 @@ func serve(_ settings: ServeSettings) throws {
         "listening on \(address) with \(settings.backend)"
             + (helpers.isEmpty ? "" : " in \(counted(settings.loops, "loop"))"))
 
+    // On the screen there is no place for lines.
+    if settings.isWatched { settings.output = Output(isQuiet: true) }
     var server = try EchoServer(
         settings, listener, .first(helpers: helpers.map(\.poster), reports), in: loop)
-    let served = try server.serve(&loop)
+    let served =
+        settings.isShown ? try show(server, settings, &loop) : try server.serve(&loop)
     // One that comes from now on has nothing left to end.
     for number in interrupts { signal(number, SIG_IGN) }
     for helper in helpers { try helper.join() }
     output.line("\(served)")
     // It has said why already.
     if output.hasFailed { throw ExitCode.failure }
+}
+
+/// Serves, and shows it meanwhile.
+private func show(
+    _ server: EchoServer, _ settings: ServeSettings, _ loop: inout EventLoop
+) throws -> Served {
+    let inspector = try settings.inspected.map {
+        try Inspector($0, isOpen: settings.isInspectedOpenly, in: loop)
+    }
+    if let inspector { settings.output.line("inspect it at http://\(inspector.address)/") }
+    let screen = try settings.isWatched ? takeOverTerminal() : nil
+    defer { screen?.end() }
+    var shown = try ShownServer(server, settings, screen, inspector, in: loop)
+    try loop.run(&shown)
+    return try shown.result(in: loop)
+}
+
+private func takeOverTerminal() throws -> Screen {
+    guard let terminal = Terminal() else {
+        throw ValidationError("--watch draws on a terminal, and there is none; use --stats")
+    }
+    return try Screen(terminal)
 }
 
 /// A loop on a thread of its own, that listens when this returns.

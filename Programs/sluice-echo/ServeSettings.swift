@@ -21,7 +21,13 @@ struct ServeSettings: Sendable {
     let loops: Int
     let traces: Bool
     let showsStatistics: Bool
+    let isWatched: Bool
+    /// Where a page shows it.
+    let inspected: String?
+    let isInspectedOpenly: Bool
     var output: Output
+
+    var isShown: Bool { isWatched || inspected != nil }
 
     var loopOptions: EventLoop.Options {
         var options = EventLoop.Options()
