@@ -41,9 +41,7 @@ static const struct sluice_poller_backend *find_backend(const char *name) {
 
 /* Makes room for the number `fd`. A number that is not open is refused before anything grows, so
  * that a wild one cannot ask for gigabytes. */
-static int make_room_for_fd(sluice_poller *poller, int fd) {
-    if (fd < poller->limit)
-        return 0;
+static SLUICE_NOINLINE int make_room_for_fd(sluice_poller *poller, int fd) {
     int code = sluice_fd_check(fd);
     if (code < 0)
         return code;
@@ -86,7 +84,7 @@ static int check_interest(const sluice_poller *poller, uint32_t interest) {
 static int add(sluice_poller *poller, int fd, uint32_t interest, uint64_t user) {
     if (fd < 0)
         return SLUICE_EBADF;
-    int code = make_room_for_fd(poller, fd);
+    int code = fd < poller->limit ? 0 : make_room_for_fd(poller, fd);
     if (code < 0)
         return code;
     struct sluice_registration *registration = &poller->registrations[fd];

@@ -55,6 +55,18 @@ static uint32_t epoll_events(uint32_t interest) {
     return events;
 }
 
+/* What the kernel hands back with each event: as it stands in an event of ours, so that it goes
+ * there as it is. */
+struct token {
+    int fd;
+    uint32_t generation;
+};
+
+static_assert(sizeof(struct token) == sizeof(epoll_data_t) &&
+                  offsetof(sluice_ready, generation) - offsetof(sluice_ready, fd) ==
+                      offsetof(struct token, generation),
+              "a token is copied whole");
+
 /* The kernel's flags are ours. READ and WRITE by the sets that select(2) uses, so that the two
  * agree: an error or a hang-up makes a read return at once, an error a write. */
 static uint32_t flags_of_epoll(uint32_t events, uint32_t interest) {
@@ -69,7 +81,8 @@ static uint32_t flags_of_epoll(uint32_t events, uint32_t interest) {
 int sluice_epoll_control(const sluice_poller *poller, int epoll_fd, int operation, int fd,
                          uint32_t interest) {
     struct epoll_event event = {.events = epoll_events(interest)};
-    event.data.u64 = (uint64_t)poller->registrations[fd].generation << 32 | (uint32_t)fd;
+    const struct token token = {fd, poller->registrations[fd].generation};
+    memcpy(&event.data, &token, sizeof token);
     return epoll_ctl(epoll_fd, operation, fd, &event) < 0 ? -errno : 0;
 }
 
@@ -160,23 +173,25 @@ static int tell_kernel(sluice_poller *poller, int fd, uint32_t interest) {
     return control(poller, EPOLL_CTL_ADD, fd, interest);
 }
 
+/* Of a file that the kernel refuses, since it is always ready. */
+static SLUICE_NOINLINE int keep_refused(sluice_poller *poller, int fd, uint32_t interest) {
+    if (interest & ALWAYS_READY)
+        return poller->registrations[fd].slot >= 0 ? 0 : always_insert(poller, fd);
+    always_erase(poller, fd);
+    return 0;
+}
+
 static int set_epoll(sluice_poller *poller, int fd, uint32_t interest) {
     struct sluice_registration *registration = &poller->registrations[fd];
     if (!(interest & SLUICE_WAITED_FOR))
         return silence_epoll(poller, fd);
     int code = tell_kernel(poller, fd, interest);
-    if (code == 0) {
+    if (sluice_unlikely(code < 0))
+        return code == -EPERM ? keep_refused(poller, fd, interest) : code;
+    if (registration->slot >= 0)
         always_erase(poller, fd);
-        registration->slot = SLOT_KERNEL;
-        return 0;
-    }
-    if (code != -EPERM)
-        return code;
-    if (!(interest & ALWAYS_READY)) {
-        always_erase(poller, fd);
-        return 0;
-    }
-    return registration->slot >= 0 ? 0 : always_insert(poller, fd);
+    registration->slot = SLOT_KERNEL;
+    return 0;
 }
 
 /* The entry is deleted, and not left to go with its file: a duplicate, or a child after a fork, may
@@ -209,11 +224,11 @@ static void report_always(sluice_poller *poller, sluice_ready **next, const slui
 
 /* An event that is not merely of bytes or of room, or whose registration is not an ordinary one. */
 static SLUICE_NOINLINE sluice_ready *report_one(sluice_poller *poller, sluice_ready *next,
-                                                uint64_t token, uint32_t flags) {
+                                                struct token token, uint32_t flags) {
     struct epoll_state *state = epoll_state_of(poller);
-    int fd = (int)(uint32_t)token;
+    int fd = token.fd;
     struct sluice_registration *registration = &poller->registrations[fd];
-    if (registration->generation != token >> 32) {
+    if (registration->generation != token.generation) {
         state->stale = true;
         return next;
     }
@@ -249,20 +264,19 @@ static sluice_ready *report_kernel(sluice_poller *poller, sluice_ready *next,
                                      timeout_ns, &state->coarse);
     *code = ready;
     for (; ready > 0; ready--, at += sizeof(struct epoll_event)) {
-        uint64_t token;
+        struct token token;
         uint32_t flags;
         memcpy(&token, at + offsetof(struct epoll_event, data), sizeof token);
         memcpy(&flags, at + offsetof(struct epoll_event, events), sizeof flags);
-        const struct sluice_registration *registration = &registrations[(uint32_t)token];
-        if (sluice_unlikely(registration->generation != token >> 32 ||
+        const struct sluice_registration *registration = &registrations[token.fd];
+        if (sluice_unlikely(registration->generation != token.generation ||
                             (registration->interest & SLUICE_APART) ||
                             (flags & (EPOLLERR | EPOLLHUP)))) {
             next = report_one(poller, next, token, flags);
             continue;
         }
         next->user = registration->user;
-        next->fd = (int)(uint32_t)token;
-        next->generation = (uint32_t)(token >> 32);
+        memcpy((unsigned char *)next + offsetof(sluice_ready, fd), &token, sizeof token);
         next->flags = flags;
         next++;
     }
