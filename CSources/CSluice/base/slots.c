@@ -29,28 +29,33 @@ static int grow_slots(struct sluice_slots *slots, const struct sluice_allocator 
     return 0;
 }
 
+/* Makes one more record the first that is free. */
+static SLUICE_NOINLINE int make_free(struct sluice_slots *slots,
+                                     const struct sluice_allocator *allocator) {
+    int code = slots->used == slots->capacity ? grow_slots(slots, allocator) : 0;
+    if (code < 0)
+        return code;
+    slots->free = slots->used++;
+    struct sluice_slot *slot = slot_at(slots, slots->free);
+    slot->generation = 0;
+    slot->next_free = SLUICE_NO_SLOT;
+    return 0;
+}
+
 uint32_t sluice_slots_begin(struct sluice_slots *slots, const struct sluice_allocator *allocator,
                             int *code) {
     *code = slots->living < slots->limit ? 0 : SLUICE_EFULL;
+    if (*code == 0 && slots->free == SLUICE_NO_SLOT)
+        *code = make_free(slots, allocator);
     if (*code < 0)
         return SLUICE_NO_SLOT;
     uint32_t index = slots->free;
-    uint32_t generation = 0;
-    if (index != SLUICE_NO_SLOT) {
-        const struct sluice_slot *slot = slot_at(slots, index);
-        slots->free = slot->next_free;
-        generation = slot->generation;
-    } else {
-        if (slots->used == slots->capacity)
-            *code = grow_slots(slots, allocator);
-        if (*code < 0)
-            return SLUICE_NO_SLOT;
-        index = slots->used++;
-    }
     struct sluice_slot *slot = slot_at(slots, index);
-    memset(slot, 0, slots->record_size);
-    slot->generation = generation + 1;
+    slots->free = slot->next_free;
     slots->living++;
+    slot->user = 0;
+    slot->generation++;
+    slot->own = 0;
     return index;
 }
 

@@ -49,8 +49,8 @@ SLUICE_INTERNAL void sluice_slots_init(struct sluice_slots *slots, size_t record
 SLUICE_INTERNAL void sluice_slots_deinit(struct sluice_slots *slots,
                                          const struct sluice_allocator *allocator);
 
-/* The index of a record that is all zeros but for its slot; or SLUICE_NO_SLOT with *code
- * SLUICE_ENOMEM, or SLUICE_EFULL where `limit` live already. O(1), amortised. */
+/* The index of a record, of which the slot is set and the rest means nothing; or SLUICE_NO_SLOT
+ * with *code SLUICE_ENOMEM, or SLUICE_EFULL where `limit` live already. O(1), amortised. */
 SLUICE_INTERNAL uint32_t sluice_slots_begin(struct sluice_slots *slots,
                                             const struct sluice_allocator *allocator, int *code);
 

@@ -42,10 +42,12 @@ enum {
     ATTACHED = 32,
     IS_SOCKET = 64,
     BY_ROLE = 128, /* is received from as its role wants: anything but a TCP socket */
-    WANTED_SHIFT = 8
+    WANTED_SHIFT = 8,
+    NO_INPUT = 1 << 14 /* of a stream: it can only be written to */
 };
 #define WANTED(operations) ((uint32_t)(operations) << WANTED_SHIFT)
-#define ALL_WANTED WANTED(0x3f)
+#define OPERATIONS ((uint32_t)0x3f) /* all that can be wanted */
+#define ALL_WANTED WANTED(OPERATIONS)
 #define RECEIVE_OR_HANGUP (SLUICE_OP_RECEIVE | SLUICE_OP_HANGUP)
 
 /* Of a stream whose next receive is like most: one that is in no list, and has nothing else due nor
@@ -62,8 +64,7 @@ struct source {
     sluice_id id;
     int next;
     uint16_t state;
-    uint8_t role : 7; /* enum sluice_role */
-    uint8_t has_input : 1;
+    uint8_t role; /* enum sluice_role */
     /* Of a listener, as powers of two: how many accepts this turn may have, and any turn. */
     uint8_t burst : 4;
     uint8_t most : 4;
@@ -107,7 +108,7 @@ static enum sluice_role source_role(const struct source *source) {
 }
 
 static uint32_t wanted_of(const struct source *source) {
-    return (uint32_t)source->state >> WANTED_SHIFT;
+    return (uint32_t)source->state >> WANTED_SHIFT & OPERATIONS;
 }
 
 static void set_state(struct source *source, uint32_t clear, uint32_t set) {
@@ -182,9 +183,7 @@ static void destroy(struct sluice_engine *base) {
     sluice_free(&allocator, engine);
 }
 
-static int make_room_for_source(struct readiness_engine *engine, int fd) {
-    if (fd < engine->limit)
-        return 0;
+static SLUICE_NOINLINE int grow_sources(struct readiness_engine *engine, int fd) {
     if (fd >= engine->capacity) {
         size_t capacity = sluice_room_for((size_t)fd + 1, sizeof *engine->sources);
         struct source *grown = SLUICE_RESIZE(&engine->allocator, engine->sources, capacity);
@@ -198,29 +197,39 @@ static int make_room_for_source(struct readiness_engine *engine, int fd) {
     return 0;
 }
 
-/* What tells of a hang-up alone: nothing does, where the poller has no conditions; but that the
- * writing end of a pipe can be read from says that its reader has gone, since no bytes come. */
-static uint32_t hangup_interest(const struct readiness_engine *engine,
-                                const struct source *source) {
-    if (sluice_poller_features(engine->poller) & SLUICE_FEATURE_CONDITIONS)
-        return SLUICE_HANGUP;
-    return source->role == SLUICE_ROLE_PIPE && !source->has_input ? SLUICE_READ : SLUICE_NONE;
+static inline int make_room_for_source(struct readiness_engine *engine, int fd) {
+    return fd < engine->limit ? 0 : grow_sources(engine, fd);
 }
 
-/* What the poller is to look for, by role and by what is wanted. */
-static uint32_t interest_of(const struct readiness_engine *engine, const struct source *source,
-                            uint32_t wanted) {
-    if (engine->edges && source->role != SLUICE_ROLE_LISTENER)
-        /* And for urgent bytes, which a receive stops short of: see `learn`. */
-        return SLUICE_READ | SLUICE_WRITE | SLUICE_PRIORITY | SLUICE_EDGE;
+/* What tells of a hang-up alone: nothing does, where the poller has no conditions; but that the
+ * writing end of a pipe can be read from says that its reader has gone, since no bytes come. */
+static uint32_t hangup_interest(const struct readiness_engine *engine, enum sluice_role role,
+                                uint32_t state) {
+    if (sluice_poller_features(engine->poller) & SLUICE_FEATURE_CONDITIONS)
+        return SLUICE_HANGUP;
+    return role == SLUICE_ROLE_PIPE && (state & NO_INPUT) ? SLUICE_READ : SLUICE_NONE;
+}
+
+/* Of what is wanted, where the poller is not to look for all there is. */
+static uint32_t interest_of_wanted(const struct readiness_engine *engine, enum sluice_role role,
+                                   uint32_t state) {
     uint32_t interest = SLUICE_NONE;
-    if (wanted & SLUICE_OP_HANGUP)
-        interest |= hangup_interest(engine, source);
-    if (wanted & (SLUICE_OP_RECEIVE | SLUICE_OP_ACCEPT))
+    if (state & WANTED(SLUICE_OP_HANGUP))
+        interest |= hangup_interest(engine, role, state);
+    if (state & WANTED(SLUICE_OP_RECEIVE | SLUICE_OP_ACCEPT))
         interest |= SLUICE_READ;
-    if (wanted & (SLUICE_OP_SEND | SLUICE_OP_CONNECT))
+    if (state & WANTED(SLUICE_OP_SEND | SLUICE_OP_CONNECT))
         interest |= SLUICE_WRITE;
     return interest;
+}
+
+/* What the poller is to look for, of anything but a watch. */
+static inline uint32_t interest_of(const struct readiness_engine *engine, enum sluice_role role,
+                                   uint32_t state) {
+    if (engine->edges && role != SLUICE_ROLE_LISTENER)
+        /* And for urgent bytes, which a receive stops short of: see `learn`. */
+        return SLUICE_READ | SLUICE_WRITE | SLUICE_PRIORITY | SLUICE_EDGE;
+    return interest_of_wanted(engine, role, state);
 }
 
 static unsigned log2_of(uint32_t count) {
@@ -230,31 +239,34 @@ static unsigned log2_of(uint32_t count) {
     return log2;
 }
 
+/* What is known of a descriptor at first, by role. To send is tried at once: a connected socket has
+ * room. */
+static const uint16_t state_by_role[] = {
+    ATTACHED,                                  /* a watch */
+    ATTACHED,                                  /* a listener */
+    ATTACHED | BY_ROLE,                        /* connecting */
+    ATTACHED | CAN_SEND | IS_SOCKET,           /* a TCP socket */
+    ATTACHED | CAN_SEND | IS_SOCKET | BY_ROLE, /* local */
+    ATTACHED | CAN_SEND | IS_SOCKET | BY_ROLE, /* of packets */
+    ATTACHED | CAN_SEND | BY_ROLE,             /* a pipe */
+    ATTACHED | CAN_SEND | BY_ROLE              /* another file */
+};
+
+/* That and what is wanted, which of a listener is nothing at first. */
 static uint32_t first_source_state(enum sluice_role role, uint32_t detail) {
-    if (role == SLUICE_ROLE_WATCH)
-        return ATTACHED | WANTED(detail & SLUICE_WAITED_FOR);
+    uint32_t state = state_by_role[role];
     if (role == SLUICE_ROLE_LISTENER)
-        return ATTACHED;
-    uint32_t state = ATTACHED | WANTED(detail);
-    /* To send is tried at once: a connected socket has room. */
-    if (role != SLUICE_ROLE_CONNECTING)
-        state |= CAN_SEND;
-    if (role == SLUICE_ROLE_SOCKET || role == SLUICE_ROLE_LOCAL || role == SLUICE_ROLE_PACKETS)
-        state |= IS_SOCKET;
-    if (role != SLUICE_ROLE_SOCKET)
-        state |= BY_ROLE;
-    return state;
+        return state;
+    if (detail & SLUICE_OP_HANGUP)
+        state |= NO_INPUT;
+    return state | WANTED(role == SLUICE_ROLE_WATCH ? detail & SLUICE_WAITED_FOR : detail);
 }
 
 static int attach_source(struct sluice_engine *base, int fd, sluice_id id, enum sluice_role role,
                          uint32_t detail) {
     struct readiness_engine *engine = ours(base);
-    struct source source = {.id = id, .state = (uint16_t)first_source_state(role, detail)};
-    source.role = (uint32_t)role & 127;
-    source.has_input = role >= SLUICE_ROLE_CONNECTING && !(detail & SLUICE_OP_HANGUP);
-    source.most = log2_of(role == SLUICE_ROLE_LISTENER ? detail : 1) & 15;
-    uint32_t interest =
-        role == SLUICE_ROLE_WATCH ? detail : interest_of(engine, &source, wanted_of(&source));
+    uint32_t state = first_source_state(role, detail);
+    uint32_t interest = role == SLUICE_ROLE_WATCH ? detail : interest_of(engine, role, state);
     int code = sluice_poller_add(engine->poller, fd, interest, 0);
     if (code < 0)
         return code;
@@ -264,9 +276,13 @@ static int attach_source(struct sluice_engine *base, int fd, sluice_id id, enum 
         return code;
     }
     /* A predecessor of this number may still be in a list, and its place there is then ours. */
-    source.next = engine->sources[fd].next;
-    source.state |= engine->sources[fd].state & QUEUED;
-    engine->sources[fd] = source;
+    struct source *source = &engine->sources[fd];
+    source->id = id;
+    source->state = (uint16_t)(state | (source->state & QUEUED));
+    source->role = (uint8_t)role;
+    source->burst = 0;
+    if (role == SLUICE_ROLE_LISTENER)
+        source->most = log2_of(detail) & 15;
     engine->attached++;
     return 0;
 }
@@ -300,13 +316,20 @@ static int rewatch(struct sluice_engine *base, int fd, uint32_t interest) {
     return code;
 }
 
-/* Has the poller look for what is wanted, where it does not look for all there is. */
+/* Has the poller look for what is wanted. */
+static SLUICE_NOINLINE int follow_wanted(struct readiness_engine *engine, int fd, uint32_t wanted) {
+    const struct source *source = &engine->sources[fd];
+    uint32_t rest = source->state & ~ALL_WANTED;
+    uint32_t before = interest_of(engine, source_role(source), source->state);
+    uint32_t after = interest_of(engine, source_role(source), rest | WANTED(wanted));
+    return before == after ? 0 : sluice_poller_modify(engine->poller, fd, after, 0);
+}
+
+/* The poller is told where it does not look for all there is. */
 static int set_wanted(struct readiness_engine *engine, int fd, uint32_t wanted) {
     struct source *source = &engine->sources[fd];
     if (!engine->edges || source->role == SLUICE_ROLE_LISTENER) {
-        uint32_t before = interest_of(engine, source, wanted_of(source));
-        uint32_t after = interest_of(engine, source, wanted);
-        int code = before == after ? 0 : sluice_poller_modify(engine->poller, fd, after, 0);
+        int code = follow_wanted(engine, fd, wanted);
         if (code < 0)
             return code;
     }
@@ -495,7 +518,7 @@ static enum sluice_operation receive(struct readiness_engine *engine, int fd, sl
 static enum sluice_operation look_for_hangup(struct readiness_engine *engine, int fd,
                                              sluice_event *event) {
     struct source *source = &engine->sources[fd];
-    int error = sluice_hangup_error(fd, source_role(source), source->has_input);
+    int error = sluice_hangup_error(fd, source_role(source), !(source->state & NO_INPUT));
     /* An edge comes once. Where bytes come first, it is looked for again when it is wanted next. */
     if (error <= 0)
         set_state(source, BROKEN, 0);
@@ -514,7 +537,7 @@ static enum sluice_operation complete_output(struct readiness_engine *engine, in
     int error = connects ? sluice_socket_error(fd) : 0;
     if (connects) {
         bool is_tcp = sluice_socket_is_tcp(fd);
-        source->role = (is_tcp ? SLUICE_ROLE_SOCKET : SLUICE_ROLE_LOCAL) & 127U;
+        source->role = is_tcp ? SLUICE_ROLE_SOCKET : SLUICE_ROLE_LOCAL;
         set_state(source, is_tcp ? BY_ROLE : 0, IS_SOCKET);
     }
     int code = set_wanted(engine, fd, wanted & ~(uint32_t)(SLUICE_OP_SEND | SLUICE_OP_CONNECT));
@@ -561,15 +584,11 @@ static enum sluice_operation next_put_back(struct readiness_engine *engine, slui
     return stands ? receive(engine, fd, event, bytes, size) : SLUICE_OP_NONE;
 }
 
-/* Of a watch or a listener. */
-static enum sluice_operation complete_other(struct readiness_engine *engine,
-                                            const sluice_ready *ready, sluice_event *event) {
-    const struct source *source = &engine->sources[ready->fd];
+/* Of a watch. Its interest may have changed since the event was gathered. */
+static inline enum sluice_operation complete_watch(const struct source *source, uint32_t flags,
+                                                   sluice_event *event) {
     uint32_t wanted = wanted_of(source);
-    if (source->role == SLUICE_ROLE_LISTENER)
-        return wanted & SLUICE_OP_ACCEPT ? accept_one(engine, ready->fd, event) : SLUICE_OP_NONE;
-    /* The interest may have changed since the event was gathered. */
-    uint32_t flags = ready->flags & (wanted | ~SLUICE_DIRECTIONS);
+    flags &= wanted | ~SLUICE_DIRECTIONS;
     return wanted && flags ? complete_as(source, SLUICE_OP_WATCH, 0, flags, event) : SLUICE_OP_NONE;
 }
 
@@ -584,18 +603,22 @@ static void learn(struct source *source, uint32_t flags) {
     if (flags & SLUICE_ERROR)
         news |= CAN_SEND;
     /* Of the writing end of a pipe nothing else can come: see hangup_interest. */
-    if (source->role == SLUICE_ROLE_PIPE && !source->has_input && (flags & SLUICE_READ))
+    if (source->role == SLUICE_ROLE_PIPE && (source->state & NO_INPUT) && (flags & SLUICE_READ))
         news |= BROKEN;
     set_state(source, 0, news);
 }
 
 static enum sluice_operation see_to(struct readiness_engine *engine, const sluice_ready *ready,
                                     sluice_event *event, unsigned char *bytes, size_t size) {
-    struct source *source = &engine->sources[ready->fd];
-    if (source->role <= SLUICE_ROLE_LISTENER)
-        return complete_other(engine, ready, event);
+    int fd = ready->fd;
+    struct source *source = &engine->sources[fd];
+    if (source->role == SLUICE_ROLE_LISTENER)
+        return wanted_of(source) & SLUICE_OP_ACCEPT ? accept_one(engine, fd, event)
+                                                    : SLUICE_OP_NONE;
+    if (source->role == SLUICE_ROLE_WATCH)
+        return complete_watch(source, ready->flags, event);
     learn(source, ready->flags);
-    return source->state & QUEUED ? SLUICE_OP_NONE : serve(engine, ready->fd, event, bytes, size);
+    return source->state & QUEUED ? SLUICE_OP_NONE : serve(engine, fd, event, bytes, size);
 }
 
 static SLUICE_NOINLINE enum sluice_operation next_of_any(struct readiness_engine *engine,
@@ -615,8 +638,8 @@ static SLUICE_NOINLINE enum sluice_operation next_of_any(struct readiness_engine
     return over ? operation : next_left_over(engine, event, bytes, size);
 }
 
-/* The read(2) that `next_completion` tried, of the event that stands before engine->ready, found
- * the end, an error, or as much as fits, and perhaps more. */
+/* The read(2) that was tried of the event before engine->ready, of what is like most, found the
+ * end, an error, or as much as fits, and perhaps more; or there is more to learn than bytes. */
 static SLUICE_NOINLINE enum sluice_operation next_after_receive(struct readiness_engine *engine,
                                                                 sluice_event *event,
                                                                 ptrdiff_t result, size_t size) {
@@ -629,26 +652,80 @@ static SLUICE_NOINLINE enum sluice_operation next_after_receive(struct readiness
     return operation ? operation : next_of_any(engine, event, bytes, size);
 }
 
+/* The next event is of what is like most, and says that the peer has ended. Nearly always no bytes
+ * come before that. */
+static SLUICE_NOINLINE enum sluice_operation
+next_end(struct readiness_engine *engine, sluice_event *event, unsigned char *bytes, size_t size) {
+    const sluice_ready *ready = engine->ready++;
+    int fd = ready->fd;
+    struct source *source = &engine->sources[fd];
+    set_state(source, 0, ready->flags & (CAN_RECEIVE | CAN_SEND));
+    set_state(source, 0, STOPS_SHORT);
+    begin_receive(source, bytes, event);
+    ptrdiff_t result = read(fd, bytes, size);
+    return result == 0 ? end_of_input(engine, fd, 0, event)
+                       : next_after_receive(engine, event, result, size);
+}
+
+/* The next event is of a listener. */
+static SLUICE_NOINLINE enum sluice_operation next_accept(struct readiness_engine *engine,
+                                                         sluice_event *event, unsigned char *bytes,
+                                                         size_t size) {
+    int fd = engine->ready++->fd;
+    enum sluice_operation operation = SLUICE_OP_NONE;
+    if (wanted_of(&engine->sources[fd]) & SLUICE_OP_ACCEPT)
+        operation = accept_one(engine, fd, event);
+    return operation ? operation : next_of_any(engine, event, bytes, size);
+}
+
+/* The next event is of what is not like most, or tells of more than bytes; or it does not stand. */
+static SLUICE_NOINLINE enum sluice_operation next_otherwise(struct readiness_engine *engine,
+                                                            sluice_event *event,
+                                                            unsigned char *bytes, size_t size) {
+    const sluice_ready *ready = engine->ready;
+    const struct source *source = &engine->sources[ready->fd];
+    const uint32_t usual = CAN_RECEIVE | CAN_SEND | SLUICE_READ_CLOSED;
+    if (engine->detached && !sluice_poller_stands(engine->poller, ready))
+        return next_of_any(engine, event, bytes, size);
+    if (source->role == SLUICE_ROLE_WATCH && complete_watch(source, ready->flags, event)) {
+        engine->ready = ready + 1;
+        return SLUICE_OP_WATCH;
+    }
+    if (source->role == SLUICE_ROLE_LISTENER)
+        return next_accept(engine, event, bytes, size);
+    if ((source->state & TELLS_FROM_MOST) == LIKE_MOST && (ready->flags & SLUICE_READ_CLOSED) &&
+        !(ready->flags & ~usual))
+        return next_end(engine, event, bytes, size);
+    return next_of_any(engine, event, bytes, size);
+}
+
 /* Nearly all that a server does is this: bytes have come on a socket that is waited on for bytes,
  * and fit the buffer. */
-static enum sluice_operation next_completion(struct sluice_engine *base, sluice_event *event,
-                                             unsigned char *bytes, size_t size) {
-    struct readiness_engine *engine = ours(base);
-    const sluice_ready *ready = engine->ready;
-    if (ready == engine->ready_end ||
-        (engine->detached && !sluice_poller_stands(engine->poller, ready)))
-        return next_of_any(engine, event, bytes, size);
-    const struct source *source = &engine->sources[ready->fd];
-    if ((source->state & TELLS_FROM_MOST) != LIKE_MOST ||
-        (ready->flags | CAN_SEND) != (CAN_RECEIVE | CAN_SEND))
-        return next_of_any(engine, event, bytes, size);
-    engine->ready = ready + 1;
-    begin_receive(source, bytes, event);
+static SLUICE_NOINLINE enum sluice_operation next_bytes(struct readiness_engine *engine,
+                                                        sluice_event *event, unsigned char *bytes,
+                                                        size_t size) {
+    const sluice_ready *ready = engine->ready++;
+    begin_receive(&engine->sources[ready->fd], bytes, event);
     ptrdiff_t result = read(ready->fd, bytes, size);
     if (sluice_unlikely((size_t)result - 1 >= size - 1)) /* less than 1, or no less than `size` */
         return next_after_receive(engine, event, result, size);
     event->length = (size_t)result;
     return SLUICE_OP_RECEIVE;
+}
+
+static enum sluice_operation next_completion(struct sluice_engine *base, sluice_event *event,
+                                             unsigned char *bytes, size_t size) {
+    struct readiness_engine *engine = ours(base);
+    const sluice_ready *ready = engine->ready;
+    if (ready == engine->ready_end)
+        return next_of_any(engine, event, bytes, size);
+    /* Whether the event stands is not asked here: a number that is detached is not like most, and
+     * one that was attached since is received from by its own right, if in vain. */
+    const struct source *source = &engine->sources[ready->fd];
+    if (sluice_likely((source->state & TELLS_FROM_MOST) == LIKE_MOST &&
+                      (ready->flags | CAN_SEND) == (CAN_RECEIVE | CAN_SEND)))
+        return next_bytes(engine, event, bytes, size);
+    return next_otherwise(engine, event, bytes, size);
 }
 
 static bool has_left_over(const struct sluice_engine *base) {

@@ -103,18 +103,32 @@ static uint32_t find_cohort(const sluice_loop *loop,
                : SLUICE_NO_SLOT;
 }
 
+/* What a stream with these settings is. */
+static uint32_t traits_of_cohort(const struct sluice_stream_settings *settings) {
+    uint32_t traits = 0;
+    if (settings->idle_ms)
+        traits |= STREAM_TIMED;
+    if (settings->flags & SLUICE_HALF_OPEN)
+        traits |= STREAM_HALF_OPEN;
+    if (settings->flags & SLUICE_THROTTLED)
+        traits |= STREAM_THROTTLES;
+    return traits;
+}
+
 static uint32_t make(sluice_loop *loop, const struct sluice_stream_settings *settings,
                      uint32_t listener, int *code) {
     uint32_t index = sluice_slots_begin(&loop->cohorts, &loop->allocator, code);
     if (index == SLUICE_NO_SLOT)
         return index;
     struct sluice_cohort *cohort = sluice_cohort_at(loop, index);
-    cohort->listener = listener;
-    cohort->flags = settings->flags;
-    cohort->idle_ms = settings->idle_ms;
-    cohort->linger_ms = settings->linger_ms;
-    cohort->high_mark = settings->high_mark;
-    cohort->low_mark = settings->low_mark;
+    *cohort = (struct sluice_cohort){.slot = cohort->slot,
+                                     .listener = listener,
+                                     .flags = settings->flags,
+                                     .traits = traits_of_cohort(settings),
+                                     .idle_ms = settings->idle_ms,
+                                     .linger_ms = settings->linger_ms,
+                                     .high_mark = settings->high_mark,
+                                     .low_mark = settings->low_mark};
     if (loop->small_most > cohort->high_mark)
         loop->small_most = cohort->high_mark;
     if (!listener)

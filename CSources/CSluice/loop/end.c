@@ -99,10 +99,12 @@ void sluice_stream_end(sluice_loop *loop, struct sluice_stream *stream, int erro
         stream->error = error;
     if (stream->fd >= 0)
         loop->engine->operations->detach(loop->engine, stream->fd);
-    sluice_output_drop(loop, stream);
+    if (stream->output.length > 0 || loop->put_off_length > 0)
+        sluice_output_drop(loop, stream);
     release(loop, stream);
     stream->fd = -1;
-    sluice_deadline_cancel(loop, stream);
+    if (stream->deadline)
+        sluice_deadline_cancel(loop, stream);
     if (stream->extras)
         end_extras(loop, stream);
     bool by_call = (stream->state & (STREAM_CLOSING | STREAM_CLOSE_NEXT)) == STREAM_CLOSING;

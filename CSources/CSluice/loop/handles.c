@@ -136,11 +136,9 @@ static void lose_descriptor(sluice_loop *loop, sluice_id id) {
         *fd_of(slot, (int)sluice_id_kind(id)) = -1;
 }
 
-int sluice_attach(sluice_loop *loop, int fd, sluice_id id, enum sluice_role role, uint32_t detail) {
+int sluice_attach_instead(sluice_loop *loop, int fd, sluice_id id, enum sluice_role role,
+                          uint32_t detail) {
     const struct sluice_engine_operations *engine = loop->engine->operations;
-    int code = engine->attach(loop->engine, fd, id, role, detail);
-    if (sluice_likely(code != SLUICE_EEXIST))
-        return code;
     lose_descriptor(loop, engine->evict(loop->engine, fd));
     return engine->attach(loop->engine, fd, id, role, detail);
 }

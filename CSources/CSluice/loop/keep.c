@@ -160,6 +160,7 @@ int sluice_keep(sluice_loop *loop, sluice_id id, void **name) {
     if (index == SLUICE_NO_SLOT)
         return code;
     struct sluice_kept *kept = kept_at(loop, index);
+    *kept = (struct sluice_kept){.slot = kept->slot};
     code = sluice_lent_is_held(stream, lent) ? keep_block(loop, stream, lent, kept)
                                              : keep_buffer(loop, kept);
     if (code < 0) {

@@ -98,10 +98,11 @@ int sluice_listener_begin(sluice_loop *loop, const struct sluice_listener_start 
     if (index == SLUICE_NO_SLOT)
         return code;
     struct sluice_listener *listener = sluice_listener_at(loop, index);
-    listener->fd = start->fd;
-    listener->is_local = !sluice_socket_is_tcp(start->fd);
-    listener->connection_limit = start->options->connection_limit;
-    listener->accept_batch = start->options->accept_batch;
+    *listener = (struct sluice_listener){.slot = listener->slot,
+                                         .fd = start->fd,
+                                         .is_local = !sluice_socket_is_tcp(start->fd),
+                                         .connection_limit = start->options->connection_limit,
+                                         .accept_batch = start->options->accept_batch};
     *id = sluice_id_of(SLUICE_KIND_LISTENER, index, listener->slot.generation);
     code = sluice_cohort_join(loop, start->settings, index + 1, &listener->cohort);
     if (code == 0) {

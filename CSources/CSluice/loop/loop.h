@@ -105,16 +105,27 @@ struct sluice_keep_operations {
 
 /* What there is to do before the loop waits again, in the order in which it is done. */
 enum {
-    TODO_AGENDA = 1 << 0,     /* `agenda` is not empty */
-    TODO_NOTICES = 1 << 1,    /* `notices` is not empty */
-    TODO_OVERLOADED = 1 << 2, /* `overloaded` is set */
-    TODO_TIMERS = 1 << 3,     /* this and what follows are a turn's */
-    TODO_POSTS = 1 << 4,
-    TODO_ANSWERS = 1 << 5, /* names that have been looked up */
-    TODO_DRAINING = 1 << 6,
-    TODO_COMPLETIONS = 1 << 7,
-    TODO_DEADLINES = 1 << 8, /* what came in time is seen to before */
-    TODO_RESUMED = 1 << 9    /* `resumed` is not empty: what came is joined with what was held */
+    PART_AGENDA,     /* `agenda` is not empty */
+    PART_NOTICES,    /* `notices` is not empty */
+    PART_OVERLOADED, /* `overloaded` is set */
+    PART_TIMERS,     /* this and what follows are a turn's */
+    PART_POSTS,
+    PART_ANSWERS, /* names that have been looked up */
+    PART_DRAINING,
+    PART_COMPLETIONS,
+    PART_DEADLINES, /* what came in time is seen to before */
+    PART_RESUMED,   /* `resumed` is not empty: what came is joined with what was held */
+
+    TODO_AGENDA = 1 << PART_AGENDA, /* the same as bits of `todo` */
+    TODO_NOTICES = 1 << PART_NOTICES,
+    TODO_OVERLOADED = 1 << PART_OVERLOADED,
+    TODO_TIMERS = 1 << PART_TIMERS,
+    TODO_POSTS = 1 << PART_POSTS,
+    TODO_ANSWERS = 1 << PART_ANSWERS,
+    TODO_DRAINING = 1 << PART_DRAINING,
+    TODO_COMPLETIONS = 1 << PART_COMPLETIONS,
+    TODO_DEADLINES = 1 << PART_DEADLINES,
+    TODO_RESUMED = 1 << PART_RESUMED
 };
 
 struct sluice_loop {
@@ -273,6 +284,10 @@ static inline struct sluice_stream *sluice_stream_at(const sluice_loop *loop, ui
     return (struct sluice_stream *)(void *)loop->streams.records + index;
 }
 
+static inline struct sluice_watch *sluice_watch_at(const sluice_loop *loop, uint32_t index) {
+    return (struct sluice_watch *)(void *)loop->watches.records + index;
+}
+
 /* A stream that has not ended, or NULL. */
 static inline struct sluice_stream *sluice_find_stream(const sluice_loop *loop, sluice_id id) {
     struct sluice_stream *stream =
@@ -281,10 +296,6 @@ static inline struct sluice_stream *sluice_find_stream(const sluice_loop *loop, 
 }
 
 /* Those of the other kinds, which are not found as often. */
-static inline struct sluice_watch *sluice_watch_at(const sluice_loop *loop, uint32_t index) {
-    return (struct sluice_watch *)sluice_slots_at(&loop->watches, index);
-}
-
 static inline struct sluice_signal *sluice_signal_at(const sluice_loop *loop, uint32_t index) {
     return (struct sluice_signal *)sluice_slots_at(&loop->signals, index);
 }
@@ -376,10 +387,18 @@ SLUICE_INTERNAL void sluice_deadline_cancel(sluice_loop *loop, struct sluice_str
 
 /* ---- Listeners, watches, signals ------------------------------------------------------------ */
 
+/* The same where the number is attached already. */
+SLUICE_INTERNAL SLUICE_CHECKED int sluice_attach_instead(sluice_loop *loop, int fd, sluice_id id,
+                                                         enum sluice_role role, uint32_t detail);
+
 /* Tells the engine of a descriptor that the kernel has just given to the loop. Where a handle still
  * has that number, it was closed behind our back, and the handle loses it. */
-SLUICE_INTERNAL SLUICE_CHECKED int sluice_attach(sluice_loop *loop, int fd, sluice_id id,
-                                                 enum sluice_role role, uint32_t detail);
+static inline SLUICE_CHECKED int sluice_attach(sluice_loop *loop, int fd, sluice_id id,
+                                               enum sluice_role role, uint32_t detail) {
+    int code = loop->engine->operations->attach(loop->engine, fd, id, role, detail);
+    return sluice_likely(code != SLUICE_EEXIST) ? code
+                                                : sluice_attach_instead(loop, fd, id, role, detail);
+}
 
 struct sluice_listener_start {
     int fd;

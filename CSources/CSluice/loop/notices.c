@@ -37,17 +37,28 @@ void sluice_stream_notify(sluice_loop *loop, struct sluice_stream *stream, uint3
         loop->todo |= TODO_NOTICES;
 }
 
-static void closed(sluice_loop *loop, struct sluice_stream *stream, sluice_event *event) {
-    event->kind = SLUICE_CLOSED;
-    event->error = stream->error;
-    event->length = stream->output.length;
-    sluice_stream_told_end(loop, stream);
-    sluice_slots_end(&loop->streams, sluice_id_index(event->id));
+/* Its last, by which it is gone. */
+static inline void give_closed(sluice_loop *loop, struct sluice_stream *stream, uint32_t index,
+                               sluice_event *event) {
+    *event = (sluice_event){.kind = SLUICE_CLOSED,
+                            .error = stream->error,
+                            .id = sluice_id_of(SLUICE_KIND_STREAM, index, stream->slot.generation),
+                            .user = stream->slot.user,
+                            .length = stream->output.length};
+    if (stream->extras)
+        sluice_stream_told_end(loop, stream);
+    sluice_slots_end(&loop->streams, index);
     if (loop->streams.living + 1 == loop->handle_limit) /* there was no handle for a caller */
         sluice_listeners_heed_room(loop);
 }
 
-/* The stream's first notice, as an event. */
+void sluice_stream_told_eof(sluice_loop *loop, struct sluice_stream *stream) {
+    if (!(stream->state & STREAM_HALF_OPEN))
+        stream->state |= STREAM_CLOSE_NEXT;
+    sluice_stream_on_agenda(loop, stream);
+}
+
+/* The stream's first notice, which is not its last event. */
 static void give(sluice_loop *loop, struct sluice_stream *stream, uint32_t notice,
                  sluice_event *event) {
     stream->state &= ~notice;
@@ -62,15 +73,10 @@ static void give(sluice_loop *loop, struct sluice_stream *stream, uint32_t notic
         break;
     case NOTICE_EOF:
         event->kind = SLUICE_EOF;
-        if (!(stream->state & STREAM_HALF_OPEN))
-            stream->state |= STREAM_CLOSE_NEXT;
-        sluice_stream_on_agenda(loop, stream);
-        break;
-    case NOTICE_DRAINED:
-        event->kind = SLUICE_DRAINED;
+        sluice_stream_told_eof(loop, stream);
         break;
     default:
-        closed(loop, stream, event);
+        event->kind = SLUICE_DRAINED;
     }
 }
 
@@ -138,23 +144,44 @@ void sluice_stream_tell_resumed(sluice_loop *loop) {
     loop->todo |= TODO_NOTICES;
 }
 
-bool sluice_stream_notice(sluice_loop *loop, sluice_event *event) {
-    while (loop->notices.first != SLUICE_NO_SLOT) {
-        struct sluice_stream *stream = sluice_stream_at(loop, loop->notices.first);
-        uint32_t notice;
-        if (sluice_unlikely(stream->state & STREAM_EXTRAS)) {
-            notice = notice_of_holder(loop, stream);
-        } else {
-            uint32_t notices = due_notices(stream);
-            notice = notices & -notices;
-            if (notice == notices)
-                take_out_first(loop, stream);
-        }
-        if (notice == 0 || take_failed_connect(loop, stream, notice))
-            continue;
-        *event = (sluice_event){.id = sluice_stream_id(loop, stream), .user = stream->slot.user};
-        give(loop, stream, notice, event);
+/* Sees to the first stream: whether that gives an event. */
+static SLUICE_NOINLINE bool notice_of_first(sluice_loop *loop, sluice_event *event) {
+    uint32_t index = loop->notices.first;
+    struct sluice_stream *stream = sluice_stream_at(loop, index);
+    uint32_t notice;
+    if (stream->state & STREAM_EXTRAS) {
+        notice = notice_of_holder(loop, stream);
+    } else {
+        uint32_t notices = due_notices(stream);
+        notice = notices & -notices;
+        if (notice == notices)
+            take_out_first(loop, stream);
+    }
+    if (notice == 0 || take_failed_connect(loop, stream, notice))
+        return false;
+    if (notice == NOTICE_CLOSED) {
+        give_closed(loop, stream, index, event);
         return true;
     }
-    return false;
+    *event = (sluice_event){.id = sluice_stream_id(loop, stream), .user = stream->slot.user};
+    give(loop, stream, notice, event);
+    return true;
+}
+
+bool sluice_stream_notice(sluice_loop *loop, sluice_event *event) {
+    bool is_event = false;
+    while (!is_event && loop->notices.first != SLUICE_NO_SLOT) {
+        uint32_t index = loop->notices.first;
+        struct sluice_stream *stream = sluice_stream_at(loop, index);
+        if ((stream->state & (NOTICES | STREAM_EXTRAS)) == NOTICE_CLOSED) {
+            loop->notices.first = stream->next_to_notify;
+            give_closed(loop, stream, index, event);
+            is_event = true;
+        } else {
+            is_event = notice_of_first(loop, event);
+        }
+    }
+    if (loop->notices.first == SLUICE_NO_SLOT)
+        loop->todo &= ~(uint32_t)TODO_NOTICES;
+    return is_event;
 }

@@ -70,28 +70,48 @@ static enum progress take_data(sluice_loop *loop, struct sluice_stream *stream,
     return AN_EVENT;
 }
 
-/* What else the engine has completed, told in *event: nothing more for OVER. */
-static SLUICE_NOINLINE enum progress complete(sluice_loop *loop, sluice_event *event,
-                                              enum sluice_operation operation) {
-    if (operation == SLUICE_OP_NONE)
-        return OVER;
-    sluice_id id = event->id;
-    if (sluice_id_kind(id) >= SLUICE_KIND_STREAM) { /* or KIND_ATTEMPT, a part of one */
-        struct sluice_stream *stream = sluice_stream_at(loop, sluice_id_index(id));
-        if (operation == SLUICE_OP_RECEIVE)
-            return take_data(loop, stream, event);
-        sluice_stream_complete(loop, stream, operation, event);
+/* The end of what a stream receives. Of most it is an event as it is: nothing else of them waits to
+ * be told, and nothing comes before it in the turn. */
+static inline enum progress take_end(sluice_loop *loop, struct sluice_stream *stream,
+                                     sluice_event *event) {
+    const uint32_t otherwise = STREAM_APART | STREAM_PAUSED | STREAM_TO_NOTIFY;
+    if (event->error < 0 || (stream->state & otherwise)) {
+        sluice_stream_complete(loop, stream, SLUICE_OP_END, event);
         return NO_EVENT;
     }
-    if (sluice_id_kind(id) == SLUICE_KIND_LISTENER) {
-        struct sluice_listener *listener = sluice_listener_at(loop, sluice_id_index(id));
-        return progress_of(sluice_listener_complete(loop, listener, event));
-    }
-    if (id == SLUICE_SIGNALS_ID)
+    loop->stats.receives++;
+    stream->state |= INPUT_ENDED;
+    event->kind = SLUICE_EOF;
+    event->user = stream->slot.user;
+    sluice_stream_told_eof(loop, stream);
+    return AN_EVENT;
+}
+
+static SLUICE_NOINLINE enum progress complete_of_stream(sluice_loop *loop, sluice_event *event,
+                                                        enum sluice_operation operation) {
+    struct sluice_stream *stream = sluice_stream_at(loop, sluice_id_index(event->id));
+    if (operation == SLUICE_OP_RECEIVE)
+        return take_data(loop, stream, event);
+    sluice_stream_complete(loop, stream, operation, event);
+    return NO_EVENT;
+}
+
+/* What else the engine has completed, told in *event: nothing more for OVER. */
+static inline enum progress complete(sluice_loop *loop, sluice_event *event,
+                                     enum sluice_operation operation) {
+    if (operation == SLUICE_OP_NONE)
+        return OVER;
+    uint32_t index = sluice_id_index(event->id);
+    if (operation == SLUICE_OP_ACCEPT)
+        return progress_of(sluice_listener_complete(loop, sluice_listener_at(loop, index), event));
+    if (operation == SLUICE_OP_END)
+        return take_end(loop, sluice_stream_at(loop, index), event);
+    if (operation != SLUICE_OP_WATCH)
+        return complete_of_stream(loop, event, operation);
+    if (event->id == SLUICE_SIGNALS_ID)
         return progress_of(sluice_signals_complete(loop, event));
-    const struct sluice_watch *watch = sluice_watch_at(loop, sluice_id_index(id));
     event->kind = SLUICE_READY;
-    event->user = watch->slot.user;
+    event->user = sluice_watch_at(loop, index)->slot.user;
     return AN_EVENT;
 }
 
@@ -142,26 +162,26 @@ static enum progress take_post(sluice_loop *loop, sluice_event *event) {
 }
 
 /* Does a part of `what`, which is the first of what there is to do. */
-static enum progress take_part(sluice_loop *loop, sluice_event *event, uint32_t what) {
+static inline enum progress take_part(sluice_loop *loop, sluice_event *event, int what) {
     switch (what) {
-    case TODO_AGENDA:
+    case PART_AGENDA:
         sluice_streams_follow(loop);
         return OVER;
-    case TODO_NOTICES:
-        return sluice_stream_notice(loop, event) ? AN_EVENT : OVER;
-    case TODO_OVERLOADED:
+    case PART_NOTICES:
+        return progress_of(sluice_stream_notice(loop, event));
+    case PART_OVERLOADED:
         return sluice_listener_notice(loop, event) ? AN_EVENT : OVER;
-    case TODO_TIMERS:
+    case PART_TIMERS:
         return take_timer(loop, event);
-    case TODO_POSTS:
+    case PART_POSTS:
         return take_post(loop, event);
-    case TODO_ANSWERS:
+    case PART_ANSWERS:
         return loop->lookups->next(loop, event) ? AN_EVENT : OVER;
-    case TODO_DRAINING:
+    case PART_DRAINING:
         return sluice_draining_next(loop, event) ? AN_EVENT : OVER;
-    case TODO_COMPLETIONS:
+    case PART_COMPLETIONS:
         return take_completion(loop, event);
-    case TODO_RESUMED:
+    case PART_RESUMED:
         sluice_stream_tell_resumed(loop);
         return OVER;
     default:
@@ -175,18 +195,19 @@ static uint32_t deadlines_todo(const sluice_loop *loop) {
 }
 
 /* The next event of what there is to do, or false. */
-static bool take(sluice_loop *loop, sluice_event *event) {
+static inline bool take(sluice_loop *loop, sluice_event *event) {
     while (loop->todo) {
-        uint32_t what = loop->todo & -loop->todo;
+        int what = __builtin_ctz(loop->todo);
         enum progress progress = take_part(loop, event, what);
         if (progress == AN_EVENT)
             return true;
+        if (progress == NO_EVENT)
+            continue;
         /* Where the receive buffer is full, the turn may not be over. */
-        if (progress == OVER && what == TODO_COMPLETIONS && loop->receive_used > 0)
+        if (what == PART_COMPLETIONS && loop->receive_used > 0)
             return false;
-        if (progress == OVER)
-            loop->todo &= ~what;
-        if (progress == OVER && what == TODO_COMPLETIONS)
+        loop->todo &= ~(UINT32_C(1) << what);
+        if (what == PART_COMPLETIONS)
             loop->todo |= deadlines_todo(loop);
     }
     return false;
@@ -248,20 +269,32 @@ static int begin_turn(sluice_loop *loop, int64_t timeout_ns) {
     return code;
 }
 
-/* Turn after turn, until one has an event or the time is up. */
-static int wait_for(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
-    int64_t deadline = deadline_after(timeout_ns);
-    for (int64_t remaining = timeout_ns;; remaining = deadline_remaining(deadline)) {
-        int code = begin_turn(loop, remaining);
-        if (take(loop, event))
-            return 1;
-        if (code < 0)
-            return code;
-        if (loop->later_notices.first != SLUICE_NO_SLOT)
-            continue;
-        if (sluice_posts_take_wake(&loop->posts) || remaining == 0)
-            return 0;
-    }
+/* For a timeout: not even to begin another turn. */
+#define AT_ONCE ((int64_t)-1)
+
+/* A pull that has found nothing so far. */
+struct patience {
+    int64_t timeout_ns; /* what is left of it; or AT_ONCE */
+    int64_t deadline;   /* once it has waited */
+    int code;           /* what the last wait has failed with, or 0 */
+    bool has_waited;
+};
+
+/* Nothing is left of this turn: begins the next one. 1, or what the pull ends with: 0 where the
+ * time is up, or an error. */
+static SLUICE_NOINLINE int next_turn(sluice_loop *loop, struct patience *patience) {
+    if (patience->timeout_ns == AT_ONCE || patience->code < 0)
+        return patience->code;
+    if (!patience->has_waited)
+        patience->deadline = deadline_after(patience->timeout_ns);
+    else if (loop->later_notices.first == SLUICE_NO_SLOT &&
+             (sluice_posts_take_wake(&loop->posts) || patience->timeout_ns == 0))
+        return 0;
+    else
+        patience->timeout_ns = deadline_remaining(patience->deadline);
+    patience->has_waited = true;
+    patience->code = begin_turn(loop, patience->timeout_ns);
+    return 1;
 }
 
 /* ---- Pulling --------------------------------------------------------------------------------- */
@@ -301,15 +334,18 @@ static SLUICE_NOINLINE int refuse_pull(const sluice_loop *loop, const sluice_eve
     return events ? SLUICE_ETIMEOUT : SLUICE_ENULL;
 }
 
-/* 1 with an event, or what a wait gives. `operation` has been completed already, or is NONE. */
-static SLUICE_NOINLINE int pull(sluice_loop *loop, sluice_event *event, int64_t timeout_ns,
-                                enum sluice_operation operation) {
+/* What an event leaves behind is not that of the next. */
+static inline void begin_pull(sluice_loop *loop) {
     sluice_nothing_answerable(loop);
     loop->answerable_length = 0;
     loop->receive_used = 0;
-    bool is_event = complete(loop, event, operation) == AN_EVENT || take(loop, event);
-    if (!is_event) {
-        int code = wait_for(loop, event, timeout_ns);
+}
+
+/* 1 with an event, or what a wait gives. */
+static SLUICE_NOINLINE int pull(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
+    struct patience patience = {timeout_ns, 0, 0, false};
+    while (!take(loop, event)) {
+        int code = next_turn(loop, &patience);
         if (code <= 0) {
             event->kind = 0; /* whatever was tried to be an event */
             return code;
@@ -319,22 +355,34 @@ static SLUICE_NOINLINE int pull(sluice_loop *loop, sluice_event *event, int64_t 
     return 1;
 }
 
+/* The same where an operation has been completed that may be an event. */
+static SLUICE_NOINLINE int pull_completed(sluice_loop *loop, sluice_event *event,
+                                          int64_t timeout_ns, enum sluice_operation operation) {
+    begin_pull(loop);
+    if (complete(loop, event, operation) != AN_EVENT)
+        return pull(loop, event, timeout_ns);
+    loop->stats.events[event->kind]++;
+    return 1;
+}
+
 int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
     if (sluice_unlikely(!can_pull(loop, event, timeout_ns)))
         return refuse_pull(loop, event);
     end_event(loop);
-    enum sluice_operation operation = SLUICE_OP_NONE;
     /* Nearly all pulls are this, and no more is asked then: bytes, of a stream that has nothing
      * else due. What a pull keeps of its receive buffer for those that follow is of no use here. */
     if (sluice_likely(loop->todo == TODO_COMPLETIONS)) {
-        operation = loop->engine->operations->next(loop->engine, event, loop->receive_bytes,
-                                                   loop->receive_size);
+        enum sluice_operation operation = loop->engine->operations->next(
+            loop->engine, event, loop->receive_bytes, loop->receive_size);
         if (sluice_likely(operation == SLUICE_OP_RECEIVE && take_plain_data(loop, event))) {
             loop->stats.events[SLUICE_DATA]++;
             return 1;
         }
+        if (operation)
+            return pull_completed(loop, event, timeout_ns, operation);
     }
-    return pull(loop, event, timeout_ns, operation);
+    begin_pull(loop);
+    return pull(loop, event, timeout_ns);
 }
 
 static int make_room_to_lend(sluice_loop *loop, int capacity) {
@@ -361,16 +409,16 @@ int sluice_next_many(sluice_loop *loop, sluice_event *events, int capacity, int6
     if (capacity < 1)
         return SLUICE_ECAPACITY;
     end_event(loop);
+    begin_pull(loop);
+    int count = 0;
     int code = make_room_to_lend(loop, capacity);
     if (code == 0)
-        code = pull(loop, events, timeout_ns, SLUICE_OP_NONE);
-    if (code <= 0)
-        return code;
-    sluice_lend_answerable(loop);
-    int count = 1;
-    while (count < capacity && !ends_batch(&events[count - 1]) && take(loop, &events[count])) {
+        code = pull(loop, events, timeout_ns);
+    while (code > 0) {
         sluice_lend_answerable(loop);
-        loop->stats.events[events[count++].kind]++;
+        count++;
+        bool goes_on = count < capacity && !ends_batch(&events[count - 1]);
+        code = goes_on ? pull(loop, &events[count], AT_ONCE) : 0;
     }
-    return count;
+    return count > 0 ? count : code;
 }

@@ -41,48 +41,47 @@ static bool is_socket(enum sluice_role role) {
 
 static uint32_t first_stream_state(const struct sluice_stream_start *start,
                                    const struct sluice_cohort *cohort) {
-    uint32_t state = start->traits;
+    uint32_t state = start->traits | cohort->traits;
     if (start->role == SLUICE_ROLE_CONNECTING)
         state |= STREAM_CONNECTING;
     if (is_socket(start->role))
         state |= STREAM_SOCKET;
-    if (cohort->idle_ms)
-        state |= STREAM_TIMED;
-    if (cohort->flags & SLUICE_HALF_OPEN)
-        state |= STREAM_HALF_OPEN;
-    if (cohort->flags & SLUICE_THROTTLED)
-        state |= STREAM_THROTTLES;
     return state;
 }
 
-static uint32_t first_wanted(const struct sluice_stream *stream) {
-    if (stream->state & STREAM_CONNECTING)
+static uint32_t first_wanted(uint32_t state) {
+    if (state & STREAM_CONNECTING)
         return SLUICE_OP_CONNECT;
-    return stream->state & STREAM_NO_INPUT ? SLUICE_OP_HANGUP : SLUICE_OP_RECEIVE;
+    return state & STREAM_NO_INPUT ? SLUICE_OP_HANGUP : SLUICE_OP_RECEIVE;
+}
+
+/* The limit of connecting or, of one that does not connect, of idling. */
+static int set_first_deadline(sluice_loop *loop, struct sluice_stream *stream,
+                              int64_t connect_timeout_ns) {
+    int64_t limit = connect_timeout_ns;
+    if (!(stream->state & STREAM_CONNECTING))
+        limit = sluice_cohort_at(loop, stream->cohort)->idle_ms * NS_PER_MILLISECOND;
+    return limit == INT64_MAX ? 0 : sluice_deadline_set(loop, stream, limit);
 }
 
 int sluice_stream_begin(sluice_loop *loop, const struct sluice_stream_start *start, sluice_id *id) {
-    sluice_lend_answerable(loop); /* streams may move to make room */
+    if (loop->answerable)
+        sluice_lend_answerable(loop); /* streams may move to make room */
     int code;
     uint32_t index = sluice_slots_begin(&loop->streams, &loop->allocator, &code);
     if (index == SLUICE_NO_SLOT)
         return code;
     struct sluice_stream *stream = sluice_stream_at(loop, index);
-    struct sluice_cohort *cohort = sluice_cohort_at(loop, start->cohort);
-    stream->slot.user = start->user;
-    stream->fd = start->fd;
-    stream->cohort = start->cohort;
-    stream->state = first_stream_state(start, cohort);
-    *id = sluice_stream_id(loop, stream);
-    int64_t limit = INT64_MAX;
-    if (stream->state & STREAM_CONNECTING)
-        limit = start->connect_timeout_ns;
-    else if (stream->state & STREAM_TIMED)
-        limit = cohort->idle_ms * NS_PER_MILLISECOND;
-    code = limit == INT64_MAX ? 0 : sluice_deadline_set(loop, stream, limit);
-    uint32_t wanted = first_wanted(stream);
+    uint32_t state = first_stream_state(start, sluice_cohort_at(loop, start->cohort));
+    uint32_t wanted = first_wanted(state);
     if (wanted == SLUICE_OP_RECEIVE)
-        stream->state |= STREAM_RECEIVES;
+        state |= STREAM_RECEIVES;
+    *stream = (struct sluice_stream){
+        .slot = stream->slot, .fd = start->fd, .state = state, .cohort = start->cohort};
+    stream->slot.user = start->user;
+    *id = sluice_id_of(SLUICE_KIND_STREAM, index, stream->slot.generation);
+    if (state & (STREAM_CONNECTING | STREAM_TIMED))
+        code = set_first_deadline(loop, stream, start->connect_timeout_ns);
     if (code == 0 && start->origin == SLUICE_ORIGIN_KERNEL)
         code = sluice_attach(loop, start->fd, *id, start->role, wanted);
     else if (code == 0 && start->origin == SLUICE_ORIGIN_CALLER)
@@ -260,7 +259,8 @@ static bool tells_held_first(sluice_loop *loop, struct sluice_stream *stream) {
 /* The one place that says what follows from the state of the two directions. */
 static void follow(sluice_loop *loop, struct sluice_stream *stream) {
     if ((stream->state & (STREAM_CLOSE_NEXT | STREAM_CLOSING)) == STREAM_CLOSE_NEXT) {
-        sluice_deadline_cancel(loop, stream);
+        if (stream->deadline)
+            sluice_deadline_cancel(loop, stream);
         sluice_stream_begin_closing(stream);
     }
     bool sends = !(stream->state & (STREAM_CONNECTING | OUTPUT_FAILED | OUTPUT_FINISHED));

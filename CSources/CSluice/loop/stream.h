@@ -97,6 +97,7 @@ struct sluice_cohort {
     uint32_t users;
     uint32_t listener; /* 1 + its index; 0 where there is none, or none any more */
     uint32_t flags;    /* enum sluice_stream_flag */
+    uint32_t traits;   /* these flags as bits of a stream's state */
     uint32_t idle_ms;
     uint32_t linger_ms;
     size_t high_mark;
@@ -272,9 +273,13 @@ SLUICE_INTERNAL SLUICE_CHECKED int sluice_stream_linger(sluice_loop *loop,
 SLUICE_INTERNAL void sluice_stream_notify(sluice_loop *loop, struct sluice_stream *stream,
                                           uint32_t notices, bool later);
 
-/* The turn's next of these events, or false. */
+/* Its EOF is being pulled: the loop closes it next, but where it is to stay half-open. */
+SLUICE_INTERNAL void sluice_stream_told_eof(sluice_loop *loop, struct sluice_stream *stream);
+
+/* The turn's next of these events, or false where none is due. `todo` says whether some are left.
+ */
 SLUICE_INTERNAL bool sluice_stream_notice(sluice_loop *loop, sluice_event *event);
-/* Its end has come: so do those of streams that are resumed. */
+/* The turn's end has come: so do those of streams that are resumed. */
 SLUICE_INTERNAL void sluice_stream_tell_resumed(sluice_loop *loop);
 
 /* ---- How streams behave: cohorts.c ----------------------------------------------------------- */

@@ -13,8 +13,8 @@ int sluice_watch(sluice_loop *loop, sluice_id *id, int fd, uint32_t interest, ui
     if (index == SLUICE_NO_SLOT)
         return code;
     struct sluice_watch *watch = sluice_watch_at(loop, index);
-    watch->fd = fd;
     watch->slot.user = user;
+    watch->fd = fd;
     sluice_id made = sluice_id_of(SLUICE_KIND_WATCH, index, watch->slot.generation);
     code = loop->engine->operations->attach(loop->engine, fd, made, SLUICE_ROLE_WATCH, interest);
     if (code < 0) {

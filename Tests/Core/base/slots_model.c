@@ -66,7 +66,7 @@ static void begin_one(struct script *script) {
     }
     check(script, code == 0 && script->living < script->limit, "begun over the limit");
     struct record *record = sluice_slots_at(&script->slots, index);
-    check(script, record->content == 0 && record->slot.user == 0, "a record that is not new");
+    check(script, record->slot.user == 0 && record->slot.own == 0, "a slot that is not new");
     check(script, sluice_slots_index(&script->slots, record) == index, "the index of a record");
     record->content = choose(script->choices);
     script->names[script->name_count++] = (struct name){
