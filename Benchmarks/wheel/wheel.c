@@ -94,12 +94,11 @@ static void reset(struct sluice_timers *timers, const struct plan *plan, bool ea
 
 /* Returns how many turns it took. */
 static long fire(struct sluice_timers *timers, long times, int64_t step, bool exact) {
-    uint32_t index;
     long turns = 0;
     int64_t now = 0;
     for (long fired = 0; fired < times; turns++) {
         now = exact || now > 100 * SECOND ? sluice_timers_next_deadline(timers) : now + step;
-        while (sluice_timers_expire(timers, now, &index))
+        while (sluice_timers_expire(timers, now) != SLUICE_NO_TIMER)
             fired++;
     }
     return turns;

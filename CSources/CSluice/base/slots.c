@@ -29,9 +29,7 @@ static int grow_slots(struct sluice_slots *slots, const struct sluice_allocator 
     return 0;
 }
 
-/* Makes one more record the first that is free. */
-static SLUICE_NOINLINE int make_free(struct sluice_slots *slots,
-                                     const struct sluice_allocator *allocator) {
+int sluice_slots_make_free(struct sluice_slots *slots, const struct sluice_allocator *allocator) {
     int code = slots->used == slots->capacity ? grow_slots(slots, allocator) : 0;
     if (code < 0)
         return code;
@@ -44,36 +42,14 @@ static SLUICE_NOINLINE int make_free(struct sluice_slots *slots,
 
 uint32_t sluice_slots_begin(struct sluice_slots *slots, const struct sluice_allocator *allocator,
                             int *code) {
-    *code = slots->living < slots->limit ? 0 : SLUICE_EFULL;
-    if (*code == 0 && slots->free == SLUICE_NO_SLOT)
-        *code = make_free(slots, allocator);
+    *code = sluice_slots_prepare(slots, allocator);
     if (*code < 0)
         return SLUICE_NO_SLOT;
     uint32_t index = slots->free;
-    struct sluice_slot *slot = slot_at(slots, index);
-    slots->free = slot->next_free;
-    slots->living++;
-    slot->user = 0;
-    slot->generation++;
-    slot->own = 0;
+    sluice_slots_take(slots, slot_at(slots, index));
     return index;
 }
 
-void sluice_slots_retire_name(struct sluice_slots *slots, uint32_t index) {
-    struct sluice_slot *slot = slot_at(slots, index);
-    slot->generation++;
-    slots->living--;
-}
-
-void sluice_slots_free(struct sluice_slots *slots, uint32_t index) {
-    struct sluice_slot *slot = slot_at(slots, index);
-    if (slot->generation == 0)
-        return; /* it has wrapped: whatever it were used for would have an old name again */
-    slot->next_free = slots->free;
-    slots->free = index;
-}
-
 void sluice_slots_end(struct sluice_slots *slots, uint32_t index) {
-    sluice_slots_retire_name(slots, index);
-    sluice_slots_free(slots, index);
+    sluice_slots_give_back(slots, index, (struct sluice_slot *)sluice_slots_at(slots, index));
 }

@@ -21,7 +21,7 @@ struct sluice_slot {
     uint32_t generation;
     union {
         uint32_t next_free; /* of a free one: the next, or SLUICE_NO_SLOT */
-        uint32_t own;       /* of a living or retired one: for its kind to use */
+        uint32_t own;       /* of a living one: for its kind to use */
     };
 };
 
@@ -31,17 +31,17 @@ struct sluice_slot {
 
 #define SLUICE_NO_SLOT UINT32_MAX
 
-/* Invariants: records [0, used) have been begun at least once. Each of them lives, or its name is
- * retired, or it is in the list that starts at `free`, or its generation is 0 and it is never used
- * again. `living` is how many live, at most `limit`; used <= capacity <= SLUICE_INDEX_LIMIT. */
+/* Invariants: records [0, used) have been begun at least once. Each of them lives, or
+ * is in the list that starts at `free`, or its generation is 0 and it is never used again. `living`
+ * is how many live, at most `limit`; used <= capacity <= SLUICE_INDEX_LIMIT. */
 struct sluice_slots {
     unsigned char *records;
     size_t record_size;
+    uint32_t living;
     uint32_t used;
     uint32_t capacity;
     uint32_t limit;
     uint32_t free;
-    uint32_t living;
 };
 
 SLUICE_INTERNAL void sluice_slots_init(struct sluice_slots *slots, size_t record_size,
@@ -49,18 +49,40 @@ SLUICE_INTERNAL void sluice_slots_init(struct sluice_slots *slots, size_t record
 SLUICE_INTERNAL void sluice_slots_deinit(struct sluice_slots *slots,
                                          const struct sluice_allocator *allocator);
 
-/* The index of a record, of which the slot is set and the rest means nothing; or SLUICE_NO_SLOT
- * with *code SLUICE_ENOMEM, or SLUICE_EFULL where `limit` live already. O(1), amortised. */
+/* Makes one more record the first that is free: 0, SLUICE_ENOMEM or SLUICE_EFULL. */
+SLUICE_INTERNAL int sluice_slots_make_free(struct sluice_slots *slots,
+                                           const struct sluice_allocator *allocator);
+
+/* Sees to it that a record is free: 0, or SLUICE_ENOMEM, or SLUICE_EFULL where `limit` live
+ * already. `free` is then the index of the next record. O(1), amortised. */
+static inline int sluice_slots_prepare(struct sluice_slots *slots,
+                                       const struct sluice_allocator *allocator) {
+    if (slots->living >= slots->limit)
+        return SLUICE_EFULL;
+    return slots->free == SLUICE_NO_SLOT ? sluice_slots_make_free(slots, allocator) : 0;
+}
+
+/* Begins that record, whose slot is given: the slot is set, and the rest means nothing. */
+static inline void sluice_slots_take(struct sluice_slots *slots, struct sluice_slot *slot) {
+    slots->free = slot->next_free;
+    slots->living++;
+    *slot = (struct sluice_slot){.generation = slot->generation + 1};
+}
+
+/* Both: the index of the record; or SLUICE_NO_SLOT, with *code as of the first. */
 SLUICE_INTERNAL uint32_t sluice_slots_begin(struct sluice_slots *slots,
                                             const struct sluice_allocator *allocator, int *code);
 
-/* Ends a living record in two steps, for a kind that others still refer to by its index. From the
- * first step on nothing finds the record by its name. It stays where it is, with its contents, and
- * its slot is not used for another before the second step. O(1). */
-SLUICE_INTERNAL void sluice_slots_retire_name(struct sluice_slots *slots, uint32_t index);
-SLUICE_INTERNAL void sluice_slots_free(struct sluice_slots *slots, uint32_t index);
+/* Ends a living record: its name is stale from then on. O(1). */
+static inline void sluice_slots_give_back(struct sluice_slots *slots, uint32_t index,
+                                          struct sluice_slot *slot) {
+    slots->living--;
+    if (++slot->generation == 0)
+        return; /* it has wrapped: whatever it were used for would have an old name again */
+    slot->next_free = slots->free;
+    slots->free = index;
+}
 
-/* Both at once. */
 SLUICE_INTERNAL void sluice_slots_end(struct sluice_slots *slots, uint32_t index);
 
 static inline bool sluice_slot_lives(const struct sluice_slot *slot) {

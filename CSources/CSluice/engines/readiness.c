@@ -429,21 +429,24 @@ static enum sluice_operation complete_as(const struct source *source,
     return operation;
 }
 
-/* A turn has at first one accept, so that a quiet listener costs no accept that finds nobody, and
- * twice as many each time that all of them found somebody. */
-static enum sluice_operation accept_one(struct readiness_engine *engine, int fd,
-                                        sluice_event *event) {
+/* The event before engine->ready is of a listener. A turn has at first one accept, so that a quiet
+ * listener costs no accept that finds nobody, and twice as many each time that all of them found
+ * somebody. */
+static enum sluice_operation accept_next(struct readiness_engine *engine, sluice_event *event) {
+    int fd = engine->ready[-1].fd;
     struct source *source = &engine->sources[fd];
+    if (!(source->state & WANTED(SLUICE_OP_ACCEPT)))
+        return SLUICE_OP_NONE;
     if (engine->accepting != fd) {
         engine->accepting = fd;
         engine->accepts_left = 1 << source->burst;
     }
-    int result = sluice_socket_accept(fd);
-    if (result == SLUICE_EAGAIN) {
+    int result = sluice_accept_some(fd);
+    if (sluice_unlikely(result == SLUICE_EAGAIN)) {
         source->burst = 0;
         return SLUICE_OP_NONE;
     }
-    if (result < 0)
+    if (sluice_unlikely(result < 0))
         return complete_as(source, SLUICE_OP_ACCEPT, result, 0, event);
     if (--engine->accepts_left > 0)
         engine->ready--; /* the same event again */
@@ -464,8 +467,10 @@ static inline void begin_receive(const struct source *source, const unsigned cha
 static enum sluice_operation end_of_input(struct readiness_engine *engine, int fd, ptrdiff_t error,
                                           sluice_event *event) {
     struct source *source = &engine->sources[fd];
-    set_state(source, CAN_RECEIVE, 0);
-    int code = set_wanted(engine, fd, wanted_of(source) & ~(uint32_t)SLUICE_OP_RECEIVE);
+    int code = 0;
+    if (sluice_unlikely(!engine->edges))
+        code = follow_wanted(engine, fd, wanted_of(source) & ~(uint32_t)SLUICE_OP_RECEIVE);
+    set_state(source, CAN_RECEIVE | WANTED(SLUICE_OP_RECEIVE), 0);
     return complete_as(source, SLUICE_OP_END, code < 0 ? code : (int)error, 0, event);
 }
 
@@ -610,15 +615,13 @@ static void learn(struct source *source, uint32_t flags) {
 
 static enum sluice_operation see_to(struct readiness_engine *engine, const sluice_ready *ready,
                                     sluice_event *event, unsigned char *bytes, size_t size) {
-    int fd = ready->fd;
-    struct source *source = &engine->sources[fd];
+    struct source *source = &engine->sources[ready->fd];
     if (source->role == SLUICE_ROLE_LISTENER)
-        return wanted_of(source) & SLUICE_OP_ACCEPT ? accept_one(engine, fd, event)
-                                                    : SLUICE_OP_NONE;
+        return accept_next(engine, event);
     if (source->role == SLUICE_ROLE_WATCH)
         return complete_watch(source, ready->flags, event);
     learn(source, ready->flags);
-    return source->state & QUEUED ? SLUICE_OP_NONE : serve(engine, fd, event, bytes, size);
+    return source->state & QUEUED ? SLUICE_OP_NONE : serve(engine, ready->fd, event, bytes, size);
 }
 
 static SLUICE_NOINLINE enum sluice_operation next_of_any(struct readiness_engine *engine,
@@ -656,47 +659,14 @@ static SLUICE_NOINLINE enum sluice_operation next_after_receive(struct readiness
  * come before that. */
 static SLUICE_NOINLINE enum sluice_operation
 next_end(struct readiness_engine *engine, sluice_event *event, unsigned char *bytes, size_t size) {
-    const sluice_ready *ready = engine->ready++;
-    int fd = ready->fd;
-    struct source *source = &engine->sources[fd];
-    set_state(source, 0, ready->flags & (CAN_RECEIVE | CAN_SEND));
-    set_state(source, 0, STOPS_SHORT);
-    begin_receive(source, bytes, event);
-    ptrdiff_t result = read(fd, bytes, size);
-    return result == 0 ? end_of_input(engine, fd, 0, event)
-                       : next_after_receive(engine, event, result, size);
-}
-
-/* The next event is of a listener. */
-static SLUICE_NOINLINE enum sluice_operation next_accept(struct readiness_engine *engine,
-                                                         sluice_event *event, unsigned char *bytes,
-                                                         size_t size) {
     int fd = engine->ready++->fd;
-    enum sluice_operation operation = SLUICE_OP_NONE;
-    if (wanted_of(&engine->sources[fd]) & SLUICE_OP_ACCEPT)
-        operation = accept_one(engine, fd, event);
-    return operation ? operation : next_of_any(engine, event, bytes, size);
-}
-
-/* The next event is of what is not like most, or tells of more than bytes; or it does not stand. */
-static SLUICE_NOINLINE enum sluice_operation next_otherwise(struct readiness_engine *engine,
-                                                            sluice_event *event,
-                                                            unsigned char *bytes, size_t size) {
-    const sluice_ready *ready = engine->ready;
-    const struct source *source = &engine->sources[ready->fd];
-    const uint32_t usual = CAN_RECEIVE | CAN_SEND | SLUICE_READ_CLOSED;
-    if (engine->detached && !sluice_poller_stands(engine->poller, ready))
-        return next_of_any(engine, event, bytes, size);
-    if (source->role == SLUICE_ROLE_WATCH && complete_watch(source, ready->flags, event)) {
-        engine->ready = ready + 1;
-        return SLUICE_OP_WATCH;
-    }
-    if (source->role == SLUICE_ROLE_LISTENER)
-        return next_accept(engine, event, bytes, size);
-    if ((source->state & TELLS_FROM_MOST) == LIKE_MOST && (ready->flags & SLUICE_READ_CLOSED) &&
-        !(ready->flags & ~usual))
-        return next_end(engine, event, bytes, size);
-    return next_of_any(engine, event, bytes, size);
+    ptrdiff_t result = read(fd, bytes, size);
+    if (sluice_likely(result == 0))
+        return end_of_input(engine, fd, 0, event);
+    struct source *source = &engine->sources[fd];
+    set_state(source, 0, CAN_RECEIVE | STOPS_SHORT);
+    begin_receive(source, bytes, event);
+    return next_after_receive(engine, event, result, size);
 }
 
 /* Nearly all that a server does is this: bytes have come on a socket that is waited on for bytes,
@@ -713,19 +683,42 @@ static SLUICE_NOINLINE enum sluice_operation next_bytes(struct readiness_engine 
     return SLUICE_OP_RECEIVE;
 }
 
+/* The next event is of what is not like most, or tells of more than bytes. Whether it stands is
+ * asked of a watch alone, which would be reported: a number that is detached is like nothing here,
+ * and where it was attached again since, a stream or a listener is tried by its own right. */
+static SLUICE_NOINLINE enum sluice_operation
+next_otherwise(struct readiness_engine *engine, sluice_event *event, unsigned char *bytes,
+               size_t size, const sluice_ready *ready, const struct source *source) {
+    const uint32_t end = CAN_RECEIVE | CAN_SEND | SLUICE_READ_CLOSED;
+    if (source->role == SLUICE_ROLE_LISTENER) {
+        engine->ready = ready + 1;
+        enum sluice_operation operation = accept_next(engine, event);
+        return operation ? operation : next_of_any(engine, event, bytes, size);
+    }
+    if (source->role != SLUICE_ROLE_WATCH) {
+        bool is_end = (source->state & TELLS_FROM_MOST) == LIKE_MOST &&
+                      (ready->flags | CAN_RECEIVE | CAN_SEND) == end;
+        return is_end ? next_end(engine, event, bytes, size)
+                      : next_of_any(engine, event, bytes, size);
+    }
+    if ((engine->detached && !sluice_poller_stands(engine->poller, ready)) ||
+        !complete_watch(source, ready->flags, event))
+        return next_of_any(engine, event, bytes, size);
+    engine->ready = ready + 1;
+    return SLUICE_OP_WATCH;
+}
+
 static enum sluice_operation next_completion(struct sluice_engine *base, sluice_event *event,
                                              unsigned char *bytes, size_t size) {
     struct readiness_engine *engine = ours(base);
     const sluice_ready *ready = engine->ready;
     if (ready == engine->ready_end)
         return next_of_any(engine, event, bytes, size);
-    /* Whether the event stands is not asked here: a number that is detached is not like most, and
-     * one that was attached since is received from by its own right, if in vain. */
     const struct source *source = &engine->sources[ready->fd];
     if (sluice_likely((source->state & TELLS_FROM_MOST) == LIKE_MOST &&
                       (ready->flags | CAN_SEND) == (CAN_RECEIVE | CAN_SEND)))
         return next_bytes(engine, event, bytes, size);
-    return next_otherwise(engine, event, bytes, size);
+    return next_otherwise(engine, event, bytes, size, ready, source);
 }
 
 static bool has_left_over(const struct sluice_engine *base) {

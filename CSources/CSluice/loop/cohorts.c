@@ -148,9 +148,7 @@ int sluice_cohort_join(sluice_loop *loop, const struct sluice_stream_settings *s
     return 0;
 }
 
-void sluice_cohort_leave(sluice_loop *loop, uint32_t index) {
-    if (--sluice_cohort_at(loop, index)->users > 0)
-        return;
+void sluice_cohort_end(sluice_loop *loop, uint32_t index) {
     if (loop->newest_cohort == index)
         loop->newest_cohort = SLUICE_NO_SLOT;
     sluice_slots_end(&loop->cohorts, index);

@@ -15,13 +15,6 @@
 #include "loop/lookups.h"
 #include "network/socket.h"
 
-void sluice_stream_begin_closing(struct sluice_stream *stream) {
-    stream->state |= STREAM_CLOSING;
-    stream->state &= ~(uint32_t)(NOTICES & ~NOTICE_CONNECTED);
-    if (!(stream->state & OUTPUT_OVER))
-        stream->state |= OUTPUT_FINISHING;
-}
-
 int sluice_stream_close(sluice_loop *loop, struct sluice_stream *stream) {
     if (stream->state & STREAM_CLOSING)
         return 0;
@@ -66,14 +59,14 @@ static void restore(const sluice_loop *loop, const struct sluice_stream *stream)
 }
 
 /* Gives the descriptor back to the kernel. */
-static void release(const sluice_loop *loop, const struct sluice_stream *stream) {
-    if (stream->fd < 0)
-        return;
+static void release(sluice_loop *loop, struct sluice_stream *stream) {
+    loop->engine->operations->detach(loop->engine, stream->fd);
     if (stream->state & STREAM_UNBLOCKED)
         restore(loop, stream);
     if (stream->error && stream->output.length > 0)
         reset_when_closed(stream);
     close(stream->fd);
+    stream->fd = -1;
 }
 
 static void end_extras(sluice_loop *loop, struct sluice_stream *stream) {
@@ -94,23 +87,16 @@ void sluice_stream_told_end(sluice_loop *loop, struct sluice_stream *stream) {
     sluice_stream_free_extras(loop, stream);
 }
 
-void sluice_stream_end(sluice_loop *loop, struct sluice_stream *stream, int error) {
-    if (!stream->error)
-        stream->error = error;
-    if (stream->fd >= 0)
-        loop->engine->operations->detach(loop->engine, stream->fd);
+void sluice_stream_end(sluice_loop *loop, struct sluice_stream *stream) {
     if (stream->output.length > 0 || loop->put_off_length > 0)
         sluice_output_drop(loop, stream);
-    release(loop, stream);
-    stream->fd = -1;
+    if (stream->fd >= 0)
+        release(loop, stream);
     if (stream->deadline)
         sluice_deadline_cancel(loop, stream);
     if (stream->extras)
         end_extras(loop, stream);
-    bool by_call = (stream->state & (STREAM_CLOSING | STREAM_CLOSE_NEXT)) == STREAM_CLOSING;
-    stream->state &= ~(uint32_t)NOTICES;
-    stream->state |= STREAM_ENDED;
-    sluice_stream_notify(loop, stream, NOTICE_CLOSED, by_call);
+    stream->state = (stream->state & ~(uint32_t)NOTICES) | STREAM_ENDED;
     sluice_listeners_heed_end(loop, stream->cohort);
 }
 
@@ -125,7 +111,8 @@ void sluice_stream_abort(sluice_loop *loop, struct sluice_stream *stream, int er
     bool is_part = error != -ECONNABORTED || (stream->extras && stream->extras->cut_off);
     if (stream->fd >= 0 && (is_part || sluice_socket_has_unsent(stream->fd)))
         reset_when_closed(stream);
-    sluice_stream_end(loop, stream, 0);
+    sluice_stream_end(loop, stream);
+    sluice_stream_notify(loop, stream, NOTICE_CLOSED, true);
 }
 
 /* ---- After a fork ---------------------------------------------------------------------------- */

@@ -22,6 +22,7 @@
 static void note_lent(sluice_loop *loop, struct sluice_stream *stream, sluice_id id,
                       const unsigned char *bytes, size_t length) {
     stream->slot.own = loop->lent_count;
+    loop->todo |= TODO_TAKE_BACK;
     loop->lent[loop->lent_count++] =
         (struct sluice_lent){.id = id, .bytes = bytes, .length = length};
 }
@@ -60,6 +61,7 @@ void sluice_held_resume(sluice_loop *loop, struct sluice_stream *stream) {
 
 void sluice_lend_block(sluice_loop *loop, void *block, size_t length) {
     loop->lent_of_held = true;
+    loop->todo |= TODO_TAKE_BACK;
     loop->lent[loop->lent_count++] =
         (struct sluice_lent){.bytes = (const unsigned char *)block, .length = length};
 }
@@ -90,6 +92,7 @@ static void take_back(sluice_loop *loop, struct sluice_stream *stream,
 void sluice_lent_take_back(sluice_loop *loop) {
     uint32_t count = loop->lent_count;
     loop->lent_count = 0;
+    loop->todo &= ~(uint32_t)TODO_TAKE_BACK;
     if (!loop->lent_of_held)
         return;
     loop->lent_of_held = false;

@@ -196,49 +196,51 @@ static bool turn_away(sluice_loop *loop, const struct sluice_listener *listener)
     return !says_nobody(listener, connection);
 }
 
-static int begin_connection(sluice_loop *loop, const struct sluice_listener *listener, int fd,
-                            sluice_id *id) {
-    const struct sluice_stream_start start = {.fd = fd,
+/* An accept has failed, or what it gave could not be made a stream. */
+static SLUICE_NOINLINE bool accept_failed(sluice_loop *loop, struct sluice_listener *listener,
+                                          int error, sluice_event *event) {
+    if ((error == -EMFILE || error == -ENFILE) && !turn_away(loop, listener))
+        return false;
+    return stop(loop, listener, event->id, error, event);
+}
+
+/* The last that there is room for has been accepted. */
+static SLUICE_NOINLINE void heed_full(sluice_loop *loop, struct sluice_listener *listener,
+                                      sluice_id id) {
+    listener->stopped = true;
+    leave(loop, listener);
+    (void)want_accepts(loop, listener, false);
+    /* Another's end gives this one room, where it is all streams that are too many. */
+    if (loop->streams.living >= loop->handle_limit)
+        stand_in_line(loop, listener);
+    loop->overloaded = id;
+    loop->todo |= TODO_OVERLOADED;
+}
+
+bool sluice_listener_complete(sluice_loop *loop, struct sluice_listener *listener,
+                              sluice_event *event) {
+    loop->stats.accepts++;
+    if (event->error < 0)
+        return accept_failed(loop, listener, event->error, event);
+    const struct sluice_stream_start start = {.fd = (int)event->value,
                                               .role = listener->is_local ? SLUICE_ROLE_LOCAL
                                                                          : SLUICE_ROLE_SOCKET,
                                               .cohort = listener->cohort,
                                               .connect_timeout_ns = INT64_MAX,
                                               .user = listener->slot.user};
-    int code = sluice_stream_begin(loop, &start, id);
-    if (code == 0)
-        sluice_cohort_at(loop, listener->cohort)->users++;
-    return code;
-}
-
-bool sluice_listener_complete(sluice_loop *loop, struct sluice_listener *listener,
-                              sluice_event *event) {
-    sluice_id id = event->id;
-    int error = event->error;
-    loop->stats.accepts++;
-    if (error < 0) {
-        if ((error == -EMFILE || error == -ENFILE) && !turn_away(loop, listener))
-            return false;
-        return stop(loop, listener, id, error, event);
-    }
-    int connection = (int)event->value;
     sluice_id stream_id;
-    int code = begin_connection(loop, listener, connection, &stream_id);
+    int code = sluice_stream_begin(loop, &start, &stream_id);
     if (code < 0) {
-        close(connection);
-        return stop(loop, listener, id, code, event);
+        close(start.fd);
+        return stop(loop, listener, event->id, code, event);
     }
-    if (is_full(loop, listener)) {
-        listener->stopped = true;
-        leave(loop, listener);
-        (void)want_accepts(loop, listener, false);
-        /* Another's end gives this one room, where it is all streams that are too many. */
-        if (loop->streams.living >= loop->handle_limit)
-            stand_in_line(loop, listener);
-        loop->overloaded = id;
-        loop->todo |= TODO_OVERLOADED;
-    }
-    *event = (sluice_event){
-        .kind = SLUICE_ACCEPTED, .id = stream_id, .user = listener->slot.user, .value = id};
+    sluice_cohort_at(loop, listener->cohort)->users++;
+    if (sluice_unlikely(is_full(loop, listener)))
+        heed_full(loop, listener, event->id);
+    event->kind = SLUICE_ACCEPTED;
+    event->user = listener->slot.user;
+    event->value = event->id;
+    event->id = stream_id;
     return true;
 }
 
@@ -284,8 +286,9 @@ void sluice_listeners_heed_end(sluice_loop *loop, uint32_t cohort) {
     sluice_cohort_leave(loop, cohort);
     take_reserve(loop);
     /* One that waits for a descriptor keeps its place in the line. */
-    if (place && sluice_listener_at(loop, place - 1)->in != &loop->waiting)
-        resume(loop, sluice_listener_at(loop, place - 1));
+    struct sluice_listener *listener = place ? sluice_listener_at(loop, place - 1) : NULL;
+    if (listener && listener->stopped && listener->in != &loop->waiting)
+        resume(loop, listener);
     sluice_listeners_heed_room(loop);
 }
 

@@ -195,7 +195,7 @@ int sluice_destroy(sluice_loop *loop) {
             continue;
         if (!(stream->state & STREAM_ENDED)) {
             offer(loop, stream);
-            sluice_stream_end(loop, stream, 0);
+            sluice_stream_end(loop, stream);
         }
         sluice_stream_told_end(loop, stream);
     }
@@ -265,8 +265,9 @@ int64_t sluice_until_next(sluice_loop *loop) {
     int code = sluice_loop_check(loop);
     if (code < 0)
         return code;
-    if (loop->todo || loop->put_off_length > 0 || loop->later_notices.first != SLUICE_NO_SLOT ||
-        loop->draining.first != SLUICE_NO_SLOT || sluice_atomic_load(&loop->has_answers) ||
+    if ((loop->todo & TODO_OF_TURN) || loop->put_off_length > 0 ||
+        loop->later_notices.first != SLUICE_NO_SLOT || loop->draining.first != SLUICE_NO_SLOT ||
+        sluice_atomic_load(&loop->has_answers) ||
         loop->engine->operations->has_left_over(loop->engine))
         return 0;
     int64_t first = sluice_loop_deadline(loop);

@@ -125,7 +125,10 @@ enum {
     TODO_DRAINING = 1 << PART_DRAINING,
     TODO_COMPLETIONS = 1 << PART_COMPLETIONS,
     TODO_DEADLINES = 1 << PART_DEADLINES,
-    TODO_RESUMED = 1 << PART_RESUMED
+    TODO_RESUMED = 1 << PART_RESUMED,
+    TODO_OF_TURN = (1 << (PART_RESUMED + 1)) - 1,
+
+    TODO_TAKE_BACK = 1 << 16 /* no part of a turn: `lent_count` is not 0 */
 };
 
 struct sluice_loop {
@@ -318,6 +321,12 @@ static inline struct sluice_listener *sluice_find_listener(const sluice_loop *lo
 
 static inline struct sluice_cohort *sluice_cohort_at(const sluice_loop *loop, uint32_t index) {
     return (struct sluice_cohort *)(void *)loop->cohorts.records + index;
+}
+
+/* One of its users has gone: a stream, or its listener. */
+static inline void sluice_cohort_leave(sluice_loop *loop, uint32_t cohort) {
+    if (--sluice_cohort_at(loop, cohort)->users == 0)
+        sluice_cohort_end(loop, cohort);
 }
 
 /* What a call of the caller's begins with: the stream, or NULL and *code says why. */

@@ -37,8 +37,7 @@ void sluice_stream_notify(sluice_loop *loop, struct sluice_stream *stream, uint3
         loop->todo |= TODO_NOTICES;
 }
 
-/* Its last, by which it is gone. */
-static inline void give_closed(sluice_loop *loop, struct sluice_stream *stream, uint32_t index,
+void sluice_stream_tell_closed(sluice_loop *loop, struct sluice_stream *stream, uint32_t index,
                                sluice_event *event) {
     *event = (sluice_event){.kind = SLUICE_CLOSED,
                             .error = stream->error,
@@ -47,15 +46,9 @@ static inline void give_closed(sluice_loop *loop, struct sluice_stream *stream, 
                             .length = stream->output.length};
     if (stream->extras)
         sluice_stream_told_end(loop, stream);
-    sluice_slots_end(&loop->streams, index);
+    sluice_slots_give_back(&loop->streams, index, &stream->slot);
     if (loop->streams.living + 1 == loop->handle_limit) /* there was no handle for a caller */
         sluice_listeners_heed_room(loop);
-}
-
-void sluice_stream_told_eof(sluice_loop *loop, struct sluice_stream *stream) {
-    if (!(stream->state & STREAM_HALF_OPEN))
-        stream->state |= STREAM_CLOSE_NEXT;
-    sluice_stream_on_agenda(loop, stream);
 }
 
 /* The stream's first notice, which is not its last event. */
@@ -73,7 +66,7 @@ static void give(sluice_loop *loop, struct sluice_stream *stream, uint32_t notic
         break;
     case NOTICE_EOF:
         event->kind = SLUICE_EOF;
-        sluice_stream_told_eof(loop, stream);
+        sluice_stream_told_eof(loop, stream, sluice_id_index(event->id));
         break;
     default:
         event->kind = SLUICE_DRAINED;
@@ -145,7 +138,7 @@ void sluice_stream_tell_resumed(sluice_loop *loop) {
 }
 
 /* Sees to the first stream: whether that gives an event. */
-static SLUICE_NOINLINE bool notice_of_first(sluice_loop *loop, sluice_event *event) {
+static bool notice_of_first(sluice_loop *loop, sluice_event *event) {
     uint32_t index = loop->notices.first;
     struct sluice_stream *stream = sluice_stream_at(loop, index);
     uint32_t notice;
@@ -160,7 +153,7 @@ static SLUICE_NOINLINE bool notice_of_first(sluice_loop *loop, sluice_event *eve
     if (notice == 0 || take_failed_connect(loop, stream, notice))
         return false;
     if (notice == NOTICE_CLOSED) {
-        give_closed(loop, stream, index, event);
+        sluice_stream_tell_closed(loop, stream, index, event);
         return true;
     }
     *event = (sluice_event){.id = sluice_stream_id(loop, stream), .user = stream->slot.user};
@@ -170,17 +163,8 @@ static SLUICE_NOINLINE bool notice_of_first(sluice_loop *loop, sluice_event *eve
 
 bool sluice_stream_notice(sluice_loop *loop, sluice_event *event) {
     bool is_event = false;
-    while (!is_event && loop->notices.first != SLUICE_NO_SLOT) {
-        uint32_t index = loop->notices.first;
-        struct sluice_stream *stream = sluice_stream_at(loop, index);
-        if ((stream->state & (NOTICES | STREAM_EXTRAS)) == NOTICE_CLOSED) {
-            loop->notices.first = stream->next_to_notify;
-            give_closed(loop, stream, index, event);
-            is_event = true;
-        } else {
-            is_event = notice_of_first(loop, event);
-        }
-    }
+    while (!is_event && loop->notices.first != SLUICE_NO_SLOT)
+        is_event = notice_of_first(loop, event);
     if (loop->notices.first == SLUICE_NO_SLOT)
         loop->todo &= ~(uint32_t)TODO_NOTICES;
     return is_event;

@@ -83,7 +83,7 @@ static inline enum progress take_end(sluice_loop *loop, struct sluice_stream *st
     stream->state |= INPUT_ENDED;
     event->kind = SLUICE_EOF;
     event->user = stream->slot.user;
-    sluice_stream_told_eof(loop, stream);
+    sluice_stream_told_eof(loop, stream, sluice_id_index(event->id));
     return AN_EVENT;
 }
 
@@ -102,17 +102,18 @@ static inline enum progress complete(sluice_loop *loop, sluice_event *event,
     if (operation == SLUICE_OP_NONE)
         return OVER;
     uint32_t index = sluice_id_index(event->id);
+    if (operation == SLUICE_OP_WATCH && event->id != SLUICE_SIGNALS_ID) {
+        event->kind = SLUICE_READY;
+        event->user = sluice_watch_at(loop, index)->slot.user;
+        return AN_EVENT;
+    }
     if (operation == SLUICE_OP_ACCEPT)
         return progress_of(sluice_listener_complete(loop, sluice_listener_at(loop, index), event));
     if (operation == SLUICE_OP_END)
         return take_end(loop, sluice_stream_at(loop, index), event);
-    if (operation != SLUICE_OP_WATCH)
-        return complete_of_stream(loop, event, operation);
-    if (event->id == SLUICE_SIGNALS_ID)
+    if (operation == SLUICE_OP_WATCH)
         return progress_of(sluice_signals_complete(loop, event));
-    event->kind = SLUICE_READY;
-    event->user = sluice_watch_at(loop, index)->slot.user;
-    return AN_EVENT;
+    return complete_of_stream(loop, event, operation);
 }
 
 static enum progress take_completion(sluice_loop *loop, sluice_event *event) {
@@ -123,13 +124,12 @@ static enum progress take_completion(sluice_loop *loop, sluice_event *event) {
     return complete(loop, event, loop->engine->operations->next(loop->engine, event, bytes, room));
 }
 
-static enum progress take_timer(sluice_loop *loop, sluice_event *event) {
-    uint32_t index;
-    if (!sluice_timers_expire(&loop->timers, loop->now, &index))
+static inline enum progress take_timer(sluice_loop *loop, sluice_event *event) {
+    uint32_t index = sluice_timers_expire(&loop->timers, loop->now);
+    if (index == SLUICE_NO_TIMER)
         return OVER;
     uint32_t generation = sluice_timers_generation(&loop->timers, index);
-    if (!sluice_timers_alive(&loop->timers, index, generation))
-        loop->living_timers--;
+    loop->living_timers -= !sluice_timers_repeats(&loop->timers, index);
     *event = (sluice_event){.kind = SLUICE_TIMER,
                             .id = sluice_id_of(SLUICE_KIND_TIMER, index, generation),
                             .user = sluice_timers_user(&loop->timers, index)};
@@ -137,13 +137,13 @@ static enum progress take_timer(sluice_loop *loop, sluice_event *event) {
 }
 
 /* Sees to one deadline that is due. */
-static enum progress take_deadline(sluice_loop *loop) {
+static SLUICE_NOINLINE enum progress take_deadline(sluice_loop *loop) {
     if (loop->accept_again <= loop->now) {
         loop->accept_again = INT64_MAX;
         sluice_listeners_try_again(loop);
     }
-    uint32_t index;
-    if (!sluice_timers_expire(&loop->deadlines, loop->now, &index))
+    uint32_t index = sluice_timers_expire(&loop->deadlines, loop->now);
+    if (index == SLUICE_NO_TIMER)
         return OVER;
     sluice_id id = sluice_timers_user(&loop->deadlines, index);
     struct sluice_stream *stream = sluice_stream_at(loop, sluice_id_index(id));
@@ -165,8 +165,7 @@ static enum progress take_post(sluice_loop *loop, sluice_event *event) {
 static inline enum progress take_part(sluice_loop *loop, sluice_event *event, int what) {
     switch (what) {
     case PART_AGENDA:
-        sluice_streams_follow(loop);
-        return OVER;
+        return progress_of(sluice_streams_follow(loop, event));
     case PART_NOTICES:
         return progress_of(sluice_stream_notice(loop, event));
     case PART_OVERLOADED:
@@ -196,8 +195,9 @@ static uint32_t deadlines_todo(const sluice_loop *loop) {
 
 /* The next event of what there is to do, or false. */
 static inline bool take(sluice_loop *loop, sluice_event *event) {
-    while (loop->todo) {
-        int what = __builtin_ctz(loop->todo);
+    uint32_t todo;
+    while ((todo = loop->todo & TODO_OF_TURN) != 0) {
+        int what = __builtin_ctz(todo);
         enum progress progress = take_part(loop, event, what);
         if (progress == AN_EVENT)
             return true;
@@ -271,13 +271,13 @@ static int begin_turn(sluice_loop *loop, int64_t timeout_ns) {
 
 /* For a timeout: not even to begin another turn. */
 #define AT_ONCE ((int64_t)-1)
+#define NOT_WAITED ((int64_t)-1)
 
 /* A pull that has found nothing so far. */
 struct patience {
     int64_t timeout_ns; /* what is left of it; or AT_ONCE */
-    int64_t deadline;   /* once it has waited */
+    int64_t deadline;   /* NOT_WAITED before the first wait */
     int code;           /* what the last wait has failed with, or 0 */
-    bool has_waited;
 };
 
 /* Nothing is left of this turn: begins the next one. 1, or what the pull ends with: 0 where the
@@ -285,14 +285,13 @@ struct patience {
 static SLUICE_NOINLINE int next_turn(sluice_loop *loop, struct patience *patience) {
     if (patience->timeout_ns == AT_ONCE || patience->code < 0)
         return patience->code;
-    if (!patience->has_waited)
+    if (patience->deadline == NOT_WAITED)
         patience->deadline = deadline_after(patience->timeout_ns);
     else if (loop->later_notices.first == SLUICE_NO_SLOT &&
              (sluice_posts_take_wake(&loop->posts) || patience->timeout_ns == 0))
         return 0;
     else
         patience->timeout_ns = deadline_remaining(patience->deadline);
-    patience->has_waited = true;
     patience->code = begin_turn(loop, patience->timeout_ns);
     return 1;
 }
@@ -313,14 +312,6 @@ static inline void send_put_off(sluice_loop *loop) {
     }
 }
 
-/* And takes back the bytes that were lent with it. */
-static inline void end_event(sluice_loop *loop) {
-    if (loop->put_off_length > 0)
-        send_put_off(loop);
-    if (loop->lent_count > 0)
-        sluice_lent_take_back(loop);
-}
-
 static inline bool can_pull(const sluice_loop *loop, const sluice_event *events,
                             int64_t timeout_ns) {
     return loop && loop->thread == sluice_thread() && events && timeout_ns >= 0;
@@ -336,6 +327,8 @@ static SLUICE_NOINLINE int refuse_pull(const sluice_loop *loop, const sluice_eve
 
 /* What an event leaves behind is not that of the next. */
 static inline void begin_pull(sluice_loop *loop) {
+    if (loop->answerable_length == 0)
+        return;
     sluice_nothing_answerable(loop);
     loop->answerable_length = 0;
     loop->receive_used = 0;
@@ -343,7 +336,7 @@ static inline void begin_pull(sluice_loop *loop) {
 
 /* 1 with an event, or what a wait gives. */
 static SLUICE_NOINLINE int pull(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
-    struct patience patience = {timeout_ns, 0, 0, false};
+    struct patience patience = {timeout_ns, NOT_WAITED, 0};
     while (!take(loop, event)) {
         int code = next_turn(loop, &patience);
         if (code <= 0) {
@@ -355,20 +348,21 @@ static SLUICE_NOINLINE int pull(sluice_loop *loop, sluice_event *event, int64_t 
     return 1;
 }
 
-/* The same where an operation has been completed that may be an event. */
-static SLUICE_NOINLINE int pull_completed(sluice_loop *loop, sluice_event *event,
-                                          int64_t timeout_ns, enum sluice_operation operation) {
-    begin_pull(loop);
-    if (complete(loop, event, operation) != AN_EVENT)
-        return pull(loop, event, timeout_ns);
-    loop->stats.events[event->kind]++;
-    return 1;
+/* What is seen to before timers, and they. */
+#define UNTIL_TIMERS ((uint32_t)(2 * TODO_TIMERS - 1) | TODO_TAKE_BACK)
+
+/* What was lent goes back, and then it is a pull like any other. */
+static SLUICE_NOINLINE int take_back_and_pull(sluice_loop *loop, sluice_event *event,
+                                              int64_t timeout_ns) {
+    sluice_lent_take_back(loop);
+    return sluice_next(loop, event, timeout_ns);
 }
 
 int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
     if (sluice_unlikely(!can_pull(loop, event, timeout_ns)))
         return refuse_pull(loop, event);
-    end_event(loop);
+    if (loop->put_off_length > 0)
+        send_put_off(loop);
     /* Nearly all pulls are this, and no more is asked then: bytes, of a stream that has nothing
      * else due. What a pull keeps of its receive buffer for those that follow is of no use here. */
     if (sluice_likely(loop->todo == TODO_COMPLETIONS)) {
@@ -378,9 +372,23 @@ int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
             loop->stats.events[SLUICE_DATA]++;
             return 1;
         }
-        if (operation)
-            return pull_completed(loop, event, timeout_ns, operation);
+        begin_pull(loop);
+        if (complete(loop, event, operation) == AN_EVENT) {
+            loop->stats.events[event->kind]++;
+            return 1;
+        }
+        return pull(loop, event, timeout_ns);
     }
+    if ((loop->todo & UNTIL_TIMERS) == TODO_TIMERS) {
+        begin_pull(loop);
+        if (take_timer(loop, event) == AN_EVENT) {
+            loop->stats.events[SLUICE_TIMER]++;
+            return 1;
+        }
+        loop->todo &= ~(uint32_t)TODO_TIMERS;
+    }
+    if (loop->todo & TODO_TAKE_BACK)
+        return take_back_and_pull(loop, event, timeout_ns);
     begin_pull(loop);
     return pull(loop, event, timeout_ns);
 }
@@ -408,7 +416,9 @@ int sluice_next_many(sluice_loop *loop, sluice_event *events, int capacity, int6
         return refuse_pull(loop, events);
     if (capacity < 1)
         return SLUICE_ECAPACITY;
-    end_event(loop);
+    if (loop->put_off_length > 0)
+        send_put_off(loop);
+    sluice_lent_take_back(loop);
     begin_pull(loop);
     int count = 0;
     int code = make_room_to_lend(loop, capacity);

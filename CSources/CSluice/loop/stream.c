@@ -18,10 +18,7 @@
 
 /* ---- The agenda ------------------------------------------------------------------------------ */
 
-void sluice_stream_on_agenda(sluice_loop *loop, struct sluice_stream *stream) {
-    if (stream->state & STREAM_ON_AGENDA)
-        return;
-    uint32_t index = sluice_stream_index(loop, stream);
+static inline void append(sluice_loop *loop, struct sluice_stream *stream, uint32_t index) {
     stream->state |= STREAM_ON_AGENDA;
     stream->next_on_agenda = SLUICE_NO_SLOT;
     if (loop->agenda.first == SLUICE_NO_SLOT)
@@ -30,6 +27,18 @@ void sluice_stream_on_agenda(sluice_loop *loop, struct sluice_stream *stream) {
         sluice_stream_at(loop, loop->agenda.last)->next_on_agenda = index;
     loop->agenda.last = index;
     loop->todo |= TODO_AGENDA;
+}
+
+void sluice_stream_on_agenda(sluice_loop *loop, struct sluice_stream *stream) {
+    if (!(stream->state & STREAM_ON_AGENDA))
+        append(loop, stream, sluice_stream_index(loop, stream));
+}
+
+void sluice_stream_told_eof(sluice_loop *loop, struct sluice_stream *stream, uint32_t index) {
+    if (!(stream->state & STREAM_HALF_OPEN))
+        stream->state |= STREAM_CLOSE_NEXT;
+    if (!(stream->state & STREAM_ON_AGENDA))
+        append(loop, stream, index);
 }
 
 /* ---- Beginning ------------------------------------------------------------------------------- */
@@ -64,28 +73,42 @@ static int set_first_deadline(sluice_loop *loop, struct sluice_stream *stream,
     return limit == INT64_MAX ? 0 : sluice_deadline_set(loop, stream, limit);
 }
 
+/* Sets its first limit of time, and has the engine look after its descriptor. */
+static inline int start_stream(sluice_loop *loop, struct sluice_stream *stream,
+                               const struct sluice_stream_start *start, sluice_id id,
+                               uint32_t wanted) {
+    if (stream->state & (STREAM_CONNECTING | STREAM_TIMED)) {
+        int code = set_first_deadline(loop, stream, start->connect_timeout_ns);
+        if (code < 0 || start->origin == SLUICE_ORIGIN_NONE)
+            return code;
+    }
+    const struct sluice_engine_operations *engine = loop->engine->operations;
+    int code = engine->attach(loop->engine, start->fd, id, start->role, wanted);
+    return code == SLUICE_EEXIST && start->origin == SLUICE_ORIGIN_KERNEL
+               ? sluice_attach_instead(loop, start->fd, id, start->role, wanted)
+               : code;
+}
+
 int sluice_stream_begin(sluice_loop *loop, const struct sluice_stream_start *start, sluice_id *id) {
     if (loop->answerable)
         sluice_lend_answerable(loop); /* streams may move to make room */
-    int code;
-    uint32_t index = sluice_slots_begin(&loop->streams, &loop->allocator, &code);
-    if (index == SLUICE_NO_SLOT)
+    int code = sluice_slots_prepare(&loop->streams, &loop->allocator);
+    if (code < 0)
         return code;
+    uint32_t index = loop->streams.free;
     struct sluice_stream *stream = sluice_stream_at(loop, index);
+    sluice_slots_take(&loop->streams, &stream->slot);
     uint32_t state = first_stream_state(start, sluice_cohort_at(loop, start->cohort));
     uint32_t wanted = first_wanted(state);
     if (wanted == SLUICE_OP_RECEIVE)
         state |= STREAM_RECEIVES;
-    *stream = (struct sluice_stream){
-        .slot = stream->slot, .fd = start->fd, .state = state, .cohort = start->cohort};
-    stream->slot.user = start->user;
+    *stream =
+        (struct sluice_stream){.slot = {.user = start->user, .generation = stream->slot.generation},
+                               .fd = start->fd,
+                               .state = state,
+                               .cohort = start->cohort};
     *id = sluice_id_of(SLUICE_KIND_STREAM, index, stream->slot.generation);
-    if (state & (STREAM_CONNECTING | STREAM_TIMED))
-        code = set_first_deadline(loop, stream, start->connect_timeout_ns);
-    if (code == 0 && start->origin == SLUICE_ORIGIN_KERNEL)
-        code = sluice_attach(loop, start->fd, *id, start->role, wanted);
-    else if (code == 0 && start->origin == SLUICE_ORIGIN_CALLER)
-        code = loop->engine->operations->attach(loop->engine, start->fd, *id, start->role, wanted);
+    code = start_stream(loop, stream, start, *id, wanted);
     if (code < 0)
         sluice_stream_forget(loop, stream);
     return code;
@@ -190,7 +213,7 @@ static void finish(sluice_loop *loop, struct sluice_stream *stream) {
 }
 
 /* Whether nothing is left to wait for: the table of ARCHITECTURE.md, read from the top. */
-static bool is_over(const struct sluice_stream *stream) {
+static inline bool is_over(const struct sluice_stream *stream) {
     uint32_t state = stream->state;
     bool told = !(state & NOTICES_OF_INPUT); /* of all that came */
     if (state & INPUT_FAILED)
@@ -256,8 +279,24 @@ static bool tells_held_first(sluice_loop *loop, struct sluice_stream *stream) {
     return true;
 }
 
+/* Where nothing is to be told before it, and no call has brought it, CLOSED is given at once:
+ * whether that is so. */
+static bool end_stream(sluice_loop *loop, struct sluice_stream *stream, uint32_t index,
+                       sluice_event *event) {
+    bool by_call = (stream->state & (STREAM_CLOSING | STREAM_CLOSE_NEXT)) == STREAM_CLOSING;
+    sluice_stream_end(loop, stream);
+    bool waits = by_call || (stream->state & (STREAM_TO_NOTIFY | STREAM_EXTRAS)) ||
+                 loop->agenda.first != SLUICE_NO_SLOT || loop->notices.first != SLUICE_NO_SLOT;
+    if (waits)
+        sluice_stream_notify(loop, stream, NOTICE_CLOSED, by_call);
+    else
+        sluice_stream_tell_closed(loop, stream, index, event);
+    return !waits;
+}
+
 /* The one place that says what follows from the state of the two directions. */
-static void follow(sluice_loop *loop, struct sluice_stream *stream) {
+static bool follow(sluice_loop *loop, struct sluice_stream *stream, uint32_t index,
+                   sluice_event *event) {
     if ((stream->state & (STREAM_CLOSE_NEXT | STREAM_CLOSING)) == STREAM_CLOSE_NEXT) {
         if (stream->deadline)
             sluice_deadline_cancel(loop, stream);
@@ -273,17 +312,21 @@ static void follow(sluice_loop *loop, struct sluice_stream *stream) {
     }
     if (!over)
         go_on_with_stream(loop, stream);
-    else if (!tells_held_first(loop, stream))
-        sluice_stream_end(loop, stream, 0);
+    return over && !tells_held_first(loop, stream) && end_stream(loop, stream, index, event);
 }
 
-void sluice_streams_follow(sluice_loop *loop) {
+bool sluice_streams_follow(sluice_loop *loop, sluice_event *event) {
+    bool is_event = false;
     /* Those that are put on the agenda meanwhile come behind, and each is in it once. */
-    while (loop->agenda.first != SLUICE_NO_SLOT) {
-        struct sluice_stream *stream = sluice_stream_at(loop, loop->agenda.first);
+    while (!is_event && loop->agenda.first != SLUICE_NO_SLOT) {
+        uint32_t index = loop->agenda.first;
+        struct sluice_stream *stream = sluice_stream_at(loop, index);
         loop->agenda.first = stream->next_on_agenda;
         stream->state &= ~(uint32_t)STREAM_ON_AGENDA;
         if (!(stream->state & STREAM_ENDED))
-            follow(loop, stream);
+            is_event = follow(loop, stream, index, event);
     }
+    if (loop->agenda.first == SLUICE_NO_SLOT)
+        loop->todo &= ~(uint32_t)TODO_AGENDA;
+    return is_event;
 }

@@ -187,12 +187,13 @@ SLUICE_INTERNAL void sluice_stream_on_agenda(sluice_loop *loop, struct sluice_st
  * the two share. */
 SLUICE_INTERNAL void sluice_streams_after_fork(sluice_loop *loop);
 
-/* Sees to each stream on the agenda, once. */
-SLUICE_INTERNAL void sluice_streams_follow(sluice_loop *loop);
+/* Sees to each stream on the agenda, once: true with an event, which is the CLOSED of the last. */
+SLUICE_INTERNAL bool sluice_streams_follow(sluice_loop *loop, sluice_event *event);
 
-/* Ends a stream: closes its descriptor and has CLOSED given. Only what carries ends out calls it:
- * sluice_stream_follow, sluice_abort, which is the caller's own end, and sluice_destroy. */
-SLUICE_INTERNAL void sluice_stream_end(sluice_loop *loop, struct sluice_stream *stream, int error);
+/* Ends a stream: closes its descriptor; its CLOSED is then to be given. Only what carries ends out
+ * calls it: sluice_streams_follow, sluice_abort, which is the caller's own end, and sluice_destroy.
+ */
+SLUICE_INTERNAL void sluice_stream_end(sluice_loop *loop, struct sluice_stream *stream);
 SLUICE_INTERNAL void sluice_stream_abort(sluice_loop *loop, struct sluice_stream *stream,
                                          int error);
 
@@ -258,7 +259,12 @@ SLUICE_INTERNAL void sluice_stream_free_extras(sluice_loop *loop, struct sluice_
 /* The peer's end has been received, or is not waited for any longer. */
 SLUICE_INTERNAL void sluice_stream_received_end(sluice_loop *loop, struct sluice_stream *stream);
 /* Nobody wants the input any more, and the peer is to be told of the end once all is sent. */
-SLUICE_INTERNAL void sluice_stream_begin_closing(struct sluice_stream *stream);
+static inline void sluice_stream_begin_closing(struct sluice_stream *stream) {
+    stream->state |= STREAM_CLOSING;
+    stream->state &= ~(uint32_t)(NOTICES & ~NOTICE_CONNECTED);
+    if (!(stream->state & OUTPUT_OVER))
+        stream->state |= OUTPUT_FINISHING;
+}
 /* An idle limit does not run while it is us who do not read: starts or stops it. */
 SLUICE_INTERNAL SLUICE_CHECKED int sluice_stream_heed_idleness(sluice_loop *loop,
                                                                struct sluice_stream *stream);
@@ -273,8 +279,13 @@ SLUICE_INTERNAL SLUICE_CHECKED int sluice_stream_linger(sluice_loop *loop,
 SLUICE_INTERNAL void sluice_stream_notify(sluice_loop *loop, struct sluice_stream *stream,
                                           uint32_t notices, bool later);
 
+/* Makes its CLOSED an event, by which it is gone. */
+SLUICE_INTERNAL void sluice_stream_tell_closed(sluice_loop *loop, struct sluice_stream *stream,
+                                               uint32_t index, sluice_event *event);
+
 /* Its EOF is being pulled: the loop closes it next, but where it is to stay half-open. */
-SLUICE_INTERNAL void sluice_stream_told_eof(sluice_loop *loop, struct sluice_stream *stream);
+SLUICE_INTERNAL void sluice_stream_told_eof(sluice_loop *loop, struct sluice_stream *stream,
+                                            uint32_t index);
 
 /* The turn's next of these events, or false where none is due. `todo` says whether some are left.
  */
@@ -317,8 +328,8 @@ sluice_stream_socket(const struct sluice_address *address,
 SLUICE_INTERNAL SLUICE_CHECKED int sluice_cohort_join(sluice_loop *loop,
                                                       const struct sluice_stream_settings *settings,
                                                       uint32_t listener, uint32_t *cohort);
-/* One of its users has gone: a stream, or its listener. */
-SLUICE_INTERNAL void sluice_cohort_leave(sluice_loop *loop, uint32_t cohort);
+/* The last of them has gone. */
+SLUICE_INTERNAL void sluice_cohort_end(sluice_loop *loop, uint32_t cohort);
 
 /* ---- Output: output.c ------------------------------------------------------------------------ */
 

@@ -131,19 +131,20 @@ static bool is_about_a_caller(int fd, int error) {
     }
 }
 
-int sluice_socket_accept(int fd) {
-    for (int passed_over = 0; passed_over < SLUICE_PASSED_OVER_MAX;) {
-        int connection = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (sluice_likely(connection >= 0))
-            return connection;
-        int error = errno;
-        if (error == EINTR)
-            continue;
-        if (!is_about_a_caller(fd, error))
+int sluice_accept_after(int fd, int error) {
+    for (int passed_over = 0;; error = errno) {
+        if (error != EINTR && !is_about_a_caller(fd, error))
             return -error;
-        passed_over++;
+        if (error != EINTR && ++passed_over == SLUICE_PASSED_OVER_MAX)
+            return SLUICE_EAGAIN;
+        int connection = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (connection >= 0)
+            return connection;
     }
-    return SLUICE_EAGAIN;
+}
+
+int sluice_socket_accept(int fd) {
+    return sluice_accept_some(fd);
 }
 
 /* ---- Sending and receiving ------------------------------------------------------------------- */

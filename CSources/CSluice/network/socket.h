@@ -49,6 +49,15 @@ static inline ptrdiff_t sluice_send_some(int fd, const void *bytes, size_t lengt
 SLUICE_INTERNAL ptrdiff_t sluice_local_receive_some(int fd, void *bytes, size_t length,
                                                     bool *stopped);
 
+/* accept(2) has failed: another connection all the same, or an error, as sluice_socket_accept. */
+SLUICE_INTERNAL int sluice_accept_after(int fd, int error);
+
+/* sluice_socket_accept. */
+static inline int sluice_accept_some(int fd) {
+    int connection = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    return sluice_likely(connection >= 0) ? connection : sluice_accept_after(fd, errno);
+}
+
 SLUICE_INTERNAL bool sluice_socket_is_tcp(int fd);
 
 /* 0 for a stream socket that listens; SLUICE_ENOLISTEN, -ESOCKTNOSUPPORT (one that gives

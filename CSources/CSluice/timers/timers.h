@@ -6,9 +6,10 @@
  *   which they were set (added, reset, or armed again), as long as fewer than 2^31 were set
  *   between;
  * - one that was cancelled or reset is never seen again for its old deadline, due or not;
- * - a turn ends. It begins with the first call of expire after one that returned 0 (or after init)
- *   and takes that call's `now`. What is set before its end counts from the next turn on, however
- *   early its deadline, so that a caller who sets a timer of 0 ns for each that fires gets out.
+ * - a turn ends. It begins with the first call of expire after one that returned none (or after
+ * init) and takes that call's `now`. What is set before its end counts from the next turn on,
+ * however early its deadline, so that a caller who sets a timer of 0 ns for each that fires gets
+ * out.
  *
  * A deadline is a moment of CLOCK_MONOTONIC in nanoseconds. One in the past is due at once, a
  * negative one too. INT64_MAX is never. One thread at a time. */
@@ -106,17 +107,17 @@ SLUICE_INTERNAL void sluice_timers_reset(struct sluice_timers *timers, uint32_t 
 /* Between turns: when to call expire next, the earliest deadline; INT64_MAX where there is none. It
  * is exact where the slot of the earliest holds at most SLUICE_TIMERS_WALK timers. Of a fuller one
  * it is the slot's beginning, once, and expire then spreads it: see the opening comment of
- * timers.c. Never late. Once expire has returned 0 it lies behind that turn's `now`, unless the
+ * timers.c. Never late. Once expire has returned none it lies behind that turn's `now`, unless the
  * caller has set a timer that does not. */
 SLUICE_INTERNAL int64_t sluice_timers_next_deadline(struct sluice_timers *timers);
 #define SLUICE_TIMERS_WALK 8
 
-/* 1 with the earliest timer that is due, or 0 at the end of the turn, whose `now` is that of its
- * first call. A timer set for once has ended when it is reported; its words can be read until the
- * next add. One that repeats is live and already set again, for the first multiple of its period
- * after `now`: a period that was missed is left out. */
-SLUICE_INTERNAL int sluice_timers_expire(struct sluice_timers *timers, int64_t now,
-                                         uint32_t *index);
+/* The earliest timer that is due, or SLUICE_NO_TIMER at the end of the turn, whose `now` is that of
+ * its first call. A timer set for once has ended when it is reported; its words can be read until
+ * the next add. One that repeats is live and already set again, for the first multiple of its
+ * period after `now`: a period that was missed is left out. */
+SLUICE_INTERNAL uint32_t sluice_timers_expire(struct sluice_timers *timers, int64_t now);
+#define SLUICE_NO_TIMER SLUICE_LINK_FREE
 
 /* The first broken invariant in words, or NULL. Walks everything. */
 SLUICE_INTERNAL SLUICE_FOR_TESTS const char *
@@ -126,9 +127,18 @@ sluice_timers_check(const struct sluice_timers *timers);
  * first, and its last's `next` is SLUICE_LINK_FREE; `previous` is not kept. */
 SLUICE_INTERNAL uint32_t sluice_timers_sort(struct sluice_timer *records, uint32_t first);
 
-/* The same of timers that are all of one tick, in a list ended by SLUICE_LINK_FREE. May be empty.
- */
-SLUICE_INTERNAL uint32_t sluice_timers_sort_tick(struct sluice_timer *records, uint32_t first);
+/* The timers of a tick, dealt into parts of it: each a list, whose last's `next` means nothing. */
+enum { SLUICE_PARTS = 256 };
+struct sluice_timer_parts {
+    uint64_t
+        filled[SLUICE_PARTS / 64]; /* a bit for each that is not empty: else it means nothing */
+    uint32_t first[SLUICE_PARTS];
+    uint32_t last[SLUICE_PARTS];
+};
+
+/* Makes them, sorted, the list of DUE, which is empty. */
+SLUICE_INTERNAL void sluice_timers_collect(struct sluice_timers *timers,
+                                           struct sluice_timer_parts *parts);
 
 /* Whether `left` fires before `right`. */
 static inline bool sluice_timer_before(const struct sluice_timer *left,
@@ -155,6 +165,10 @@ static inline uint32_t sluice_timers_generation(const struct sluice_timers *time
 
 static inline uint64_t sluice_timers_user(const struct sluice_timers *timers, uint32_t index) {
     return timers->records[index].user;
+}
+
+static inline bool sluice_timers_repeats(const struct sluice_timers *timers, uint32_t index) {
+    return timers->records[index].repeat != 0;
 }
 
 static inline void sluice_timers_set_user(struct sluice_timers *timers, uint32_t index,

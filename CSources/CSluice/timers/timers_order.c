@@ -10,7 +10,6 @@
 #include "timers/timers.h"
 
 #include <stddef.h>
-#include <string.h>
 
 #include "timers/timers_wheel.h"
 
@@ -67,57 +66,43 @@ uint32_t sluice_timers_sort(struct sluice_timer *records, uint32_t first) {
     return sorted;
 }
 
-/* A tick dealt into parts, each a list that `last` ends. */
-#define PARTS 256
-#define PART_OF(ns) ((uint64_t)(ns) >> (SLUICE_TICK_BITS - 8) & (PARTS - 1))
+/* Puts a record behind those of DUE, of which `last` is the last; or the link to its slot. */
+static inline uint32_t follow_on(struct sluice_timers *timers, uint32_t last, uint32_t index) {
+    if (is_slot(last))
+        timers->slots[SLUICE_DUE].first = index;
+    else
+        timers->records[last].next = index;
+    timers->records[index].previous = last;
+    return index;
+}
 
-struct parts {
-    uint64_t filled[PARTS / 64]; /* a bit for each part that is not empty; the rest means nothing */
-    uint32_t first[PARTS];
-    uint32_t last[PARTS];
-};
-
-static void deal(struct sluice_timer *records, uint32_t first, struct parts *parts) {
-    memset(parts->filled, 0, sizeof parts->filled);
-    for (uint32_t at = first; at != NONE; at = records[at].next) {
-        uint64_t part = PART_OF(records[at].deadline);
-        uint64_t *filled = &parts->filled[part / 64];
-        if (*filled & BIT(part))
-            records[parts->last[part]].next = at;
-        else
-            parts->first[part] = at;
-        *filled |= BIT(part);
-        parts->last[part] = at;
+/* The same of a part with several, sorted. */
+static SLUICE_NOINLINE uint32_t follow_on_sorted(struct sluice_timers *timers, uint32_t last,
+                                                 uint32_t first) {
+    for (uint32_t at = sluice_timers_sort(timers->records, first); at != NONE;) {
+        uint32_t next = timers->records[at].next;
+        last = follow_on(timers, last, at);
+        at = next;
     }
+    return last;
 }
 
-/* The list of several that is part of a tick, sorted. Its last is where the next part goes on. */
-static uint32_t sort_part(struct sluice_timer *records, uint32_t first, uint32_t *last) {
-    records[*last].next = NONE;
-    first = sluice_timers_sort(records, first);
-    uint32_t at = first;
-    while (records[at].next != NONE)
-        at = records[at].next;
-    *last = at;
-    return first;
-}
-
-uint32_t sluice_timers_sort_tick(struct sluice_timer *records, uint32_t first) {
-    struct parts parts;
-    uint32_t sorted = NONE;
-    uint32_t *end = &sorted;
-    deal(records, first, &parts);
-    for (size_t word = 0; word < PARTS / 64; word++)
-        for (uint64_t bits = parts.filled[word]; bits != 0; bits &= bits - 1) {
+void sluice_timers_collect(struct sluice_timers *timers, struct sluice_timer_parts *parts) {
+    const uint32_t ends = SLUICE_DUE | SLUICE_LINK_SLOT;
+    uint32_t last = ends;
+    for (size_t word = 0; word < SLUICE_PARTS / 64; word++)
+        for (uint64_t bits = parts->filled[word]; bits != 0; bits &= bits - 1) {
             size_t part = word * 64 + (size_t)__builtin_ctzll(bits);
-            uint32_t last = parts.last[part];
-            *end = parts.first[part];
-            if (*end != last)
-                *end = sort_part(records, *end, &last);
-            end = &records[last].next;
+            uint32_t first = parts->first[part];
+            timers->records[parts->last[part]].next = NONE;
+            last = first == parts->last[part] ? follow_on(timers, last, first)
+                                              : follow_on_sorted(timers, last, first);
         }
-    *end = NONE;
-    return sorted;
+    if (last == ends)
+        timers->slots[SLUICE_DUE].first = ends;
+    else
+        timers->records[last].next = ends;
+    timers->slots[SLUICE_DUE].last = last;
 }
 
 /* ---- The invariants ---------------------------------------------------------------------------

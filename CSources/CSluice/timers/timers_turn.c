@@ -14,26 +14,11 @@
 #include "timers/timers.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "timers/timers_wheel.h"
 
 #define LATEST_NOW (INT64_MAX - 1)
-
-/* Makes a sorted chain the list of DUE, which is empty. */
-static void fill_due(struct sluice_timers *timers, uint32_t chain) {
-    const uint32_t ends = SLUICE_DUE | SLUICE_LINK_SLOT;
-    struct sluice_timer *records = timers->records;
-    uint32_t last = ends;
-    if (chain == NONE)
-        return;
-    timers->slots[SLUICE_DUE].first = chain;
-    for (uint32_t at = chain; at != NONE; at = records[at].next) {
-        records[at].previous = last;
-        last = at;
-    }
-    records[last].next = ends;
-    timers->slots[SLUICE_DUE].last = last;
-}
 
 /* Merges a sorted chain into DUE. The walk passes only those that come before one of the chain. */
 static void merge_into_due(struct sluice_timers *timers, uint32_t chain) {
@@ -94,8 +79,7 @@ static void move_to_due(struct sluice_timers *timers, uint32_t slot) {
  * the rest moves to lower levels, or wherever it has been reset to. */
 static void open_slot(struct sluice_timers *timers, uint32_t slot, int64_t begin) {
     struct sluice_timer *records = timers->records;
-    uint32_t chain = NONE;
-    uint32_t *end = &chain;
+    struct sluice_timer_parts parts;
     uint32_t at = timers->slots[slot].first;
     timers->tick = begin;
     mark_empty(timers, slot);
@@ -103,22 +87,20 @@ static void open_slot(struct sluice_timers *timers, uint32_t slot, int64_t begin
         move_to_due(timers, slot);
         return;
     }
+    memset(parts.filled, 0, sizeof parts.filled);
     while (!is_slot(at)) {
         uint32_t index = at;
         int64_t tick = tick_of(records[index].deadline);
         uint64_t differing = (uint64_t)tick ^ (uint64_t)begin;
         at = records[index].next;
-        if (differing == 0) {
-            *end = index;
-            end = &records[index].next;
-        } else if (differing < SLUICE_LEVEL_SLOTS) {
+        if (differing == 0)
+            deal(records, index, &parts);
+        else if (differing < SLUICE_LEVEL_SLOTS)
             file(timers, (uint32_t)tick & (SLUICE_LEVEL_SLOTS - 1), index);
-        } else {
+        else
             file(timers, slot_for(timers, tick), index);
-        }
     }
-    *end = NONE;
-    fill_due(timers, sluice_timers_sort_tick(records, chain));
+    sluice_timers_collect(timers, &parts);
 }
 
 /* The first of DUE, which is not empty; NONE where it is not due yet. */
@@ -186,48 +168,46 @@ static void begin_timers_turn(struct sluice_timers *timers, int64_t now) {
     merge_fresh(timers);
 }
 
-static int end_turn(struct sluice_timers *timers) {
+static uint32_t end_turn(struct sluice_timers *timers) {
     timers->in_turn = false;
     timers->tick = timers->horizon;
-    return 0;
+    return NONE;
 }
 
-static SLUICE_NOINLINE int rearm(struct sluice_timers *timers, uint32_t index) {
+static SLUICE_NOINLINE uint32_t rearm(struct sluice_timers *timers, uint32_t index) {
     set_deadline(timers, index, next_period(timers, &timers->records[index]));
-    return 1;
+    return index;
 }
 
-static inline int report(struct sluice_timers *timers, uint32_t taken, uint32_t *index) {
-    *index = taken;
-    if (timers->records[taken].repeat != 0)
-        return rearm(timers, taken);
-    end_record(timers, taken);
-    return 1;
+static inline uint32_t report(struct sluice_timers *timers, uint32_t index) {
+    if (timers->records[index].repeat != 0)
+        return rearm(timers, index);
+    end_record(timers, index);
+    return index;
 }
 
-static SLUICE_NOINLINE int expire_from_wheel(struct sluice_timers *timers, uint32_t *index) {
+static SLUICE_NOINLINE uint32_t expire_from_wheel(struct sluice_timers *timers) {
     uint32_t taken = take_from_wheel(timers);
-    return taken == NONE ? end_turn(timers) : report(timers, taken, index);
+    return taken == NONE ? end_turn(timers) : report(timers, taken);
 }
 
-static SLUICE_NOINLINE int expire_first(struct sluice_timers *timers, int64_t now,
-                                        uint32_t *index) {
+static SLUICE_NOINLINE uint32_t expire_first(struct sluice_timers *timers, int64_t now) {
     if (!timers->slots)
-        return 0;
+        return NONE;
     begin_timers_turn(timers, now);
-    return sluice_timers_expire(timers, now, index);
+    return sluice_timers_expire(timers, now);
 }
 
-int sluice_timers_expire(struct sluice_timers *timers, int64_t now, uint32_t *index) {
+uint32_t sluice_timers_expire(struct sluice_timers *timers, int64_t now) {
     if (!timers->in_turn)
-        return expire_first(timers, now, index);
+        return expire_first(timers, now);
     uint32_t taken;
     if (!is_slot(timers->slots[SLUICE_DUE].first)) {
         taken = take_due(timers);
-        return taken == NONE ? end_turn(timers) : report(timers, taken, index);
+        return taken == NONE ? end_turn(timers) : report(timers, taken);
     }
     taken = take_lone(timers);
-    return taken == NONE ? expire_from_wheel(timers, index) : report(timers, taken, index);
+    return taken == NONE ? expire_from_wheel(timers) : report(timers, taken);
 }
 
 /* The earliest deadline in a slot of the wheel, or the slot's beginning where it is long; INT64_MAX

@@ -129,6 +129,19 @@ static inline void unlink_record(struct sluice_timers *timers, uint32_t index) {
         timers->records[previous].next = next;
 }
 
+/* Deals a record of the tick under way. */
+static inline void deal(struct sluice_timer *records, uint32_t index,
+                        struct sluice_timer_parts *parts) {
+    uint64_t part = ((uint64_t)records[index].deadline >> (SLUICE_TICK_BITS - 8)) % SLUICE_PARTS;
+    uint64_t *filled = &parts->filled[part / 64];
+    if (*filled & BIT(part))
+        records[parts->last[part]].next = index;
+    else
+        parts->first[part] = index;
+    *filled |= BIT(part);
+    parts->last[part] = index;
+}
+
 static inline void end_record(struct sluice_timers *timers, uint32_t index) {
     timers->records[index].previous = SLUICE_LINK_FREE;
     timers->records[index].next = timers->free;

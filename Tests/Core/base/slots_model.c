@@ -17,12 +17,9 @@ struct record {
     uint64_t content;
 };
 
-/* RETIRED: the name has ended, and its record is still occupied. */
-enum state { LIVING, RETIRED, ENDED };
-
 /* What was given, alive or not. */
 struct name {
-    enum state state;
+    bool lives;
     uint32_t index;
     uint32_t generation;
     uint64_t content;
@@ -34,7 +31,7 @@ struct script {
     bool fails;
     uint32_t limit;
     uint32_t living;
-    uint32_t taken; /* slots that cannot be used: of those that live or are retired, or worn out */
+    uint32_t taken; /* slots that cannot be used: of those that live, or worn out */
     uint32_t most_taken;
     size_t name_count;
     struct name names[NAMES];
@@ -70,6 +67,7 @@ static void begin_one(struct script *script) {
     check(script, sluice_slots_index(&script->slots, record) == index, "the index of a record");
     record->content = choose(script->choices);
     script->names[script->name_count++] = (struct name){
+        .lives = true,
         .index = index,
         .generation = record->slot.generation,
         .content = record->content,
@@ -80,50 +78,29 @@ static void begin_one(struct script *script) {
         script->most_taken = script->taken;
 }
 
-/* A name that was given and is in that state, or NULL where another one is met. */
-static struct name *choose_name(struct script *script, enum state state) {
+/* A living name, or NULL where another one is met. */
+static struct name *choose_name(struct script *script) {
     if (script->name_count == 0)
         return NULL;
     struct name *name = &script->names[choose_below(script->choices, (uint32_t)script->name_count)];
-    return name->state == state ? name : NULL;
+    return name->lives ? name : NULL;
 }
 
-/* The slot of an ended name can be used again, unless that was the last of its generations. */
-static void note_free(struct script *script, struct name *name) {
-    name->state = ENDED;
-    if (name->generation != UINT32_MAX)
-        script->taken--;
-}
-
+/* The slot can be used again, unless that was the last of its generations. */
 static void end_one(struct script *script) {
-    struct name *name = choose_name(script, LIVING);
+    struct name *name = choose_name(script);
     if (!name)
         return;
     sluice_slots_end(&script->slots, name->index);
     script->living--;
-    note_free(script, name);
-}
-
-static void retire_one(struct script *script) {
-    struct name *name = choose_name(script, LIVING);
-    if (!name)
-        return;
-    sluice_slots_retire_name(&script->slots, name->index);
-    script->living--;
-    name->state = RETIRED;
-}
-
-static void free_one(struct script *script) {
-    struct name *name = choose_name(script, RETIRED);
-    if (!name)
-        return;
-    sluice_slots_free(&script->slots, name->index);
-    note_free(script, name);
+    name->lives = false;
+    if (name->generation != UINT32_MAX)
+        script->taken--;
 }
 
 /* Gives a living record one of the last generations, as if its slot had been used that often. */
 static void age_one(struct script *script) {
-    struct name *name = choose_name(script, LIVING);
+    struct name *name = choose_name(script);
     uint32_t generation = UINT32_MAX - 2 * choose_below(script->choices, 3);
     if (!name || name->generation >= generation)
         return;
@@ -138,8 +115,8 @@ static void look_up(struct script *script) {
     bool is_living = false;
     for (size_t i = 0; i < script->name_count; i++) {
         const struct name *name = &script->names[i];
-        is_living |= name->state == LIVING && name->index == wild.index &&
-                     name->generation == wild.generation;
+        is_living |=
+            name->lives && name->index == wild.index && name->generation == wild.generation;
     }
     check(script, (find(script, &wild) != NULL) == is_living, "a name that was not given");
 }
@@ -148,12 +125,11 @@ static void check_all(const struct script *script) {
     for (size_t i = 0; i < script->name_count; i++) {
         const struct name *name = &script->names[i];
         const struct record *record = find(script, name);
-        check(script, (record != NULL) == (name->state == LIVING), "a name, stale or not");
-        if (name->state == ENDED)
+        check(script, (record != NULL) == name->lives, "a name, stale or not");
+        if (!record)
             continue;
-        record = sluice_slots_at(&script->slots, name->index);
         check(script, record->content == name->content, "another's record");
-        check(script, sluice_slot_lives(&record->slot) == (name->state == LIVING), "what lives");
+        check(script, sluice_slot_lives(&record->slot), "what lives");
     }
     check(script, script->slots.living == script->living, "how many live");
     check(script, script->slots.used == script->most_taken, "ended slots are used again");
@@ -167,16 +143,12 @@ void play_slots_script(struct choices *choices) {
     long live_before = live_allocation_count();
     sluice_slots_init(&script.slots, sizeof(struct record), script.limit);
     for (; script.step < STEPS && !choices_are_over(choices); script.step++) {
-        uint32_t choice = choose_below(choices, 12);
+        uint32_t choice = choose_below(choices, 11);
         if (choice < 5)
             begin_one(&script);
-        else if (choice < 8)
-            end_one(&script);
         else if (choice < 9)
-            retire_one(&script);
+            end_one(&script);
         else if (choice < 10)
-            free_one(&script);
-        else if (choice < 11)
             age_one(&script);
         else
             look_up(&script);

@@ -152,9 +152,8 @@ static int play_turn(struct script *script) {
     for (;; count++) {
         struct model_timer *due = first(script, end);
         bool is_due = due && due->deadline <= script->now && due->deadline < INT64_MAX;
-        uint32_t index;
-        int code = sluice_timers_expire(&script->timers, script->now, &index);
-        check(script, code == is_due,
+        uint32_t index = sluice_timers_expire(&script->timers, script->now);
+        check(script, (index != SLUICE_NO_TIMER) == is_due,
               is_due ? "what is due is not reported" : "reported too early");
         if (!is_due)
             return count;

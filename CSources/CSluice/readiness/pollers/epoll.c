@@ -78,12 +78,17 @@ static uint32_t flags_of_epoll(uint32_t events, uint32_t interest) {
     return flags;
 }
 
-int sluice_epoll_control(const sluice_poller *poller, int epoll_fd, int operation, int fd,
-                         uint32_t interest) {
+static inline int control_in(const sluice_poller *poller, int epoll_fd, int operation, int fd,
+                             uint32_t interest) {
     struct epoll_event event = {.events = epoll_events(interest)};
     const struct token token = {fd, poller->registrations[fd].generation};
     memcpy(&event.data, &token, sizeof token);
     return epoll_ctl(epoll_fd, operation, fd, &event) < 0 ? -errno : 0;
+}
+
+int sluice_epoll_control(const sluice_poller *poller, int epoll_fd, int operation, int fd,
+                         uint32_t interest) {
+    return control_in(poller, epoll_fd, operation, fd, interest);
 }
 
 static int control(sluice_poller *poller, int operation, int fd, uint32_t interest) {
@@ -158,19 +163,24 @@ static int silence_epoll(sluice_poller *poller, int fd) {
     return 0;
 }
 
-/* Tells the kernel, whichever of add and modify it wants to hear: a number that was closed and
- * opened again behind our back is new to it, one duplicated back onto itself is not. */
-static int tell_kernel(sluice_poller *poller, int fd, uint32_t interest) {
-    struct sluice_registration *registration = &poller->registrations[fd];
-    if (!in_kernel(registration)) {
-        int code = control(poller, EPOLL_CTL_ADD, fd, interest);
-        return code == -EEXIST ? control(poller, EPOLL_CTL_MOD, fd, interest) : code;
-    }
+static SLUICE_NOINLINE int modify_in_kernel(sluice_poller *poller, int fd, uint32_t interest) {
     int code = control(poller, EPOLL_CTL_MOD, fd, interest);
     if (!was_replaced(code))
         return code;
-    disown(registration);
+    disown(&poller->registrations[fd]);
     return control(poller, EPOLL_CTL_ADD, fd, interest);
+}
+
+/* Tells the kernel, whichever of add and modify it wants to hear: a number that was closed and
+ * opened again behind our back is new to it, one duplicated back onto itself is not. */
+static inline int tell_kernel(sluice_poller *poller, int fd, uint32_t interest) {
+    struct sluice_registration *registration = &poller->registrations[fd];
+    if (sluice_likely(!in_kernel(registration))) {
+        const struct epoll_state *state = (const struct epoll_state *)sluice_poller_state(poller);
+        int code = control_in(poller, state->epoll_fd, EPOLL_CTL_ADD, fd, interest);
+        return code == -EEXIST ? control(poller, EPOLL_CTL_MOD, fd, interest) : code;
+    }
+    return modify_in_kernel(poller, fd, interest);
 }
 
 /* Of a file that the kernel refuses, since it is always ready. */
