@@ -19,6 +19,7 @@
 #define DEFAULT_POST_LIMIT (1024 * KIB)
 #define DEFAULT_HANDLE_LIMIT (UINT32_C(1) << 24)
 #define CHUNKS_RETAINED 64
+#define BUFFER_ALIGNMENT ((size_t)256)
 
 /* ---- Opening and ending --------------------------------------------------------------------- */
 
@@ -68,6 +69,19 @@ static int make_default_cohort(sluice_loop *loop) {
     uint32_t cohort;
     int code = sluice_stream_settings_of(loop, NULL, false, &settings);
     return code < 0 ? code : sluice_cohort_join(loop, &settings, 0, &cohort);
+}
+
+struct sluice_buffer *sluice_make_buffer(const sluice_loop *loop) {
+    const size_t besides = sizeof(struct sluice_buffer) + BUFFER_ALIGNMENT - 1;
+    if (loop->receive_size > PTRDIFF_MAX - besides)
+        return NULL;
+    struct sluice_buffer *buffer = (struct sluice_buffer *)sluice_resize(
+        &loop->allocator, NULL, 1, besides + loop->receive_size);
+    if (!buffer)
+        return NULL;
+    unsigned char *bytes = (unsigned char *)(buffer + 1);
+    buffer->bytes = bytes + (-(uintptr_t)bytes & (BUFFER_ALIGNMENT - 1));
+    return buffer;
 }
 
 static int open_parts(sluice_loop *loop, const sluice_options *options) {
