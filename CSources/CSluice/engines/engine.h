@@ -48,6 +48,7 @@ enum sluice_role {
 
 struct sluice_engine {
     const struct sluice_engine_operations *operations;
+    bool in_run; /* see `next` */
 };
 
 struct sluice_engine_options {
@@ -111,7 +112,9 @@ struct sluice_engine_operations {
     /* The turn's next completion, of the operation returned; NONE at the end of the turn. What was
      * received lies at the beginning of bytes[0, size), or elsewhere and then stays valid until the
      * next wait; of what lies elsewhere, keep.c can keep nothing yet. At most one receive for each
-     * descriptor in a turn. */
+     * descriptor in a turn, but for a run of several of one, which ends the turn and is no longer
+     * than what it is taken from: one receive for each of those that have more than one receive
+     * brings. `in_run` says that the run may go on. */
     enum sluice_operation (*next)(struct sluice_engine *engine, sluice_event *event,
                                   unsigned char *bytes, size_t size);
 

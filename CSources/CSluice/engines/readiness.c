@@ -11,7 +11,14 @@
  * read (receive.h), and neither is a socket after a hang-up, when the end or the error is still to
  * be fetched, or after urgent bytes or passed descriptors, which a receive stops short of. What is
  * known to be possible and had to wait its turn (a receive filled the buffer, a stream was resumed)
- * is kept in a list, and the next turn begins with it.
+ * is kept in a list, and is seen to in the next turn.
+ *
+ * Bulk streams fill one receive after the other. They have a list of their own, and each turn has a
+ * run of the first: as many receives as there are bulk streams, up to RUN_BYTES. So a turn is never
+ * longer than if each had one, and a stream goes on while what it moves is still in the cache:
+ * measured beside receives in turn, four streams that echo took a tenth less CPU time. Decided
+ * against: a longer run while nobody else has anything due (who comes meanwhile would wait for it,
+ * and the waits that it saves were not to be measured).
  *
  * Where the poller has none, or cannot tell a hang-up, the interest follows what is wanted, and
  * nothing is remembered: what is still possible is told again.
@@ -31,6 +38,11 @@
 #define FIRST_BATCH 256 /* events of one wait */
 #define NO_FD (-1)
 
+/* So many receives in a row that fill their buffer make a stream a bulk stream, and a run of one is
+ * so many bytes at most, or one receive. */
+#define BULK 4
+#define RUN_BYTES ((size_t)256 * 1024)
+
 /* What is known of a descriptor, and above that the operations that are wanted of it: of a watch,
  * the directions that it is interested in. */
 enum {
@@ -43,7 +55,8 @@ enum {
     IS_SOCKET = 64,
     BY_ROLE = 128, /* is received from as its role wants: anything but a TCP socket */
     WANTED_SHIFT = 8,
-    NO_INPUT = 1 << 14 /* of a stream: it can only be written to */
+    NO_INPUT = 1 << 14, /* of a stream: it can only be written to */
+    IN_BULK = 1 << 15   /* and QUEUED: the list that it is in is `bulk` */
 };
 #define WANTED(operations) ((uint32_t)(operations) << WANTED_SHIFT)
 #define OPERATIONS ((uint32_t)0x3f) /* all that can be wanted */
@@ -65,7 +78,8 @@ struct source {
     int next;
     uint16_t state;
     uint8_t role; /* enum sluice_role */
-    /* Of a listener, as powers of two: how many accepts this turn may have, and any turn. */
+    /* Of a listener, as powers of two: how many accepts this turn may have, and any turn. Of a
+     * stream `burst` is how many receives in a row have filled their buffer, up to BULK. */
     uint8_t burst : 4;
     uint8_t most : 4;
 };
@@ -89,6 +103,8 @@ struct readiness_engine {
     sluice_poller *poller;
     struct list now;   /* of this turn */
     struct list later; /* of the next */
+    struct list bulk;  /* each turn has a run of the first */
+    int run_left;      /* receives that this turn's run may still have */
     int accepting;     /* the listener that `accepts_left` is of */
     int accepts_left;
     struct sluice_allocator allocator;
@@ -115,11 +131,20 @@ static void set_state(struct source *source, uint32_t clear, uint32_t set) {
     source->state = (uint16_t)((source->state & ~clear) | set);
 }
 
-static void push(struct readiness_engine *engine, struct list *list, int fd) {
+/* Whether it is to receive, and can. */
+static bool is_due(const struct source *source) {
+    const uint32_t due = CAN_RECEIVE | WANTED(SLUICE_OP_RECEIVE);
+    return (source->state & due) == due;
+}
+
+static bool is_bulk(const struct source *source) {
+    return source->burst == BULK && is_due(source);
+}
+
+static void append_source(struct readiness_engine *engine, struct list *list, int fd,
+                          uint32_t place) {
     struct source *source = &engine->sources[fd];
-    if (source->state & QUEUED)
-        return;
-    set_state(source, 0, QUEUED);
+    set_state(source, 0, place);
     source->next = NO_FD;
     if (list->first == NO_FD)
         list->first = fd;
@@ -132,9 +157,28 @@ static int pop(struct readiness_engine *engine, struct list *list) {
     int fd = list->first;
     if (fd != NO_FD) {
         list->first = engine->sources[fd].next;
-        set_state(&engine->sources[fd], QUEUED, 0);
+        set_state(&engine->sources[fd], QUEUED | IN_BULK, 0);
     }
     return fd;
+}
+
+/* Takes one out of the middle of the list of bulk streams, by a walk: this is rare. */
+static SLUICE_NOINLINE void leave_bulk(struct readiness_engine *engine, int fd) {
+    struct list others = {NO_FD, NO_FD};
+    for (int each = pop(engine, &engine->bulk); each != NO_FD; each = pop(engine, &engine->bulk))
+        if (each != fd)
+            append_source(engine, &others, each, QUEUED | IN_BULK);
+    engine->bulk = others;
+}
+
+/* Puts a descriptor into a list, unless it is in one. A place among the bulk streams, which may be
+ * its predecessor's, is given up: those wait longer. */
+static void push(struct readiness_engine *engine, struct list *list, int fd) {
+    const struct source *source = &engine->sources[fd];
+    if ((source->state & IN_BULK) && source->burst < BULK)
+        leave_bulk(engine, fd);
+    if (!(source->state & QUEUED))
+        append_source(engine, list, fd, QUEUED);
 }
 
 static int make_poller(struct readiness_engine *engine,
@@ -156,6 +200,7 @@ static int create(struct sluice_engine **result, const struct sluice_engine_opti
     *engine = (struct readiness_engine){.put_back = NO_FD,
                                         .now = {NO_FD, NO_FD},
                                         .later = {NO_FD, NO_FD},
+                                        .bulk = {NO_FD, NO_FD},
                                         .accepting = NO_FD,
                                         .allocator = *allocator,
                                         .receive_size = options->receive_size,
@@ -278,7 +323,7 @@ static int attach_source(struct sluice_engine *base, int fd, sluice_id id, enum 
     /* A predecessor of this number may still be in a list, and its place there is then ours. */
     struct source *source = &engine->sources[fd];
     source->id = id;
-    source->state = (uint16_t)(state | (source->state & QUEUED));
+    source->state = (uint16_t)(state | (source->state & (QUEUED | IN_BULK)));
     source->role = (uint8_t)role;
     source->burst = 0;
     if (role == SLUICE_ROLE_LISTENER)
@@ -290,7 +335,7 @@ static int attach_source(struct sluice_engine *base, int fd, sluice_id id, enum 
 static void detach_source(struct sluice_engine *base, int fd) {
     struct readiness_engine *engine = ours(base);
     sluice_poller_remove(engine->poller, fd);
-    engine->sources[fd].state &= QUEUED;
+    engine->sources[fd].state &= QUEUED | IN_BULK;
     engine->detached = true;
     engine->attached--;
 }
@@ -401,6 +446,17 @@ static void make_room_for_events(struct readiness_engine *engine) {
     engine->batch = (int)batch;
 }
 
+/* How many receives the first bulk stream may have in this turn: as many as all bulk streams would
+ * have together if each had one, so that nobody waits longer for the turn to end. */
+static SLUICE_NOINLINE int length_of_run(const struct readiness_engine *engine) {
+    int most = engine->receive_size < RUN_BYTES ? (int)(RUN_BYTES / engine->receive_size) : 1;
+    int length = 0;
+    int fd = engine->bulk.first;
+    for (int i = 0; i < most && fd != NO_FD; i++, fd = engine->sources[fd].next)
+        length += is_bulk(&engine->sources[fd]);
+    return length > 0 ? length : 1;
+}
+
 static int wait_for_ready(struct sluice_engine *base, int64_t timeout_ns) {
     struct readiness_engine *engine = ours(base);
     /* What is left of this turn begins the next. */
@@ -408,8 +464,10 @@ static int wait_for_ready(struct sluice_engine *base, int64_t timeout_ns) {
         engine->now = engine->later;
         engine->later = (struct list){NO_FD, NO_FD};
     }
-    if (engine->now.first != NO_FD)
+    if (engine->now.first != NO_FD || engine->bulk.first != NO_FD)
         timeout_ns = 0;
+    engine->run_left = 0;
+    engine->engine.in_run = false;
     make_room_for_events(engine);
     engine->ready = engine->ready_end = engine->events;
     engine->put_back = NO_FD;
@@ -419,6 +477,8 @@ static int wait_for_ready(struct sluice_engine *base, int64_t timeout_ns) {
     if (count < 0)
         return count;
     engine->ready_end += count;
+    if (engine->bulk.first != NO_FD)
+        engine->run_left = length_of_run(engine);
     return 0;
 }
 
@@ -483,6 +543,19 @@ static enum sluice_operation put_back(struct readiness_engine *engine, int fd) {
     return SLUICE_OP_NONE;
 }
 
+/* More can be received, and others come first. */
+static void wait_for_more(struct readiness_engine *engine, int fd, bool full) {
+    struct source *source = &engine->sources[fd];
+    if (!full)
+        source->burst = 0;
+    else if (source->burst < BULK)
+        source->burst++;
+    if (source->burst < BULK)
+        push(engine, &engine->later, fd);
+    else if (!(source->state & QUEUED))
+        append_source(engine, &engine->bulk, fd, QUEUED | IN_BULK);
+}
+
 /* What a receive of up to `size` bytes comes to. */
 static enum sluice_operation received(struct readiness_engine *engine, int fd,
                                       struct sluice_received received, size_t size,
@@ -493,14 +566,15 @@ static enum sluice_operation received(struct readiness_engine *engine, int fd,
         return put_back(engine, fd);
     if (received.count <= 0 && !over)
         return end_of_input(engine, fd, received.count, event);
-    bool drained =
-        !over && (size_t)received.count < size && !received.more && !(source->state & STOPS_SHORT);
+    bool full = !over && (size_t)received.count == size && !received.more;
+    bool drained = !over && !full && !received.more && !(source->state & STOPS_SHORT);
     /* Where there are no edges, what is left is told again. */
     if (!engine->edges || drained || (over && !received.again)) {
         set_state(source, CAN_RECEIVE, 0);
+        source->burst = 0;
     } else {
         set_state(source, 0, CAN_RECEIVE);
-        push(engine, &engine->later, fd);
+        wait_for_more(engine, fd, full);
     }
     if (over)
         return SLUICE_OP_NONE;
@@ -546,24 +620,31 @@ static enum sluice_operation complete_output(struct readiness_engine *engine, in
         set_state(source, is_tcp ? BY_ROLE : 0, IS_SOCKET);
     }
     int code = set_wanted(engine, fd, wanted & ~(uint32_t)(SLUICE_OP_SEND | SLUICE_OP_CONNECT));
-    if (source->state & CAN_RECEIVE)
+    if ((source->state & (CAN_RECEIVE | QUEUED)) == CAN_RECEIVE)
         push(engine, &engine->now, fd);
     return complete_as(source, connects ? SLUICE_OP_CONNECT : SLUICE_OP_SEND,
                        code < 0 ? code : error, 0, event);
 }
 
-/* The next completion of a stream, or 0 where there is none now. */
-static enum sluice_operation serve(struct readiness_engine *engine, int fd, sluice_event *event,
-                                   unsigned char *bytes, size_t size) {
+/* The next completion of a stream that is none of a receive, or 0. */
+static enum sluice_operation serve_but_receive(struct readiness_engine *engine, int fd,
+                                               sluice_event *event) {
     const struct source *source = &engine->sources[fd];
     uint32_t wanted = wanted_of(source);
     if ((wanted & (SLUICE_OP_SEND | SLUICE_OP_CONNECT)) && (source->state & CAN_SEND))
         return complete_output(engine, fd, event);
-    if ((wanted & SLUICE_OP_RECEIVE) && (source->state & CAN_RECEIVE))
-        return receive(engine, fd, event, bytes, size);
     if ((wanted & SLUICE_OP_HANGUP) && (source->state & BROKEN))
         return look_for_hangup(engine, fd, event);
     return SLUICE_OP_NONE;
+}
+
+/* The next completion of a stream, or 0 where there is none now. */
+static enum sluice_operation serve(struct readiness_engine *engine, int fd, sluice_event *event,
+                                   unsigned char *bytes, size_t size) {
+    enum sluice_operation operation = serve_but_receive(engine, fd, event);
+    if (operation || !is_due(&engine->sources[fd]))
+        return operation;
+    return receive(engine, fd, event, bytes, size);
 }
 
 /* What was left over from the turn before. */
@@ -574,6 +655,32 @@ static enum sluice_operation next_left_over(struct readiness_engine *engine, slu
             continue;
         enum sluice_operation operation = serve(engine, fd, event, bytes, size);
         if (operation || engine->put_back != NO_FD)
+            return operation;
+    }
+    return SLUICE_OP_NONE;
+}
+
+/* Of the run: the first bulk stream receives several times in a row. Where it is drained, the run
+ * is over; and one that others have paused or taken the number of is none any more. */
+static enum sluice_operation next_of_run(struct readiness_engine *engine, sluice_event *event,
+                                         unsigned char *bytes, size_t size) {
+    while (engine->run_left > 0 && engine->bulk.first != NO_FD) {
+        int fd = engine->bulk.first;
+        if (!is_bulk(&engine->sources[fd])) {
+            pop(engine, &engine->bulk);
+            continue;
+        }
+        enum sluice_operation operation = receive(engine, fd, event, bytes, size);
+        engine->run_left--;
+        if (!is_bulk(&engine->sources[fd]))
+            engine->run_left = 0;
+        if (engine->run_left == 0 && engine->bulk.first == fd) {
+            pop(engine, &engine->bulk);
+            if (is_bulk(&engine->sources[fd]))
+                append_source(engine, &engine->bulk, fd, QUEUED | IN_BULK);
+        }
+        engine->engine.in_run = engine->run_left > 0;
+        if (operation)
             return operation;
     }
     return SLUICE_OP_NONE;
@@ -621,7 +728,10 @@ static enum sluice_operation see_to(struct readiness_engine *engine, const sluic
     if (source->role == SLUICE_ROLE_WATCH)
         return complete_watch(source, ready->flags, event);
     learn(source, ready->flags);
-    return source->state & QUEUED ? SLUICE_OP_NONE : serve(engine, ready->fd, event, bytes, size);
+    /* A receive waits for its place; but not for that of the number's descriptor before. */
+    bool waits = (source->state & QUEUED) && (!(source->state & IN_BULK) || source->burst == BULK);
+    return waits ? serve_but_receive(engine, ready->fd, event)
+                 : serve(engine, ready->fd, event, bytes, size);
 }
 
 static SLUICE_NOINLINE enum sluice_operation next_of_any(struct readiness_engine *engine,
@@ -637,8 +747,11 @@ static SLUICE_NOINLINE enum sluice_operation next_of_any(struct readiness_engine
     }
     /* What is left over waits for the events, which it learns from: served before, it would
      * receive twice in a turn. */
-    bool over = operation || engine->put_back != NO_FD;
-    return over ? operation : next_left_over(engine, event, bytes, size);
+    if (!operation && engine->put_back == NO_FD)
+        operation = next_left_over(engine, event, bytes, size);
+    if (!operation && engine->put_back == NO_FD)
+        operation = next_of_run(engine, event, bytes, size);
+    return operation;
 }
 
 /* The read(2) that was tried of the event before engine->ready, of what is like most, found the
@@ -723,7 +836,8 @@ static enum sluice_operation next_completion(struct sluice_engine *base, sluice_
 
 static bool has_left_over(const struct sluice_engine *base) {
     const struct readiness_engine *engine = (const struct readiness_engine *)(const void *)base;
-    return engine->now.first != NO_FD || engine->later.first != NO_FD;
+    return engine->now.first != NO_FD || engine->later.first != NO_FD ||
+           engine->bulk.first != NO_FD;
 }
 
 static int wake(struct sluice_engine *engine) {

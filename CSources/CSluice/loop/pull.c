@@ -405,9 +405,10 @@ static int make_room_to_lend(sluice_loop *loop, int capacity) {
 }
 
 /* Whether a pull of several events ends with this one. To go on after an EOF would be to close that
- * stream before it is answered; and of the last bytes before it the caller may want some again. */
-static bool ends_batch(const sluice_event *event) {
-    return event->kind == SLUICE_EOF ||
+ * stream before it is answered; and of the last bytes before it the caller may want some again. In
+ * a run of receives the next event may be of the same stream, which has but one in a pull. */
+static bool ends_batch(const sluice_loop *loop, const sluice_event *event) {
+    return event->kind == SLUICE_EOF || loop->engine->in_run ||
            (event->kind == SLUICE_DATA && (event->value & SLUICE_LAST));
 }
 
@@ -427,7 +428,7 @@ int sluice_next_many(sluice_loop *loop, sluice_event *events, int capacity, int6
     while (code > 0) {
         sluice_lend_answerable(loop);
         count++;
-        bool goes_on = count < capacity && !ends_batch(&events[count - 1]);
+        bool goes_on = count < capacity && !ends_batch(loop, &events[count - 1]);
         code = goes_on ? pull(loop, &events[count], AT_ONCE) : 0;
     }
     return count > 0 ? count : code;
