@@ -523,6 +523,9 @@ $(BENCH)/echo-c: Benchmarks/echo-c/echo.c $(BUILD)/libsluice.a
 $(BENCH)/echo-c-one-file: Benchmarks/echo-c/echo.c $(ONE_FILE_OBJECT)
 	$(BENCH_CC) -o $@ $^
 
+$(BENCH)/bulk-c: Benchmarks/bulk/bulk.c $(BUILD)/libsluice.a
+	$(BENCH_CC) -Wl,--gc-sections -o $@ $^
+
 # The program on the README's first page, for its size.
 $(BENCH)/echo-example: Examples/c/echo.c $(BUILD)/libsluice.a
 	$(BENCH_CC) -Wl,--gc-sections -o $@ $^
@@ -609,6 +612,11 @@ bench: bench-programs ## the comparison with others, into Benchmarks/report; fiv
 
 bench-quick: bench-programs ## the same in a minute, rough, into build/bench/report
 	@python3 Benchmarks/bench.py --quick
+
+.PHONY: bench-bulk
+bench-bulk: ## CPU time for much data, beside plain epoll by hand; ROUNDS=number
+	@$(MAKE) --no-print-directory $(addprefix $(BENCH)/,load echo-c bulk-c peer-epoll_bulk)
+	@Benchmarks/bulk.py $(ROUNDS)
 
 # ---- Lint and sanitizers ------------------------------------------------------------------------
 

@@ -1,10 +1,14 @@
-/* load.c - what an echo server is loaded with, and what checks each byte that comes back.
+/* load.c - what a server is loaded with, and what checks each byte that comes back.
  *
- *     load echo|lines|churn ADDRESS CONNECTIONS [SIZE [DEPTH]]
+ *     load echo|lines|churn|upload|download ADDRESS CONNECTIONS [SIZE [DEPTH]]
  *
- *   echo   CONNECTIONS stay open, each with DEPTH messages of SIZE bytes under way
- *   lines  the same, and all that is sent is equal lines of 32 bytes
- *   churn  an operation is a connection: made, one message echoed, closed; CONNECTIONS at a time
+ *   echo      CONNECTIONS stay open, each with DEPTH messages of SIZE bytes under way
+ *   lines     the same, and all that is sent is equal lines of 32 bytes
+ *   churn     an operation is a connection: made, one message echoed, closed; CONNECTIONS at a time
+ *   upload    as echo, but each message is answered by one byte, a '+'
+ *   download  as echo, but each message is asked for by one byte
+ *
+ * No more than 64 KiB are written at a time.
  *
  * It sets up (for echo with one message echoed on each connection, for churn with one on one),
  * prints "ready", and then, for each line of standard input that has a number, does as many
@@ -33,7 +37,8 @@ enum {
     LINE = 32,
     PERIOD = 251,
     RECEIVED_AT_ONCE = 1 << 18,
-    MOST_BYTES = 1 << 20, /* of all messages under way on a connection */
+    SENT_AT_ONCE = 1 << 16,
+    MOST_BYTES = 1 << 24, /* of all messages under way on a connection */
     BATCH = 1024,
     OPENED_AT_ONCE = 64, /* far fewer than any server's backlog */
     PATIENCE_MS = 30000
@@ -49,12 +54,13 @@ struct load {
     struct sockaddr_in address;
     int epoll;
     int connections;
-    size_t size, depth;
+    size_t depth;
+    size_t size, answer; /* bytes of a message, each way */
     struct connection *all;
     long unsent, unanswered; /* operations */
 };
 
-static unsigned char pattern[MOST_BYTES + PERIOD];
+static unsigned char pattern[RECEIVED_AT_ONCE + PERIOD];
 static size_t period = PERIOD;
 static unsigned char buffer[RECEIVED_AT_ONCE];
 
@@ -69,8 +75,9 @@ static const unsigned char *bytes_at(uint64_t position) {
 
 static void transmit(struct connection *connection) {
     while (connection->to_send > 0) {
-        ssize_t count = send(connection->fd, bytes_at(connection->sent), connection->to_send,
-                             MSG_DONTWAIT | MSG_NOSIGNAL);
+        size_t most = connection->to_send < SENT_AT_ONCE ? connection->to_send : SENT_AT_ONCE;
+        ssize_t count =
+            send(connection->fd, bytes_at(connection->sent), most, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (count < 0 && errno == EAGAIN)
             return;
         if (count < 0)
@@ -89,6 +96,21 @@ static void begin(struct load *load, struct connection *connection, long count) 
     transmit(connection);
 }
 
+/* What comes back is what was sent, or as much of the same pattern as was asked for. Of bytes that
+ * say that a message has come, each is the same. */
+static int is_right(const struct load *load, const struct connection *connection, size_t count) {
+    if (load->answer == 1 && load->size > 1) {
+        for (size_t i = 0; i < count; i++)
+            if (buffer[i] != '+')
+                return 0;
+        return 1;
+    }
+    uint64_t due = connection->sent / load->size * load->answer +
+                   (load->answer == load->size ? connection->sent % load->size : 0);
+    return connection->received + count <= due &&
+           memcmp(buffer, bytes_at(connection->received), count) == 0;
+}
+
 /* Returns how many messages came back whole. */
 static long receive(const struct load *load, struct connection *connection) {
     uint64_t before = connection->received;
@@ -100,17 +122,18 @@ static long receive(const struct load *load, struct connection *connection) {
         errno = count < 0 ? errno : 0;
         if (count <= 0)
             fail("the server ended a connection");
-        if (connection->received + (uint64_t)count > connection->sent ||
-            memcmp(buffer, bytes_at(connection->received), (size_t)count) != 0)
+        if (!is_right(load, connection, (size_t)count))
             fail("the bytes that came back");
         connection->received += (uint64_t)count;
     } while ((size_t)count == sizeof buffer);
-    return (long)(connection->received / load->size - before / load->size);
+    return (long)(connection->received / load->answer - before / load->answer);
 }
 
 static void open_one(struct load *load, struct connection *connection) {
     /* The seed: that two connections' bytes are not the same. */
     uint64_t seed = (uint64_t)(connection - load->all) * load->size;
+    if (load->size != load->answer)
+        seed = 0;
     *connection = (struct connection){.sent = seed, .received = seed};
     connection->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (connection->fd < 0)
@@ -193,20 +216,27 @@ static void make_lines(void) {
         pattern[i] = i % LINE == LINE - 1 ? '\n' : 'x';
 }
 
+static int is_kind(const char *word) {
+    static const char *const kinds[] = {"echo", "lines", "churn", "upload", "download"};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(word, kinds[i]) == 0)
+            return 1;
+    return 0;
+}
+
 static void parse(struct load *load, int argc, char **argv) {
     char host[64];
     unsigned port = 0;
     load->connections = argc >= 4 ? atoi(argv[3]) : 0;
-    load->size = argc >= 5 ? (size_t)atol(argv[4]) : 64;
+    size_t size = argc >= 5 ? (size_t)atol(argv[4]) : 64;
     load->depth = argc >= 6 ? (size_t)atol(argv[5]) : 1;
-    if (argc < 4 ||
-        (strcmp(argv[1], "echo") != 0 && strcmp(argv[1], "lines") != 0 &&
-         strcmp(argv[1], "churn") != 0) ||
-        sscanf(argv[2], "%63[0-9.]:%u", host, &port) != 2 || port > 65535 ||
-        inet_pton(AF_INET, host, &load->address.sin_addr) != 1 || load->connections < 1 ||
-        load->size < 1 || load->depth < 1 || load->size > MOST_BYTES / load->depth) {
-        fprintf(stderr, "usage: load echo|lines|churn ADDRESS CONNECTIONS [SIZE [DEPTH]]\n"
-                        "SIZE times DEPTH is at most 1 MiB\n");
+    load->size = argc >= 2 && strcmp(argv[1], "download") == 0 ? 1 : size;
+    load->answer = argc >= 2 && strcmp(argv[1], "upload") == 0 ? 1 : size;
+    if (argc < 4 || !is_kind(argv[1]) || sscanf(argv[2], "%63[0-9.]:%u", host, &port) != 2 ||
+        port > 65535 || inet_pton(AF_INET, host, &load->address.sin_addr) != 1 ||
+        load->connections < 1 || size < 1 || load->depth < 1 || size > MOST_BYTES / load->depth) {
+        fprintf(stderr, "usage: load echo|lines|churn|upload|download ADDRESS CONNECTIONS "
+                        "[SIZE [DEPTH]]\nSIZE times DEPTH is at most 16 MiB\n");
         exit(2);
     }
     load->address.sin_family = AF_INET;
