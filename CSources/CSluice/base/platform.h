@@ -17,6 +17,7 @@
 #define sluice_likely(condition) __builtin_expect(!!(condition), 1)
 #define sluice_unlikely(condition) __builtin_expect(!!(condition), 0)
 #define SLUICE_NOINLINE __attribute__((noinline))
+#define SLUICE_INLINE inline __attribute__((always_inline))
 
 /* What is called once, or seldom, and is to be small. */
 #define SLUICE_COLD __attribute__((cold))

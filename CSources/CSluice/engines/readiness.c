@@ -410,8 +410,8 @@ static SLUICE_NOINLINE ptrdiff_t send_otherwise(struct sluice_engine *engine, in
     return send_slices(engine, fd, &iov, 1);
 }
 
-static ptrdiff_t send_bytes(struct sluice_engine *engine, int fd, const void *bytes,
-                            size_t length) {
+static SLUICE_INLINE ptrdiff_t send_bytes(struct sluice_engine *engine, int fd, const void *bytes,
+                                          size_t length) {
     const uint32_t usual = IS_SOCKET | CAN_SEND;
     if (sluice_unlikely((ours(engine)->sources[fd].state & usual) != usual))
         return send_otherwise(engine, fd, bytes, length);
@@ -784,9 +784,8 @@ next_end(struct readiness_engine *engine, sluice_event *event, unsigned char *by
 
 /* Nearly all that a server does is this: bytes have come on a socket that is waited on for bytes,
  * and fit the buffer. */
-static SLUICE_NOINLINE enum sluice_operation next_bytes(struct readiness_engine *engine,
-                                                        sluice_event *event, unsigned char *bytes,
-                                                        size_t size) {
+static inline enum sluice_operation next_bytes(struct readiness_engine *engine, sluice_event *event,
+                                               unsigned char *bytes, size_t size) {
     const sluice_ready *ready = engine->ready++;
     begin_receive(&engine->sources[ready->fd], bytes, event);
     ptrdiff_t result = read(ready->fd, bytes, size);
@@ -821,8 +820,9 @@ next_otherwise(struct readiness_engine *engine, sluice_event *event, unsigned ch
     return SLUICE_OP_WATCH;
 }
 
-static enum sluice_operation next_completion(struct sluice_engine *base, sluice_event *event,
-                                             unsigned char *bytes, size_t size) {
+static SLUICE_INLINE enum sluice_operation next_completion(struct sluice_engine *base,
+                                                           sluice_event *event,
+                                                           unsigned char *bytes, size_t size) {
     struct readiness_engine *engine = ours(base);
     const sluice_ready *ready = engine->ready;
     if (ready == engine->ready_end)

@@ -54,7 +54,7 @@ static struct sluice_connecting *connecting_of(const struct sluice_stream *strea
 static void close_attempt(sluice_loop *loop, struct attempt *attempt) {
     if (attempt->fd < 0)
         return;
-    loop->engine->operations->detach(loop->engine, attempt->fd);
+    sluice_operations(loop)->detach(loop->engine, attempt->fd);
     close(attempt->fd);
     attempt->fd = -1;
 }
@@ -142,7 +142,7 @@ void sluice_connecting_answered(sluice_loop *loop, struct sluice_stream *stream)
 static void take_attempt(sluice_loop *loop, struct sluice_stream *stream, uint32_t index) {
     struct sluice_connecting *connecting = connecting_of(stream);
     struct attempt *attempt = &connecting->list[index];
-    loop->engine->operations->rename(loop->engine, attempt->fd, sluice_stream_id(loop, stream));
+    sluice_operations(loop)->rename(loop->engine, attempt->fd, sluice_stream_id(loop, stream));
     stream->fd = attempt->fd;
     attempt->fd = -1;
     (void)sluice_connecting_end(loop, stream);

@@ -60,7 +60,7 @@ static void restore(const sluice_loop *loop, const struct sluice_stream *stream)
 
 /* Gives the descriptor back to the kernel. */
 static void release(sluice_loop *loop, struct sluice_stream *stream) {
-    loop->engine->operations->detach(loop->engine, stream->fd);
+    sluice_operations(loop)->detach(loop->engine, stream->fd);
     if (stream->state & STREAM_UNBLOCKED)
         restore(loop, stream);
     if (stream->error && stream->output.length > 0)

@@ -138,7 +138,7 @@ static void lose_descriptor(sluice_loop *loop, sluice_id id) {
 
 int sluice_attach_instead(sluice_loop *loop, int fd, sluice_id id, enum sluice_role role,
                           uint32_t detail) {
-    const struct sluice_engine_operations *engine = loop->engine->operations;
+    const struct sluice_engine_operations *engine = sluice_operations(loop);
     lose_descriptor(loop, engine->evict(loop->engine, fd));
     return engine->attach(loop->engine, fd, id, role, detail);
 }

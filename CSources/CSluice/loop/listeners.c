@@ -60,8 +60,7 @@ static void leave(sluice_loop *loop, struct sluice_listener *listener) {
 /* ---- Listening ------------------------------------------------------------------------------ */
 
 static int want_accepts(sluice_loop *loop, const struct sluice_listener *listener, bool wanted) {
-    return loop->engine->operations->want(loop->engine, listener->fd,
-                                          wanted ? SLUICE_OP_ACCEPT : 0);
+    return sluice_operations(loop)->want(loop->engine, listener->fd, wanted ? SLUICE_OP_ACCEPT : 0);
 }
 
 static uint32_t connections(const sluice_loop *loop, const struct sluice_listener *listener) {
@@ -78,7 +77,7 @@ static bool is_full(const sluice_loop *loop, const struct sluice_listener *liste
 /* Has the engine accept. */
 static int attach_listener(sluice_loop *loop, struct sluice_listener *listener, sluice_id id,
                            bool is_given) {
-    const struct sluice_engine_operations *engine = loop->engine->operations;
+    const struct sluice_engine_operations *engine = sluice_operations(loop);
     uint32_t batch = listener->accept_batch;
     int code = is_given
                    ? engine->attach(loop->engine, listener->fd, id, SLUICE_ROLE_LISTENER, batch)
@@ -122,7 +121,7 @@ void sluice_listener_let_go(sluice_loop *loop, struct sluice_listener *listener)
     sluice_cohort_at(loop, listener->cohort)->listener = 0;
     sluice_cohort_leave(loop, listener->cohort);
     if (listener->fd >= 0)
-        loop->engine->operations->detach(loop->engine, listener->fd);
+        sluice_operations(loop)->detach(loop->engine, listener->fd);
     sluice_slots_end(&loop->listeners, sluice_slots_index(&loop->listeners, listener));
 }
 

@@ -112,7 +112,7 @@ static int open_parts(sluice_loop *loop, const sluice_options *options) {
 static SLUICE_COLD void free_loop(sluice_loop *loop) {
     struct sluice_allocator allocator = loop->allocator;
     if (loop->engine)
-        loop->engine->operations->destroy(loop->engine);
+        sluice_operations(loop)->destroy(loop->engine);
     if (loop->reserve_fd >= 0)
         close(loop->reserve_fd);
     if (loop->signal_fd >= 0)
@@ -239,14 +239,14 @@ int sluice_post(sluice_loop *loop, uint64_t value) {
     if (!loop)
         return SLUICE_ENULL;
     int code = sluice_posts_add(&loop->posts, value);
-    return code > 0 ? loop->engine->operations->wake(loop->engine) : code;
+    return code > 0 ? sluice_operations(loop)->wake(loop->engine) : code;
 }
 
 int sluice_wake(sluice_loop *loop) {
     if (!loop)
         return SLUICE_ENULL;
     sluice_posts_wake(&loop->posts);
-    return loop->engine->operations->wake(loop->engine);
+    return sluice_operations(loop)->wake(loop->engine);
 }
 
 int64_t sluice_now(const sluice_loop *loop) {
@@ -272,7 +272,7 @@ int sluice_take_over(sluice_loop *loop) {
 
 int sluice_backend_fd(sluice_loop *loop) {
     int code = sluice_loop_check(loop);
-    return code < 0 ? code : loop->engine->operations->backend_fd(loop->engine);
+    return code < 0 ? code : sluice_operations(loop)->backend_fd(loop->engine);
 }
 
 int64_t sluice_until_next(sluice_loop *loop) {
@@ -282,7 +282,7 @@ int64_t sluice_until_next(sluice_loop *loop) {
     if ((loop->todo & TODO_OF_TURN) || loop->put_off_length > 0 ||
         loop->later_notices.first != SLUICE_NO_SLOT || loop->draining.first != SLUICE_NO_SLOT ||
         sluice_atomic_load(&loop->has_answers) ||
-        loop->engine->operations->has_left_over(loop->engine))
+        sluice_operations(loop)->has_left_over(loop->engine))
         return 0;
     int64_t first = sluice_loop_deadline(loop);
     if (first == INT64_MAX)
@@ -298,7 +298,7 @@ int sluice_after_fork(sluice_loop *loop) {
     sluice_posts_after_fork(&loop->posts);
     sluice_streams_after_fork(loop);
     sluice_listeners_after_fork(loop);
-    int code = loop->engine->operations->after_fork(loop->engine);
+    int code = sluice_operations(loop)->after_fork(loop->engine);
     if (code == 0)
         code = sluice_signals_after_fork(loop);
     return code < 0 || !loop->lookups ? code : loop->lookups->after_fork(loop);

@@ -266,6 +266,17 @@ static inline int sluice_loop_check(const sluice_loop *loop) {
     return loop->thread == sluice_thread() ? 0 : SLUICE_ETHREAD;
 }
 
+/* What the loop's engine does. In one file the compiler sees that there is one engine, and may put
+ * the code of its functions where they are called. */
+static inline const struct sluice_engine_operations *sluice_operations(const sluice_loop *loop) {
+#ifdef SLUICE_ONE_FILE
+    (void)loop;
+    return &sluice_readiness_engine;
+#else
+    return loop->engine->operations;
+#endif
+}
+
 /* Why `id` is not a handle of the kind that was looked for: SLUICE_ESTALE, or SLUICE_EKIND. */
 SLUICE_INTERNAL int sluice_id_refusal(const sluice_loop *loop, sluice_id id);
 
@@ -405,7 +416,7 @@ SLUICE_INTERNAL SLUICE_CHECKED int sluice_attach_instead(sluice_loop *loop, int 
  * has that number, it was closed behind our back, and the handle loses it. */
 static inline SLUICE_CHECKED int sluice_attach(sluice_loop *loop, int fd, sluice_id id,
                                                enum sluice_role role, uint32_t detail) {
-    int code = loop->engine->operations->attach(loop->engine, fd, id, role, detail);
+    int code = sluice_operations(loop)->attach(loop->engine, fd, id, role, detail);
     return sluice_likely(code != SLUICE_EEXIST) ? code
                                                 : sluice_attach_instead(loop, fd, id, role, detail);
 }

@@ -96,7 +96,7 @@ static ptrdiff_t heed_sent(sluice_loop *loop, struct sluice_stream *stream, ptrd
     if (sent == SLUICE_EAGAIN)
         sent = 0;
     if (sent >= 0 && (size_t)sent < offered) {
-        int code = loop->engine->operations->await_room(loop->engine, stream->fd);
+        int code = sluice_operations(loop)->await_room(loop->engine, stream->fd);
         if (code == 0)
             stream->state |= STREAM_BLOCKED;
         else
@@ -115,8 +115,7 @@ int sluice_output_send(sluice_loop *loop, struct sluice_stream *stream, bool by_
         size_t offered = 0;
         for (int i = 0; i < count; i++)
             offered += iov[i].iov_len;
-        ptrdiff_t sent =
-            loop->engine->operations->send_slices(loop->engine, stream->fd, iov, count);
+        ptrdiff_t sent = sluice_operations(loop)->send_slices(loop->engine, stream->fd, iov, count);
         sent = heed_sent(loop, stream, sent, offered);
         if (sent < 0) {
             sluice_output_fail(loop, stream, (int)sent);
@@ -243,7 +242,7 @@ static ptrdiff_t send_directly(sluice_loop *loop, struct sluice_stream *stream, 
     int code = sluice_chunk_pool_prepare(&loop->pool, length);
     if (code < 0)
         return code;
-    ptrdiff_t sent = loop->engine->operations->send(loop->engine, stream->fd, bytes, length);
+    ptrdiff_t sent = sluice_operations(loop)->send(loop->engine, stream->fd, bytes, length);
     sent = heed_sent(loop, stream, sent, length);
     if (sent < 0) {
         sluice_chunk_pool_trim(&loop->pool);

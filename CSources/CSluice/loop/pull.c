@@ -121,7 +121,7 @@ static enum progress take_completion(sluice_loop *loop, sluice_event *event) {
     if (room < LEAST_RECEIVE)
         return OVER;
     unsigned char *bytes = loop->receive_bytes + loop->receive_used;
-    return complete(loop, event, loop->engine->operations->next(loop->engine, event, bytes, room));
+    return complete(loop, event, sluice_operations(loop)->next(loop->engine, event, bytes, room));
 }
 
 static inline enum progress take_timer(sluice_loop *loop, sluice_event *event) {
@@ -257,7 +257,7 @@ static int begin_turn(sluice_loop *loop, int64_t timeout_ns) {
     }
     if (has_more_to_give(loop))
         timeout_ns = 0;
-    int code = loop->engine->operations->wait(loop->engine, timeout_ns);
+    int code = sluice_operations(loop)->wait(loop->engine, timeout_ns);
     loop->now = loop->waited = sluice_clock_ns();
     loop->notices = loop->later_notices;
     loop->later_notices = SLUICE_EMPTY_LIST;
@@ -300,8 +300,8 @@ static SLUICE_NOINLINE int next_turn(sluice_loop *loop, struct patience *patienc
 
 /* Sends what the last event was answered with. */
 static inline void send_put_off(sluice_loop *loop) {
-    ptrdiff_t sent = loop->engine->operations->send(loop->engine, loop->put_off_fd,
-                                                    loop->put_off_bytes, loop->put_off_length);
+    ptrdiff_t sent = sluice_operations(loop)->send(loop->engine, loop->put_off_fd,
+                                                   loop->put_off_bytes, loop->put_off_length);
     if (sluice_likely((size_t)sent == loop->put_off_length)) {
         /* It idles from when the bytes came, which was in this same turn. */
         loop->stats.sends++;
@@ -366,7 +366,7 @@ int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
     /* Nearly all pulls are this, and no more is asked then: bytes, of a stream that has nothing
      * else due. What a pull keeps of its receive buffer for those that follow is of no use here. */
     if (sluice_likely(loop->todo == TODO_COMPLETIONS)) {
-        enum sluice_operation operation = loop->engine->operations->next(
+        enum sluice_operation operation = sluice_operations(loop)->next(
             loop->engine, event, loop->receive_bytes, loop->receive_size);
         if (sluice_likely(operation == SLUICE_OP_RECEIVE && take_plain_data(loop, event))) {
             loop->stats.events[SLUICE_DATA]++;

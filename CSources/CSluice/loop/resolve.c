@@ -53,7 +53,7 @@ static void take_out_query(struct sluice_query *query) {
 static void tell_loop(void *context) {
     sluice_loop *loop = (sluice_loop *)context;
     sluice_atomic_store(&loop->has_answers, true);
-    (void)loop->engine->operations->wake(loop->engine);
+    (void)sluice_operations(loop)->wake(loop->engine);
 }
 
 int sluice_query_begin(sluice_loop *loop, struct sluice_query *query, sluice_id id,

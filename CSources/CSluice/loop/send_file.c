@@ -45,12 +45,12 @@ static ptrdiff_t send_now(sluice_loop *loop, struct sluice_stream *stream, int f
                           size_t length) {
     size_t high_mark = sluice_cohort_at(loop, stream->cohort)->high_mark;
     int stopped;
-    size_t sent = loop->engine->operations->send_file(
+    size_t sent = sluice_operations(loop)->send_file(
         loop->engine, stream->fd, fd, offset, length < high_mark ? length : high_mark, &stopped);
     int code = is_of_connection(stopped) ? stopped : 0;
     bool is_full = stopped == SLUICE_EAGAIN;
     if (is_full)
-        code = loop->engine->operations->await_room(loop->engine, stream->fd);
+        code = sluice_operations(loop)->await_room(loop->engine, stream->fd);
     sluice_output_count_sent(loop, stream, sent);
     if (code < 0) {
         sluice_output_fail(loop, stream, code);

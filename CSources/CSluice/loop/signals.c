@@ -22,8 +22,8 @@ static int open_descriptor(const sluice_loop *loop) {
     int fd = signalfd(-1, &loop->signal_set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (fd < 0)
         return -errno;
-    int code = loop->engine->operations->attach(loop->engine, fd, SLUICE_SIGNALS_ID,
-                                                SLUICE_ROLE_WATCH, SLUICE_READ);
+    int code = sluice_operations(loop)->attach(loop->engine, fd, SLUICE_SIGNALS_ID,
+                                               SLUICE_ROLE_WATCH, SLUICE_READ);
     if (code < 0) {
         close(fd);
         return code;
@@ -141,7 +141,7 @@ int sluice_signals_after_fork(sluice_loop *loop) {
     int fd = open_descriptor(loop);
     if (fd < 0)
         return fd;
-    loop->engine->operations->detach(loop->engine, loop->signal_fd);
+    sluice_operations(loop)->detach(loop->engine, loop->signal_fd);
     close(loop->signal_fd);
     loop->signal_fd = fd;
     return 0;

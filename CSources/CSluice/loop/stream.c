@@ -82,7 +82,7 @@ static inline int start_stream(sluice_loop *loop, struct sluice_stream *stream,
         if (code < 0 || start->origin == SLUICE_ORIGIN_NONE)
             return code;
     }
-    const struct sluice_engine_operations *engine = loop->engine->operations;
+    const struct sluice_engine_operations *engine = sluice_operations(loop);
     int code = engine->attach(loop->engine, start->fd, id, start->role, wanted);
     return code == SLUICE_EEXIST && start->origin == SLUICE_ORIGIN_KERNEL
                ? sluice_attach_instead(loop, start->fd, id, start->role, wanted)
@@ -246,8 +246,8 @@ static int heed_wants(sluice_loop *loop, struct sluice_stream *stream) {
     stream->state ^= STREAM_RECEIVES;
     if ((stream->state & INPUT_ENDED) && !(stream->state & STREAM_HALF_OPEN))
         return 0;
-    return loop->engine->operations->want(loop->engine, stream->fd,
-                                          receives ? SLUICE_OP_RECEIVE : SLUICE_OP_HANGUP);
+    return sluice_operations(loop)->want(loop->engine, stream->fd,
+                                         receives ? SLUICE_OP_RECEIVE : SLUICE_OP_HANGUP);
 }
 
 /* What is still to be done by a stream that is not over. */

@@ -16,7 +16,7 @@ int sluice_watch(sluice_loop *loop, sluice_id *id, int fd, uint32_t interest, ui
     watch->slot.user = user;
     watch->fd = fd;
     sluice_id made = sluice_id_of(SLUICE_KIND_WATCH, index, watch->slot.generation);
-    code = loop->engine->operations->attach(loop->engine, fd, made, SLUICE_ROLE_WATCH, interest);
+    code = sluice_operations(loop)->attach(loop->engine, fd, made, SLUICE_ROLE_WATCH, interest);
     if (code < 0) {
         sluice_slots_end(&loop->watches, index);
         return code;
@@ -35,12 +35,12 @@ int sluice_rewatch(sluice_loop *loop, sluice_id id, uint32_t interest) {
         return sluice_id_refusal(loop, id);
     if (watch->fd < 0)
         return SLUICE_EBADF;
-    return loop->engine->operations->rewatch(loop->engine, watch->fd, interest);
+    return sluice_operations(loop)->rewatch(loop->engine, watch->fd, interest);
 }
 
 void sluice_watch_end(sluice_loop *loop, struct sluice_watch *watch) {
     if (watch->fd >= 0)
-        loop->engine->operations->detach(loop->engine, watch->fd);
+        sluice_operations(loop)->detach(loop->engine, watch->fd);
     sluice_slots_end(&loop->watches, sluice_slots_index(&loop->watches, watch));
 }
 
