@@ -93,10 +93,12 @@ struct sluice_engine_operations {
     /* Tries once to send: how many bytes went, or an error, of which SLUICE_EAGAIN says that none
      * can go now, and -EINTR nothing. Where fewer went than there are, and the rest is to wait for
      * room, the loop calls `await_room`; a completion of SEND then says when to go on. */
-    ptrdiff_t (*send)(struct sluice_engine *engine, int fd, const void *bytes, size_t length);
     ptrdiff_t (*send_slices)(struct sluice_engine *engine, int fd, const struct iovec *iov,
                              int count);
     int (*await_room)(struct sluice_engine *engine, int fd);
+
+    /* The same of one piece, to a connected socket for which no room is awaited. */
+    ptrdiff_t (*send)(struct sluice_engine *engine, int fd, const void *bytes, size_t length);
 
     /* The same of up to `length` bytes of a file, from `offset` on: how many went. *stopped is 0
      * where those are all of them, or all that the file has; else what kept the rest: SLUICE_EAGAIN

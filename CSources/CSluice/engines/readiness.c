@@ -404,17 +404,9 @@ static ptrdiff_t send_slices(struct sluice_engine *base, int fd, const struct io
                       : sluice_socket_send_slices(fd, iov, count);
 }
 
-static SLUICE_NOINLINE ptrdiff_t send_otherwise(struct sluice_engine *engine, int fd,
-                                                const void *bytes, size_t length) {
-    const struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = length};
-    return send_slices(engine, fd, &iov, 1);
-}
-
 static SLUICE_INLINE ptrdiff_t send_bytes(struct sluice_engine *engine, int fd, const void *bytes,
                                           size_t length) {
-    const uint32_t usual = IS_SOCKET | CAN_SEND;
-    if (sluice_unlikely((ours(engine)->sources[fd].state & usual) != usual))
-        return send_otherwise(engine, fd, bytes, length);
+    (void)engine;
     return sluice_send_once(fd, bytes, length);
 }
 
@@ -861,9 +853,9 @@ SLUICE_INTERNAL const struct sluice_engine_operations sluice_readiness_engine = 
     .rename = rename_source,
     .rewatch = rewatch,
     .want = want,
-    .send = send_bytes,
     .send_slices = send_slices,
     .await_room = await_source_room,
+    .send = send_bytes,
     .send_file = send_file,
     .wait = wait_for_ready,
     .next = next_completion,

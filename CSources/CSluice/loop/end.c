@@ -29,7 +29,7 @@ int sluice_stream_close(sluice_loop *loop, struct sluice_stream *stream) {
 /* Where bytes are lost by its end that the peer would wait for, it is to see a reset. */
 static void reset_when_closed(const struct sluice_stream *stream) {
     bool lives_on = (stream->state & STREAM_INHERITED) != 0; /* the connection, in the parent */
-    if ((stream->state & STREAM_SOCKET) && !lives_on)
+    if (!(stream->state & STREAM_NO_SOCKET) && !lives_on)
         sluice_socket_reset_when_closed(stream->fd);
 }
 
@@ -40,7 +40,7 @@ static struct sluice_stream *sharer_of(const sluice_loop *loop,
     for (uint32_t i = 0; i < loop->streams.used; i++) {
         struct sluice_stream *other = sluice_stream_at(loop, i);
         if (other != stream && sluice_slot_lives(&other->slot) && other->fd >= 0 &&
-            !(other->state & STREAM_SOCKET) && sluice_same_open_file(stream->fd, other->fd))
+            (other->state & STREAM_NO_SOCKET) && sluice_same_open_file(stream->fd, other->fd))
             return other;
     }
     return NULL;

@@ -189,9 +189,9 @@ static void offer(sluice_loop *loop, struct sluice_stream *stream) {
     while (stream->output.length > 0) {
         struct iovec iov[64];
         int count = sluice_bytes_peek(&stream->output, iov, 64, SIZE_MAX);
-        ptrdiff_t sent = stream->state & STREAM_SOCKET
-                             ? sluice_socket_send_slices(stream->fd, iov, count)
-                             : sluice_file_send_slices(stream->fd, iov, count);
+        ptrdiff_t sent = stream->state & STREAM_NO_SOCKET
+                             ? sluice_file_send_slices(stream->fd, iov, count)
+                             : sluice_socket_send_slices(stream->fd, iov, count);
         if (sent <= 0)
             break;
         sluice_bytes_consume(&loop->pool, &stream->output, (size_t)sent);

@@ -171,7 +171,8 @@ void sluice_output_send_put_off(sluice_loop *loop, ptrdiff_t sent) {
 }
 
 /* With any of these, no write is put off. */
-#define PUTS_NOTHING_OFF (TAKES_NO_WRITE | STREAM_CONNECTING | STREAM_BLOCKED | STREAM_ENDED)
+#define PUTS_NOTHING_OFF                                                                           \
+    (TAKES_NO_WRITE | STREAM_CONNECTING | STREAM_BLOCKED | STREAM_ENDED | STREAM_NO_SOCKET)
 
 /* Whether a write of this stream waits for the next pull, where it is: of bytes of the event that
  * was pulled last, the only one so far, and with nothing queued before it. */
@@ -242,7 +243,8 @@ static ptrdiff_t send_directly(sluice_loop *loop, struct sluice_stream *stream, 
     int code = sluice_chunk_pool_prepare(&loop->pool, length);
     if (code < 0)
         return code;
-    ptrdiff_t sent = sluice_operations(loop)->send(loop->engine, stream->fd, bytes, length);
+    const struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = length};
+    ptrdiff_t sent = sluice_operations(loop)->send_slices(loop->engine, stream->fd, &iov, 1);
     sent = heed_sent(loop, stream, sent, length);
     if (sent < 0) {
         sluice_chunk_pool_trim(&loop->pool);

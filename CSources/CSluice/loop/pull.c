@@ -361,7 +361,7 @@ static SLUICE_NOINLINE int take_back_and_pull(sluice_loop *loop, sluice_event *e
 int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
     if (sluice_unlikely(!can_pull(loop, event, timeout_ns)))
         return refuse_pull(loop, event);
-    if (loop->put_off_length > 0)
+    if (sluice_likely(loop->put_off_length > 0))
         send_put_off(loop);
     /* Nearly all pulls are this, and no more is asked then: bytes, of a stream that has nothing
      * else due. What a pull keeps of its receive buffer for those that follow is of no use here. */

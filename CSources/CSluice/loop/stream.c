@@ -53,8 +53,8 @@ static uint32_t first_stream_state(const struct sluice_stream_start *start,
     uint32_t state = start->traits | cohort->traits;
     if (start->role == SLUICE_ROLE_CONNECTING)
         state |= STREAM_CONNECTING;
-    if (is_socket(start->role))
-        state |= STREAM_SOCKET;
+    if (!is_socket(start->role))
+        state |= STREAM_NO_SOCKET;
     return state;
 }
 
@@ -190,7 +190,7 @@ void sluice_stream_lose_descriptor(sluice_loop *loop, struct sluice_stream *stre
 /* ---- What follows ---------------------------------------------------------------------------- */
 
 static int finish_sending(const struct sluice_stream *stream) {
-    if (!(stream->state & STREAM_SOCKET))
+    if (stream->state & STREAM_NO_SOCKET)
         return 0;
     int code = sluice_socket_finish_sending(stream->fd);
     if (code != -ENOTCONN)
@@ -221,7 +221,7 @@ static inline bool is_over(const struct sluice_stream *stream) {
     if (state & STREAM_CONNECTING)
         return (state & STREAM_CLOSING) && stream->output.length == 0;
     if (state & STREAM_CLOSING) {
-        bool alone = (state & (INPUT_ENDED | STREAM_NO_INPUT)) || !(state & STREAM_SOCKET);
+        bool alone = (state & (INPUT_ENDED | STREAM_NO_INPUT | STREAM_NO_SOCKET)) != 0;
         return (state & OUTPUT_FAILED) || (alone && stream->output.length == 0);
     }
     if (state & STREAM_NO_INPUT)

@@ -61,7 +61,7 @@ enum {
     STREAM_GRACE = 1 << 30, /* its deadline has been put off once, since something came in time */
 
     /* What it is, for its whole life. */
-    STREAM_SOCKET = 1 << 17, /* can be shut down in one direction */
+    STREAM_NO_SOCKET = 1 << 17, /* a pipe, a terminal: cannot be shut down in one direction */
     STREAM_HALF_OPEN = 1 << 18,
     STREAM_THROTTLES = 1 << 19,
     STREAM_NO_INPUT = 1 << 20,  /* write-only: of it comes nothing but its end */
