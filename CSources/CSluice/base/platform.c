@@ -21,14 +21,14 @@ int64_t sluice_clock_ns(void) {
     return (int64_t)now.tv_sec * NS_PER_SECOND + now.tv_nsec;
 }
 
-int sluice_fd_check(int fd) {
+SLUICE_COLD int sluice_fd_check(int fd) {
     int flags = fcntl(fd, F_GETFL);
     if (flags < 0)
         return -errno;
     return flags & O_PATH ? -EBADF : 0;
 }
 
-bool sluice_same_open_file(int fd, int other) {
+SLUICE_COLD bool sluice_same_open_file(int fd, int other) {
     struct stat first;
     struct stat second;
     if (fstat(fd, &first) < 0 || fstat(other, &second) < 0 || first.st_dev != second.st_dev ||
@@ -40,7 +40,7 @@ bool sluice_same_open_file(int fd, int other) {
     return order <= 0; /* 0: the same; an error: not told */
 }
 
-int sluice_wake_open(void) {
+SLUICE_COLD int sluice_wake_open(void) {
     int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     return fd < 0 ? -errno : fd;
 }

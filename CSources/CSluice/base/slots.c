@@ -17,7 +17,8 @@ static struct sluice_slot *slot_at(const struct sluice_slots *slots, uint32_t in
     return (struct sluice_slot *)sluice_slots_at(slots, index);
 }
 
-static int grow_slots(struct sluice_slots *slots, const struct sluice_allocator *allocator) {
+static SLUICE_COLD int grow_slots(struct sluice_slots *slots,
+                                  const struct sluice_allocator *allocator) {
     if (slots->used == SLUICE_INDEX_LIMIT)
         return SLUICE_EFULL;
     size_t capacity = sluice_room_for((size_t)slots->used + 1, slots->record_size);
@@ -29,7 +30,8 @@ static int grow_slots(struct sluice_slots *slots, const struct sluice_allocator 
     return 0;
 }
 
-int sluice_slots_make_free(struct sluice_slots *slots, const struct sluice_allocator *allocator) {
+SLUICE_COLD int sluice_slots_make_free(struct sluice_slots *slots,
+                                       const struct sluice_allocator *allocator) {
     int code = slots->used == slots->capacity ? grow_slots(slots, allocator) : 0;
     if (code < 0)
         return code;

@@ -3,9 +3,9 @@
 
 #include "bytes/chunks.h"
 
-void sluice_chunk_pool_init(struct sluice_chunk_pool *pool,
-                            const struct sluice_allocator *allocator, size_t limit_bytes,
-                            size_t retained) {
+SLUICE_COLD void sluice_chunk_pool_init(struct sluice_chunk_pool *pool,
+                                        const struct sluice_allocator *allocator,
+                                        size_t limit_bytes, size_t retained) {
     size_t limit = (limit_bytes > 0 ? limit_bytes : SIZE_MAX) / SLUICE_CHUNK_ROOM;
     *pool = (struct sluice_chunk_pool){
         .allocator = *allocator, .retained = retained, .limit = limit > 0 ? limit : 1};
@@ -19,7 +19,7 @@ static void free_one(struct sluice_chunk_pool *pool) {
     sluice_free(&pool->allocator, chunk);
 }
 
-void sluice_chunk_pool_deinit(struct sluice_chunk_pool *pool) {
+SLUICE_COLD void sluice_chunk_pool_deinit(struct sluice_chunk_pool *pool) {
     while (pool->free)
         free_one(pool);
 }

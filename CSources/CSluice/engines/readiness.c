@@ -192,7 +192,8 @@ static int make_poller(struct readiness_engine *engine,
     return code;
 }
 
-static int create(struct sluice_engine **result, const struct sluice_engine_options *options) {
+static SLUICE_COLD int create(struct sluice_engine **result,
+                              const struct sluice_engine_options *options) {
     const struct sluice_allocator *allocator = options->allocator;
     struct readiness_engine *engine = SLUICE_NEW(allocator, 1, struct readiness_engine);
     if (!engine)
@@ -219,7 +220,7 @@ static int create(struct sluice_engine **result, const struct sluice_engine_opti
     return 0;
 }
 
-static void destroy(struct sluice_engine *base) {
+static SLUICE_COLD void destroy(struct sluice_engine *base) {
     struct readiness_engine *engine = ours(base);
     struct sluice_allocator allocator = engine->allocator;
     sluice_poller_destroy(engine->poller);
@@ -228,7 +229,7 @@ static void destroy(struct sluice_engine *base) {
     sluice_free(&allocator, engine);
 }
 
-static SLUICE_NOINLINE int grow_sources(struct readiness_engine *engine, int fd) {
+static SLUICE_NOINLINE SLUICE_COLD int grow_sources(struct readiness_engine *engine, int fd) {
     if (fd >= engine->capacity) {
         size_t capacity = sluice_room_for((size_t)fd + 1, sizeof *engine->sources);
         struct source *grown = SLUICE_RESIZE(&engine->allocator, engine->sources, capacity);
@@ -340,7 +341,7 @@ static void detach_source(struct sluice_engine *base, int fd) {
     engine->attached--;
 }
 
-static sluice_id evict(struct sluice_engine *base, int fd) {
+static SLUICE_COLD sluice_id evict(struct sluice_engine *base, int fd) {
     const struct readiness_engine *engine = ours(base);
     if (fd >= engine->limit || !(engine->sources[fd].state & ATTACHED))
         return 0;

@@ -97,7 +97,7 @@ static int reset_as_such(int code) {
     return code == -EPIPE ? -ECONNRESET : code;
 }
 
-int sluice_hangup_error(int fd, enum sluice_role role, bool has_input) {
+SLUICE_COLD int sluice_hangup_error(int fd, enum sluice_role role, bool has_input) {
     bool is_socket =
         role == SLUICE_ROLE_SOCKET || role == SLUICE_ROLE_LOCAL || role == SLUICE_ROLE_PACKETS;
     if (!is_socket)

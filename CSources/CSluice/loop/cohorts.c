@@ -32,8 +32,9 @@ static uint32_t flags_of_cohort(uint32_t flags, bool accepted) {
     return flags & ~(uint32_t)SLUICE_UNTHROTTLED;
 }
 
-int sluice_stream_settings_of(const sluice_loop *loop, const sluice_stream_options *given,
-                              bool accepted, struct sluice_stream_settings *settings) {
+SLUICE_COLD int sluice_stream_settings_of(const sluice_loop *loop,
+                                          const sluice_stream_options *given, bool accepted,
+                                          struct sluice_stream_settings *settings) {
     sluice_stream_options options = {.size = sizeof options};
     const uint32_t either = SLUICE_THROTTLED | SLUICE_UNTHROTTLED;
     const uint32_t known = SLUICE_HALF_OPEN | SLUICE_DELAY | SLUICE_KEEPALIVE | either;
@@ -59,7 +60,7 @@ int sluice_stream_settings_of(const sluice_loop *loop, const sluice_stream_optio
                : SLUICE_EOPTION;
 }
 
-int sluice_stream_configure(int fd, const struct sluice_stream_settings *settings) {
+SLUICE_COLD int sluice_stream_configure(int fd, const struct sluice_stream_settings *settings) {
     if (!sluice_socket_is_tcp(fd))
         return 0;
     const int at_once = !(settings->flags & SLUICE_DELAY);
@@ -115,8 +116,8 @@ static uint32_t traits_of_cohort(const struct sluice_stream_settings *settings) 
     return traits;
 }
 
-static uint32_t make(sluice_loop *loop, const struct sluice_stream_settings *settings,
-                     uint32_t listener, int *code) {
+static SLUICE_COLD uint32_t make(sluice_loop *loop, const struct sluice_stream_settings *settings,
+                                 uint32_t listener, int *code) {
     uint32_t index = sluice_slots_begin(&loop->cohorts, &loop->allocator, code);
     if (index == SLUICE_NO_SLOT)
         return index;
@@ -136,8 +137,8 @@ static uint32_t make(sluice_loop *loop, const struct sluice_stream_settings *set
     return index;
 }
 
-int sluice_cohort_join(sluice_loop *loop, const struct sluice_stream_settings *settings,
-                       uint32_t listener, uint32_t *cohort) {
+SLUICE_COLD int sluice_cohort_join(sluice_loop *loop, const struct sluice_stream_settings *settings,
+                                   uint32_t listener, uint32_t *cohort) {
     int code = 0;
     *cohort = listener ? SLUICE_NO_SLOT : find_cohort(loop, settings);
     if (*cohort == SLUICE_NO_SLOT)

@@ -27,7 +27,7 @@ int sluice_stream_close(sluice_loop *loop, struct sluice_stream *stream) {
 }
 
 /* Where bytes are lost by its end that the peer would wait for, it is to see a reset. */
-static void reset_when_closed(const struct sluice_stream *stream) {
+static SLUICE_COLD void reset_when_closed(const struct sluice_stream *stream) {
     bool lives_on = (stream->state & STREAM_INHERITED) != 0; /* the connection, in the parent */
     if (!(stream->state & STREAM_NO_SOCKET) && !lives_on)
         sluice_socket_reset_when_closed(stream->fd);
@@ -47,7 +47,7 @@ static struct sluice_stream *sharer_of(const sluice_loop *loop,
 }
 
 /* Undoes what adopting has done to an open file that others may share: the last of our own does. */
-static void restore(const sluice_loop *loop, const struct sluice_stream *stream) {
+static SLUICE_COLD void restore(const sluice_loop *loop, const struct sluice_stream *stream) {
     struct sluice_stream *sharer = sharer_of(loop, stream);
     if (sharer) {
         sharer->state |= STREAM_UNBLOCKED;
@@ -117,7 +117,7 @@ void sluice_stream_abort(sluice_loop *loop, struct sluice_stream *stream, int er
 
 /* ---- After a fork ---------------------------------------------------------------------------- */
 
-void sluice_streams_after_fork(sluice_loop *loop) {
+SLUICE_COLD void sluice_streams_after_fork(sluice_loop *loop) {
     loop->put_off_length = 0;
     for (uint32_t i = 0; i < loop->streams.used; i++) {
         struct sluice_stream *stream = sluice_stream_at(loop, i);

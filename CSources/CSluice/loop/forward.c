@@ -38,7 +38,7 @@ bool sluice_forward_pass(sluice_loop *loop, struct sluice_stream *from, const un
     return true;
 }
 
-bool sluice_forward_end_of_input(sluice_loop *loop, struct sluice_stream *from) {
+SLUICE_COLD bool sluice_forward_end_of_input(sluice_loop *loop, struct sluice_stream *from) {
     struct sluice_stream *to = target_of(loop, from);
     if (!takes_more(to))
         return false;
@@ -99,7 +99,7 @@ static void cut_off(const sluice_loop *loop, const struct sluice_stream *from) {
         to->extras->cut_off = true;
 }
 
-void sluice_forward_end(sluice_loop *loop, struct sluice_stream *stream) {
+SLUICE_COLD void sluice_forward_end(sluice_loop *loop, struct sluice_stream *stream) {
     cut_off(loop, stream);
     if (stream->extras->forward_to)
         unlink_from(loop, stream);

@@ -48,7 +48,7 @@ static int kind_of(const sluice_loop *loop, sluice_id id) {
     return is_timer(loop, id) || find_slot(loop, id) ? (int)sluice_id_kind(id) : SLUICE_ESTALE;
 }
 
-int sluice_id_refusal(const sluice_loop *loop, sluice_id id) {
+SLUICE_COLD int sluice_id_refusal(const sluice_loop *loop, sluice_id id) {
     return kind_of(loop, id) < 0 ? SLUICE_ESTALE : SLUICE_EKIND;
 }
 
@@ -119,7 +119,7 @@ int sluice_fd(const sluice_loop *loop, sluice_id id) {
     return has_none_yet ? SLUICE_ESTATE : SLUICE_EBADF;
 }
 
-static void lose_descriptor(sluice_loop *loop, sluice_id id) {
+static SLUICE_COLD void lose_descriptor(sluice_loop *loop, sluice_id id) {
     if (sluice_id_kind(id) == SLUICE_KIND_ATTEMPT) {
         loop->lookups->lose_attempt(loop, sluice_stream_at(loop, sluice_id_index(id)),
                                     sluice_id_generation(id));
@@ -136,8 +136,8 @@ static void lose_descriptor(sluice_loop *loop, sluice_id id) {
         *fd_of(slot, (int)sluice_id_kind(id)) = -1;
 }
 
-int sluice_attach_instead(sluice_loop *loop, int fd, sluice_id id, enum sluice_role role,
-                          uint32_t detail) {
+SLUICE_COLD int sluice_attach_instead(sluice_loop *loop, int fd, sluice_id id,
+                                      enum sluice_role role, uint32_t detail) {
     const struct sluice_engine_operations *engine = sluice_operations(loop);
     lose_descriptor(loop, engine->evict(loop->engine, fd));
     return engine->attach(loop->engine, fd, id, role, detail);

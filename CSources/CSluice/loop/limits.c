@@ -32,7 +32,7 @@ int sluice_stream_heed_idleness(sluice_loop *loop, struct sluice_stream *stream)
                                                       NS_PER_MILLISECOND);
 }
 
-int sluice_stream_linger(sluice_loop *loop, struct sluice_stream *stream) {
+SLUICE_COLD int sluice_stream_linger(sluice_loop *loop, struct sluice_stream *stream) {
     return sluice_deadline_set(
         loop, stream, sluice_cohort_at(loop, stream->cohort)->linger_ms * NS_PER_MILLISECOND);
 }

@@ -35,16 +35,17 @@ static int complete_listen_options(const sluice_listen_options *given,
 }
 
 /* What both calls begin with: the options, checked and completed. */
-static int prepare(const sluice_loop *loop, const sluice_listen_options *given,
-                   sluice_listen_options *options, struct sluice_stream_settings *settings) {
+static SLUICE_COLD int prepare(const sluice_loop *loop, const sluice_listen_options *given,
+                               sluice_listen_options *options,
+                               struct sluice_stream_settings *settings) {
     int code = sluice_loop_check(loop);
     if (code == 0)
         code = complete_listen_options(given, options);
     return code < 0 ? code : sluice_stream_settings_of(loop, options->streams, true, settings);
 }
 
-int sluice_listen(sluice_loop *loop, sluice_id *id, const char *address,
-                  const sluice_listen_options *given) {
+SLUICE_COLD int sluice_listen(sluice_loop *loop, sluice_id *id, const char *address,
+                              const sluice_listen_options *given) {
     sluice_listen_options options;
     struct sluice_stream_settings settings;
     int code = prepare(loop, given, &options, &settings);

@@ -29,8 +29,8 @@
 
 /* ---- Lists of them --------------------------------------------------------------------------- */
 
-static void enter(sluice_loop *loop, struct sluice_listener_list *list,
-                  struct sluice_listener *listener) {
+static SLUICE_COLD void enter(sluice_loop *loop, struct sluice_listener_list *list,
+                              struct sluice_listener *listener) {
     uint32_t index = sluice_slots_index(&loop->listeners, listener);
     listener->in = list;
     listener->next = SLUICE_NO_SLOT;
@@ -42,7 +42,7 @@ static void enter(sluice_loop *loop, struct sluice_listener_list *list,
     list->last = index;
 }
 
-static void leave(sluice_loop *loop, struct sluice_listener *listener) {
+static SLUICE_COLD void leave(sluice_loop *loop, struct sluice_listener *listener) {
     struct sluice_listener_list *list = listener->in;
     if (!list)
         return;
@@ -75,8 +75,8 @@ static bool is_full(const sluice_loop *loop, const struct sluice_listener *liste
 }
 
 /* Has the engine accept. */
-static int attach_listener(sluice_loop *loop, struct sluice_listener *listener, sluice_id id,
-                           bool is_given) {
+static SLUICE_COLD int attach_listener(sluice_loop *loop, struct sluice_listener *listener,
+                                       sluice_id id, bool is_given) {
     const struct sluice_engine_operations *engine = sluice_operations(loop);
     uint32_t batch = listener->accept_batch;
     int code = is_given
@@ -90,8 +90,8 @@ static int attach_listener(sluice_loop *loop, struct sluice_listener *listener, 
     return code;
 }
 
-int sluice_listener_begin(sluice_loop *loop, const struct sluice_listener_start *start,
-                          sluice_id *id) {
+SLUICE_COLD int sluice_listener_begin(sluice_loop *loop, const struct sluice_listener_start *start,
+                                      sluice_id *id) {
     int code;
     uint32_t index = sluice_slots_begin(&loop->listeners, &loop->allocator, &code);
     if (index == SLUICE_NO_SLOT)
@@ -116,7 +116,7 @@ int sluice_listener_begin(sluice_loop *loop, const struct sluice_listener_start 
     return code;
 }
 
-void sluice_listener_let_go(sluice_loop *loop, struct sluice_listener *listener) {
+SLUICE_COLD void sluice_listener_let_go(sluice_loop *loop, struct sluice_listener *listener) {
     leave(loop, listener);
     sluice_cohort_at(loop, listener->cohort)->listener = 0;
     sluice_cohort_leave(loop, listener->cohort);
@@ -137,7 +137,8 @@ void sluice_listener_end(sluice_loop *loop, struct sluice_listener *listener) {
     close(fd);
 }
 
-void sluice_listener_lose_descriptor(sluice_loop *loop, struct sluice_listener *listener) {
+SLUICE_COLD void sluice_listener_lose_descriptor(sluice_loop *loop,
+                                                 struct sluice_listener *listener) {
     leave(loop, listener);
     listener->fd = -1;
     /* One that drains still owes its CLOSED. */
@@ -157,7 +158,7 @@ void sluice_listeners_after_fork(sluice_loop *loop) {
 /* ---- Accepting ------------------------------------------------------------------------------ */
 
 /* Puts it in the line of those that wait for room. */
-static void stand_in_line(sluice_loop *loop, struct sluice_listener *listener) {
+static SLUICE_COLD void stand_in_line(sluice_loop *loop, struct sluice_listener *listener) {
     leave(loop, listener);
     enter(loop, &loop->waiting, listener);
     /* Not a deadline of its own, for which there may be no memory. */
@@ -165,8 +166,8 @@ static void stand_in_line(sluice_loop *loop, struct sluice_listener *listener) {
 }
 
 /* Stops accepting, and says so; with an error to be tried again after. */
-static bool stop(sluice_loop *loop, struct sluice_listener *listener, sluice_id id, int error,
-                 sluice_event *event) {
+static SLUICE_COLD bool stop(sluice_loop *loop, struct sluice_listener *listener, sluice_id id,
+                             int error, sluice_event *event) {
     if (listener->stopped)
         return false;
     listener->stopped = true;
@@ -178,13 +179,13 @@ static bool stop(sluice_loop *loop, struct sluice_listener *listener, sluice_id 
 }
 
 /* Whether nobody waits in the queue, by what an accept has given. */
-static bool says_nobody(const struct sluice_listener *listener, int code) {
+static SLUICE_COLD bool says_nobody(const struct sluice_listener *listener, int code) {
     return code == SLUICE_EAGAIN || (code == -EINVAL && listener->drains);
 }
 
 /* Turns a caller away with the descriptor in reserve: false where nobody is waiting, for accept(2)
  * wants a number before it looks for a caller. */
-static bool turn_away(sluice_loop *loop, const struct sluice_listener *listener) {
+static SLUICE_COLD bool turn_away(sluice_loop *loop, const struct sluice_listener *listener) {
     if (loop->reserve_fd < 0)
         return true;
     close(loop->reserve_fd);
@@ -196,16 +197,16 @@ static bool turn_away(sluice_loop *loop, const struct sluice_listener *listener)
 }
 
 /* An accept has failed, or what it gave could not be made a stream. */
-static SLUICE_NOINLINE bool accept_failed(sluice_loop *loop, struct sluice_listener *listener,
-                                          int error, sluice_event *event) {
+static SLUICE_NOINLINE SLUICE_COLD bool
+accept_failed(sluice_loop *loop, struct sluice_listener *listener, int error, sluice_event *event) {
     if ((error == -EMFILE || error == -ENFILE) && !turn_away(loop, listener))
         return false;
     return stop(loop, listener, event->id, error, event);
 }
 
 /* The last that there is room for has been accepted. */
-static SLUICE_NOINLINE void heed_full(sluice_loop *loop, struct sluice_listener *listener,
-                                      sluice_id id) {
+static SLUICE_NOINLINE SLUICE_COLD void heed_full(sluice_loop *loop,
+                                                  struct sluice_listener *listener, sluice_id id) {
     listener->stopped = true;
     leave(loop, listener);
     (void)want_accepts(loop, listener, false);
@@ -243,7 +244,7 @@ bool sluice_listener_complete(sluice_loop *loop, struct sluice_listener *listene
     return true;
 }
 
-bool sluice_listener_notice(sluice_loop *loop, sluice_event *event) {
+SLUICE_COLD bool sluice_listener_notice(sluice_loop *loop, sluice_event *event) {
     sluice_id id = loop->overloaded;
     loop->overloaded = 0;
     loop->todo &= ~(uint32_t)TODO_OVERLOADED;
@@ -256,7 +257,7 @@ bool sluice_listener_notice(sluice_loop *loop, sluice_event *event) {
 }
 
 /* Has one that has stopped accept again, or wait in line where that fails. */
-static void go_on_accepting(sluice_loop *loop, struct sluice_listener *listener) {
+static SLUICE_COLD void go_on_accepting(sluice_loop *loop, struct sluice_listener *listener) {
     if (!listener->drains && want_accepts(loop, listener, true) < 0) {
         loop->accept_again = sluice_moment(loop, RETRY_NS);
         if (!listener->in)
@@ -270,12 +271,12 @@ static void go_on_accepting(sluice_loop *loop, struct sluice_listener *listener)
 }
 
 /* Begins to accept again, where that may be. */
-static void resume(sluice_loop *loop, struct sluice_listener *listener) {
+static SLUICE_COLD void resume(sluice_loop *loop, struct sluice_listener *listener) {
     if (listener->stopped && listener->fd >= 0 && !is_full(loop, listener))
         go_on_accepting(loop, listener);
 }
 
-static void take_reserve(sluice_loop *loop) {
+static SLUICE_COLD void take_reserve(sluice_loop *loop) {
     if (loop->reserve_fd < 0)
         loop->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
@@ -296,7 +297,7 @@ void sluice_listeners_heed_room(sluice_loop *loop) {
         resume(loop, sluice_listener_at(loop, loop->waiting.first));
 }
 
-void sluice_listeners_try_again(sluice_loop *loop) {
+SLUICE_COLD void sluice_listeners_try_again(sluice_loop *loop) {
     take_reserve(loop);
     uint32_t index = loop->waiting.first;
     while (index != SLUICE_NO_SLOT) {
@@ -374,11 +375,11 @@ static bool drain_one(sluice_loop *loop, struct sluice_listener *listener, sluic
     return listener->is_local && drained(loop, listener, id, 0, event);
 }
 
-void sluice_draining_turn(sluice_loop *loop) {
+SLUICE_COLD void sluice_draining_turn(sluice_loop *loop) {
     loop->drains_left = sluice_listener_at(loop, loop->draining.first)->accept_batch;
 }
 
-bool sluice_draining_next(sluice_loop *loop, sluice_event *event) {
+SLUICE_COLD bool sluice_draining_next(sluice_loop *loop, sluice_event *event) {
     while (loop->draining.first != SLUICE_NO_SLOT && loop->drains_left > 0) {
         loop->drains_left--;
         if (drain_one(loop, sluice_listener_at(loop, loop->draining.first), event))

@@ -71,7 +71,7 @@ static int make_default_cohort(sluice_loop *loop) {
     return code < 0 ? code : sluice_cohort_join(loop, &settings, 0, &cohort);
 }
 
-struct sluice_buffer *sluice_make_buffer(const sluice_loop *loop) {
+SLUICE_COLD struct sluice_buffer *sluice_make_buffer(const sluice_loop *loop) {
     const size_t besides = sizeof(struct sluice_buffer) + BUFFER_ALIGNMENT - 1;
     if (loop->receive_size > PTRDIFF_MAX - besides)
         return NULL;
@@ -161,12 +161,13 @@ SLUICE_COLD int sluice_open(sluice_loop **result, const sluice_options *given) {
                           .hard_limit = options.hard_limit,
                           .memory_limit = options.memory_limit ? options.memory_limit : SIZE_MAX,
                           .receive_size = options.receive_size,
-                          .answerable_stream = &sluice_no_stream,
+                          .no_stream = {.state = STREAM_ENDED},
                           .signal_fd = -1,
                           .waiting = {SLUICE_NO_SLOT, SLUICE_NO_SLOT},
                           .accept_again = INT64_MAX,
                           .draining = {SLUICE_NO_SLOT, SLUICE_NO_SLOT},
                           .reserve_fd = -1};
+    sluice_nothing_answerable(loop);
     init_handles(loop, options.handle_limit);
     loop->handle_limit = options.handle_limit;
     sluice_chunk_pool_init(&loop->pool, &allocator, options.memory_limit, CHUNKS_RETAINED);

@@ -179,7 +179,8 @@ struct sluice_loop {
     size_t receive_used; /* by events of this pull */
     /* The stream of the event pulled last, where that is DATA and of a stream without extras: what
      * most writes answer. Else the id is 0, and such data is lent. */
-    const struct sluice_stream *answerable_stream;
+    const struct sluice_stream *answerable_stream; /* or `no_stream` */
+    struct sluice_stream no_stream;                /* takes no writes */
     sluice_id answerable;
     const unsigned char *answerable_bytes; /* this and its length: until the next pull */
     size_t answerable_length;
@@ -359,13 +360,10 @@ static inline struct sluice_stream *sluice_called_stream(const sluice_loop *loop
     return stream;
 }
 
-/* Stands for none: it takes no writes. */
-static const struct sluice_stream sluice_no_stream = {.state = STREAM_ENDED};
-
 /* No event is answerable any more; bytes that are lent still are. */
 static inline void sluice_nothing_answerable(sluice_loop *loop) {
     loop->answerable = 0;
-    loop->answerable_stream = &sluice_no_stream;
+    loop->answerable_stream = &loop->no_stream;
 }
 
 /* How many bytes of `stream` are put off. */

@@ -75,7 +75,8 @@ static void give(sluice_loop *loop, struct sluice_stream *stream, uint32_t notic
 
 /* Sees to a connect that has failed at the call that began it: CLOSED follows. Whether it is one.
  */
-static bool take_failed_connect(sluice_loop *loop, struct sluice_stream *stream, uint32_t notice) {
+static SLUICE_COLD bool take_failed_connect(sluice_loop *loop, struct sluice_stream *stream,
+                                            uint32_t notice) {
     if (notice != NOTICE_CONNECTED || !(stream->state & STREAM_CONNECTING))
         return false;
     stream->state &= ~(uint32_t)NOTICE_CONNECTED;
@@ -130,7 +131,7 @@ static SLUICE_NOINLINE uint32_t notice_of_holder(sluice_loop *loop, struct sluic
     return notices;
 }
 
-void sluice_stream_tell_resumed(sluice_loop *loop) {
+SLUICE_COLD void sluice_stream_tell_resumed(sluice_loop *loop) {
     loop->notices = loop->resumed; /* which are none any more */
     loop->resumed = SLUICE_EMPTY_LIST;
     loop->tells_resumed = true;

@@ -74,7 +74,7 @@ static int heed_queued(sluice_loop *loop, struct sluice_stream *stream) {
     return 1;
 }
 
-void sluice_output_drop(sluice_loop *loop, struct sluice_stream *stream) {
+SLUICE_COLD void sluice_output_drop(sluice_loop *loop, struct sluice_stream *stream) {
     size_t put_off = sluice_output_put_off(loop, stream);
     size_t unsent = stream->output.length + put_off;
     loop->put_off_length -= put_off;

@@ -10,12 +10,12 @@
 #define FIRST_POST_CAPACITY 64
 #define KEPT_CAPACITY 65536 /* an array larger than that is not kept for the next turn */
 
-int sluice_posts_init(struct sluice_posts *posts, size_t limit) {
+SLUICE_COLD int sluice_posts_init(struct sluice_posts *posts, size_t limit) {
     *posts = (struct sluice_posts){.limit = limit};
     return -pthread_mutex_init(&posts->lock, NULL);
 }
 
-void sluice_posts_deinit(struct sluice_posts *posts) {
+SLUICE_COLD void sluice_posts_deinit(struct sluice_posts *posts) {
     free(posts->incoming.words);
     free(posts->taken.words);
     pthread_mutex_destroy(&posts->lock);

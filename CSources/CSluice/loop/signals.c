@@ -95,7 +95,7 @@ int sluice_signal(sluice_loop *loop, sluice_id *id, int signo) {
     return 0;
 }
 
-bool sluice_signals_complete(sluice_loop *loop, sluice_event *event) {
+SLUICE_COLD bool sluice_signals_complete(sluice_loop *loop, sluice_event *event) {
     struct signalfd_siginfo info;
     ssize_t size;
     do

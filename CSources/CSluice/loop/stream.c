@@ -114,7 +114,7 @@ int sluice_stream_begin(sluice_loop *loop, const struct sluice_stream_start *sta
     return code;
 }
 
-void sluice_stream_forget(sluice_loop *loop, struct sluice_stream *stream) {
+SLUICE_COLD void sluice_stream_forget(sluice_loop *loop, struct sluice_stream *stream) {
     sluice_deadline_cancel(loop, stream);
     sluice_free(&loop->allocator, stream->extras);
     sluice_slots_end(&loop->streams, sluice_stream_index(loop, stream));
@@ -155,7 +155,7 @@ static void fail(sluice_loop *loop, struct sluice_stream *stream, uint32_t direc
     sluice_stream_on_agenda(loop, stream);
 }
 
-void sluice_input_fail(sluice_loop *loop, struct sluice_stream *stream, int error) {
+SLUICE_COLD void sluice_input_fail(sluice_loop *loop, struct sluice_stream *stream, int error) {
     fail(loop, stream, INPUT_FAILED, error);
 }
 
@@ -172,7 +172,7 @@ static uint32_t still_to_receive(const struct sluice_stream *stream) {
     return (uint32_t)there;
 }
 
-void sluice_output_fail(sluice_loop *loop, struct sluice_stream *stream, int error) {
+SLUICE_COLD void sluice_output_fail(sluice_loop *loop, struct sluice_stream *stream, int error) {
     if (stream->state & OUTPUT_FAILED)
         return;
     stream->state &= ~(uint32_t)(OUTPUT_OVER | STREAM_BLOCKED);
@@ -181,7 +181,7 @@ void sluice_output_fail(sluice_loop *loop, struct sluice_stream *stream, int err
     stream->remaining = still_to_receive(stream);
 }
 
-void sluice_stream_lose_descriptor(sluice_loop *loop, struct sluice_stream *stream) {
+SLUICE_COLD void sluice_stream_lose_descriptor(sluice_loop *loop, struct sluice_stream *stream) {
     stream->fd = -1;
     sluice_input_fail(loop, stream, SLUICE_EBADF);
     sluice_output_fail(loop, stream, SLUICE_EBADF);

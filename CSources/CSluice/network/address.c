@@ -106,8 +106,8 @@ static bool read_scope(struct sluice_piece scope, uint32_t *index) {
 }
 
 /* What stands in the brackets. */
-static enum sluice_address_fault read_ipv6(struct sluice_address *address, struct sluice_piece host,
-                                           struct sluice_piece *culprit) {
+static SLUICE_COLD enum sluice_address_fault
+read_ipv6(struct sluice_address *address, struct sluice_piece host, struct sluice_piece *culprit) {
     char text[INET6_ADDRSTRLEN];
     const char *end = host.bytes + host.length;
     const char *percent = (const char *)memchr(host.bytes, '%', host.length);
@@ -170,8 +170,9 @@ static bool is_ipv6(struct sluice_piece host) {
 }
 
 /* A host that does not stand in brackets. */
-static enum sluice_address_fault read_host(struct sluice_endpoint *endpoint, const char *text,
-                                           struct sluice_piece host, struct sluice_piece *culprit) {
+static SLUICE_COLD enum sluice_address_fault read_host(struct sluice_endpoint *endpoint,
+                                                       const char *text, struct sluice_piece host,
+                                                       struct sluice_piece *culprit) {
     const struct sluice_piece whole = piece(text, text + strlen(text));
     *culprit = whole;
     if (strstr(text, "://"))
@@ -221,8 +222,9 @@ static enum sluice_address_fault read_port(struct sluice_endpoint *endpoint, con
     return SLUICE_FAULT_NONE;
 }
 
-enum sluice_address_fault sluice_address_read(struct sluice_endpoint *endpoint, const char *text,
-                                              struct sluice_piece *culprit) {
+SLUICE_COLD enum sluice_address_fault sluice_address_read(struct sluice_endpoint *endpoint,
+                                                          const char *text,
+                                                          struct sluice_piece *culprit) {
     endpoint->form = SLUICE_ENDPOINT_ADDRESS;
     *culprit = piece(text, text);
     if (!*text)

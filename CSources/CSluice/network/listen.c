@@ -49,8 +49,9 @@ static int bind_to(int fd, const struct sluice_address *address,
     return bind(fd, &address->any, address->length) < 0 ? -errno : 0;
 }
 
-static int listen_at(const struct sluice_address *address,
-                     const struct sluice_socket_options *options, struct sluice_socket_file *file) {
+static SLUICE_COLD int listen_at(const struct sluice_address *address,
+                                 const struct sluice_socket_options *options,
+                                 struct sluice_socket_file *file) {
     int fd = sluice_socket_open(address);
     if (fd < 0)
         return fd;
@@ -99,9 +100,9 @@ static int code_of_lookup(int result) {
 }
 
 /* The first of a family's addresses that this machine has; `code` where there is none. */
-static int listen_at_first(const struct addrinfo *found, int family, int code, uint16_t port,
-                           const struct sluice_socket_options *options,
-                           struct sluice_socket_file *file) {
+static SLUICE_COLD int listen_at_first(const struct addrinfo *found, int family, int code,
+                                       uint16_t port, const struct sluice_socket_options *options,
+                                       struct sluice_socket_file *file) {
     for (; found && is_not_here(code); found = found->ai_next) {
         struct sluice_address address;
         if (found->ai_family != family || found->ai_addrlen > sizeof address.ipv6)
@@ -136,8 +137,9 @@ int sluice_socket_listen(const char *text, int backlog) {
     return fd;
 }
 
-int sluice_socket_listen_with(const char *text, const struct sluice_socket_options *options,
-                              struct sluice_socket_file *file) {
+SLUICE_COLD int sluice_socket_listen_with(const char *text,
+                                          const struct sluice_socket_options *options,
+                                          struct sluice_socket_file *file) {
     *file = (struct sluice_socket_file){.exists = false};
     if (options->backlog < 1)
         return SLUICE_ECAPACITY;

@@ -18,7 +18,7 @@
 
 /* TCP_NODELAY: who multiplexes batches writes itself, and small answers must not wait 40 ms for an
  * acknowledgement. A unix socket does not know it, and needs it not. */
-int sluice_socket_open(const struct sluice_address *address) {
+SLUICE_COLD int sluice_socket_open(const struct sluice_address *address) {
     const int on = 1;
     int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
@@ -111,7 +111,7 @@ int sluice_socket_check_listening(int fd) {
 /* Whether what accept(2) said is about one caller, who is then gone from the queue. Source:
  * accept(2), "Error handling"; and of its list of errors EPERM, a firewall's word, and ETIMEDOUT.
  */
-static bool is_about_a_caller(int fd, int error) {
+static SLUICE_COLD bool is_about_a_caller(int fd, int error) {
     switch (error) {
     case ECONNABORTED:
     case EHOSTDOWN:
@@ -131,7 +131,7 @@ static bool is_about_a_caller(int fd, int error) {
     }
 }
 
-int sluice_accept_after(int fd, int error) {
+SLUICE_COLD int sluice_accept_after(int fd, int error) {
     for (int passed_over = 0;; error = errno) {
         if (error != EINTR && !is_about_a_caller(fd, error))
             return -error;
@@ -149,7 +149,7 @@ int sluice_socket_accept(int fd) {
 
 /* ---- Sending and receiving ------------------------------------------------------------------- */
 
-int sluice_socket_error(int fd) {
+SLUICE_COLD int sluice_socket_error(int fd) {
     int error = 0;
     socklen_t length = sizeof error;
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
@@ -182,7 +182,7 @@ ptrdiff_t sluice_local_receive_some(int fd, void *bytes, size_t length, bool *st
     return count < 0 ? -errno : count;
 }
 
-bool sluice_socket_is_tcp(int fd) {
+SLUICE_COLD bool sluice_socket_is_tcp(int fd) {
     int domain = 0;
     socklen_t size = sizeof domain;
     return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 &&
@@ -210,7 +210,7 @@ bool sluice_socket_has_unsent(int fd) {
     return ioctl(fd, SIOCOUTQ, &unsent) == 0 && unsent > 0;
 }
 
-void sluice_socket_reset_when_closed(int fd) {
+SLUICE_COLD void sluice_socket_reset_when_closed(int fd) {
     const struct linger none = {.l_onoff = 1, .l_linger = 0};
     (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
 }

@@ -68,7 +68,7 @@ static bool is_same(const struct stat *one, const struct stat *other) {
 
 /* 0 where the path has no file, or a socket's file that no living socket is bound to; or
  * -EADDRINUSE; or what kept us from finding out. */
-static int check_nobody(int folder, const struct sluice_address *address) {
+static SLUICE_COLD int check_nobody(int folder, const struct sluice_address *address) {
     struct stat status;
     if (fstatat(folder, name_in_folder(address), &status, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT ? 0 : -errno;
@@ -107,7 +107,7 @@ static int take_lock(int folder, const struct sluice_address *address, char *nam
     return -EADDRINUSE;
 }
 
-static int replace(int folder, int fd, const struct sluice_address *address) {
+static SLUICE_COLD int replace(int folder, int fd, const struct sluice_address *address) {
     char lock_name[sizeof address->local.sun_path + sizeof LOCK_SUFFIX];
     int lock = take_lock(folder, address, lock_name, sizeof lock_name);
     if (lock < 0)
@@ -177,7 +177,7 @@ SLUICE_COLD int sluice_socket_file_bind(struct sluice_socket_file *file, int fd,
     return code;
 }
 
-void sluice_socket_file_remove(struct sluice_socket_file *file, int fd) {
+SLUICE_COLD void sluice_socket_file_remove(struct sluice_socket_file *file, int fd) {
     if (!file->exists)
         return;
     struct sluice_address address;

@@ -41,7 +41,7 @@ static const struct sluice_poller_backend *find_backend(const char *name) {
 
 /* Makes room for the number `fd`. A number that is not open is refused before anything grows, so
  * that a wild one cannot ask for gigabytes. */
-static SLUICE_NOINLINE int make_room_for_fd(sluice_poller *poller, int fd) {
+static SLUICE_NOINLINE SLUICE_COLD int make_room_for_fd(sluice_poller *poller, int fd) {
     int code = sluice_fd_check(fd);
     if (code < 0)
         return code;
@@ -104,7 +104,7 @@ static int add(sluice_poller *poller, int fd, uint32_t interest, uint64_t user) 
     return 0;
 }
 
-int sluice_poller_own(const sluice_poller *poller, int fd) {
+SLUICE_COLD int sluice_poller_own(const sluice_poller *poller, int fd) {
     while (find_registration(poller, fd)) {
         int other = fcntl(fd, F_DUPFD_CLOEXEC, fd + 1);
         int code = other < 0 ? -errno : other;
@@ -117,7 +117,7 @@ int sluice_poller_own(const sluice_poller *poller, int fd) {
 }
 
 /* An edge needs no reading to fall silent; a level does (see absorb_wake). */
-static int watch_wake(sluice_poller *poller) {
+static SLUICE_COLD int watch_wake(sluice_poller *poller) {
     uint32_t interest = SLUICE_READ | SLUICE_WAKE;
     if (poller->backend->features & SLUICE_FEATURE_EDGE)
         interest |= SLUICE_EDGE;
@@ -138,8 +138,8 @@ int sluice_poller_create(sluice_poller **result, const char *backend_name) {
     return sluice_poller_create_with(result, backend_name, &sluice_libc_allocator);
 }
 
-int sluice_poller_create_with(sluice_poller **result, const char *backend_name,
-                              const struct sluice_allocator *allocator) {
+SLUICE_COLD int sluice_poller_create_with(sluice_poller **result, const char *backend_name,
+                                          const struct sluice_allocator *allocator) {
     if (!result)
         return SLUICE_ENULL;
     *result = NULL;
@@ -168,7 +168,7 @@ int sluice_poller_create_with(sluice_poller **result, const char *backend_name,
     return 0;
 }
 
-void sluice_poller_destroy(sluice_poller *poller) {
+SLUICE_COLD void sluice_poller_destroy(sluice_poller *poller) {
     if (!poller)
         return;
     poller->backend->deinit(poller);
@@ -278,7 +278,7 @@ int sluice_poller_wait(sluice_poller *poller, sluice_ready *events, int capacity
     }
 }
 
-int sluice_poller_set_flags(sluice_poller *poller, uint32_t flags) {
+SLUICE_COLD int sluice_poller_set_flags(sluice_poller *poller, uint32_t flags) {
     if (!poller)
         return SLUICE_ENULL;
     if (flags & ~(uint32_t)SLUICE_INTERRUPTIBLE)
@@ -312,7 +312,7 @@ const char *sluice_poller_backend_name(const sluice_poller *poller) {
     return poller ? poller->backend->name : NULL;
 }
 
-int sluice_poller_backend_fd(sluice_poller *poller) {
+SLUICE_COLD int sluice_poller_backend_fd(sluice_poller *poller) {
     if (!poller)
         return SLUICE_ENULL;
     return poller->backend->backend_fd ? poller->backend->backend_fd(poller) : SLUICE_ENOTSUP;
@@ -320,7 +320,7 @@ int sluice_poller_backend_fd(sluice_poller *poller) {
 
 /* The parent's wake descriptor is closed before there is one of the child's own, whose number may
  * be the only one that is free. */
-int sluice_poller_after_fork(sluice_poller *poller) {
+SLUICE_COLD int sluice_poller_after_fork(sluice_poller *poller) {
     if (!poller)
         return SLUICE_ENULL;
     int code = poller->backend->after_fork ? poller->backend->after_fork(poller) : 0;

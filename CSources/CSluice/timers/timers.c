@@ -59,13 +59,13 @@ static_assert(sizeof(struct sluice_timer) == 40, "a timer is 40 bytes");
 static_assert(SLUICE_LEVEL_WORDS == 64, "a summary has a bit for each word of its level");
 static_assert(SLUICE_TOP_SLOTS <= 64, "the top level has one word");
 
-void sluice_timers_init(struct sluice_timers *timers, const struct sluice_allocator *allocator,
-                        int64_t now) {
+SLUICE_COLD void sluice_timers_init(struct sluice_timers *timers,
+                                    const struct sluice_allocator *allocator, int64_t now) {
     *timers = (struct sluice_timers){.allocator = *allocator, .free = NONE, .turn = now};
     timers->tick = timers->horizon = now > 0 ? tick_of(now) : 0;
 }
 
-void sluice_timers_deinit(struct sluice_timers *timers) {
+SLUICE_COLD void sluice_timers_deinit(struct sluice_timers *timers) {
     sluice_free(&timers->allocator, timers->records);
     sluice_free(&timers->allocator, timers->slots);
     timers->records = NULL;
@@ -98,8 +98,9 @@ static int grow_timers(struct sluice_timers *timers) {
     return 0;
 }
 
-static SLUICE_NOINLINE int grow_and_add(struct sluice_timers *timers, int64_t deadline,
-                                        int64_t repeat, uint64_t user, uint32_t *index) {
+static SLUICE_NOINLINE SLUICE_COLD int grow_and_add(struct sluice_timers *timers, int64_t deadline,
+                                                    int64_t repeat, uint64_t user,
+                                                    uint32_t *index) {
     int code = grow_timers(timers);
     return code < 0 ? code : sluice_timers_add(timers, deadline, repeat, user, index);
 }

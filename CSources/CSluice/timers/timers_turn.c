@@ -210,6 +210,12 @@ uint32_t sluice_timers_expire(struct sluice_timers *timers, int64_t now) {
     return taken == NONE ? expire_from_wheel(timers) : report(timers, taken);
 }
 
+/* Files one that has been reset to behind the slot that it is in. */
+static SLUICE_NOINLINE void file_anew(struct sluice_timers *timers, uint32_t index) {
+    unlink_record(timers, index);
+    file(timers, slot_for(timers, tick_of(timers->records[index].deadline)), index);
+}
+
 /* The earliest deadline in a slot of the wheel, or the slot's beginning where it is long; INT64_MAX
  * where it is empty. Files anew what has been reset to behind the slot, since that says nothing of
  * what is earliest. */
@@ -224,12 +230,10 @@ static int64_t earliest_in(struct sluice_timers *timers, uint32_t slot) {
         uint32_t index = at;
         int64_t deadline = timers->records[index].deadline;
         at = timers->records[index].next;
-        if (tick_of(deadline) >= end) {
-            unlink_record(timers, index);
-            file(timers, slot_for(timers, tick_of(deadline)), index);
-        } else if (deadline < earliest) {
+        if (tick_of(deadline) >= end)
+            file_anew(timers, index);
+        else if (deadline < earliest)
             earliest = deadline;
-        }
     }
     return earliest;
 }

@@ -96,7 +96,7 @@ static int control(sluice_poller *poller, int operation, int fd, uint32_t intere
     return sluice_epoll_control(poller, state->epoll_fd, operation, fd, interest);
 }
 
-static void deinit_epoll(sluice_poller *poller) {
+static SLUICE_COLD void deinit_epoll(sluice_poller *poller) {
     struct epoll_state *state = epoll_state_of(poller);
     sluice_epoll_close(poller);
     sluice_free(&poller->allocator, state->always);
@@ -145,7 +145,7 @@ static bool was_replaced(int code) {
 }
 
 /* After that. The old file's entry may live on: what it reports must not pass for the new one's. */
-static void disown(struct sluice_registration *registration) {
+static SLUICE_COLD void disown(struct sluice_registration *registration) {
     registration->generation++;
     registration->slot = SLOT_NONE;
 }
@@ -184,7 +184,8 @@ static inline int tell_kernel(sluice_poller *poller, int fd, uint32_t interest) 
 }
 
 /* Of a file that the kernel refuses, since it is always ready. */
-static SLUICE_NOINLINE int keep_refused(sluice_poller *poller, int fd, uint32_t interest) {
+static SLUICE_NOINLINE SLUICE_COLD int keep_refused(sluice_poller *poller, int fd,
+                                                    uint32_t interest) {
     if (interest & ALWAYS_READY)
         return poller->registrations[fd].slot >= 0 ? 0 : always_insert(poller, fd);
     always_erase(poller, fd);
@@ -218,7 +219,8 @@ static void remove_epoll(sluice_poller *poller, int fd) {
 
 /* A file that is always ready becomes so once: for EDGE and ONE_SHOT, until the next set. Those are
  * taken out after the walk, since taking one out moves another, which then is met twice or not. */
-static void report_always(sluice_poller *poller, sluice_ready **next, const sluice_ready *limit) {
+static SLUICE_COLD void report_always(sluice_poller *poller, sluice_ready **next,
+                                      const sluice_ready *limit) {
     struct epoll_state *state = epoll_state_of(poller);
     const sluice_ready *first = *next;
     for (int left = state->always_count; left > 0 && *next < limit; left--) {
@@ -297,8 +299,8 @@ static int wait_epoll(sluice_poller *poller, sluice_ready *events, int capacity,
                       int64_t timeout_ns);
 
 /* At the end of a wait that has met a stale entry, with `count` events. */
-static SLUICE_NOINLINE int wait_without_stale(sluice_poller *poller, sluice_ready *events,
-                                              int capacity, int count) {
+static SLUICE_NOINLINE SLUICE_COLD int
+wait_without_stale(sluice_poller *poller, sluice_ready *events, int capacity, int count) {
     struct epoll_state *state = epoll_state_of(poller);
     bool moved = false;
     int64_t now = sluice_clock_ns();

@@ -35,7 +35,7 @@ static int new_instance(const sluice_poller *poller) {
     return fd < 0 ? -errno : sluice_poller_own(poller, fd);
 }
 
-int sluice_epoll_open(sluice_poller *poller) {
+SLUICE_COLD int sluice_epoll_open(sluice_poller *poller) {
     struct epoll_state *state = epoll_state_of(poller);
     state->front_fd = state->ready_fd = -1;
     state->epoll_fd = new_instance(poller);
@@ -84,7 +84,7 @@ static int open_front(sluice_poller *poller) {
     return code == 0 && state->always_count > 0 ? hold(state->front_fd, state->ready_fd) : code;
 }
 
-int sluice_epoll_backend_fd(sluice_poller *poller) {
+SLUICE_COLD int sluice_epoll_backend_fd(sluice_poller *poller) {
     struct epoll_state *state = epoll_state_of(poller);
     if (state->front_fd >= 0)
         return state->front_fd;
@@ -113,7 +113,7 @@ void sluice_epoll_front_quiet(sluice_poller *poller) {
 
 /* Adds all that is armed to `epoll_fd`. What it refuses, for another reason than a shortage, was
  * closed without a remove, or names another file by now. */
-static int fill_instance(sluice_poller *poller, int epoll_fd) {
+static SLUICE_COLD int fill_instance(sluice_poller *poller, int epoll_fd) {
     for (int fd = 0; fd < poller->limit; fd++) {
         struct sluice_registration *registration = &poller->registrations[fd];
         if (registration->slot != SLOT_KERNEL)
@@ -140,7 +140,7 @@ static void settle(sluice_poller *poller, bool moved) {
     }
 }
 
-int sluice_epoll_move(sluice_poller *poller) {
+SLUICE_COLD int sluice_epoll_move(sluice_poller *poller) {
     struct epoll_state *state = epoll_state_of(poller);
     int epoll_fd = new_instance(poller);
     if (epoll_fd < 0)
@@ -163,7 +163,7 @@ int sluice_epoll_move(sluice_poller *poller) {
 
 /* The child shares the parent's objects: to close its descriptors of them changes nothing in them,
  * and any other call would. So they are closed first, by which their numbers are free, too. */
-int sluice_epoll_after_fork(sluice_poller *poller) {
+SLUICE_COLD int sluice_epoll_after_fork(sluice_poller *poller) {
     struct epoll_state *state = epoll_state_of(poller);
     sluice_epoll_close(poller);
     int epoll_fd = new_instance(poller);

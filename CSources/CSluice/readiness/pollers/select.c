@@ -39,7 +39,7 @@ static int init_select(sluice_poller *poller) {
     return 0;
 }
 
-static void deinit_select(sluice_poller *poller) {
+static SLUICE_COLD void deinit_select(sluice_poller *poller) {
     struct select_state *state = select_state_of(poller);
     sluice_free(&poller->allocator, state->wanted[0]);
 }
