@@ -17,24 +17,18 @@ static struct sluice_slot *slot_at(const struct sluice_slots *slots, uint32_t in
     return (struct sluice_slot *)sluice_slots_at(slots, index);
 }
 
-static SLUICE_COLD int grow_slots(struct sluice_slots *slots,
-                                  const struct sluice_allocator *allocator) {
-    if (slots->used == SLUICE_INDEX_LIMIT)
-        return SLUICE_EFULL;
-    size_t capacity = sluice_room_for((size_t)slots->used + 1, slots->record_size);
-    void *records = sluice_resize(allocator, slots->records, capacity, slots->record_size);
-    if (!records)
-        return SLUICE_ENOMEM;
-    slots->records = (unsigned char *)records;
-    slots->capacity = (uint32_t)capacity;
-    return 0;
-}
-
 SLUICE_COLD int sluice_slots_make_free(struct sluice_slots *slots,
                                        const struct sluice_allocator *allocator) {
-    int code = slots->used == slots->capacity ? grow_slots(slots, allocator) : 0;
-    if (code < 0)
-        return code;
+    if (slots->used == SLUICE_INDEX_LIMIT)
+        return SLUICE_EFULL;
+    if (slots->used == slots->capacity) {
+        size_t capacity = sluice_room_for((size_t)slots->used + 1, slots->record_size);
+        void *records = sluice_resize(allocator, slots->records, capacity, slots->record_size);
+        if (!records)
+            return SLUICE_ENOMEM;
+        slots->records = (unsigned char *)records;
+        slots->capacity = (uint32_t)capacity;
+    }
     slots->free = slots->used++;
     struct sluice_slot *slot = slot_at(slots, slots->free);
     slot->generation = 0;

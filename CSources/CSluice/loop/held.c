@@ -92,7 +92,7 @@ static void take_back(sluice_loop *loop, struct sluice_stream *stream,
 void sluice_lent_take_back(sluice_loop *loop) {
     uint32_t count = loop->lent_count;
     loop->lent_count = 0;
-    loop->todo &= ~(uint32_t)TODO_TAKE_BACK;
+    loop->todo &= ~TODO_TAKE_BACK;
     if (!loop->lent_of_held)
         return;
     loop->lent_of_held = false;

@@ -214,7 +214,7 @@ static SLUICE_NOINLINE SLUICE_COLD void heed_full(sluice_loop *loop,
     if (loop->streams.living >= loop->handle_limit)
         stand_in_line(loop, listener);
     loop->overloaded = id;
-    loop->todo |= TODO_OVERLOADED;
+    loop->todo |= TODO(OVERLOADED);
 }
 
 bool sluice_listener_complete(sluice_loop *loop, struct sluice_listener *listener,
@@ -247,7 +247,7 @@ bool sluice_listener_complete(sluice_loop *loop, struct sluice_listener *listene
 SLUICE_COLD bool sluice_listener_notice(sluice_loop *loop, sluice_event *event) {
     sluice_id id = loop->overloaded;
     loop->overloaded = 0;
-    loop->todo &= ~(uint32_t)TODO_OVERLOADED;
+    loop->todo &= ~TODO(OVERLOADED);
     const struct sluice_listener *listener = sluice_find_listener(loop, id);
     if (!listener || !listener->stopped)
         return false;
@@ -276,7 +276,7 @@ static SLUICE_COLD void resume(sluice_loop *loop, struct sluice_listener *listen
         go_on_accepting(loop, listener);
 }
 
-static SLUICE_COLD void take_reserve(sluice_loop *loop) {
+static void take_reserve(sluice_loop *loop) {
     if (loop->reserve_fd < 0)
         loop->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }

@@ -121,22 +121,13 @@ enum {
     PART_DRAINING,
     PART_COMPLETIONS,
     PART_DEADLINES, /* what came in time is seen to before */
-    PART_RESUMED,   /* `resumed` is not empty: what came is joined with what was held */
-
-    TODO_AGENDA = 1 << PART_AGENDA, /* the same as bits of `todo` */
-    TODO_NOTICES = 1 << PART_NOTICES,
-    TODO_OVERLOADED = 1 << PART_OVERLOADED,
-    TODO_TIMERS = 1 << PART_TIMERS,
-    TODO_POSTS = 1 << PART_POSTS,
-    TODO_ANSWERS = 1 << PART_ANSWERS,
-    TODO_DRAINING = 1 << PART_DRAINING,
-    TODO_COMPLETIONS = 1 << PART_COMPLETIONS,
-    TODO_DEADLINES = 1 << PART_DEADLINES,
-    TODO_RESUMED = 1 << PART_RESUMED,
-    TODO_OF_TURN = (1 << (PART_RESUMED + 1)) - 1,
-
-    TODO_TAKE_BACK = 1 << 16 /* no part of a turn: `lent_count` is not 0 */
+    PART_RESUMED    /* `resumed` is not empty: what came is joined with what was held */
 };
+
+/* The same as bits of `todo`. */
+#define TODO(part) (UINT32_C(1) << PART_##part)
+#define TODO_OF_TURN (2 * TODO(RESUMED) - 1)
+#define TODO_TAKE_BACK (UINT32_C(1) << 16) /* no part of a turn: `lent_count` is not 0 */
 
 struct sluice_loop {
     struct sluice_allocator allocator;
@@ -144,7 +135,7 @@ struct sluice_loop {
     uintptr_t thread; /* sluice_thread() of the one that it belongs to */
     int64_t now;
     int64_t waited; /* when the last wait ended; `now` may have been updated since */
-    uint32_t todo;  /* of TODO_... */
+    uint32_t todo;  /* of TODO(...) */
 
     struct sluice_slots watches;
     struct sluice_slots signals;

@@ -34,7 +34,7 @@ void sluice_stream_notify(sluice_loop *loop, struct sluice_stream *stream, uint3
     stream->state |= STREAM_TO_NOTIFY;
     append_stream(loop, later ? &loop->later_notices : &loop->notices, stream);
     if (!later)
-        loop->todo |= TODO_NOTICES;
+        loop->todo |= TODO(NOTICES);
 }
 
 void sluice_stream_tell_closed(sluice_loop *loop, struct sluice_stream *stream, uint32_t index,
@@ -126,7 +126,7 @@ static SLUICE_NOINLINE uint32_t notice_of_holder(sluice_loop *loop, struct sluic
     } else if (to_end) {
         stream->state |= STREAM_TO_NOTIFY;
         append_stream(loop, &loop->resumed, stream);
-        loop->todo |= TODO_RESUMED;
+        loop->todo |= TODO(RESUMED);
     }
     return notices;
 }
@@ -135,7 +135,7 @@ SLUICE_COLD void sluice_stream_tell_resumed(sluice_loop *loop) {
     loop->notices = loop->resumed; /* which are none any more */
     loop->resumed = SLUICE_EMPTY_LIST;
     loop->tells_resumed = true;
-    loop->todo |= TODO_NOTICES;
+    loop->todo |= TODO(NOTICES);
 }
 
 /* Sees to the first stream: whether that gives an event. */
@@ -167,6 +167,6 @@ bool sluice_stream_notice(sluice_loop *loop, sluice_event *event) {
     while (!is_event && loop->notices.first != SLUICE_NO_SLOT)
         is_event = notice_of_first(loop, event);
     if (loop->notices.first == SLUICE_NO_SLOT)
-        loop->todo &= ~(uint32_t)TODO_NOTICES;
+        loop->todo &= ~TODO(NOTICES);
     return is_event;
 }

@@ -190,7 +190,7 @@ static inline enum progress take_part(sluice_loop *loop, sluice_event *event, in
 
 static uint32_t deadlines_todo(const sluice_loop *loop) {
     bool any = sluice_timers_used(&loop->deadlines) || loop->accept_again <= loop->now;
-    return any ? TODO_DEADLINES : 0;
+    return any ? TODO(DEADLINES) : 0;
 }
 
 /* The next event of what there is to do, or false. */
@@ -225,16 +225,16 @@ int64_t sluice_loop_deadline(sluice_loop *loop) {
 /* What a turn has to see to. Timers also where none is due, so that their wheel goes with the time.
  * A turn whose wait has failed has no completions. */
 static uint32_t turns_todo(sluice_loop *loop, bool waited) {
-    uint32_t todo = waited ? (uint32_t)TODO_COMPLETIONS : deadlines_todo(loop);
+    uint32_t todo = waited ? TODO(COMPLETIONS) : deadlines_todo(loop);
     if (loop->notices.first != SLUICE_NO_SLOT)
-        todo |= TODO_NOTICES;
+        todo |= TODO(NOTICES);
     if (sluice_timers_used(&loop->timers))
-        todo |= TODO_TIMERS;
+        todo |= TODO(TIMERS);
     if (sluice_posts_left(&loop->posts))
-        todo |= TODO_POSTS;
+        todo |= TODO(POSTS);
     if (loop->draining.first != SLUICE_NO_SLOT) {
         sluice_draining_turn(loop);
-        todo |= TODO_DRAINING;
+        todo |= TODO(DRAINING);
     }
     return todo;
 }
@@ -271,12 +271,11 @@ static int begin_turn(sluice_loop *loop, int64_t timeout_ns) {
 
 /* For a timeout: not even to begin another turn. */
 #define AT_ONCE ((int64_t)-1)
-#define NOT_WAITED ((int64_t)-1)
 
 /* A pull that has found nothing so far. */
 struct patience {
     int64_t timeout_ns; /* what is left of it; or AT_ONCE */
-    int64_t deadline;   /* NOT_WAITED before the first wait */
+    int64_t deadline;   /* -1 before the first wait */
     int code;           /* what the last wait has failed with, or 0 */
 };
 
@@ -285,7 +284,7 @@ struct patience {
 static SLUICE_NOINLINE int next_turn(sluice_loop *loop, struct patience *patience) {
     if (patience->timeout_ns == AT_ONCE || patience->code < 0)
         return patience->code;
-    if (patience->deadline == NOT_WAITED)
+    if (patience->deadline < 0)
         patience->deadline = deadline_after(patience->timeout_ns);
     else if (loop->later_notices.first == SLUICE_NO_SLOT &&
              (sluice_posts_take_wake(&loop->posts) || patience->timeout_ns == 0))
@@ -336,7 +335,7 @@ static inline void begin_pull(sluice_loop *loop) {
 
 /* 1 with an event, or what a wait gives. */
 static SLUICE_NOINLINE int pull(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
-    struct patience patience = {timeout_ns, NOT_WAITED, 0};
+    struct patience patience = {timeout_ns, -1, 0};
     while (!take(loop, event)) {
         int code = next_turn(loop, &patience);
         if (code <= 0) {
@@ -349,14 +348,7 @@ static SLUICE_NOINLINE int pull(sluice_loop *loop, sluice_event *event, int64_t 
 }
 
 /* What is seen to before timers, and they. */
-#define UNTIL_TIMERS ((uint32_t)(2 * TODO_TIMERS - 1) | TODO_TAKE_BACK)
-
-/* What was lent goes back, and then it is a pull like any other. */
-static SLUICE_NOINLINE int take_back_and_pull(sluice_loop *loop, sluice_event *event,
-                                              int64_t timeout_ns) {
-    sluice_lent_take_back(loop);
-    return sluice_next(loop, event, timeout_ns);
-}
+#define UNTIL_TIMERS ((uint32_t)(2 * TODO(TIMERS) - 1) | TODO_TAKE_BACK)
 
 int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
     if (sluice_unlikely(!can_pull(loop, event, timeout_ns)))
@@ -365,7 +357,7 @@ int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
         send_put_off(loop);
     /* Nearly all pulls are this, and no more is asked then: bytes, of a stream that has nothing
      * else due. What a pull keeps of its receive buffer for those that follow is of no use here. */
-    if (sluice_likely(loop->todo == TODO_COMPLETIONS)) {
+    if (sluice_likely(loop->todo == TODO(COMPLETIONS))) {
         enum sluice_operation operation = sluice_operations(loop)->next(
             loop->engine, event, loop->receive_bytes, loop->receive_size);
         if (sluice_likely(operation == SLUICE_OP_RECEIVE && take_plain_data(loop, event))) {
@@ -373,22 +365,23 @@ int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
             return 1;
         }
         begin_pull(loop);
-        if (complete(loop, event, operation) == AN_EVENT) {
-            loop->stats.events[event->kind]++;
-            return 1;
-        }
-        return pull(loop, event, timeout_ns);
+        if (complete(loop, event, operation) != AN_EVENT)
+            return pull(loop, event, timeout_ns);
+        loop->stats.events[event->kind]++;
+        return 1;
     }
-    if ((loop->todo & UNTIL_TIMERS) == TODO_TIMERS) {
+    if ((loop->todo & UNTIL_TIMERS) == TODO(TIMERS)) {
         begin_pull(loop);
         if (take_timer(loop, event) == AN_EVENT) {
             loop->stats.events[SLUICE_TIMER]++;
             return 1;
         }
-        loop->todo &= ~(uint32_t)TODO_TIMERS;
+        loop->todo &= ~TODO(TIMERS);
     }
-    if (loop->todo & TODO_TAKE_BACK)
-        return take_back_and_pull(loop, event, timeout_ns);
+    if (loop->todo & TODO_TAKE_BACK) {
+        sluice_lent_take_back(loop);
+        return sluice_next(loop, event, timeout_ns); /* which is now like any other */
+    }
     begin_pull(loop);
     return pull(loop, event, timeout_ns);
 }

@@ -81,7 +81,7 @@ static void begin_answers(sluice_loop *loop) {
         append_query(&loop->answered, query);
         query = next;
     }
-    loop->todo |= TODO_ANSWERS;
+    loop->todo |= TODO(ANSWERS);
 }
 
 /* A wake before the fork was the parent's. Where one is refused, those behind it stay as they are,

@@ -26,7 +26,7 @@ static inline void append(sluice_loop *loop, struct sluice_stream *stream, uint3
     else
         sluice_stream_at(loop, loop->agenda.last)->next_on_agenda = index;
     loop->agenda.last = index;
-    loop->todo |= TODO_AGENDA;
+    loop->todo |= TODO(AGENDA);
 }
 
 void sluice_stream_on_agenda(sluice_loop *loop, struct sluice_stream *stream) {
@@ -82,11 +82,9 @@ static inline int start_stream(sluice_loop *loop, struct sluice_stream *stream,
         if (code < 0 || start->origin == SLUICE_ORIGIN_NONE)
             return code;
     }
-    const struct sluice_engine_operations *engine = sluice_operations(loop);
-    int code = engine->attach(loop->engine, start->fd, id, start->role, wanted);
-    return code == SLUICE_EEXIST && start->origin == SLUICE_ORIGIN_KERNEL
-               ? sluice_attach_instead(loop, start->fd, id, start->role, wanted)
-               : code;
+    return start->origin == SLUICE_ORIGIN_KERNEL
+               ? sluice_attach(loop, start->fd, id, start->role, wanted)
+               : sluice_operations(loop)->attach(loop->engine, start->fd, id, start->role, wanted);
 }
 
 int sluice_stream_begin(sluice_loop *loop, const struct sluice_stream_start *start, sluice_id *id) {
@@ -327,6 +325,6 @@ bool sluice_streams_follow(sluice_loop *loop, sluice_event *event) {
             is_event = follow(loop, stream, index, event);
     }
     if (loop->agenda.first == SLUICE_NO_SLOT)
-        loop->todo &= ~(uint32_t)TODO_AGENDA;
+        loop->todo &= ~TODO(AGENDA);
     return is_event;
 }
