@@ -3,7 +3,7 @@ import SystemPackage
 import Testing
 
 extension AsyncTests {
-    @Suite("Async frames", .timeLimit(.minutes(1)))
+    @Suite("Async frames", .timeLimit(.minutes(5)))
     struct AsyncFrameTests {
         /// How something is framed: what the peer sends, and what comes of it, with how it ends.
         struct Case: Sendable {

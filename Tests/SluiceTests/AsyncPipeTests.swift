@@ -2,7 +2,7 @@ import Sluice
 import Testing
 
 extension AsyncTests {
-    @Suite("Pipes of bytes in memory", .timeLimit(.minutes(1)))
+    @Suite("Pipes of bytes in memory", .timeLimit(.minutes(5)))
     struct AsyncPipeTests {
         @Test("what is written is read, however small the pipe", arguments: [1, 2, 7, 65_536])
         func passes(_ capacity: Int) async throws {

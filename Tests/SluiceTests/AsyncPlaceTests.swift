@@ -31,7 +31,7 @@ private actor Room {
 }
 
 extension AsyncTests {
-    @Suite("Where async code runs", .timeLimit(.minutes(1)))
+    @Suite("Where async code runs", .timeLimit(.minutes(5)))
     struct AsyncPlaceTests {
         @Test("a handler is on its loop after each kind of wait", arguments: everyWay)
         func waits(_ backend: Backend, _ tasks: Loop.Tasks) async throws {

@@ -4,7 +4,7 @@ import SystemPackage
 import Testing
 
 extension AsyncTests {
-    @Suite("Async reads", .timeLimit(.minutes(2)))
+    @Suite("Async reads", .timeLimit(.minutes(5)))
     struct AsyncReadTests {
         /// How a handler may read and send back what it has read.
         static let echoes: [(String, Server.Handler)] = [

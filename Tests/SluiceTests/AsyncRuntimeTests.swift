@@ -38,7 +38,7 @@ private actor Place {
 /// What the runtime is trusted with: see Waiter.swift. Were one of these to fail, build with
 /// SLUICE_CONTINUATIONS.
 extension AsyncTests {
-    @Suite("The runtime keeps its word", .timeLimit(.minutes(1)))
+    @Suite("The runtime keeps its word", .timeLimit(.minutes(5)))
     struct AsyncRuntimeTests {
         @Test("a hop enqueues its task's job once, within the hop, and on its thread")
         func hop() async {

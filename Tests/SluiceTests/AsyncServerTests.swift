@@ -6,7 +6,7 @@ import Testing
 private struct Failure: Error {}
 
 extension AsyncTests {
-    @Suite("Async servers", .timeLimit(.minutes(2)))
+    @Suite("Async servers", .timeLimit(.minutes(5)))
     struct AsyncServerTests {
         // MARK: Deadlines and limits
 
@@ -151,9 +151,10 @@ extension AsyncTests {
                     }
                 ) { loop, address in
                     try await Client.connect(to: address, on: loop) { connection in
+                        // It may be over before that comes.
                         if name != "write" {
-                            try await connection.write("x")
-                            _ = try await connection.read(exactly: 1)
+                            try? await connection.write("x")
+                            _ = try? await connection.read(exactly: 1)
                         }
                         await done.wait()
                     }

@@ -62,10 +62,11 @@ final class Ghost<Object: AnyObject & Sendable>: Sendable {
     var isGone: Bool { object == nil }
 }
 
-/// Waits for what takes a moment after all else is over, such as the end of a thread.
+/// Waits for what takes a moment after all else is over, such as the end of a thread. A machine that is
+/// busy with others takes long; only what never comes takes as long as this.
 func eventually(_ isSo: () -> Bool) async -> Bool {
     let clock = ContinuousClock()
-    let end = clock.now.advanced(by: .seconds(10))
+    let end = clock.now.advanced(by: .seconds(60))
     while !isSo() {
         if clock.now > end { return false }
         try? await clock.sleep(for: .milliseconds(1))

@@ -5,7 +5,7 @@ import SystemPackage
 import Testing
 
 extension AsyncTests {
-    @Suite("Async writes", .timeLimit(.minutes(3)))
+    @Suite("Async writes", .timeLimit(.minutes(5)))
     struct AsyncWriteTests {
         @Test("each kind of write sends all bytes in order", arguments: everyWay)
         func kinds(_ backend: Backend, _ tasks: Loop.Tasks) async throws {

@@ -43,6 +43,11 @@ struct ServerLogTests {
         }
     }
 
+    /// What was said, but for turns that took long: on a machine that is busy with others, any may.
+    private var entries: [InMemoryLogHandler.Entry] {
+        memory.entries.filter { text($0, "turn") == nil }
+    }
+
     private func text(_ entry: InMemoryLogHandler.Entry, _ key: String) -> String? {
         entry.metadata[key].map { "\($0)" }
     }
@@ -62,9 +67,9 @@ struct ServerLogTests {
             peer = try await exchange($0)
         }
         // The connection may end before or after the server is told to.
-        let ofServer = memory.entries.filter { $0.level == .info }
+        let ofServer = entries.filter { $0.level == .info }
         #expect(ofServer.map(\.message) == ["listening", "shutting down", "shut down"])
-        let ofConnection = memory.entries.filter { $0.level == .debug }
+        let ofConnection = entries.filter { $0.level == .debug }
         #expect(ofConnection.map(\.message) == ["accepted", "ended"])
         #expect(ofConnection.map { text($0, "peer") } == [peer, peer])
     }
@@ -82,8 +87,8 @@ struct ServerLogTests {
         } while: {
             peer = try await exchange($0)
         }
-        let entry = try #require(memory.entries.first)
-        #expect(memory.entries.count == 1)
+        let entry = try #require(entries.first)
+        #expect(entries.count == 1)
         #expect(entry.level == .error)
         #expect(entry.message == "a handler has thrown")
         #expect(text(entry, "peer") == peer)
@@ -100,7 +105,7 @@ struct ServerLogTests {
             // It sees a reset, and the log says nothing of it.
             await expectThrow(SluiceError.self) { try await exchange(address) }
         }
-        #expect(memory.entries.allSatisfy { $0.level == .info })
+        #expect(entries.allSatisfy { $0.level == .info })
     }
 
     @Test("callers without room are a warning")
@@ -122,8 +127,8 @@ struct ServerLogTests {
                 }
             }
         }
-        #expect(memory.entries.allSatisfy { $0.level == .warning })
-        #expect(memory.entries.first?.message.description.contains("no room") == true)
+        #expect(entries.allSatisfy { $0.level == .warning })
+        #expect(entries.first?.message.description.contains("no room") == true)
     }
 
     #if DEBUG
@@ -144,12 +149,18 @@ struct ServerLogTests {
             } while: {
                 peer = try await exchange($0)
             }
-            let entry = try #require(memory.entries.first)
-            #expect(memory.entries.count == 1)
+            // On a busy machine, other turns may take as long.
+            let entry = try #require(
+                memory.entries.first { text($0, "peer") == peer && seconds($0, "longest") >= 0.15 })
+            #expect(entries.isEmpty)
             #expect(entry.level == .warning)
-            #expect(text(entry, "peer") == peer)
             #expect(text(entry, "handler")?.hasPrefix("SluiceTests/ServerLogTests.swift:") == true)
-            #expect(text(entry, "turn")?.hasPrefix("0.1") == true)
+            #expect(seconds(entry, "turn") >= seconds(entry, "longest"))
+        }
+
+        /// The number in "0.15 seconds".
+        private func seconds(_ entry: InMemoryLogHandler.Entry, _ key: String) -> Double {
+            text(entry, key).flatMap { Double($0.prefix { $0 != " " }) } ?? 0
         }
     #endif
 }
