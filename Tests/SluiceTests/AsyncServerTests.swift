@@ -224,7 +224,7 @@ extension AsyncTests {
                                         input.consume(input.span.count)
                                     }
                                 }
-                                #expect(got == all)
+                                expectSame(got, all)
                             }
                         }
                         group.addTask {
@@ -237,7 +237,7 @@ extension AsyncTests {
                     async let back = connection.read(exactly: all.count)
                     try await connection.write(all)
                     let got = try await back
-                    #expect(got == all)
+                    expectSame(got, all)
                     try await onMain(connection)
                     try await Task.detached {
                         try await connection.write("detached\n")

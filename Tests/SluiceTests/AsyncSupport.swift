@@ -154,7 +154,27 @@ func readAll(_ connection: Connection) async throws -> [UInt8] {
 
 /// Bytes of which no two places look alike.
 func pattern(_ count: Int) -> [UInt8] {
-    (0..<count).map { UInt8(truncatingIfNeeded: ($0 &* 31) ^ ($0 >> 8)) }
+    var all: [UInt8] = []
+    all.reserveCapacity(count)
+    while all.count + patternBlock.count <= count { all += patternBlock }
+    return all + patternBlock[..<(count - all.count)]
+}
+
+/// After which it begins anew. Made once, since a debug build takes its time for each byte.
+private let patternBlock = (0..<65_536).map { UInt8(truncatingIfNeeded: ($0 &* 31) ^ ($0 >> 8)) }
+
+/// Expects that they are equal, by one call for all bytes, which counts in a debug build, and without
+/// printing all of them.
+func expectSame(
+    _ some: [UInt8], _ others: [UInt8], _ place: SourceLocation = #_sourceLocation
+) {
+    if some.count == others.count && (some.isEmpty || matches(some.span, others, from: 0)) {
+        return
+    }
+    let first = zip(some, others).enumerated().first { $1.0 != $1.1 }?.offset
+    Issue.record(
+        "\(some.count) bytes, and \(others.count); the first other one is \(first ?? -1)",
+        sourceLocation: place)
 }
 
 /// Every backend, with each way to run tasks.

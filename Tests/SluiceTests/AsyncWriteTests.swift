@@ -57,7 +57,7 @@ extension AsyncTests {
                     try await readAll(connection)
                 }
                 #expect(got.count == wanted.count)
-                #expect(got == wanted)
+                expectSame(got, wanted)
             }
         }
 
@@ -151,7 +151,7 @@ extension AsyncTests {
                 try await connection.write(all)
                 try await connection.finishWriting()
                 let got = try await reading.value
-                #expect(got == all)
+                expectSame(got, all)
             }
             try await withServer(backend, tasks: tasks, talk) { loop, address in
                 try await Client.connect(to: address, on: loop) { try await talk($0) }
@@ -167,7 +167,7 @@ extension AsyncTests {
             let talk: Server.Handler = { connection in
                 try await connection.write(all)
                 let got = try await connection.read(exactly: all.count)
-                #expect(got == all)
+                expectSame(got, all)
             }
             try await withServer(backend, tasks: tasks, talk) { loop, address in
                 try await Client.connect(to: address, on: loop) { try await talk($0) }
@@ -272,7 +272,7 @@ extension AsyncTests {
                         try await connection.write(all)
                         try await connection.finishWriting()
                         let back = try await got
-                        #expect(back == all)
+                        expectSame(back, all)
                     }
                 }
             }
