@@ -272,6 +272,43 @@ extension AsyncTests {
             #expect(ended.now == 3)
         }
 
+        @Test("what was sent before the end of input is read", arguments: everyWay)
+        func endInputWhole(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            let all = pattern(40_000)
+            let isBusy = Gate()
+            let whole = Log<Bool>()
+            let sockets = Log<FileDescriptor>()
+            try await withServer(
+                backend, tasks: tasks,
+                // The peer does not end.
+                options: { $0.listener.streams.lingerTime = .milliseconds(1) },
+                { connection in
+                    _ = try await connection.read(exactly: 1)
+                    isBusy.open()
+                    // What comes meanwhile stays in the kernel.
+                    while !connection.isShuttingDown {
+                        try await connection.loop.clock.sleep(for: .milliseconds(1))
+                    }
+                    let got = try await connection.read(exactly: all.count)
+                    whole.append(got == all)
+                    let end = try await connection.next()
+                    #expect(end == nil)
+                }
+            ) { _, address in
+                let socket = try FileDescriptor.connect(to: address)
+                sockets.append(socket)
+                _ = try select(writing: [socket])
+                _ = try socket.send([0])
+                await isBusy.wait()
+                let count = try socket.send(all.span)
+                #expect(count == all.count)
+                let hasArrived = await eventually { socket.unacknowledged == 0 }
+                #expect(hasArrived)
+            }
+            #expect(whole.all == [true])
+            for socket in sockets.all { try socket.close() }
+        }
+
         @Test("a server that waits goes on with its connections", arguments: everyWay)
         func wait(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
             try await shutDown(
@@ -386,6 +423,119 @@ extension AsyncTests {
             await expectThrow(SluiceError.self) {
                 try await Client.connect(to: address, on: loop) { _ in }
             }
+            await loop.stop()
+        }
+
+        @Test(
+            "what waits for its peer to end is aborted after the grace period", arguments: everyWay,
+            [Server.Shutdown.endInput, .wait, .cancel])
+        func lingers(_ way: (Backend, Loop.Tasks), _ how: Server.Shutdown) async throws {
+            let (backend, tasks) = way
+            let sockets = Log<FileDescriptor>()
+            let returned = Count()
+            try await withServer(
+                backend, tasks: tasks,
+                options: {
+                    $0.onShutdown = how
+                    $0.gracePeriod = .milliseconds(20)
+                    $0.listener.streams.lingerTime = .seconds(3_600)
+                },
+                { connection in
+                    try await connection.write("bye")
+                    returned.add()
+                }
+            ) { _, address in
+                for _ in 0..<3 { sockets.append(try FileDescriptor.connect(to: address)) }
+                let have = await eventually { returned.now == 3 }
+                #expect(have)
+            }
+            // The server has ended, and with it what nobody else would have.
+            for socket in sockets.all { try socket.close() }
+        }
+
+        @Test("a handler that was cancelled is not waited for by its close", arguments: everyWay)
+        func cancelledReturns(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            let sockets = Log<FileDescriptor>()
+            let waiting = Count()
+            try await withServer(
+                backend, tasks: tasks,
+                options: {
+                    $0.onShutdown = .cancel
+                    $0.gracePeriod = .seconds(3_600)
+                    $0.listener.streams.lingerTime = .seconds(3_600)
+                },
+                { connection in
+                    waiting.add()
+                    // Swallows the cancellation.
+                    _ = try? await connection.next()
+                }
+            ) { loop, address in
+                for _ in 0..<3 { sockets.append(try FileDescriptor.connect(to: address)) }
+                let areWaiting = await eventually { waiting.now == 3 }
+                #expect(areWaiting)
+                // The same of a client, whose server does not end.
+                var options = StreamOptions()
+                options.lingerTime = .seconds(3_600)
+                let served = options
+                let isThere = Gate()
+                let client = Task {
+                    try await Client.connect(to: address, on: loop, options: served) { connection in
+                        isThere.open()
+                        _ = try? await connection.next()
+                    }
+                }
+                await isThere.wait()
+                client.cancel()
+                try await client.value
+            }
+            for socket in sockets.all { try socket.close() }
+        }
+
+        @Test(
+            "a server is busy when it is stopped, in each way", arguments: everyWay,
+            [Server.Shutdown.endInput, .wait, .cancel])
+        func busy(_ way: (Backend, Loop.Tasks), _ how: Server.Shutdown) async throws {
+            let (backend, tasks) = way
+            var options = Server.Options()
+            options.backend = backend
+            options.tasks = tasks
+            options.onShutdown = how
+            options.gracePeriod = .seconds(3_600)
+            let served = options
+            let (addresses, ready) = AsyncStream<String>.makeStream()
+            let server = Task {
+                try await Server.run(
+                    on: "127.0.0.1:0", options: served, ready: { ready.yield($0.description) }, echo
+                )
+            }
+            var first = addresses.makeAsyncIterator()
+            let address = await first.next()!
+            let loop = try Loop.start(backend, tasks: tasks)
+            let echoed = Count()
+            let isOver = Count()
+            let wrong = Count()
+            await withTaskGroup(of: Void.self) { group in
+                for number in 0..<16 {
+                    group.addTask {
+                        // Whoever is talking when the server stops is answered in full, or is told by
+                        // an end, or by a reset.
+                        try? await Client.connect(to: address, on: loop) { connection in
+                            let text = bytes("message of \(number)")
+                            while isOver.now == 0 || how != .wait {
+                                try await connection.write(text)
+                                let back = try await connection.read(exactly: text.count)
+                                if back != text { wrong.add() }
+                                if echoed.add() == 500 { server.cancel() }
+                                // Where the server waits, it is served until it goes.
+                                if how == .wait && echoed.now > 1_500 { isOver.add() }
+                            }
+                        }
+                    }
+                }
+            }
+            try await server.value
+            #expect(wrong.now == 0)
+            #expect(echoed.now >= (how == .wait ? 1_500 : 500))
             await loop.stop()
         }
 
@@ -604,6 +754,14 @@ extension AsyncTests {
                 try await Client.connect(to: address) { #expect($0.loop === shared) }
             }
         }
+    }
+}
+
+extension FileDescriptor {
+    /// How many bytes its peer's kernel does not have yet.
+    fileprivate var unacknowledged: CInt {
+        var count: CInt = -1
+        return unsafe ioctl(rawValue, UInt(TIOCOUTQ), &count) == 0 ? count : -1
     }
 }
 

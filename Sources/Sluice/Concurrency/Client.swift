@@ -1,7 +1,7 @@
 /// Connects to servers.
 public enum Client {
     /// Connects, hands the connection to `body`, and closes it: in order where `body` returns, at once
-    /// where it throws.
+    /// where it throws or was cancelled.
     ///
     /// ```swift
     /// let answer = try await Client.connect(to: "localhost:9999") { connection in
@@ -47,7 +47,7 @@ extension Loop {
                     try await body(connection)
                 }
                 connection.endHome()
-                await connection.finish(inOrder: true)
+                await connection.finish(inOrder: !connection.has(Connection.isCancelled))
                 return result
             } catch {
                 connection.endHome()

@@ -1,4 +1,5 @@
 internal import CSluice
+private import Glibc
 public import Synchronization
 
 /// A connection of a loop, for structured concurrency.
@@ -19,7 +20,8 @@ public import Synchronization
 /// `CancellationError`, and what came and was not taken stays for the next read.
 ///
 /// The connection is closed by whoever made it, ``Server`` or ``Client``, when the handler returns: in
-/// order where it returns, and at once where it throws.
+/// order where it returns, and at once where it throws or was cancelled. A close in order sends what is
+/// queued and then waits for the peer's own end, ``StreamOptions/lingerTime`` at most.
 @safe
 public final class Connection: Waiter, @unchecked Sendable {
     // Sendable, since all that changes belongs to the loop's thread, which each call makes sure of.
@@ -300,7 +302,17 @@ public final class Connection: Waiter, @unchecked Sendable {
 
     func shutDown() {
         unsafe obstacles |= Self.isShuttingDown
-        wake(core)
+        // What the kernel has will end the wait.
+        if !isReadable { wake(core) }
+    }
+
+    /// Whether the kernel has bytes, an end or an error to give. For a server that shuts down: what has
+    /// been sent before is not to be lost, such as the rest of a request.
+    var isReadable: Bool {
+        let descriptor = unsafe sluice_fd(core.handle, id)
+        guard descriptor >= 0 else { return false }
+        var asked = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return unsafe poll(&asked, 1, 0) > 0
     }
 
     func expire() {

@@ -42,8 +42,8 @@ extension Connection {
         let before = unsafe count
         let over =
             Self.isCancelled | Self.isReadCancelled | Self.isExpired | Self.atEnd | Self.isClosed
-            | Self.isShuttingDown
         if has(over) { return try finished() }
+        if has(Self.isShuttingDown) && !isReadable { return false }
         if unsafe has(Self.hasMore) && count == 0 { dropMore() }
         if has(Self.isPaused) {
             unsafe obstacles &= ~Self.isPaused

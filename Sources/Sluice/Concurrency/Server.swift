@@ -12,8 +12,8 @@ public import SystemPackage
 /// ```
 ///
 /// The handler runs on the thread of the connection's loop. When it returns, what is queued is sent
-/// and the connection closed; where it throws, the connection is aborted, and the error goes to
-/// ``Options/onError``. Neither touches another connection.
+/// and the connection closed; where it throws, or was cancelled, the connection is aborted, and the
+/// error goes to ``Options/onError``. Neither touches another connection.
 public enum Server {
     /// What is done with a connection.
     public typealias Handler =
@@ -21,8 +21,9 @@ public enum Server {
 
     /// What to do with connections that are open when a server ends.
     public enum Shutdown: Hashable, Sendable {
-        /// Their reads give the end of the stream once what has come is taken, so that a handler that
-        /// reads to the end comes to its own.
+        /// Their reads give the end of the stream once what has come is taken, also what is still in
+        /// the kernel, so that a handler that reads to the end comes to its own. A peer that sends on
+        /// and on is read from until the grace period is over.
         case endInput
         /// They go on until their handlers return.
         case wait
@@ -71,7 +72,8 @@ public enum Server {
         public var stopsOn: [CInt] = []
         /// What happens to connections then.
         public var onShutdown = Shutdown.endInput
-        /// How long handlers may go on after that, until they are cancelled.
+        /// How long handlers may go on after that, until they are cancelled. What has been closed by
+        /// then and still waits for its peer is aborted.
         public var gracePeriod = Duration.seconds(30)
         /// What a handler has thrown. Called on the loop's thread.
         public var onError: @Sendable (Connection, any Error) -> Void = { _, _ in }

@@ -144,7 +144,7 @@ final class Acceptor: Waiter, @unchecked Sendable {
     }
 
     private func stopNow() {
-        guard shutdown == nil else { return cancelRest() }
+        guard shutdown == nil else { return endRest() }
         shutdown = limits.onShutdown
         core.loop.close(listener)
         unsafe core.living -= 1
@@ -157,7 +157,8 @@ final class Acceptor: Waiter, @unchecked Sendable {
                 connection.shutDown()
             }
         }
-        if shutdown == .cancel { cancelRest() } else { beginGrace() }
+        if shutdown == .cancel { cancelRest() }
+        beginGrace()
         wake(core)
         // The listener's reference: it gives no more events.
         unsafe Unmanaged.passUnretained(self).release()
@@ -169,17 +170,25 @@ final class Acceptor: Waiter, @unchecked Sendable {
             try grace.set(core, limits.gracePeriod)
             self.grace = grace
         } catch {
-            cancelRest()  // without a timer it would never end
+            endRest()  // without a timer it would never end
         }
     }
 
     fileprivate func graceIsOver() {
         unsafe limits.log?.graceIsOver(running)
-        cancelRest()
+        endRest()
     }
 
-    fileprivate func cancelRest() {
+    private func cancelRest() {
         forEachLiving { $0.cancelTask() }
+    }
+
+    /// The same, and aborts connections whose handlers have returned and whose peers do not end.
+    private func endRest() {
+        forEachLiving { connection in
+            connection.cancelTask()
+            if connection.has(Connection.isReturned) { core.loop.abort(connection.stream) }
+        }
     }
 }
 
@@ -235,7 +244,7 @@ extension Loop {
             acceptor.limits.log?.threw(error, connection)
             acceptor.limits.onError(connection, error)
         }
-        connection.beginEnd(inOrder: isInOrder)
+        connection.beginEnd(inOrder: isInOrder && !connection.has(Connection.isCancelled))
         acceptor.hasReturned(connection)
     }
 
