@@ -663,6 +663,79 @@ extension AsyncTests {
             #expect(Set(loops.all).count > 1, "all callers came to one loop")
         }
 
+        @Test("servers and clients share a loop, which goes on after them", arguments: everyWay)
+        func ownLoop(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            let loop = try Loop.start(backend, tasks: tasks)
+            for _ in 0..<3 {
+                let (addresses, ready) = AsyncStream<String>.makeStream()
+                let servers = (0..<2).map { _ in
+                    Task {
+                        try await loop.serve(
+                            on: "127.0.0.1:0", ready: { ready.yield($0.description) }
+                        ) { connection in
+                            #expect(connection.loop === loop && loop.isCurrent)
+                            try await echo(connection)
+                        }
+                    }
+                }
+                for await address in addresses.prefix(2) {
+                    try await Client.connect(to: address, on: loop) { connection in
+                        try await connection.write("a\n")
+                        let line = try await connection.readLine()
+                        #expect(line == "a")
+                    }
+                }
+                for server in servers { server.cancel() }
+                for server in servers { try await server.value }
+                let left = await loop.statistics
+                #expect(left.handles(.listener) == 0 && left.handles(.stream) == 0)
+            }
+            await loop.stop()
+        }
+
+        @Test("a loop runs on the thread that asks for it", arguments: everyWay)
+        func thisThread(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            let results = Log<String>()
+            let thread = TestThread {
+                let here = pthread_self()
+                for round in 0..<3 {
+                    do {
+                        let text = try Loop.runHere(backend, tasks: tasks) { loop in
+                            #expect(loop.isCurrent && pthread_self() == here)
+                            let (addresses, ready) = AsyncStream<String>.makeStream()
+                            async let _: Void = loop.serve(
+                                on: "127.0.0.1:0",
+                                ready: {
+                                    ready.yield($0.description)
+                                    ready.finish()
+                                }
+                            ) { connection in
+                                #expect(pthread_self() == here)
+                                try await echo(connection)
+                            }
+                            var text: String?
+                            for await address in addresses {
+                                text = try await Client.connect(to: address, on: loop) {
+                                    #expect(pthread_self() == here)
+                                    try await $0.write("\(round)\n")
+                                    return try await $0.readLine()
+                                }
+                            }
+                            if round == 2 { throw Failure() }
+                            // Where that returns, the server is cancelled.
+                            return text
+                        }
+                        results.append(text ?? "nothing")
+                    } catch {
+                        results.append("\(type(of: error))")
+                    }
+                }
+            }
+            let isDone = await eventually { results.all.count == 3 }
+            #expect(isDone && results.all == ["0", "1", "Failure"])
+            thread.join()
+        }
+
         @Test("a socket that listens already is served", arguments: Backend.all)
         func adopted(_ backend: Backend) async throws {
             let socket = try FileDescriptor.listen(on: "127.0.0.1:0")

@@ -209,9 +209,14 @@ final class Core: @unchecked Sendable {
 
     // MARK: The thread
 
+    /// Says that a thread is about to run the loop: it takes what comes from now on.
+    func willRun() {
+        remote.withLock { $0.isRunning = true }
+    }
+
     /// Starts a thread that runs the loop.
     func start() throws(SluiceError) {
-        remote.withLock { $0.isRunning = true }
+        willRun()
         do {
             pthread_detach(try startThread { self.run() })
         } catch {
@@ -264,7 +269,6 @@ final class Core: @unchecked Sendable {
 
     /// Runs the loop in this thread until it is to end.
     func run() {
-        remote.withLock { $0.isRunning = true }
         thread.store(pthread_self(), ordering: .relaxed)
         Self.setCurrent(self)
         defer { Self.setCurrent(nil) }

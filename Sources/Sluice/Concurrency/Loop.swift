@@ -1,3 +1,5 @@
+private import Synchronization
+
 /// A loop for structured concurrency: its thread is the executor. What is isolated to this actor runs
 /// on it, and so does what a task does that prefers its ``executor``.
 ///
@@ -63,6 +65,58 @@ public actor Loop {
         unsafe core.owner = loop
         try core.start()
         return loop
+    }
+
+    /// Runs a loop on the calling thread, such as a program's first one, until `body` has returned
+    /// and nothing is left on the loop. `body` runs on that thread.
+    ///
+    /// ```swift
+    /// try Loop.runHere { loop in
+    ///     try await loop.serve(on: "localhost:9999") { connection in … }
+    /// }
+    /// ```
+    ///
+    /// The thread does nothing else meanwhile. Where it is the main one, nothing runs on the main actor:
+    /// do not wait for that.
+    ///
+    /// - Throws: what ``start(_:options:tasks:)`` does, and what `body` does.
+    @available(*, noasync, message: "it blocks its thread; use start, or Server.run")
+    public static func runHere<Result: Sendable>(
+        _ backend: Backend? = nil, options: EventLoop.Options = EventLoop.Options(),
+        tasks: Tasks = .onLoop,
+        _ body: nonisolated(nonsending) @escaping @Sendable (Loop) async throws -> Result
+    ) throws -> Result {
+        precondition(Core.current == nil, "the thread runs a loop already")
+        let core = Core(try EventLoop(backend, options: options))
+        let loop = Loop(core, tasks)
+        unsafe core.owner = loop
+        let outcome = Outcome<Result>()
+        core.willRun()
+        Task(executorPreference: loop.preference) {
+            do {
+                let result = try await loop.run { try await body(loop) }
+                outcome.set(.success(result))
+            } catch {
+                outcome.set(.failure(error))
+            }
+            core.stop()
+        }
+        core.run()
+        return try outcome.get()
+    }
+
+    /// What a body has come to. Set before the loop ends, and asked for after that.
+    private final class Outcome<Result: Sendable>: Sendable {
+        private let result = Mutex<Swift.Result<Result, any Error>?>(nil)
+
+        func set(_ result: Swift.Result<Result, any Error>) { self.result.withLock { $0 = result } }
+
+        func get() throws -> Result {
+            guard let result = result.withLock({ $0 }) else {
+                fatalError("a loop has ended before its body has")
+            }
+            return try result.get()
+        }
     }
 
     /// The loop on whose thread the caller is, where it is on one.

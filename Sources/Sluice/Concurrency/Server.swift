@@ -129,3 +129,23 @@ public enum Server {
         }
     }
 }
+
+extension Loop {
+    /// Serves on this loop, beside what else it does: as ``Server/run(on:loops:options:ready:file:line:_:)``,
+    /// until the task is cancelled or a signal comes, and until all handlers have returned. The loop
+    /// goes on after that.
+    ///
+    /// How the loop was opened and whether tasks prefer it is up to ``start(_:options:tasks:)``, and
+    /// not to the options.
+    public nonisolated func serve(
+        on address: String, options: Server.Options = Server.Options(),
+        ready: (@Sendable (Address) -> Void)? = nil,
+        file: StaticString = #fileID, line: UInt = #line,
+        _ handler: nonisolated(nonsending) @escaping @Sendable (Connection) async throws -> Void
+    ) async throws {
+        try await Server.run(.one, on: self, options.logging(file, line), ready, handler) {
+            (loop, _, listener) throws(SluiceError) in
+            try loop.listen(on: Address(address), options: listener)
+        }
+    }
+}

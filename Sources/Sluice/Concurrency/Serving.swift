@@ -307,10 +307,10 @@ extension Connection {
 }
 
 extension Server {
-    /// Opens the loops, has each listen, and serves on all.
+    /// Opens the loops, or takes the one, has each listen, and serves on all.
     static func run(
-        _ loops: LoopCount, _ options: Options, _ ready: (@Sendable (Address) -> Void)?,
-        _ handler: @escaping Handler,
+        _ loops: LoopCount, on one: Loop? = nil, _ options: Options,
+        _ ready: (@Sendable (Address) -> Void)?, _ handler: @escaping Handler,
         _ listen:
             @escaping @Sendable (borrowing EventLoop, Address?, ListenerOptions)
             throws(SluiceError) -> ListenerID
@@ -321,8 +321,9 @@ extension Server {
         var acceptors: [(loop: Loop, acceptor: Acceptor)] = []
         do {
             for _ in 0..<count {
-                let loop = try Loop.start(
-                    options.backend, options: options.loop, tasks: options.tasks)
+                let loop =
+                    try one
+                    ?? Loop.start(options.backend, options: options.loop, tasks: options.tasks)
                 // By which a port that the kernel has chosen is every loop's.
                 let address = acceptors.first?.acceptor.address
                 let acceptor = try await loop.accept(options, handler) {
