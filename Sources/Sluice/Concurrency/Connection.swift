@@ -311,8 +311,12 @@ public final class Connection: Waiter, @unchecked Sendable {
     var isReadable: Bool {
         let descriptor = unsafe sluice_fd(core.handle, id)
         guard descriptor >= 0 else { return false }
-        var asked = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-        return unsafe poll(&asked, 1, 0) > 0
+        var byte: UInt8 = 0
+        let flags = CInt(MSG_PEEK | MSG_DONTWAIT)
+        while unsafe recv(descriptor, &byte, 1, flags) < 0 {
+            if errno != EINTR { return errno != EAGAIN }
+        }
+        return true
     }
 
     func expire() {
