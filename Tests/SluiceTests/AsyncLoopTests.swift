@@ -39,6 +39,104 @@ extension AsyncTests {
             }
         }
 
+        @Test("a job that comes while a server's loop ends, or after, is run", arguments: everyWay)
+        func lateJobsOfServers(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            for _ in 0..<10 {
+                let (executors, told) = AsyncStream.makeStream(of: (any TaskExecutor).self)
+                let mayEnd = Gate()
+                let server = Task {
+                    var options = Server.Options()
+                    options.backend = backend
+                    options.tasks = tasks
+                    options.alongside = { told.yield($0.executor) }
+                    try await Server.run(on: "127.0.0.1:0", options: options, echo)
+                }
+                let thread = TestThread {
+                    try? Loop.runHere(backend, tasks: tasks) { loop in
+                        told.yield(loop.executor)
+                        await mayEnd.wait()
+                    }
+                }
+                let hasEnded = Count()
+                let (asked, ran) = (Count(), Count())
+                await withTaskGroup(of: Void.self) { group in
+                    for await executor in executors.prefix(2) {
+                        for _ in 0..<2 {
+                            group.addTask {
+                                // Nobody has the loop, so that it ends amid these.
+                                var left = 10
+                                while left > 0 {
+                                    asked.add()
+                                    await withTaskExecutorPreference(executor) { _ = ran.add() }
+                                    if hasEnded.now == 2 { left -= 1 }
+                                }
+                            }
+                        }
+                    }
+                    group.addTask {
+                        server.cancel()
+                        try? await server.value
+                        hasEnded.add()
+                    }
+                    mayEnd.open()
+                    thread.join()
+                    hasEnded.add()
+                }
+                #expect(ran.now == asked.now)
+            }
+        }
+
+        @Test("tasks go from loop to loop, over four threads", arguments: everyWay)
+        func fourThreads(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            let loops = try (0..<4).map { _ in try Loop.start(backend, tasks: tasks) }
+            let served = loops.map { loop in
+                let (addresses, told) = AsyncStream.makeStream(of: Address.self)
+                let server = Task {
+                    try await loop.serve(on: "127.0.0.1:0", ready: { told.yield($0) }) {
+                        #expect($0.loop === loop && loop.isCurrent)
+                        try await echo($0)
+                    }
+                }
+                return (server: server, addresses: addresses)
+            }
+            var addresses: [String] = []
+            for (_, told) in served {
+                for await address in told.prefix(1) { addresses.append(address.text) }
+            }
+            try await withThrowingTaskGroup(of: Void.self) { [addresses] group in
+                for number in 0..<64 {
+                    let here = loops[number % 4]
+                    let elsewhere = loops[(number + number / 16 + 1) % 4]
+                    group.addTask {
+                        try await Client.connect(to: addresses[number / 4 % 4], on: here) {
+                            caller in
+                            for round in 0..<10 {
+                                #expect(here.isCurrent)
+                                try await elsewhere.run {
+                                    #expect(elsewhere.isCurrent)
+                                    try await caller.write("\(round)\n")
+                                    #expect(elsewhere.isCurrent)
+                                }
+                                let line = try await caller.readLine()
+                                #expect(line == "\(round)" && here.isCurrent)
+                                async let other = elsewhere.run { try await caller.readLine() }
+                                try await caller.write("again \(round)\n")
+                                caller.flush()
+                                let again = try await other
+                                #expect(again == "again \(round)" && here.isCurrent)
+                            }
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            for (server, _) in served {
+                server.cancel()
+                try await server.value
+            }
+            for loop in loops { await loop.stop() }
+        }
+
         @Test("a loop that is dropped ends by itself, and all of it goes", arguments: everyWay)
         func dropped(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
             for round in 0..<20 {
