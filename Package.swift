@@ -4,10 +4,6 @@ import PackageDescription
 /// For every Swift target: uses of unsafe constructs are marked, or do not compile cleanly.
 let strict: [SwiftSetting] = [.strictMemorySafety()]
 
-/// Has tasks wait by continuations, should a runtime not hop as this one does: see Waiter.swift.
-let waiting: [SwiftSetting] =
-    Context.environment["SLUICE_CONTINUATIONS"] == nil ? [] : [.define("SLUICE_CONTINUATIONS")]
-
 let package = Package(
     name: "sluice",
     products: [
@@ -49,7 +45,7 @@ let package = Package(
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             // Lifetimes: a span that is handed out depends on the value it points into.
-            swiftSettings: strict + waiting + [
+            swiftSettings: strict + [
                 .enableExperimentalFeature("Lifetimes"),
                 .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
             ]

@@ -35,8 +35,7 @@ private actor Place {
     }
 }
 
-/// What the runtime is trusted with: see Waiter.swift. Were one of these to fail, build with
-/// SLUICE_CONTINUATIONS.
+/// What the runtime is trusted with: see Waiter.swift. Where one of these fails, so does all else.
 extension AsyncTests {
     @Suite("The runtime keeps its word", .timeLimit(.minutes(5)))
     struct AsyncRuntimeTests {

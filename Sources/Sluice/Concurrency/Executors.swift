@@ -46,11 +46,7 @@ final class ParkingExecutor: SerialExecutor {
     nonisolated(unsafe) unowned(unsafe) var core: Core!
 
     func enqueue(_ job: consuming ExecutorJob) {
-        #if SLUICE_CONTINUATIONS
-            fatalError("nobody hops to where continuations are used")
-        #else
-            unsafe core.unsafelyUnwrapped.parking.unsafelyUnwrapped.job = UnownedJob(job)
-        #endif
+        unsafe core.unsafelyUnwrapped.parking.unsafelyUnwrapped.job = UnownedJob(job)
     }
 
     // Its jobs are run on the loop's thread.

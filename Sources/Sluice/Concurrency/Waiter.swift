@@ -8,12 +8,7 @@ public class Waiter {
     // The small ones come last, and a subclass begins with small ones: there are as many waiters as
     // connections.
 
-    #if SLUICE_CONTINUATIONS
-        @usableFromInline typealias Job = UnsafeContinuation<Void, Never>
-    #else
-        @usableFromInline typealias Job = UnownedJob
-    #endif
-    @exclusivity(unchecked) @usableFromInline final var job: Job?
+    @exclusivity(unchecked) @usableFromInline final var job: UnownedJob?
     /// Of whose connection the task that waits is the home task: see ``Connection/homeTask``.
     @exclusivity(unchecked) @usableFromInline final unowned(unsafe) var home: Connection?
     /// Which wait this is. A cancellation from another thread may come too late, and is then of
@@ -36,7 +31,7 @@ public class Waiter {
         guard let job = unsafe job else { return }
         unsafe self.job = nil
         unsafe number &+= 1
-        #if DEBUG && !SLUICE_CONTINUATIONS
+        #if DEBUG
             unsafe core.watchdog.wakes(job, of: home)
         #endif
         core.push(job, isGeneric: unsafe isGeneric)
@@ -47,31 +42,18 @@ extension Core {
     /// Waits until `waiter` is woken. To be called on the loop's thread.
     ///
     /// Nothing runs on the thread between the assignment and the hop's end in ``ParkingExecutor``: the
-    /// runtime enqueues within the hop. Should another version of it not do so, there is the slower
-    /// way by a continuation, which promises less: it resumes where the task prefers to be, and the
-    /// task hops from there to where it was.
+    /// runtime enqueues within the hop. Tests/SluiceTests/AsyncRuntimeTests.swift notices a version of
+    /// it that does not. Decided against: a continuation beside it, as a setting. It resumes where the
+    /// task prefers to be, or on the global pool, and so neither the order nor the place of what
+    /// follows a wait is what is promised.
     @inlinable
     @inline(__always)
     nonisolated(nonsending) func park(_ waiter: Waiter) async {
-        #if SLUICE_CONTINUATIONS
-            await withUnsafeContinuation { unsafe waiter.job = $0 }
-        #else
-            unsafe parking = waiter
-            unsafe waiter.isGeneric = isGenericNow
-            unsafe waiter.home = homeNow
-            await parker.wait()
-        #endif
+        unsafe parking = waiter
+        unsafe waiter.isGeneric = isGenericNow
+        unsafe waiter.home = homeNow
+        await parker.wait()
     }
-
-    #if SLUICE_CONTINUATIONS
-        func push(_ waiting: UnsafeContinuation<Void, Never>, isGeneric: Bool) {
-            unsafe waiting.resume()
-        }
-
-        func runNow(_ waiting: UnsafeContinuation<Void, Never>, isGeneric: Bool) {
-            unsafe waiting.resume()
-        }
-    #endif
 
     /// The same, ended also by a cancellation of the task: whether it was.
     // By an isolated parameter: a closure in nonisolated(nonsending) code that is handed to
