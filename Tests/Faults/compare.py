@@ -17,8 +17,8 @@ from faults import BACKENDS, BUILD, COSTLY, KINDS, PASSING, SEED, SERVERS, Serve
 COUNT = 300
 ROUNDS = 5
 RATE = 200
-NAMES = {"c": "Sluice, C", "swift": "Sluice, Swift", "event": "libevent `event`",
-         "bufferevent": "libevent `bufferevent`"}
+NAMES = {"c": "Sluice, C", "swift": "Sluice, Swift", "async": "Sluice, Swift, tasks",
+         "event": "libevent `event`", "bufferevent": "libevent `bufferevent`"}
 PEERS = {"event": [BUILD / "bench/peer-libevent_event", "127.0.0.1:0"],
          "bufferevent": [BUILD / "bench/peer-libevent_bufferevent", "127.0.0.1:0"]}
 SETS = {

@@ -16,6 +16,7 @@ static bool accept_fails(int fd) {
     static const int lacking[] = {EMFILE, ENFILE, ENOBUFS, ENOMEM};
     find_real();
     note_work();
+    note_accept();
     enum fault fault;
     if (!suffers(1u << FAULT_ACCEPT | 1u << FAULT_EXHAUSTED, &fault))
         return false;

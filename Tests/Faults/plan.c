@@ -21,13 +21,15 @@ static uint64_t seed = 1;
 static uint32_t rate = DEFAULT_RATE;
 static uint32_t enabled = (1u << FAULT_KINDS) - 1;
 static bool starts_off;
-static _Atomic bool begun; /* a wait has been seen */
+static bool starts_at_accept;
+static _Atomic bool begun; /* a wait has been seen, or an accept */
 static _Atomic uint64_t threads;
 
 struct thread {
     uint64_t random;
     bool asked; /* of faults_inject */
     bool on;
+    bool lets_in;   /* callers */
     bool worked;    /* since the last wait */
     bool was_awake; /* that wait returned at once */
     unsigned idle;  /* such waits in a row */
@@ -69,6 +71,7 @@ __attribute__((constructor)) static void read_plan(void) {
         enabled = kinds_of(text);
     text = getenv("FAULTS_START");
     starts_off = text && strcmp(text, "off") == 0;
+    starts_at_accept = text && strcmp(text, "accept") == 0;
     text = getenv("FAULTS_TALLY");
     if (text)
         map_tally(text);
@@ -117,10 +120,18 @@ void note_work(void) {
     thread.worked = true;
 }
 
+void note_accept(void) {
+    begun = thread.lets_in = true;
+}
+
 void begin_wait(void) {
-    begun = true;
+    if (!starts_at_accept)
+        begun = true;
     tally->waits++;
-    bool idle = thread.was_awake && !thread.worked;
+    /* Beside a loop of Swift's tasks there is libdispatch's thread, which looks around each second.
+     */
+    bool is_loop = !starts_at_accept || thread.lets_in;
+    bool idle = is_loop && thread.was_awake && !thread.worked;
     thread.idle = idle ? thread.idle + 1 : 0;
     if (idle)
         tally->idle++;

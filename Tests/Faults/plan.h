@@ -5,7 +5,8 @@
  *   FAULTS_RATE   of 1,000 calls that may suffer something, how many do; 50
  *   FAULTS_KINDS  names of enum fault, with commas between; all
  *   FAULTS_TALLY  a file that is made to hold a struct tally, kept while the program runs
- *   FAULTS_START  "off": nothing happens until faults_inject says so
+ *   FAULTS_START  "off": nothing happens until faults_inject says so; "accept": nothing until a
+ *                 caller is let in, for a program whose threads wait before it listens
  * Otherwise faults begin at the first wait: who cannot even start has not been tested.
  */
 #ifndef PLAN_H
@@ -53,6 +54,9 @@ void note(enum fault fault);
 
 /* A number below `end`, of this thread's choices. */
 uint32_t below(uint32_t end);
+
+/* Somebody is about to be let in. */
+void note_accept(void);
 
 /* Between two waits: something was done, and a wait begins or has returned. `at_once` is whether
  * it did not have to sleep. */

@@ -29,6 +29,8 @@ class FaultTest(unittest.TestCase):
 
     def over_servers(self, check):
         for name, backend, rate in itertools.product(SERVERS, BACKENDS + LIBEVENT, RATES):
+            if name == "async" and rate < max(RATES):  # what is below it is as for "swift"
+                continue
             with self.subTest(server=name, backend=backend, rate=rate):
                 check(SERVERS[name], backend, SEED + rate, rate)
 
