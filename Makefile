@@ -402,6 +402,12 @@ test-swift: deps-swift deps-libevent ## the tests of the Swift module, what must
 	@Tests/run-compile-failures .build
 	python3 -W error -m unittest discover -s Tests/Swift
 
+# Optimised, and with the libraries that bench-gate has built.
+.PHONY: test-large
+test-large: deps-swift deps-libevent ## 1 GB through a slow reader and 5,000 connections at once, by tasks
+	SLUICE_TEST_MEGABYTES=1024 SLUICE_TEST_CONNECTIONS=5000 swift test $(TRAITS) --disable-xctest \
+		-c release --filter 'AsyncWriteTests/muchSlowly|AsyncReadTests/many'
+
 # A package that depends on Sluice: it needs no libevent, and resolves no more than it must.
 .PHONY: test-consumer
 test-consumer: deps-swift deps-libevent
@@ -676,7 +682,7 @@ clang: deps-c deps-swift deps-libevent
 
 # The lanes as above: each has a folder of its own to build in. What counts instructions does not mind that
 # the machine is busy.
-CHECK_LANES := "demo bench-gate asan" \
+CHECK_LANES := "demo bench-gate test-large asan" \
 	"test-one-file test-adapters clang lint tsan coverage differential fuzz test-site test-shown"
 
 .PHONY: check check-beyond

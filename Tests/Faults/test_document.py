@@ -5,14 +5,15 @@ import unittest
 
 from faults import ROOT
 
-NAMED = re.compile(r"`(test_\w+)`: ((?:\*[^*]+\*(?:, )?)+)")
+NAMED = re.compile(r"`((?:test_|Async)\w+)`: ((?:\*[^*]+\*(?:, )?)+)")
 
 
 class Document(unittest.TestCase):
     def test_each_test_it_names_exists(self):
         text = (ROOT / "docs/reliability.md").read_text()
-        sources = {path.stem: path.read_text() for path in (ROOT / "Tests").rglob("test_*.[cp]*")
-                   if path.suffix in (".c", ".py")}
+        paths = [*(ROOT / "Tests").rglob("test_*.[cp]*"), *(ROOT / "Tests").rglob("Async*.swift")]
+        sources = {path.stem: path.read_text() for path in paths
+                   if path.suffix in (".c", ".py", ".swift")}
         named = [(file, test) for file, tests in NAMED.findall(text)
                  for test in re.findall(r"\*([^*]+)\*", tests)]
         self.assertGreater(len(named), 50)

@@ -182,6 +182,16 @@ let everyWay: [(Backend, Loop.Tasks)] = Backend.all.flatMap { backend in
     [(backend, Loop.Tasks.onLoop), (backend, .isolatedOnly)]
 }
 
+/// How much memory the process has.
+func residentBytes() -> Int {
+    guard let file = unsafe try? FileDescriptor.open("/proc/self/statm", .readOnly) else { return 0 }
+    defer { try? file.close() }
+    var text = [UInt8](repeating: 0, count: 128)
+    let count = unsafe text.withUnsafeMutableBytes { unsafe (try? file.read(into: $0)) ?? 0 }
+    let words = String(decoding: text[..<count], as: UTF8.self).split(separator: " ")
+    return words.count > 1 ? (Int(words[1]) ?? 0) * Int(getpagesize()) : 0
+}
+
 /// A number from the environment, for runs that take long.
 func setting(_ name: String, default number: Int) -> Int {
     unsafe getenv(name).flatMap { unsafe Int(String(cString: $0)) } ?? number

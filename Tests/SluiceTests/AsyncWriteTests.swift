@@ -124,6 +124,8 @@ extension AsyncTests {
                     var isRight = true
                     var most = 0
                     var pauses = 0
+                    let before = residentBytes()
+                    var resident = before
                     while let bytes = try await connection.next() {
                         isRight = isRight && follows(bytes.span, block, total)
                         total += bytes.count
@@ -131,11 +133,16 @@ extension AsyncTests {
                         // Slow: each so often it is busy elsewhere, with the bytes in hand.
                         if total >> 20 > pauses {
                             pauses += 1
+                            resident = max(resident, residentBytes())
                             try await loop.clock.sleep(for: .milliseconds(1))
                         }
                     }
                     #expect(total == megabytes << 20 && isRight)
                     #expect(most <= 1 << 20, "a read gave \(most) bytes at once")
+                    // Of less, what a sanitizer keeps would be most.
+                    if megabytes >= 1_024 {
+                        #expect(resident - before < 32 << 20)
+                    }
                 }
             }
         }
