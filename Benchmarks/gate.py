@@ -152,6 +152,11 @@ OTHERS = [
     ("C bytes for an idle connection", 128, lambda: idle(C_ECHO)),
     ("Swift bytes for an idle connection", 256, lambda: idle(SWIFT_ECHO)),
     ("Swift async bytes for an idle connection", 1650, lambda: idle(ASYNC_ECHO)),
+    (
+        "Swift async bytes for a silent connection",
+        300,
+        lambda: counting.silent_bytes([ASYNC_ECHO, "epoll", "inbound", "first"], 8000),
+    ),
     ("C echo, stripped, in bytes", 81920, lambda: counting.stripped_bytes(BUILD / "echo-example")),
     ("C core, lines of code", 6500, lambda: counting.code_lines("CSources/CSluice")),
 ]

@@ -7,7 +7,8 @@ import Sluice
 
 struct Usage: Error, CustomStringConvertible {
     let description =
-        "usage: echo-async ADDRESS BACKEND [inbound|function|next|borrow|line|lines] [isolated]"
+        "usage: echo-async ADDRESS BACKEND [inbound|function|next|borrow|line|lines]"
+        + " [isolated|first]"
 }
 
 func echo(_ connection: Connection) async throws {
@@ -19,6 +20,7 @@ func serve(_ arguments: [String]) async throws {
     var options = Server.Options()
     options.backend = backend
     if arguments.contains("isolated") { options.tasks = .isolatedOnly }
+    if arguments.contains("first") { options.startsHandler = .onFirstBytes }
     let ready: @Sendable (Address) -> Void = { address in
         print(address)
         fflush(nil)

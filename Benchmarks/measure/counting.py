@@ -3,9 +3,11 @@
 import os
 import pathlib
 import re
+import resource
+import socket
 import subprocess
 
-from .processes import Load, ROOT, Server
+from .processes import Load, PATIENCE_S, ROOT, Server
 
 CALLGRIND = ("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null")
 
@@ -70,6 +72,29 @@ def idle_bytes(command, connections):
         before = server.resident_bytes()
         with Load(server, "echo", connections):
             return (server.resident_bytes() - before) / connections
+
+
+def silent_bytes(command, connections):
+    """Resident bytes of a server for each connection that has said nothing."""
+
+    def call(server, count):
+        host, _, port = server.address.rpartition(":")
+        callers = [socket.create_connection((host, int(port)), PATIENCE_S) for _ in range(count)]
+        # Callers are let in one after the other: where the last is served, all are there.
+        callers[-1].sendall(b"x")
+        callers[-1].recv(1)
+        return callers
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with Server(command) as server:
+        callers = call(server, 64)
+        before = server.resident_bytes()
+        callers += call(server, connections)
+        after = server.resident_bytes()
+        for caller in callers:
+            caller.close()
+        return (after - before) / connections
 
 
 def stripped_bytes(program):
