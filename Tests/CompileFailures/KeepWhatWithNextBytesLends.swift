@@ -1,4 +1,4 @@
-// expect: lifetime-dependent variable .bytes. escapes its scope
+// expect: lifetime-dependent variable .kept. escapes its scope
 import Sluice
 
 func keep(_ connection: Connection) async throws {
