@@ -184,7 +184,9 @@ let everyWay: [(Backend, Loop.Tasks)] = Backend.all.flatMap { backend in
 
 /// How much memory the process has.
 func residentBytes() -> Int {
-    guard let file = unsafe try? FileDescriptor.open("/proc/self/statm", .readOnly) else { return 0 }
+    guard let file = unsafe try? FileDescriptor.open("/proc/self/statm", .readOnly) else {
+        return 0
+    }
     defer { try? file.close() }
     var text = [UInt8](repeating: 0, count: 128)
     let count = unsafe text.withUnsafeMutableBytes { unsafe (try? file.read(into: $0)) ?? 0 }

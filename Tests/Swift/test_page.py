@@ -1,6 +1,6 @@
-"""The programs of docs/swift.md, docs/async.md and the article for DocC compile without a warning, and print what stands below
-them. Those that are not to compile are refused with the words below them, and those that are not to run
-end with them."""
+"""The programs of docs/swift.md, docs/async.md and the article for DocC compile without a warning, and print
+what stands below them. Those that are not to compile are refused with the words below them, and those that
+are not to run end with them."""
 
 import concurrent.futures
 import pathlib
