@@ -113,6 +113,7 @@ amalgamation: $(ONE_FILE) ## build/sluice.c and sluice.h: the core as one file, 
 
 # Packages of other languages have it in them.
 CORE_IN_RUST := Bindings/rust/core
+CORE_IN_PYTHON := Bindings/python/core
 CORE_IN_GO := Bindings/go/sluice.c Bindings/go/sluice.h
 
 .PHONY: go-module
@@ -139,6 +140,13 @@ $(MAN): Tools/man Tools/header.py VERSION Examples/c/echo.c $(wildcard CSources/
 
 .PHONY: man
 man: $(MAN) ## the man pages: sluice(3), one for each group of calls, and a name for each call; into build/man
+
+.PHONY: python-package
+python-package: $(ONE_FILE) ## the package for Python, as it would be published, into build/languages/python
+	@mkdir -p $(CORE_IN_PYTHON)
+	cp $(ONE_FILE) $(BUILD)/sluice.h VERSION $(CORE_IN_PYTHON)
+	$(call in_python_env,cd Bindings/python && \
+		../../$(PYTHON_ENV)/bin/python setup.py --quiet sdist --dist-dir ../../$(BUILD)/languages/python)
 
 # ---- Installing ---------------------------------------------------------------------------------
 
@@ -308,6 +316,19 @@ abi: deps-c lib ## write down anew what test-abi compares with
 test-languages: deps-c ## C, C++, Python, Rust and Go: those that are installed
 	@Tools/need pkg-config
 	python3 -W error -m unittest discover -s Tests/Languages
+
+# The package for Python, in an environment of its own. What cannot be had is left out, in one line.
+PYTHON_ENV := build/python
+in_python_env = @Tools/python-env $(PYTHON_ENV) && code=0 || code=$$?; \
+	if [ $$code -eq 77 ]; then exit 0; elif [ $$code -ne 0 ]; then exit $$code; fi; $(1)
+STDLIB_TESTS := $(CURDIR)/$(PYTHON_ENV)/bin/python ../../Bindings/python/tests/stdlib.py
+
+.PHONY: test-python
+test-python: deps-c ## the package for Python: its tests, its types by mypy, and CPython's own tests of selectors
+	$(call in_python_env,cd $(PYTHON_ENV) && \
+		bin/python -W error -m unittest discover -s ../../Bindings/python/tests && \
+		bin/python -m mypy --strict --no-error-summary -p sluiceio && \
+		$(STDLIB_TESTS) selectors)
 
 # Other libraries on a loop, against the real thing.
 .PHONY: test-adapters
@@ -502,7 +523,7 @@ test-site: docs ## the site, and each link in it
 
 # Two lanes beside each other, because much of it is to wait. What both need is there before: packages, and
 # the libraries.
-TEST_LANES := "test-header test-docs test-c test-abi test-languages test-faults" \
+TEST_LANES := "test-header test-docs test-c test-abi test-languages test-python test-faults" \
 	"test-swift test-consumer test-clients test-integrations test-programs test-examples"
 
 .PHONY: test
@@ -630,16 +651,17 @@ bench-bulk: ## CPU time for much data, beside plain epoll by hand; ROUNDS=number
 find_ours = $(shell find $(1) \( -name .build -o -name target \) -prune -o -name '$(2)' -print | sort)
 C_FILES := $(call find_ours,CSources Tests Benchmarks Examples,*.[ch])
 TUTORIAL := $(call find_ours,Programs Tools,*.[ch])
+IN_PYTHON := $(wildcard Bindings/python/native/*.[ch])
 CXX_FILES := $(call find_ours,Examples Tests Bindings,*.[ch]pp)
 RUST_FILES := $(call find_ours,Bindings,*.rs)
 GO_FILES := $(call find_ours,Bindings,*.go)
-SCRIPTS := .ci/run Tools/demo Tools/need Tools/parts Tests/Fuzz/run Tests/run-core Tests/run-compile-failures \
+SCRIPTS := .ci/run Tools/demo Tools/need Tools/parts Tools/python-env Tests/Fuzz/run Tests/run-core Tests/run-compile-failures \
 	Tests/run-consumer Tests/run-clients Tests/run-deb Packaging/build-deb
 
 .PHONY: lint
 lint: deps-lint ## formatting, static analysis, and which folder includes which
 	Tools/layers
-	clang-format --dry-run --Werror $(C_FILES) $(CXX_FILES) $(TUTORIAL)
+	clang-format --dry-run --Werror $(C_FILES) $(CXX_FILES) $(TUTORIAL) $(IN_PYTHON)
 	@# One file at a time: with several in one run the analyser loses track of a va_list.
 	@printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -n 1 -P 2 sh -c \
 		'clang-tidy --quiet "$$0" -- -std=c11 -I$(CORE_DIR)/include -I$(CORE_DIR) \
@@ -654,7 +676,7 @@ lint: deps-lint ## formatting, static analysis, and which folder includes which
 
 .PHONY: format
 format: deps-lint ## the formatting that lint asks for
-	clang-format -i $(C_FILES) $(CXX_FILES) $(TUTORIAL)
+	clang-format -i $(C_FILES) $(CXX_FILES) $(TUTORIAL) $(IN_PYTHON)
 	swift format --in-place --recursive $(SWIFT_SOURCES)
 	@! command -v rustfmt >/dev/null || rustfmt --edition 2021 $(RUST_FILES)
 	@! command -v gofmt >/dev/null || gofmt -w $(GO_FILES)
@@ -719,6 +741,8 @@ deps-gate:
 deps-languages: deps-c ## install the languages that test-languages passes over
 	@command -v cargo >/dev/null || Tools/need rustc cargo
 	@command -v go >/dev/null || Tools/need golang-go
+	@python3 -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		Tools/need python3-venv python3-dev
 	@Tools/need pkg-config
 
 # A library to compare with may be missing. It is then left out.
@@ -745,7 +769,8 @@ pages: lib ## what pages have of programs, anew: figures, quotes, messages, slui
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf build Bindings/rust/target $(CORE_IN_RUST) $(CORE_IN_GO) .build .build-asan .build-tsan Programs/.build Examples/swift/.build Integrations/.build
+	rm -rf build Bindings/rust/target $(CORE_IN_RUST) $(CORE_IN_GO) Bindings/python/build $(CORE_IN_PYTHON) \
+		.build .build-asan .build-tsan Programs/.build Examples/swift/.build Integrations/.build
 
 # The first thing that somebody types here.
 .PHONY: start

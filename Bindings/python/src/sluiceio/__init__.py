@@ -1,0 +1,51 @@
+"""I/O multiplexing over Sluice: a loop that is pulled, and what the standard library has, over it.
+
+`Loop` is described at the class. `select`, `poll` and `epoll` are those of the module `select`, and
+`SelectSelector`, `PollSelector`, `EpollSelector` and `DefaultSelector` those of `selectors`.
+"""
+
+from ._core import Event, address_problem, backends
+from ._loop import (
+    Address,
+    ConnectOptions,
+    ListenOptions,
+    Loop,
+    LoopOptions,
+    Statistics,
+    StreamOptions,
+)
+from ._readiness import *  # noqa: F403
+from ._readiness import __all__ as _readiness
+from ._selectors import DefaultSelector, EpollSelector, PollSelector, SelectSelector
+from ._values import (
+    BadAddress,
+    BadOption,
+    ClosedLoop,
+    Error,
+    Family,
+    Full,
+    HandleKind,
+    Interest,
+    Kind,
+    NotListening,
+    StaleHandle,
+    UnknownName,
+    WrongKind,
+    WrongThread,
+    Written,
+)
+
+READY, TIMER, SIGNAL, POSTED = Kind.READY, Kind.TIMER, Kind.SIGNAL, Kind.POSTED
+ACCEPTED, CONNECTED, DATA, EOF = Kind.ACCEPTED, Kind.CONNECTED, Kind.DATA, Kind.EOF
+DRAINED, CLOSED, OVERLOADED, RESOLVED = Kind.DRAINED, Kind.CLOSED, Kind.OVERLOADED, Kind.RESOLVED
+READ, PRIORITY, WRITE, HANGUP = Interest.READ, Interest.PRIORITY, Interest.WRITE, Interest.HANGUP
+
+__all__ = [
+    "ACCEPTED", "Address", "BadAddress", "BadOption", "CLOSED", "CONNECTED", "ClosedLoop",
+    "ConnectOptions", "DATA", "DRAINED", "DefaultSelector", "EOF", "EpollSelector", "Error", "Event",
+    "Family", "Full", "HANGUP", "HandleKind", "Interest", "Kind", "ListenOptions", "Loop",
+    "LoopOptions", "NotListening", "OVERLOADED", "POSTED", "PRIORITY", "PollSelector", "READ",
+    "READY", "RESOLVED", "SIGNAL", "SelectSelector", "StaleHandle", "Statistics", "StreamOptions",
+    "TIMER", "UnknownName", "WRITE", "WrongKind", "WrongThread", "Written", "address_problem",
+    "backends", *_readiness,
+]  # fmt: skip

@@ -1,0 +1,143 @@
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Self
+
+from typing_extensions import Buffer
+
+from ._values import Interest, Kind, Written
+
+class _HasFileno:
+    def fileno(self) -> int: ...
+
+def _setup(
+    error_of: Callable[[int, str | None], OSError],
+    kinds: Sequence[Kind | None],
+    written: Sequence[Written],
+    ready: type[Interest],
+) -> None: ...
+def backends() -> list[str]: ...
+def error_errno(code: int) -> int: ...
+def address_problem(address: str) -> str: ...
+def fileno(file: Any) -> int: ...
+
+class Event:
+    """What a loop's pull brings. `kind` says which of the others have a meaning."""
+
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def id(self) -> int:
+        """Whose event it is: the handle's id; 0 of a POSTED."""
+    @property
+    def data(self) -> Any:
+        """DATA: bytes, or a memoryview of a loop with views. RESOLVED: a list of addresses. Else None."""
+    @property
+    def error(self) -> OSError | None:
+        """CLOSED, OVERLOADED, RESOLVED: why; None for an orderly end."""
+    @property
+    def user(self) -> Any:
+        """What `set_user` has attached to the handle."""
+    @property
+    def length(self) -> int:
+        """DATA: of the data. CLOSED: how many queued bytes were not sent."""
+    @property
+    def value(self) -> int:
+        """SIGNAL: its number. POSTED: the word. ACCEPTED: the listener's id. READY: the flags."""
+    @property
+    def flags(self) -> Interest:
+        """READY: what the descriptor is ready for."""
+    @property
+    def seen(self) -> int:
+        """DATA: how many of the first bytes were in an event before, and were held."""
+    @property
+    def is_last(self) -> bool:
+        """DATA: whether these were held when the input ended, and nothing follows them."""
+
+class Loop:
+    def _open(self, options: dict[str, Any], batch: int, views: bool, /) -> None: ...
+    def _close(self) -> None: ...
+    def _close_handle(self, handle: int, /) -> None: ...
+    def _abort(self, handle: int, code: int, /) -> None: ...
+    def _listen(self, at: str | int, options: dict[str, Any], /) -> int: ...
+    def _connect(self, address: str, options: dict[str, Any], /) -> int: ...
+    def _adopt(self, fd: int, options: dict[str, Any], /) -> int: ...
+    def _resolve(self, name: str, family: int, /) -> int: ...
+    def _forward(self, stream: int, to: int, /) -> bool: ...
+    def _send_file(self, stream: int, file: Any, offset: int, length: int, /) -> int | None: ...
+    def _stats(self) -> dict[str, Any]: ...
+    def _hold(self, stream: int, length: int, total: int = 0, /) -> bool: ...
+    def _signal(self, number: int, /) -> int: ...
+    def _kind_of(self, handle: int, /) -> int: ...
+    @property
+    def closed(self) -> bool:
+        """Whether the loop has been closed."""
+    def __iter__(self) -> Self:
+        """All events to come. What a `for` that is left has not come to, the next one brings."""
+    def __next__(self) -> Event: ...
+    def pull(self, timeout: float | None = None, /) -> list[Event]:
+        """The events there are, after waiting for the first; empty when the time is up, or after a wake."""
+    def next(self, timeout: float | None = None, /) -> Event | None:
+        """The next event; None when the time is up, or after a wake."""
+    def write(self, stream: int, data: Buffer, /) -> Written:
+        """Queues bytes, whole or not at all, to be sent with all others at the next pull.
+
+        A stream that would go over its hard limit, or the loop's memory limit, ends: FULL, which is
+        also the error of its CLOSED. The result need not be looked at.
+        """
+    def try_write(self, stream: int, data: Buffer, /) -> Written:
+        """As `write`, but where the answer is FULL, the stream goes on as it was."""
+    def flush(self, stream: int, /) -> bool:
+        """Sends what is queued, now. False for a stream that is gone, as of all below."""
+    def pause(self, stream: int, /) -> bool:
+        """Stops DATA and EOF of a stream."""
+    def resume(self, stream: int, /) -> bool:
+        """Has them come again."""
+    def shutdown(self, handle: int, /) -> bool:
+        """Half-close: sends what is queued, then tells the peer that no more comes.
+
+        Of a listener: lets no more callers in, and ends by a CLOSED.
+        """
+    def pending(self, stream: int, /) -> int:
+        """How many bytes are queued to be sent."""
+    def fileno_of(self, handle: int, /) -> int:
+        """The descriptor of a watch, listener or stream, which stays whose it is."""
+    def local_address(self, handle: int, /) -> str:
+        """This end's address, as text."""
+    def peer_address(self, handle: int, /) -> str:
+        """The other end's address, as text."""
+    def user(self, handle: int, /) -> Any:
+        """What is attached to a handle."""
+    def set_user(self, handle: int, user: Any, /) -> None:
+        """Attaches an object to a handle: it is its events' `user`. Of a listener, its streams have it."""
+    def watch(self, fd: int | _HasFileno, interest: int, /) -> int:
+        """Reports READY for a descriptor, which stays the caller's."""
+    def rewatch(self, watch: int, interest: int, /) -> None:
+        """Has a watch wait for something else."""
+    def timer(self, first: float | None, repeat: float = 0, /) -> int:
+        """Reports TIMER after `first` seconds, and every `repeat` after that, unless that is 0."""
+    def timer_reset(self, timer: int, first: float | None, /) -> None:
+        """Begins anew: the next TIMER comes after `first` seconds."""
+    def post(self, value: int, /) -> None:
+        """Has `value`, 64 bits, come as POSTED. From any thread, and in a signal handler."""
+    def wake(self) -> None:
+        """Ends the pull that is under way, or else the next. From any thread, and in a signal handler."""
+    def take_over(self) -> None:
+        """Makes the calling thread the loop's. The one that had it makes no call of it any more."""
+    def now(self) -> float:
+        """time.monotonic() as of the last wait; timers count from it."""
+    def update_now(self) -> float:
+        """Reads the clock anew, for a timer that is to count from this moment."""
+    def backend_fd(self) -> int:
+        """A descriptor that is readable when there is something to pull, to embed the loop in another."""
+    def until_next(self) -> float | None:
+        """After so many seconds there may be something to pull, too; None for never."""
+
+class Poller:
+    def _open(self, backend: str | None, /) -> None: ...
+    @property
+    def closed(self) -> bool: ...
+    def close(self) -> None: ...
+    def add(self, fd: int | _HasFileno, interest: int, /) -> None: ...
+    def modify(self, fd: int | _HasFileno, interest: int, /) -> None: ...
+    def remove(self, fd: int | _HasFileno, /) -> None: ...
+    def wait(self, timeout: float | None, most: int, /) -> list[tuple[int, int]]: ...
+    def fileno(self) -> int: ...

@@ -1,0 +1,246 @@
+"""The loop: what is not hot, and what has options. See _core.pyi for the rest."""
+
+import dataclasses
+import errno
+import signal
+from types import TracebackType
+from typing import Any, Self, TypedDict, Unpack
+
+from . import _core
+from ._values import Error, Family, HandleKind, Kind, code_of
+
+Address = str | tuple[str, int] | tuple[str, int, int, int]
+"""127.0.0.1:9999, [::1]:9999, example.com:443, *:9999, unix:/run/echo.sock, unix:@abstract; or as
+`socket` has it: a host and a port, and of IPv6 a scope."""
+
+
+class LoopOptions(TypedDict, total=False):
+    """What a loop is opened with. None, and what is not given, is the default."""
+
+    backend: str | None  # epoll, poll or select; the best there is
+    receive_size: int | None  # bytes that one receive brings at most; 64 KiB
+    high_mark: int | None  # queued bytes over which a stream is to wait for DRAINED; 1 MiB
+    low_mark: int | None  # queued bytes at which DRAINED comes; a quarter of the high mark
+    hard_limit: int | None  # queued bytes that a write may not go over; 64 MiB
+    memory_limit: int | None  # bytes of all that is queued and held; none
+    post_limit: int | None  # posts that wait to be pulled; 1,048,576
+    handle_limit: int | None  # handles of each kind; 16,777,216
+
+
+class StreamOptions(TypedDict, total=False):
+    """How a stream behaves. Times are seconds."""
+
+    half_open: bool | None  # it stays when the peer has ended
+    delay: bool | None  # leaves Nagle's algorithm on
+    keepalive: bool | None
+    keepalive_after: float | None  # silent seconds before the first probe; the system's
+    throttled: bool | None  # is not read from over its high mark; so are those that are accepted
+    idle_timeout: float | None  # without a byte for so long it ends; never
+    linger: float | None  # how long a close may take after the last progress; 10
+    high_mark: int | None  # as the loop's, for these streams
+    low_mark: int | None
+
+
+class ConnectOptions(StreamOptions, total=False):
+    """Those of a stream, and of its beginning."""
+
+    connect_timeout: float | None  # never
+    source: str | None  # the address that it comes from, numeric or unix:@name
+
+
+class ListenOptions(StreamOptions, total=False):
+    """Those of a listener, and of its streams."""
+
+    reuse_port: bool | None  # several loops accept at one address
+    only_ipv6: bool | None  # takes no IPv4 callers
+    backlog: int | None  # 1,024
+    accept_batch: int | None  # connections accepted in one turn; 64
+    connection_limit: int | None  # open at once; none
+    unix_mode: int | None  # such as 0o600: who may call at a unix path
+
+
+@dataclasses.dataclass(frozen=True)
+class Statistics:
+    """Counted since the loop was opened, but what says "now"."""
+
+    turns: int
+    """Waits."""
+    events: dict[Kind, int]
+    """Events that were pulled."""
+    handles: dict[HandleKind, int]
+    """Now."""
+    bytes_received: int
+    bytes_sent: int
+    receives: int
+    sends: int
+    accepts: int
+    queue_memory: int
+    """Bytes of what is queued, held and kept, now."""
+    longest_gap: float
+    """The longest time from one wait to the next, in seconds."""
+
+
+def text_of(address: Address) -> str:
+    """An address as the core takes it."""
+    if not isinstance(address, tuple):
+        return address
+    host, port, *rest = address
+    if ":" not in host:
+        return f"{host or '*'}:{port:d}"
+    scope = f"%{rest[1]}" if len(rest) == 2 and rest[1] and "%" not in host else ""
+    return f"[{host}{scope}]:{port:d}"
+
+
+class Loop(_core.Loop):
+    """Looks after watches, timers, signals, listeners, streams and names to look up, each named by an
+    id, and is pulled:
+
+        with sluiceio.Loop() as loop:
+            loop.listen("127.0.0.1:9999")
+            for event in loop:
+                if event.kind is sluiceio.DATA:
+                    loop.write(event.id, event.data)
+
+    A loop belongs to the thread that opened it. Only `post` and `wake` may be called from another. Calls
+    raise an OSError of the kernel's errno, or `Error` where Sluice has the word. What befalls a
+    connection is not raised by the call in hand: its CLOSED says it. Times are seconds.
+    """
+
+    def __init__(
+        self, *, batch: int = 64, views: bool = False, **options: Unpack[LoopOptions]
+    ) -> None:
+        """Opens it. `batch` is how many events one pull brings at most. With `views`, the data of an
+        event are a read-only memoryview of the loop's own buffer, released at the next pull."""
+        self._open(dict(options), batch, views)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self._close()
+        except BufferError:
+            if error is None:
+                raise
+            # That is the one to be told. The loop ends with the last view of its bytes.
+
+    def __repr__(self) -> str:
+        return f"<sluiceio.Loop {'closed' if self.closed else hex(id(self))}>"
+
+    def close(self, handle: int | None = None) -> None:
+        """Ends a handle, unless it has ended; a stream after what is queued has been sent, and its
+        CLOSED tells when. Without one: ends all handles, without an event, and the loop."""
+        if handle is None:
+            self._close()
+        else:
+            self._close_handle(handle)
+
+    def abort(self, handle: int, reason: OSError | type[Error] | int | None = None) -> None:
+        """Ends a handle at once, unless it has ended. The error of a stream's CLOSED is `reason`, where
+        there is one: an errno, or an OSError such as Full() or another stream's."""
+        self._abort(handle, code_of(errno.ECONNABORTED if reason is None else reason))
+
+    def signal(self, number: int | signal.Signals) -> int:
+        """Reports SIGNAL, which is blocked in this thread for as long as the handle lives."""
+        return self._signal(int(number))
+
+    def listen(self, address: Address, **options: Unpack[ListenOptions]) -> int:
+        """Accepts connections at an address. At a name, such as localhost:9999, it may block for
+        seconds to look that up."""
+        return self._listen(text_of(address), dict(options))
+
+    def listen_fd(self, fd: int, **options: Unpack[ListenOptions]) -> int:
+        """A listener of a socket that listens already, which is the loop's from then on: give it what
+        detach() returns. Where this raises, it stays the caller's."""
+        return self._listen(fd, dict(options))
+
+    def connect(self, address: Address, **options: Unpack[ConnectOptions]) -> int:
+        """A stream to an address: it will be CONNECTED, or CLOSED with an error."""
+        return self._connect(text_of(address), dict(options))
+
+    def adopt(self, fd: int, **options: Unpack[StreamOptions]) -> int:
+        """A stream of a connected descriptor, which is the loop's from then on: give it what a
+        socket's detach() returns. Where this raises, it stays the caller's."""
+        return self._adopt(fd, dict(options))
+
+    def resolve(self, name: Address, family: Family = Family.ANY) -> int:
+        """Looks up a name, such as example.com:443: RESOLVED brings its addresses, or the error."""
+        return self._resolve(text_of(name), family)
+
+    def send_file(self, stream: int, file: Any, offset: int, length: int) -> int | None:
+        """Has the kernel send bytes of a file, a number or what has a fileno(), behind all that was
+        written. How many went; where those are fewer than `length`, DRAINED says when to go on with the
+        rest. None for a stream that is gone. An OSError is the file's: ENODATA where it ends before
+        `offset`. The stream goes on then."""
+        return self._send_file(stream, file, offset, length)
+
+    def hold(self, stream: int, length: int) -> bool:
+        """Has the last `length` bytes of its DATA come again, joined with what follows. Over a limit
+        the stream ends, as of `write`. False for a stream that is gone."""
+        return self._hold(stream, length)
+
+    def hold_until(self, stream: int, length: int, total: int) -> bool:
+        """The same, and no DATA comes before `total` bytes are there together, those among them, or the
+        stream ends."""
+        return self._hold(stream, length, total)
+
+    def forward(self, stream: int, to: int) -> bool:
+        """A proxy: what `stream` receives is written to `to`; 0 ends that."""
+        return self._forward(stream, to)
+
+    def kind_of(self, handle: int) -> HandleKind:
+        """What a handle is."""
+        return HandleKind(self._kind_of(handle))
+
+    def stats(self) -> Statistics:
+        """What the loop has counted."""
+        told = self._stats()
+        told["events"] = {kind: told["events"][kind] for kind in Kind}
+        told["handles"] = {kind: told["handles"][kind] for kind in HandleKind}
+        return Statistics(**told)
+
+    # Framing. Lists, so that who leaves a `for` over one, or is thrown out of it, has changed nothing.
+
+    def lines(self, event: _core.Event, limit: int = 65536) -> list[bytes]:
+        """The whole lines of a DATA event, each without its newline. The rest is held, and comes again.
+        A line of more than `limit` bytes ends the stream: the error of its CLOSED is EMSGSIZE. A last
+        line needs no newline."""
+        data = bytes(event.data)
+        *lines, rest = data.split(b"\n")
+        for index, line in enumerate(lines):
+            if len(line) > limit:
+                self.abort(event.id, OSError(errno.EMSGSIZE, ""))
+                return lines[:index]
+        if len(rest) > limit:
+            self.abort(event.id, OSError(errno.EMSGSIZE, ""))
+        elif not event.is_last:
+            self.hold(event.id, len(rest))
+        elif rest:
+            lines.append(rest)
+        return lines
+
+    def frames(self, event: _core.Event, header: int = 4, limit: int = 65536) -> list[bytes]:
+        """The whole messages of a DATA event, each with its length in front, in `header` bytes, the
+        highest first. The rest is held, and comes again when its message is whole. One of more than
+        `limit` bytes ends the stream: the error of its CLOSED is EMSGSIZE."""
+        data = bytes(event.data)
+        frames: list[bytes] = []
+        start = 0
+        while len(data) - start >= header:
+            length = int.from_bytes(data[start : start + header])
+            if length > limit:
+                self.abort(event.id, OSError(errno.EMSGSIZE, ""))
+                return frames
+            end = start + header + length
+            if end > len(data):
+                self.hold_until(event.id, len(data) - start, header + length)
+                return frames
+            frames.append(data[start + header : end])
+            start = end
+        self.hold(event.id, len(data) - start)
+        return frames

@@ -1,0 +1,60 @@
+"""CPython's own tests, with what is Sluice's in the place of what they are of.
+
+    python stdlib.py selectors [--stock] [test.test_selectors.EpollSelectorTestCase ...]
+
+They are those of the Python that runs this. Prints each test that did not pass, and the counts. With
+--stock nothing is put in, to compare. A test that is known not to pass is in the list below.
+"""
+
+import selectors
+import sys
+import unittest
+
+import sluiceio
+
+# README.md says why.
+KNOWN = {"test.test_selectors.EpollSelectorTestCase.test_register_file"}
+
+
+def put_in_selectors():
+    """Has the module have Sluice's selectors."""
+    for name in ("SelectSelector", "PollSelector", "EpollSelector", "DefaultSelector"):
+        setattr(selectors, name, getattr(sluiceio, name))
+
+
+class Result(unittest.TextTestResult):
+    """Writes down each test that did not pass, and knows those that cannot."""
+
+    def addFailure(self, test, err):
+        if test.id() in KNOWN:
+            self.addExpectedFailure(test, err)
+        else:
+            super().addFailure(test, err)
+        print("failed", test.id(), flush=True)
+
+    def addError(self, test, err):
+        super().addError(test, err)
+        print("error", test.id(), flush=True)
+
+
+def main(arguments):
+    what, *names = [name for name in arguments if name != "--stock"]
+    stock = "--stock" in arguments
+    if not stock:
+        put_in_selectors()
+    suite = unittest.TestSuite()
+    for name in names or ["test.test_selectors"]:
+        try:
+            suite.addTests(unittest.defaultTestLoader.loadTestsFromName(name))
+        except unittest.SkipTest as skipped:
+            print("left out:", name, skipped)
+    result = unittest.TextTestRunner(sys.stderr, resultclass=Result, verbosity=0).run(suite)
+    failed = len(result.failures) + len(result.errors) + len(result.expectedFailures)
+    passed = result.testsRun - failed - len(result.skipped)
+    print(f"{what}, {'its own' if stock else 'on Sluice'}: {passed} passed, {failed} failed, "
+          f"{len(result.skipped)} skipped, of {result.testsRun}")
+    return not result.wasSuccessful()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
