@@ -323,12 +323,15 @@ in_python_env = @Tools/python-env $(PYTHON_ENV) && code=0 || code=$$?; \
 	if [ $$code -eq 77 ]; then exit 0; elif [ $$code -ne 0 ]; then exit $$code; fi; $(1)
 STDLIB_TESTS := $(CURDIR)/$(PYTHON_ENV)/bin/python ../../Bindings/python/tests/stdlib.py
 
-.PHONY: test-python
+.PHONY: test-python test-python-asyncio
 test-python: deps-c ## the package for Python: its tests, its types by mypy, and CPython's own tests of selectors
 	$(call in_python_env,cd $(PYTHON_ENV) && \
 		bin/python -W error -m unittest discover -s ../../Bindings/python/tests && \
 		bin/python -m mypy --strict --no-error-summary -p sluiceio && \
 		$(STDLIB_TESTS) selectors)
+
+test-python-asyncio: deps-c ## CPython's own tests of asyncio, on Sluice's event loop; two minutes
+	$(call in_python_env,cd $(PYTHON_ENV) && $(STDLIB_TESTS) asyncio)
 
 # Other libraries on a loop, against the real thing.
 .PHONY: test-adapters
@@ -705,7 +708,7 @@ clang: deps-c deps-swift deps-libevent
 # The lanes as above: each has a folder of its own to build in. What counts instructions does not mind that
 # the machine is busy.
 CHECK_LANES := "demo bench-gate test-large asan" \
-	"test-one-file test-adapters clang lint tsan coverage differential fuzz test-site test-shown"
+	"test-one-file test-adapters test-python-asyncio clang lint tsan coverage differential fuzz test-site test-shown"
 
 .PHONY: check check-beyond
 check: test check-beyond test-deb ## everything that must hold

@@ -1,7 +1,7 @@
 /* core.h - what the files of sluiceio._core have in common.
  *
  * The module is built by the limited API, so that one binary serves every CPython from 3.11 on.
- * What is hot is here: the loop, events and the poller. What is not, and
+ * What is hot is here: the loop, events, the poller, and asyncio's transports. What is not, and
  * what speaks of types, is in Python. It tells this module by `_setup` which exceptions and which
  * enums it is to use.
  *
@@ -92,5 +92,6 @@ extern PyTypeObject *core_event_type;
 int core_add_event(PyObject *module);
 int core_add_loop(PyObject *module);
 int core_add_poller(PyObject *module);
+int core_add_engine(PyObject *module);
 
 #endif

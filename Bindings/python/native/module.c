@@ -2,6 +2,7 @@
  * and back.
  */
 #include "core.h"
+#include "engine.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -201,10 +202,13 @@ static PyObject *number_of(PyObject *module, PyObject *object) {
     return fd < 0 ? NULL : PyLong_FromLong(fd);
 }
 
-static PyMethodDef functions[] = {
-    {"_setup", setup, METH_VARARGS, NULL},      {"backends", backends, METH_NOARGS, NULL},
-    {"error_errno", error_errno, METH_O, NULL}, {"address_problem", address_problem, METH_O, NULL},
-    {"fileno", number_of, METH_O, NULL},        {NULL, NULL, 0, NULL}};
+static PyMethodDef functions[] = {{"_setup", setup, METH_VARARGS, NULL},
+                                  {"backends", backends, METH_NOARGS, NULL},
+                                  {"error_errno", error_errno, METH_O, NULL},
+                                  {"address_problem", address_problem, METH_O, NULL},
+                                  {"fileno", number_of, METH_O, NULL},
+                                  {"_transport_type", transport_make_type, METH_VARARGS, NULL},
+                                  {NULL, NULL, 0, NULL}};
 
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "sluiceio._core",
                                         .m_size = -1, .m_methods = functions};
@@ -218,7 +222,7 @@ PyMODINIT_FUNC PyInit__core(void) {
     if (!module)
         return NULL;
     if (pthread_atfork(NULL, NULL, count_fork) != 0 || core_add_event(module) < 0 ||
-        core_add_loop(module) < 0 || core_add_poller(module) < 0)
+        core_add_loop(module) < 0 || core_add_poller(module) < 0 || core_add_engine(module) < 0)
         Py_CLEAR(module);
     return module;
 }

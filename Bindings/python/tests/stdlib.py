@@ -1,16 +1,19 @@
 """CPython's own tests, with what is Sluice's in the place of what they are of.
 
-    python stdlib.py selectors [--stock] [test.test_selectors.EpollSelectorTestCase ...]
+    python stdlib.py selectors|asyncio [--stock] [test.test_asyncio.test_streams ...]
 
 They are those of the Python that runs this. Prints each test that did not pass, and the counts. With
 --stock nothing is put in, to compare. A test that is known not to pass is in the list below.
 """
 
+import asyncio
+import pkgutil
 import selectors
 import sys
 import unittest
 
 import sluiceio
+from sluiceio import aio
 
 # README.md says why.
 KNOWN = {"test.test_selectors.EpollSelectorTestCase.test_register_file"}
@@ -20,6 +23,24 @@ def put_in_selectors():
     """Has the module have Sluice's selectors."""
     for name in ("SelectSelector", "PollSelector", "EpollSelector", "DefaultSelector"):
         setattr(selectors, name, getattr(sluiceio, name))
+
+
+def put_in_asyncio():
+    """Has whoever asks asyncio for a loop for Unix get Sluice's. A selector that is given is not used."""
+
+    class Loop(aio.EventLoop):
+        def __init__(self, selector=None):
+            super().__init__()
+            if selector is not None:
+                selector.close()
+
+    for name in ("SelectorEventLoop", "EventLoop"):
+        for module in (asyncio, asyncio.unix_events):
+            if hasattr(module, name):
+                setattr(module, name, Loop)
+    for name in ("DefaultEventLoopPolicy", "_DefaultEventLoopPolicy", "_UnixDefaultEventLoopPolicy"):
+        if policy := getattr(asyncio.unix_events, name, None):
+            policy._loop_factory = Loop
 
 
 class Result(unittest.TextTestResult):
@@ -37,13 +58,23 @@ class Result(unittest.TextTestResult):
         print("error", test.id(), flush=True)
 
 
+def modules_of(what):
+    """The names of the standard library's test modules."""
+    if what == "selectors":
+        return ["test.test_selectors"]
+    from test import test_asyncio
+
+    names = [module.name for module in pkgutil.iter_modules(test_asyncio.__path__)]
+    return [f"test.test_asyncio.{name}" for name in names if name.startswith("test_")]
+
+
 def main(arguments):
     what, *names = [name for name in arguments if name != "--stock"]
     stock = "--stock" in arguments
     if not stock:
-        put_in_selectors()
+        put_in_selectors() if what == "selectors" else put_in_asyncio()
     suite = unittest.TestSuite()
-    for name in names or ["test.test_selectors"]:
+    for name in names or modules_of(what):
         try:
             suite.addTests(unittest.defaultTestLoader.loadTestsFromName(name))
         except unittest.SkipTest as skipped:

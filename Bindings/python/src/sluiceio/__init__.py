@@ -2,7 +2,11 @@
 
 `Loop` is described at the class. `select`, `poll` and `epoll` are those of the module `select`, and
 `SelectSelector`, `PollSelector`, `EpollSelector` and `DefaultSelector` those of `selectors`.
+`sluiceio.aio` has an event loop for asyncio, and `run` runs a coroutine on it.
 """
+
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from ._core import Event, address_problem, backends
 from ._loop import (
@@ -40,6 +44,16 @@ ACCEPTED, CONNECTED, DATA, EOF = Kind.ACCEPTED, Kind.CONNECTED, Kind.DATA, Kind.
 DRAINED, CLOSED, OVERLOADED, RESOLVED = Kind.DRAINED, Kind.CLOSED, Kind.OVERLOADED, Kind.RESOLVED
 READ, PRIORITY, WRITE, HANGUP = Interest.READ, Interest.PRIORITY, Interest.WRITE, Interest.HANGUP
 
+_T = TypeVar("_T")
+
+
+def run(main: Coroutine[Any, Any, _T], *, debug: bool | None = None) -> _T:
+    """asyncio.run on Sluice's event loop."""
+    from . import aio
+
+    return aio.run(main, debug=debug)
+
+
 __all__ = [
     "ACCEPTED", "Address", "BadAddress", "BadOption", "CLOSED", "CONNECTED", "ClosedLoop",
     "ConnectOptions", "DATA", "DRAINED", "DefaultSelector", "EOF", "EpollSelector", "Error", "Event",
@@ -47,5 +61,5 @@ __all__ = [
     "LoopOptions", "NotListening", "OVERLOADED", "POSTED", "PRIORITY", "PollSelector", "READ",
     "READY", "RESOLVED", "SIGNAL", "SelectSelector", "StaleHandle", "Statistics", "StreamOptions",
     "TIMER", "UnknownName", "WRITE", "WrongKind", "WrongThread", "Written", "address_problem",
-    "backends", *_readiness,
+    "backends", "run", *_readiness,
 ]  # fmt: skip
