@@ -27,7 +27,6 @@ def environment():
     return os.environ | {
         "PKG_CONFIG_PATH": f"{PREFIX}/lib/pkgconfig",
         "LD_LIBRARY_PATH": f"{PREFIX}/lib",
-        "PYTHONPATH": str(EXAMPLES / "python"),
         "PYTHONDONTWRITEBYTECODE": "1",
         "CARGO_TARGET_DIR": f"{BUILD}/rust",
         "CARGO_NET_OFFLINE": "true",
@@ -87,6 +86,25 @@ class Language:
 
     def build(self, source, target):
         return [self.tool, source]
+
+
+class Python(Language):
+    """By the package, in the environment that it was installed into."""
+
+    environment = ROOT / "build/python"
+
+    @functools.cache
+    def is_installed(self):
+        """Whether there can be one. What it says where not is shown, and what fails fails."""
+        made = subprocess.run([ROOT / "Tools/python-env", self.environment], check=False)
+        if made.returncode not in {0, 77}:
+            raise AssertionError(f"Tools/python-env ended with {made.returncode}")
+        return made.returncode == 0
+
+    def build(self, source, target):
+        python = [self.environment / "bin/python", "-W", "error"]
+        return [*python, "-m", *(("sluiceio", "echo") if source == self.server
+                                 else ("unittest", "-v", source))]
 
 
 class CLike(Language):
@@ -157,11 +175,13 @@ RUST = Rust("Rust", "rust", "cargo", "cargo", "Bindings/rust/examples/echo.rs",
 
 GO = Go("Go", "go", "go", "golang-go", "Bindings/go/examples/echo/main.go",
         "Bindings/go/checks_test.go")
+PYTHON = Python("Python", "python", "python3", "python3-venv", "Bindings/python/src/sluiceio/__main__.py",
+                "Bindings/python/tests/test_loop.py")
 
 LANGUAGES = [
     CLike("C", "c", "gcc", "gcc", "Examples/c/server.c"),
     CPlusPlus("C++", "cpp", "g++", "g++", "Examples/cpp/echo.cpp"),
-    Language("Python", "python", "python3", "python3", "Examples/python/echo.py"),
+    PYTHON,
     RUST,
     GO,
 ]

@@ -19,8 +19,10 @@ OF_OPTIONS = {"options of a loop", "options of a listener", "options of a stream
 
 
 def reported_in(output):
-    """What a program has said to be so: in its own words, or in those of the tests of Rust or Go."""
-    words = re.findall(r"^ok (.*)$|^test (\w+) \.\.\. ok$|^ +--- PASS: \w+/(\S+)", output, re.MULTILINE)
+    """What a program has said to be so: in its own words, or in those of the tests of Rust, Go or
+    Python."""
+    words = re.findall(r"^ok (.*)$|^test[ _](\w+) (?:\(.*\) )?\.\.\. ok$|^ +--- PASS: \w+/(\S+)", output,
+                       re.MULTILINE)
     return {re.sub("[_-]", " ", "".join(each)) for each in words}
 
 

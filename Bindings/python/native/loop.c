@@ -664,15 +664,24 @@ static PyObject *goes_on(struct loop *self, sluice_id id, int code) {
     return result < 0 ? NULL : PyBool_FromLong(result < GONE);
 }
 
-#define STREAM_CALL(name)                                                                          \
-    static PyObject *loop_##name(PyObject *object, PyObject *handle) {                             \
-        sluice_id id;                                                                              \
-        sluice_loop *loop = core_id(handle, &id) ? living((struct loop *)object) : NULL;           \
-        return loop ? goes_on((struct loop *)object, id, sluice_##name(loop, id)) : NULL;          \
-    }
-STREAM_CALL(flush)
-STREAM_CALL(pause)
-STREAM_CALL(resume)
+static PyObject *stream_call(PyObject *object, PyObject *handle,
+                             int (*call)(sluice_loop *, sluice_id)) {
+    sluice_id id;
+    sluice_loop *loop = core_id(handle, &id) ? living((struct loop *)object) : NULL;
+    return loop ? goes_on((struct loop *)object, id, call(loop, id)) : NULL;
+}
+
+static PyObject *loop_flush(PyObject *object, PyObject *handle) {
+    return stream_call(object, handle, sluice_flush);
+}
+
+static PyObject *loop_pause(PyObject *object, PyObject *handle) {
+    return stream_call(object, handle, sluice_pause);
+}
+
+static PyObject *loop_resume(PyObject *object, PyObject *handle) {
+    return stream_call(object, handle, sluice_resume);
+}
 
 static PyObject *loop_shutdown(PyObject *object, PyObject *handle) {
     sluice_id id;
@@ -720,7 +729,11 @@ static PyObject *loop_hold(PyObject *object, PyObject *const *arguments, Py_ssiz
         (count == 3 && !core_size(arguments[2], &total)))
         return NULL;
     sluice_loop *loop = living(self);
-    return loop ? goes_on(self, id, sluice_hold_until(loop, id, length, total)) : NULL;
+    if (!loop)
+        return NULL;
+    return goes_on(self, id,
+                   count == 3 ? sluice_hold_until(loop, id, length, total)
+                              : sluice_hold(loop, id, length));
 }
 
 static PyObject *loop_forward(PyObject *object, PyObject *arguments) {

@@ -36,7 +36,7 @@ class Checks(unittest.TestCase):
         """A client, and the id of its stream."""
         client = socket.socket(socket.AF_UNIX)
         self.addCleanup(client.close)
-        name = f"unix:@sluice-checks-{os.getpid()}-{self.id()}"
+        name = f"unix:@sluice-checks-{os.getpid()}-{self._testMethodName}"
         self.loop.listen(name, **options)
         client.connect(name[5:].replace("@", "\0"))
         return client, self.pull(sluiceio.ACCEPTED).id
@@ -252,7 +252,7 @@ class Checks(unittest.TestCase):
     def accepted(self, count, **options):
         """So many clients, and the ids of their streams."""
         self.opened(**options)
-        address = f"sluice-checks-{os.getpid()}-{self.id()}"
+        address = f"sluice-checks-{os.getpid()}-{self._testMethodName}"
         self.loop.listen(f"unix:@{address}")
         clients = [socket.socket(socket.AF_UNIX) for _ in range(count)]
         for client in clients:

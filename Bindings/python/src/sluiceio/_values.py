@@ -129,6 +129,7 @@ class NotListening(Error):
 
 
 _OWN: dict[int, type[Error]] = {kind.code: kind for kind in Error.__subclasses__()}
+_OWN |= dict.fromkeys(range(-10023, -10019), BadAddress)  # what is wrong with one
 _FIRST_OWN = -10000  # an errno is above that
 
 
