@@ -24,6 +24,14 @@
 #include <string.h>
 #include <time.h>
 
+/* The numbers of ids, as Python has them, by their last bits: most events are of a few streams. */
+#define CACHED_IDS 256
+struct cached_id {
+    sluice_id id; /* 0 where there is none */
+    PyObject *number;
+};
+
+/* Invariants: `latest` is NULL, or the number of the last event's id, and is in `ids`. */
 struct loop {
     PyObject base;
     sluice_loop *loop; /* NULL once it is closed */
@@ -35,6 +43,9 @@ struct loop {
     PyObject *users;        /* NULL, or what is attached, by id */
     PyObject *lent, *taken; /* NULL, or lists: the lenders, and the view of each */
     struct event *spare[2]; /* NULL, or events that were given, to be used again */
+    PyObject *latest;
+    sluice_id last_id; /* which `latest` is of */
+    struct cached_id ids[CACHED_IDS];
 };
 
 /* ---- Views ---------------------------------------------------------------------------------- */
@@ -261,6 +272,35 @@ static struct event *blank(struct loop *self) {
     return event;
 }
 
+/* A new reference to an id's number. */
+static PyObject *number_of(struct loop *self, sluice_id id) {
+    struct cached_id *cached = &self->ids[id % CACHED_IDS];
+    if (cached->id != id || !cached->number) {
+        PyObject *number = PyLong_FromUnsignedLongLong(id), *before = cached->number;
+        self->latest = NULL;
+        cached->number = number;
+        cached->id = id;
+        Py_XDECREF(before);
+    }
+    self->latest = cached->number;
+    self->last_id = id;
+    return Py_XNewRef(cached->number);
+}
+
+static void drop_numbers(struct loop *self) {
+    self->latest = NULL;
+    for (int i = 0; i < CACHED_IDS; i++)
+        Py_CLEAR(self->ids[i].number);
+}
+
+/* Of a stream whose event is being dealt with, as most are. */
+static bool stream_of(const struct loop *self, PyObject *number, sluice_id *id) {
+    if (number != self->latest)
+        return core_id(number, id);
+    *id = self->last_id;
+    return true;
+}
+
 static PyObject *event_of(struct loop *self, const sluice_event *from) {
     struct event *event = blank(self);
     if (!event)
@@ -268,7 +308,7 @@ static PyObject *event_of(struct loop *self, const sluice_event *from) {
     PyObject *data = data_of(self, from);
     PyObject *error = data ? error_of(self, from) : NULL;
     PyObject *user = error ? user_of(self, from) : NULL;
-    PyObject *id = user ? PyLong_FromUnsignedLongLong(from->id) : NULL;
+    PyObject *id = user ? number_of(self, from->id) : NULL;
     core_replace(&event->kind, Py_NewRef(core_kinds[from->kind]));
     core_replace(&event->data, data);
     core_replace(&event->error, error);
@@ -312,9 +352,10 @@ static bool looks_first(struct loop *self) {
     return self->explores;
 }
 
-/* How many events there are, 0 when the time is up or after a wake, or -1 with an exception. */
+/* Of a loop that is `owned`. How many events there are, 0 when the time is up or after a wake, or
+ * -1 with an exception. */
 static int pull(struct loop *self, sluice_event *events, int capacity, int64_t timeout_ns) {
-    if ((self->lent && !release_views(self)) || !living(self))
+    if (self->lent && (!release_views(self) || !living(self)))
         return -1;
     bool waits = timeout_ns > 0 && timeout_ns < SLUICE_FOREVER;
     int64_t until = waits ? now_ns() + timeout_ns : 0;
@@ -467,6 +508,7 @@ static int loop_clear(PyObject *object) {
     Py_CLEAR(self->lent);
     Py_CLEAR(self->spare[0]);
     Py_CLEAR(self->spare[1]);
+    drop_numbers(self);
     return 0;
 }
 
@@ -701,7 +743,7 @@ static PyObject *try_write(PyObject *object, PyObject *const *arguments, Py_ssiz
     struct core_bytes bytes;
     if (count != 2)
         return PyErr_Format(PyExc_TypeError, "a write takes a stream and bytes");
-    if (!core_id(arguments[0], &id) || !core_bytes_of(arguments[1], &bytes))
+    if (!stream_of(self, arguments[0], &id) || !core_bytes_of(arguments[1], &bytes))
         return NULL;
     sluice_loop *loop = living(self);
     int result = loop ? told(sluice_write(loop, id, bytes.start, bytes.length)) : -1;
