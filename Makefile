@@ -323,7 +323,7 @@ in_python_env = @Tools/python-env $(PYTHON_ENV) && code=0 || code=$$?; \
 	if [ $$code -eq 77 ]; then exit 0; elif [ $$code -ne 0 ]; then exit $$code; fi; $(1)
 STDLIB_TESTS := $(CURDIR)/$(PYTHON_ENV)/bin/python ../../Bindings/python/tests/stdlib.py
 
-.PHONY: test-python test-python-asyncio
+.PHONY: test-python test-python-asyncio test-python-others
 test-python: deps-c ## the package for Python: its tests, its types by mypy, and CPython's own tests of selectors
 	$(call in_python_env,cd $(PYTHON_ENV) && \
 		bin/python -W error -m unittest discover -s ../../Bindings/python/tests && \
@@ -332,6 +332,12 @@ test-python: deps-c ## the package for Python: its tests, its types by mypy, and
 
 test-python-asyncio: deps-c ## CPython's own tests of asyncio, on Sluice's event loop; two minutes
 	$(call in_python_env,cd $(PYTHON_ENV) && $(STDLIB_TESTS) asyncio)
+
+test-python-others: deps-c ## aiohttp and websockets on Sluice's event loop, every byte checked
+	$(call in_python_env,cd $(PYTHON_ENV) && \
+		if bin/python -m pip install --quiet --disable-pip-version-check aiohttp websockets; \
+		then bin/python -W error ../../Bindings/python/tests/others.py; \
+		else echo "aiohttp and websockets are left out: pip cannot have them"; fi)
 
 # Other libraries on a loop, against the real thing.
 .PHONY: test-adapters
@@ -708,7 +714,7 @@ clang: deps-c deps-swift deps-libevent
 # The lanes as above: each has a folder of its own to build in. What counts instructions does not mind that
 # the machine is busy.
 CHECK_LANES := "demo bench-gate test-large asan" \
-	"test-one-file test-adapters test-python-asyncio clang lint tsan coverage differential fuzz test-site test-shown"
+	"test-one-file test-adapters test-python-asyncio test-python-others clang lint tsan coverage differential fuzz test-site test-shown"
 
 .PHONY: check check-beyond
 check: test check-beyond test-deb ## everything that must hold

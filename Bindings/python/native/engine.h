@@ -42,7 +42,8 @@ enum transport_state {
     STATE_PROTOCOL_PAUSED = 64, /* pause_writing was called */
     STATE_OWN_MARKS = 128,      /* set_write_buffer_limits was called */
     STATE_BUFFERED = 256,       /* a BufferedProtocol */
-    STATE_STARTING = 512        /* connection_made is still to be called: nothing is read */
+    STATE_STARTING = 512,       /* connection_made is still to be called: nothing is read */
+    STATE_RESUMES = 1024        /* _look_again is about to be called */
 };
 
 struct transport_part {

@@ -71,6 +71,8 @@ static int tell(PyObject *transport, PyObject *name, const char *message) {
 static int lose(PyObject *transport, PyObject *error, bool in_context) {
     struct transport_part *part = transport_part(transport);
     part->state |= STATE_CLOSING | STATE_LOST;
+    if (!part->engine || !part->engine->call_soon)
+        return 0; /* it has not begun, or its event loop is closed */
     PyObject *call = PyObject_GetAttr(transport, lost_name);
     PyObject *arguments[] = {NULL, part->engine->call_soon, call, error};
     PyObject *done = NULL;
@@ -112,7 +114,9 @@ static int close_orderly(PyObject *transport, bool in_context) {
         return 0;
     part->state |= STATE_CLOSING;
     if (loop_of(part) && !(part->state & STATE_SHUT)) {
-        sluice_flush(loop_of(part), part->id);
+        int code = sluice_flush(loop_of(part), part->id);
+        if (code < 0 && code != SLUICE_ENOMEM && code != SLUICE_EFULL)
+            return 0; /* it is broken: CLOSED comes, and says why */
         /* A protocol that was told to pause has its turn to write the rest, as TLS does. */
         bool paused = (part->state & STATE_PROTOCOL_PAUSED) != 0;
         if ((queued(part) > 0 && !await_empty(part)) || paused) {
@@ -143,6 +147,22 @@ static int resume_protocol(PyObject *transport) {
     return done ? 0 : tell(transport, failed_name, "protocol.resume_writing() failed");
 }
 
+/* For who writes on while paused, and so leaves the core no moment to say that nothing is queued.
+ */
+static int look_again(PyObject *transport) {
+    struct transport_part *part = transport_part(transport);
+    const uint32_t paused = STATE_PROTOCOL_PAUSED | STATE_OWN_MARKS;
+    if ((part->state & (paused | STATE_RESUMES)) != paused || queued(part) > part->low)
+        return 0;
+    part->state |= STATE_RESUMES;
+    PyObject *call = PyObject_GetAttrString(transport, "_look_again");
+    PyObject *done =
+        call ? PyObject_CallFunctionObjArgs(part->engine->call_soon, call, NULL) : NULL;
+    Py_XDECREF(call);
+    Py_XDECREF(done);
+    return done ? 0 : -1;
+}
+
 /* A stream that takes no more says so by its CLOSED, and what is written until then is lost. */
 static PyObject *transport_write(PyObject *transport, PyObject *data) {
     struct transport_part *part = transport_part(transport);
@@ -166,6 +186,10 @@ static PyObject *transport_write(PyObject *transport, PyObject *data) {
     int code = 0;
     bool writes = bytes.length > 0 && loop_of(part) && !(part->state & STATE_LOST);
     bool lost = bytes.length > 0 && !writes;
+    if (writes && look_again(transport) < 0) {
+        core_bytes_done(&bytes);
+        return NULL;
+    }
     if (writes)
         code = sluice_write(loop_of(part), part->id, bytes.start, bytes.length);
     core_bytes_done(&bytes);
@@ -355,6 +379,13 @@ int transport_eof(PyObject *transport) {
     return code ? 0 : close_orderly(transport, true);
 }
 
+static PyObject *transport_look_again(PyObject *transport, PyObject *unused) {
+    (void)unused;
+    struct transport_part *part = transport_part(transport);
+    part->state &= ~(uint32_t)STATE_RESUMES;
+    return none_or(part->state & STATE_LOST ? 0 : transport_drained(transport));
+}
+
 static PyObject *transport_end_of_input(PyObject *transport, PyObject *unused) {
     (void)unused;
     return none_or(transport_eof(transport));
@@ -397,21 +428,31 @@ int transport_closed(PyObject *transport, const sluice_event *event) {
 
 /* ---- Beginning ------------------------------------------------------------------------------ */
 
+/* An attribute, or NULL without an exception where there is none. */
+static bool find(PyObject *object, const char *name, PyObject **found) {
+    *found = PyObject_GetAttrString(object, name);
+    if (!*found && !PyErr_ExceptionMatches(PyExc_AttributeError))
+        return false;
+    PyErr_Clear();
+    return true;
+}
+
+/* One that has both ways is what its class says. A protocol with neither does not read, or fails
+ * when it does. */
 static int take_protocol(struct transport_part *part, PyObject *protocol) {
+    PyObject *received = NULL, *buffer = NULL;
     int buffered = PyObject_IsInstance(protocol, (PyObject *)buffered_type);
-    if (buffered < 0)
+    if (buffered < 0 || (!buffered && !find(protocol, "data_received", &received)))
         return -1;
-    PyObject *received =
-        PyObject_GetAttrString(protocol, buffered ? "buffer_updated" : "data_received");
-    PyObject *buffer = buffered ? PyObject_GetAttrString(protocol, "get_buffer") : NULL;
-    if (!received || (buffered && !buffer)) {
-        if (!PyErr_ExceptionMatches(PyExc_AttributeError))
+    if (!received) {
+        if (!find(protocol, "get_buffer", &buffer) ||
+            (buffer && !find(protocol, "buffer_updated", &received))) {
+            Py_XDECREF(buffer);
             return -1;
-        PyErr_Clear(); /* a protocol without one does not read, or fails when it does */
-        Py_XDECREF(buffer);
-        Py_XDECREF(received);
-        received = buffer = NULL;
-        buffered = 0;
+        }
+        buffered = received != NULL;
+        if (!received)
+            Py_CLEAR(buffer);
     }
     part->state &= ~(uint32_t)STATE_BUFFERED;
     part->state |= buffered ? STATE_BUFFERED : 0;
@@ -625,6 +666,7 @@ static PyGetSetDef computed[] = {
 static PyMethodDef methods[] = {{"_begin", transport_begin, METH_VARARGS, NULL},
                                 {"_start", transport_start, METH_NOARGS, NULL},
                                 {"_end_of_input", transport_end_of_input, METH_NOARGS, NULL},
+                                {"_look_again", transport_look_again, METH_NOARGS, NULL},
                                 {"_force_close", transport_force_close, METH_O, NULL},
                                 {"_set_marks", transport_set_marks, METH_VARARGS, NULL},
                                 {"_send_file", transport_send_file, METH_VARARGS, NULL},

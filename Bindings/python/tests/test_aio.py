@@ -170,6 +170,55 @@ class Aio(unittest.TestCase):
 
         self.run_it(main)
 
+    def test_who_writes_on_while_paused_is_resumed_all_the_same(self):
+        class Pausing(asyncio.Protocol):
+            paused = False
+
+            def pause_writing(self):
+                self.paused = True
+
+            def resume_writing(self):
+                self.paused = False
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            ours, theirs = socket.socketpair()
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1024)
+            receiving, _ = await loop.create_connection(asyncio.Protocol, sock=theirs)
+            sending, protocol = await loop.create_connection(Pausing, sock=ours)
+            sending.set_write_buffer_limits(1024, 1023)
+            receiving.pause_reading()
+            while not protocol.paused:
+                sending.write(bytes(1024))
+            receiving.resume_reading()
+            while protocol.paused:
+                sending.write(b"x")
+                await asyncio.sleep(0)
+            for transport in (sending, receiving):
+                transport.abort()
+            await asyncio.sleep(0)
+
+        self.run_it(main)
+
+    def test_a_write_that_fails_is_the_reason_of_the_end(self):
+        class Losing(asyncio.Protocol):
+            def connection_made(self, transport):
+                self.lost = asyncio.get_running_loop().create_future()
+
+            def connection_lost(self, error):
+                self.lost.set_result(error)
+
+        async def main():
+            ours, theirs = socket.socketpair()
+            transport, protocol = await asyncio.get_running_loop().create_connection(
+                Losing, sock=ours)
+            transport.write(b"x")
+            theirs.close()
+            transport.write(b"x")
+            self.assertIsInstance(await protocol.lost, ConnectionError)
+
+        self.run_it(main)
+
     async def read_all(self, sock):
         received = bytearray()
         while data := await asyncio.get_running_loop().sock_recv(sock, 1 << 16):
@@ -265,6 +314,20 @@ class Aio(unittest.TestCase):
             loop.remove_signal_handler(signal.SIGUSR1)
 
         self.run_it(main)
+
+    def test_a_transport_of_nothing_does_nothing(self):
+        transport = aio.SocketTransport()
+        transport.write(b"")
+        transport.pause_reading()
+        transport.resume_reading()
+        transport.set_write_buffer_limits(1)
+        self.assertEqual(transport.get_write_buffer_size(), 0)
+        self.assertIn("SocketTransport", repr(transport))
+        transport.close()
+        transport.abort()
+        transport._look_again()
+        transport._start()
+        self.assertTrue(transport.is_closing())
 
     def test_an_interrupt_ends_a_run(self):
         async def main():
