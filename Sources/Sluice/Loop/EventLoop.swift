@@ -88,12 +88,14 @@ public struct EventLoop: ~Copyable {
         }
 
         /// Whether the stream lives, or the event in hand is its last.
+        @usableFromInline
         func hasOrJustHad(_ stream: StreamID) -> Bool {
             unsafe has(stream)
                 || HandleKind(of: stream.rawValue) == .stream && event.id == stream.rawValue
         }
 
         /// Whether the stream lives.
+        @usableFromInline
         func has(_ stream: StreamID) -> Bool {
             unsafe sluice_kind_of(handle, stream.rawValue) == CInt(HandleKind.stream.rawValue)
         }

@@ -1,4 +1,4 @@
-internal import CSluice
+public import CSluice
 
 /// What a program knows of each stream: a table by ``StreamID``, which forgets a stream by itself
 /// when its ``Event/closed(_:_:)`` has been handled.
@@ -20,15 +20,16 @@ internal import CSluice
 @safe
 public final class PerStream<State>: StreamTable {
     /// The stream that has the slot, and its state.
-    private var slots: [(stream: StreamID, state: State)?] = []
+    @usableFromInline var slots: [(stream: StreamID, state: State)?] = []
     /// The stream whose last event is in hand, where a new one has its slot already.
-    private var ended: (stream: StreamID, state: State)?
-    private var loop: UnsafeMutablePointer<EventLoop.Pulled>?
+    @usableFromInline var ended: (stream: StreamID, state: State)?
+    @usableFromInline var loop: UnsafeMutablePointer<EventLoop.Pulled>?
     /// How many streams have been forgotten since they have closed.
-    private var forgotten = 0
+    @usableFromInline var forgotten = 0
 
     /// How many streams have a state.
-    public private(set) var count = 0
+    public var count: Int { counted }
+    @usableFromInline var counted = 0
 
     /// An empty table of a loop's streams.
     public init(in loop: borrowing EventLoop) {
@@ -37,6 +38,7 @@ public final class PerStream<State>: StreamTable {
     }
 
     /// The state of a stream; `nil` where it has none. To set `nil` is to forget it.
+    @inlinable
     public subscript(stream: StreamID) -> State? {
         get {
             if let slot = slot(of: stream) { return slots[slot]?.state }
@@ -52,6 +54,7 @@ public final class PerStream<State>: StreamTable {
     }
 
     /// The state of a stream; `initial` where it has none yet.
+    @inlinable
     public subscript(
         stream: StreamID, default initial: @autoclosure () -> State
     ) -> State {
@@ -65,29 +68,33 @@ public final class PerStream<State>: StreamTable {
     }
 
     /// Forgets a stream before it has ended, and gives what was known of it.
+    @inlinable
     @discardableResult
     public func remove(_ stream: StreamID) -> State? {
         if let slot = slot(of: stream) {
-            count -= 1
+            counted -= 1
             return slots[slot].take()?.state
         }
         guard ended?.stream == stream else { return nil }
-        count -= 1
+        counted -= 1
         return ended.take()?.state
     }
 
-    private func slot(of stream: StreamID) -> Int? {
+    @inlinable
+    func slot(of stream: StreamID) -> Int? {
         let slot = stream.slot
         return slot < slots.count && slots[slot]?.stream == stream ? slot : nil
     }
 
     /// Before which closing a state is taken out, where there is one. A stream that has a state has its
     /// last event yet to come, also where it was aborted.
-    private func place(of stream: StreamID) -> Int? {
+    @inlinable
+    func place(of stream: StreamID) -> Int? {
         slot(of: stream) != nil || ended?.stream == stream ? forgotten : nil
     }
 
-    private func put(_ state: State?, _ stream: StreamID, _ place: Int?) {
+    @inlinable
+    func put(_ state: State?, _ stream: StreamID, _ place: Int?) {
         guard let state, let loop = unsafe loop,
             unsafe place == forgotten || loop.pointee.hasOrJustHad(stream)
         else { return }
@@ -100,13 +107,13 @@ public final class PerStream<State>: StreamTable {
         }
         if let other = slots[slot]?.stream, other != stream {
             guard unsafe loop.pointee.has(stream) else {
-                if ended == nil { count += 1 }
+                if ended == nil { counted += 1 }
                 ended = (stream, state)
                 return
             }
             ended = slots[slot].take()
         }
-        if slots[slot] == nil { count += 1 }
+        if slots[slot] == nil { counted += 1 }
         slots[slot] = (stream, state)
     }
 
@@ -117,7 +124,7 @@ public final class PerStream<State>: StreamTable {
 
     func loopHasEnded() {
         unsafe loop = nil
-        count = 0
+        counted = 0
         // A state that ends may look at the table.
         withExtendedLifetime((slots, ended)) {
             slots = []
@@ -141,5 +148,6 @@ protocol StreamTable: AnyObject {
 
 extension StreamID {
     /// A small number that no other living stream of the loop has.
+    @inlinable
     var slot: Int { Int(rawValue & (1 << UInt64(SLUICE_SLOT_BITS.rawValue) - 1)) }
 }
