@@ -54,6 +54,8 @@ struct Inspector {
 
     /// Whether the event is one of its own connections'; then it has been dealt with.
     mutating func takes(_ event: borrowing Event, in loop: borrowing EventLoop) -> Bool {
+        // All that is asked as long as nobody looks.
+        if streams.isEmpty && event.kind != .accepted { return false }
         switch event {
         case .accepted(let stream, by: listener):
             streams[stream] = false

@@ -86,9 +86,15 @@ struct Monitor {
     private var counts = [UInt64](repeating: 0, count: Event.Kind.allCases.count)
     /// How many turns took so long: less than 1 µs, then 2 µs, 4 µs and so on.
     private var turnTimes = [UInt64](repeating: 0, count: 21)
+    /// How many turns brought an event, and when the last of them began: by that one knows the next.
     private var turn: UInt64 = 0
     private var turnBegan: Duration
-    private var turnEnded: Duration
+    /// When the first event of the turn was there, and when its last one was handled; 0 where the turn
+    /// is not timed.
+    private var turnStart: Int64 = 0
+    private var turnEnd: Int64 = 0
+    /// One of so many turns is timed: to read the clock takes longer than all else here.
+    private static let timed: UInt64 = 8
 
     /// What had been counted at the last pictures, up to a second ago.
     private var history: [Counted] = []
@@ -105,7 +111,6 @@ struct Monitor {
         connections = PerStream(in: loop)
         start = loop.now
         turnBegan = start
-        turnEnded = start
         history = [Counted(time: start, statistics: loop.statistics, counts: counts)]
     }
 
@@ -113,10 +118,10 @@ struct Monitor {
 
     /// Notes an event, before it is handled.
     mutating func note(_ event: borrowing Event, in loop: borrowing EventLoop) {
-        if loop.statistics.turns != turn { beginTurn(loop) }
-        counts[Int(event.kind.rawValue)] += 1
+        if loop.now != turnBegan { beginTurn(loop.now) }
         switch event {
         case .accepted(let stream, _):
+            remember(.accepted, stream)
             let connection = Connection(stream, in: loop)
             connection.index = live.count
             connection.note(.accepted, before: pictures)
@@ -124,15 +129,19 @@ struct Monitor {
             connections[stream] = connection
             mostLive = max(mostLive, live.count)
         case .data(let stream, let bytes):
+            remember(.data, stream, bytes.count)
             guard let connection = connections[stream] else { break }
             connection.received += UInt64(bytes.count)
             connection.note(.data, before: pictures)
         case .endOfStream(let stream):
+            remember(.endOfStream, stream)
             connections[stream]?.hasSentAll = true
             connections[stream]?.note(.endOfStream, before: pictures)
         case .drained(let stream):
+            remember(.drained, stream)
             connections[stream]?.note(.drained, before: pictures)
         case .closed(let stream, _):
+            remember(.closed, stream)
             guard let connection = connections[stream] else { break }
             connection.ended = loop.now
             connection.queued = 0
@@ -143,21 +152,16 @@ struct Monitor {
             live.removeLast()
             gone.append(connection)
             if gone.count > Picture.mostRows { gone.removeFirst() }
+        case .overloaded: remember(.overloaded)
         default: break
         }
-        if Picture.kinds.contains(event.kind) { remember(event) }
     }
 
-    private mutating func remember(_ event: borrowing Event) {
-        let last: Last
-        switch event {
-        case .data(let stream, let bytes): last = Last(turn, .data, stream, bytes.count)
-        case .accepted(let stream, _): last = Last(turn, .accepted, stream)
-        case .endOfStream(let stream): last = Last(turn, .endOfStream, stream)
-        case .drained(let stream): last = Last(turn, .drained, stream)
-        case .closed(let stream, _): last = Last(turn, .closed, stream)
-        default: last = Last(turn, event.kind, nil)
-        }
+    private mutating func remember(
+        _ kind: Event.Kind, _ stream: StreamID? = nil, _ bytes: Int = 0
+    ) {
+        let last = Last(turn, kind, stream, bytes)
+        counts[Int(kind.rawValue)] += 1
         if lasts.count < Self.lastsShown {
             lasts.append(last)
         } else {
@@ -167,32 +171,35 @@ struct Monitor {
     }
 
     /// Notes that the event has been handled.
+    @inline(__always)
     mutating func noteHandled() {
-        turnEnded = Self.clock
+        if turnStart != 0 { turnEnd = Self.clock }
     }
 
-    private mutating func beginTurn(_ loop: borrowing EventLoop) {
-        if turn > 0 {
-            let microseconds = max(0, Int64((turnEnded - turnBegan) / .microseconds(1)))
+    private mutating func beginTurn(_ now: Duration) {
+        if turnStart != 0 {
+            let microseconds = max(0, turnEnd - turnStart) / 1_000
             let place = Int64.bitWidth - microseconds.leadingZeroBitCount
             turnTimes[min(place, turnTimes.count - 1)] += 1
         }
-        turn = loop.statistics.turns
-        turnBegan = loop.now
+        turn += 1
+        turnBegan = now
+        turnStart = turn % Self.timed == 0 ? Self.clock : 0
     }
 
-    /// The clock of the loop, read anew; the loop's own time stays.
-    private static var clock: Duration {
+    /// CLOCK_MONOTONIC in nanoseconds.
+    private static var clock: Int64 {
         var time = timespec()
         unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-        return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
     }
 
     // MARK: Pictures
 
     /// What there is to show now. What is news in one picture is none in the next.
     mutating func picture(by order: Picture.Order, in loop: borrowing EventLoop) -> Picture {
-        let now = Counted(time: Self.clock, statistics: loop.statistics, counts: counts)
+        let now = Counted(
+            time: .nanoseconds(Self.clock), statistics: loop.statistics, counts: counts)
         let before = history[0]
         history.append(now)
         while history.count > 1 && now.time - history[1].time >= .seconds(1) {

@@ -41,7 +41,7 @@ struct ShownServer: EventHandler {
         monitor.note(event, in: loop)
         try server.handle(event, in: loop)
         monitor.noteHandled()
-        if Picture.kinds.contains(event.kind), screen?.isHeldBack == true {
+        if screen?.isHeldBack == true, Picture.kinds.contains(event.kind) {
             // Whoever was answered gets it now and not at the next pull.
             if let answered { loop.flush(answered) }
             try holdBack(loop)
