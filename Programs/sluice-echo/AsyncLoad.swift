@@ -148,7 +148,9 @@ final class AsyncLoad: Sendable {
 
     /// Connects, and exchanges messages. Where there is no room for one more, it tries again.
     private func connect(_ number: Int) async throws {
-        let options = StreamOptions(connectTimeout: LoadGenerator.connectTimeout)
+        // All is back when a connection is closed: whoever does not end then is not waited for.
+        let options = StreamOptions(
+            lingerTime: .seconds(1), connectTimeout: LoadGenerator.connectTimeout)
         while true {
             do {
                 return try await Sluice.Client.connect(
@@ -182,8 +184,6 @@ final class AsyncLoad: Sendable {
             throw ClientFailure("\(error.code.message) (\(error.code)); \(unanswered)")
         }
         if own.isWaiting { throw ClientFailure("the server closed a connection; \(unanswered)") }
-        // All is back. An end in order would wait for the server's.
-        server.abort()
     }
 
     private func send(_ own: inout LoadConnection, to server: Connection) async throws {

@@ -93,8 +93,9 @@ struct Monitor {
     /// is not timed.
     private var turnStart: Int64 = 0
     private var turnEnd: Int64 = 0
-    /// One of so many turns is timed: to read the clock takes longer than all else here.
-    private static let timed: UInt64 = 8
+    /// So many turns are timed for each picture: to read the clock takes longer than all else here.
+    private static let timedTurns = 100
+    private var timed = 0
 
     /// What had been counted at the last pictures, up to a second ago.
     private var history: [Counted] = []
@@ -184,7 +185,8 @@ struct Monitor {
         }
         turn += 1
         turnBegan = now
-        turnStart = turn % Self.timed == 0 ? Self.clock : 0
+        turnStart = timed < Self.timedTurns ? Self.clock : 0
+        timed += 1
     }
 
     /// CLOCK_MONOTONIC in nanoseconds.
@@ -235,6 +237,7 @@ struct Monitor {
         picture.rows = first(by: order).map { row(of: $0, now.time) }
         picture.hidden = live.count + gone.count - picture.rows.count
         pictures += 1
+        timed = 0
         return picture
     }
 
