@@ -324,13 +324,13 @@ static void signals_do_not_shorten(void) {
     assert_int_equal(sluice_poller_add(poller, unix_pair().near, SLUICE_READ, 0), 0);
     poller_to_wake = NULL;
     ring_every_ms(true);
-    int64_t began = monotonic_ns();
-    int count = wait_one(poller, 30 * NS_PER_MS);
-    int64_t took = monotonic_ns() - began;
+    /* On a busy machine several alarms of a wait may come as one. */
+    do {
+        int64_t began = monotonic_ns();
+        assert_int_equal(wait_one(poller, 30 * NS_PER_MS), 0);
+        assert_true(monotonic_ns() - began >= 30 * NS_PER_MS);
+    } while (alarms < 2);
     ring_every_ms(false);
-    assert_int_equal(count, 0);
-    assert_true(took >= 30 * NS_PER_MS);
-    assert_true(alarms >= 2);
 }
 
 /* The signal ends the system call, and the time that is left is computed anew. */

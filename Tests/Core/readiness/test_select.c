@@ -171,13 +171,13 @@ static void signals(void) {
     make_list(&list, &fd, 1);
     sigaction(SIGALRM, &action, NULL);
     setitimer(ITIMER_REAL, &every, NULL);
-    int64_t began = monotonic_ns();
-    int count = sluice_select(&list.list, NULL, NULL, 30 * NS_PER_MS);
-    int64_t took = monotonic_ns() - began;
+    /* On a busy machine several alarms of a wait may come as one. */
+    do {
+        int64_t began = monotonic_ns();
+        assert_int_equal(sluice_select(&list.list, NULL, NULL, 30 * NS_PER_MS), 0);
+        assert_true(monotonic_ns() - began >= 30 * NS_PER_MS);
+    } while (alarms < 2);
     setitimer(ITIMER_REAL, &never, NULL);
-    assert_int_equal(count, 0);
-    assert_true(took >= 30 * NS_PER_MS);
-    assert_true(alarms >= 2);
 }
 
 /* ---- Refusals ----------------------------------------------------------------------------------
