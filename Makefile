@@ -115,12 +115,22 @@ amalgamation: $(ONE_FILE) ## build/sluice.c and sluice.h: the core as one file, 
 CORE_IN_RUST := Bindings/rust/core
 CORE_IN_PYTHON := Bindings/python/core
 CORE_IN_GO := Bindings/go/sluice.c Bindings/go/sluice.h
+CORE_IN_NODE := Bindings/node/core
 
 .PHONY: go-module
 go-module: $(CORE_IN_GO) ## the core into the module for Go: cgo builds what is in its folder
 
 $(CORE_IN_GO): $(ONE_FILE)
 	cp $(ONE_FILE) $(BUILD)/sluice.h Bindings/go
+
+# What its addon is built with; empty where there is no Node.js.
+NODE_HEADER = $(shell node -p 'path.resolve(process.execPath, "../../include/node/node_api.h")' 2>/dev/null)
+
+.PHONY: node-package
+node-package: $(ONE_FILE) ## the core into the package for Node.js, and its addon built there
+	@mkdir -p $(CORE_IN_NODE)
+	cp -u $(ONE_FILE) $(BUILD)/sluice.h $(CORE_IN_NODE)
+	+$(MAKE) --no-print-directory -C Bindings/node
 
 .PHONY: crate
 crate: $(ONE_FILE) ## the crate for Rust, as it would be published, and built from that
@@ -313,7 +323,7 @@ abi: deps-c lib ## write down anew what test-abi compares with
 
 # The echo server in each language that is installed, and what each wrapper says of misuse.
 .PHONY: test-languages
-test-languages: deps-c ## C, C++, Python, Rust and Go: those that are installed
+test-languages: deps-c ## C, C++, Python, Rust, Go and Node.js: those that are installed
 	@Tools/need pkg-config
 	python3 -W error -m unittest discover -s Tests/Languages
 
@@ -660,7 +670,7 @@ bench-bulk: ## CPU time for much data, beside plain epoll by hand; ROUNDS=number
 find_ours = $(shell find $(1) \( -name .build -o -name target \) -prune -o -name '$(2)' -print | sort)
 C_FILES := $(call find_ours,CSources Tests Benchmarks Examples,*.[ch])
 TUTORIAL := $(call find_ours,Programs Tools,*.[ch])
-IN_PYTHON := $(wildcard Bindings/python/native/*.[ch])
+NATIVE := $(wildcard Bindings/python/native/*.[ch] Bindings/node/native/*.[ch])
 CXX_FILES := $(call find_ours,Examples Tests Bindings,*.[ch]pp)
 RUST_FILES := $(call find_ours,Bindings,*.rs)
 GO_FILES := $(call find_ours,Bindings,*.go)
@@ -670,7 +680,7 @@ SCRIPTS := .ci/run Tools/demo Tools/need Tools/parts Tools/python-env Tests/Fuzz
 .PHONY: lint
 lint: deps-lint ## formatting, static analysis, and which folder includes which
 	Tools/layers
-	clang-format --dry-run --Werror $(C_FILES) $(CXX_FILES) $(TUTORIAL) $(IN_PYTHON)
+	clang-format --dry-run --Werror $(C_FILES) $(CXX_FILES) $(TUTORIAL) $(NATIVE)
 	@# One file at a time: with several in one run the analyser loses track of a va_list.
 	@printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -n 1 -P 2 sh -c \
 		'clang-tidy --quiet "$$0" -- -std=c11 -I$(CORE_DIR)/include -I$(CORE_DIR) \
@@ -685,7 +695,7 @@ lint: deps-lint ## formatting, static analysis, and which folder includes which
 
 .PHONY: format
 format: deps-lint ## the formatting that lint asks for
-	clang-format -i $(C_FILES) $(CXX_FILES) $(TUTORIAL) $(IN_PYTHON)
+	clang-format -i $(C_FILES) $(CXX_FILES) $(TUTORIAL) $(NATIVE)
 	swift format --in-place --recursive $(SWIFT_SOURCES)
 	@! command -v rustfmt >/dev/null || rustfmt --edition 2021 $(RUST_FILES)
 	@! command -v gofmt >/dev/null || gofmt -w $(GO_FILES)
@@ -694,6 +704,17 @@ format: deps-lint ## the formatting that lint asks for
 asan: deps-swift deps-libevent ## under AddressSanitizer, leaks included, and UndefinedBehaviorSanitizer
 	$(MAKE) test-c BUILD=build/asan SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all'
 	swift test $(TRAITS) --disable-xctest --sanitize=address --scratch-path .build-asan
+	@! test -f "$(NODE_HEADER)" || $(MAKE) --no-print-directory asan-node
+
+# In a copy. Node.js itself frees little when it ends, so leaks are not looked for.
+.PHONY: asan-node
+asan-node: node-package ## the checks of the package for Node.js, with its addon under both sanitizers
+	rm -rf $(BUILD)/asan-node
+	cp -r Bindings/node $(BUILD)/asan-node
+	$(MAKE) --no-print-directory -s -B -C $(BUILD)/asan-node \
+		CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all'
+	ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) \
+		$$($(CC) -print-file-name=libubsan.so)" node $(BUILD)/asan-node/tests/checks.js
 
 # Without the tests of structured concurrency: the sanitizer does not see the locks of Swift's runtime.
 tsan: deps-swift deps-libevent ## the tests under ThreadSanitizer; and Go's race detector, where there is Go
@@ -750,6 +771,9 @@ deps-gate:
 deps-languages: deps-c ## install the languages that test-languages passes over
 	@command -v cargo >/dev/null || Tools/need rustc cargo
 	@command -v go >/dev/null || Tools/need golang-go
+	@command -v node >/dev/null || Tools/need nodejs
+	@test -f "$$(node -p 'path.resolve(process.execPath, "../../include/node/node_api.h")')" || \
+		Tools/need libnode-dev
 	@python3 -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		Tools/need python3-venv python3-dev
 	@Tools/need pkg-config
@@ -779,6 +803,7 @@ pages: lib ## what pages have of programs, anew: figures, quotes, messages, slui
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf build Bindings/rust/target $(CORE_IN_RUST) $(CORE_IN_GO) Bindings/python/build $(CORE_IN_PYTHON) \
+		Bindings/node/build $(CORE_IN_NODE) \
 		.build .build-asan .build-tsan Programs/.build Examples/swift/.build Integrations/.build
 
 # The first thing that somebody types here.

@@ -19,6 +19,7 @@ BUILD = ROOT / "build/languages"
 PREFIX = BUILD / "prefix"
 EXAMPLES = ROOT / "Examples"
 GO_MODULE = ROOT / "Bindings/go"
+NODE_PACKAGE = ROOT / "Bindings/node"
 sys.path.append(str(ROOT / "Tests/Programs"))  # for sockets.py
 
 
@@ -68,6 +69,7 @@ class Language:
         self.name = name
         self.folder = folder
         self.tool = tool
+        self.missing = tool  # in words
         self.package = package
         self.server = ROOT / server
         self.checks = ROOT / (checks or f"Tests/Languages/{folder}/checks{self.server.suffix}")
@@ -170,11 +172,30 @@ class Go(Language):
         return [str(folder / "echo")]
 
 
+class Node(Language):
+    """The package, with its addon, which `make node-package` builds."""
+
+    @functools.cache
+    def is_installed(self):
+        """Whether there are both Node.js and its headers, which its addon is built with."""
+        if not super().is_installed():
+            return False
+        self.missing = "node_api.h of Node.js"
+        folder = run([self.tool, "-p", "path.resolve(process.execPath, '../../include/node')"])
+        return pathlib.Path(folder.strip(), "node_api.h").exists()
+
+    def build(self, source, target):
+        run(["make", "-s", "node-package"])
+        return [self.tool, "--throw-deprecation", source]
+
+
 RUST = Rust("Rust", "rust", "cargo", "cargo", "Bindings/rust/examples/echo.rs",
             "Bindings/rust/tests/checks.rs")
 
 GO = Go("Go", "go", "go", "golang-go", "Bindings/go/examples/echo/main.go",
         "Bindings/go/checks_test.go")
+NODE = Node("Node.js", "js", "node", "nodejs and libnode-dev", "Bindings/node/examples/echo.js",
+            "Bindings/node/tests/checks.js")
 PYTHON = Python("Python", "python", "python3", "python3-venv", "Bindings/python/src/sluiceio/__main__.py",
                 "Bindings/python/tests/test_loop.py")
 
@@ -184,6 +205,7 @@ LANGUAGES = [
     PYTHON,
     RUST,
     GO,
+    NODE,
 ]
 
 
@@ -198,7 +220,7 @@ def installed():
 
 @functools.cache
 def tell_missing(language):
-    print(f"{language.name}: not tested, since there is no {language.tool}; "
+    print(f"{language.name}: not tested, since there is no {language.missing}; "
           f"make deps-languages installs Debian's {language.package}", file=sys.stderr)
 
 

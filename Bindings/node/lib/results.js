@@ -1,0 +1,31 @@
+'use strict';
+
+// What a call of C returned: a count or an id, an error, or what became of a stream.
+
+const { CODES, OWN, errorOf } = require('./errors');
+
+const QUEUED = 0;
+const OVER_HIGH_MARK = 1;
+const GONE = 2;
+const FULL = 3;
+
+// A result of C that is a count, or an error.
+function checked(code, words) {
+  if (code < 0) throw errorOf(code, words);
+  return code;
+}
+
+// An id, a text or a number; a code that is negative is an error.
+function made(result, words) {
+  return typeof result === 'number' ? checked(result, words) : result;
+}
+
+// What became of a call on a stream. An errno says that the stream is broken.
+function written(code) {
+  if (code >= 0) return code;
+  if (code === CODES.EFULL) return FULL;
+  if (code === CODES.ESTALE || (code > OWN && code !== CODES.ENOMEM)) return GONE;
+  throw errorOf(code);
+}
+
+module.exports = { QUEUED, OVER_HIGH_MARK, GONE, FULL, checked, made, written };
