@@ -2,6 +2,7 @@
 #ifndef DISPATCH_H
 #define DISPATCH_H
 
+#include <stddef.h>
 #include <unistd.h>
 
 /* Makes what waits, for `count` descriptors; `backend` may be NULL. 0 where it cannot. */
@@ -16,7 +17,8 @@ void dispatch_wait(void);
 /* A cascade: who is ready reads its byte and writes one to its neighbour, while any are left.
  * Without pipes nothing is read, and all are ready always. */
 struct cascade {
-    int (*pipes)[2];
+    int (*pipes)[2]; /* what each reads from, and what is written to for it */
+    size_t unit;     /* bytes that are read or written at a time: of a pipe 1, of an eventfd 8 */
     int count;
     long left; /* bytes still to be written */
     long seen; /* events */
@@ -25,14 +27,17 @@ struct cascade {
 extern struct cascade cascade;
 
 static inline void on_ready(int index) {
-    char byte;
+    char bytes[8];
     cascade.seen++;
-    if (!cascade.pipes || read(cascade.pipes[index][0], &byte, 1) != 1)
+    if (!cascade.pipes)
+        return;
+    ssize_t unit = (ssize_t)cascade.unit;
+    if (read(cascade.pipes[index][0], bytes, cascade.unit) != unit)
         return;
     if (cascade.left > 0) {
         cascade.left--;
         int next = index + 1 < cascade.count ? index + 1 : 0;
-        if (write(cascade.pipes[next][1], &byte, 1) != 1)
+        if (write(cascade.pipes[next][1], bytes, cascade.unit) != unit)
             _exit(1);
     }
 }

@@ -9,7 +9,7 @@
 #include <sys/epoll.h>
 #include <sys/select.h>
 
-enum { WORDS = 1024 }; /* of 64 descriptors each */
+enum { WORDS = 2048 }; /* of 64 descriptors each */
 
 static enum { BY_EPOLL, BY_POLL, BY_SELECT } method;
 static int count, highest;
