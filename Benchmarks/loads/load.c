@@ -1,9 +1,11 @@
 /* load.c - what a server is loaded with, and what checks each byte that comes back.
  *
- *     load echo|lines|churn|upload|download ADDRESS CONNECTIONS [SIZE [DEPTH]]
+ *     load echo|lines|answer|churn|upload|download ADDRESS CONNECTIONS [SIZE [DEPTH [BUSY]]]
  *
- *   echo      CONNECTIONS stay open, each with DEPTH messages of SIZE bytes under way
+ *   echo      CONNECTIONS stay open, BUSY of them with DEPTH messages of SIZE bytes under way each:
+ *             all of them, if BUSY is not given; the others are idle
  *   lines     the same, and all that is sent is equal lines of 32 bytes
+ *   answer    as echo, but a message is answered by 1 KiB, always the same
  *   churn     an operation is a connection: made, one message echoed, closed; CONNECTIONS at a time
  *   upload    as echo, but each message is answered by one byte, a '+'
  *   download  as echo, but each message is asked for by one byte
@@ -36,6 +38,7 @@
 enum {
     LINE = 32,
     PERIOD = 251,
+    ANSWER = 1024,
     RECEIVED_AT_ONCE = 1 << 18,
     SENT_AT_ONCE = 1 << 16,
     MOST_BYTES = 1 << 24, /* of all messages under way on a connection */
@@ -53,14 +56,14 @@ struct connection {
 struct load {
     struct sockaddr_in address;
     int epoll;
-    int connections;
+    int connections, busy;
     size_t depth;
     size_t size, answer; /* bytes of a message, each way */
     struct connection *all;
     long unsent, unanswered; /* operations */
 };
 
-static unsigned char pattern[RECEIVED_AT_ONCE + PERIOD];
+static unsigned char pattern[RECEIVED_AT_ONCE + ANSWER]; /* and the longest period */
 static size_t period = PERIOD;
 static unsigned char buffer[RECEIVED_AT_ONCE];
 
@@ -96,7 +99,7 @@ static void begin(struct load *load, struct connection *connection, long count) 
     transmit(connection);
 }
 
-/* What comes back is what was sent, or as much of the same pattern as was asked for. Of bytes that
+/* What comes back is what was sent, or as much of the pattern as was asked for. Of bytes that
  * say that a message has come, each is the same. */
 static int is_right(const struct load *load, const struct connection *connection, size_t count) {
     if (load->answer == 1 && load->size > 1) {
@@ -186,8 +189,8 @@ static void set_up_echo(struct load *load) {
 
 static void echo(struct load *load, long operations) {
     load->unsent = load->unanswered = operations;
-    for (int i = 0; i < load->connections; i++)
-        begin(load, load->all + i, (long)load->depth);
+    for (long i = 0; i < load->busy; i++)
+        begin(load, load->all + i * load->connections / load->busy, (long)load->depth);
     run(load, 0);
 }
 
@@ -210,6 +213,13 @@ static double read_clock(clockid_t clock) {
     return seconds_of(now);
 }
 
+/* Each answer begins with 0, and goes on as any pattern does. */
+static void make_answers(void) {
+    period = ANSWER;
+    for (size_t i = 0; i < sizeof pattern; i++)
+        pattern[i] = (unsigned char)(i % ANSWER % PERIOD);
+}
+
 static void make_lines(void) {
     period = LINE;
     for (size_t i = 0; i < sizeof pattern; i++)
@@ -217,7 +227,7 @@ static void make_lines(void) {
 }
 
 static int is_kind(const char *word) {
-    static const char *const kinds[] = {"echo", "lines", "churn", "upload", "download"};
+    static const char *const kinds[] = {"echo", "lines", "answer", "churn", "upload", "download"};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strcmp(word, kinds[i]) == 0)
             return 1;
@@ -230,13 +240,17 @@ static void parse(struct load *load, int argc, char **argv) {
     load->connections = argc >= 4 ? atoi(argv[3]) : 0;
     size_t size = argc >= 5 ? (size_t)atol(argv[4]) : 64;
     load->depth = argc >= 6 ? (size_t)atol(argv[5]) : 1;
+    load->busy = argc >= 7 ? atoi(argv[6]) : load->connections;
     load->size = argc >= 2 && strcmp(argv[1], "download") == 0 ? 1 : size;
     load->answer = argc >= 2 && strcmp(argv[1], "upload") == 0 ? 1 : size;
+    if (argc >= 2 && strcmp(argv[1], "answer") == 0)
+        load->answer = ANSWER;
     if (argc < 4 || !is_kind(argv[1]) || sscanf(argv[2], "%63[0-9.]:%u", host, &port) != 2 ||
         port > 65535 || inet_pton(AF_INET, host, &load->address.sin_addr) != 1 ||
-        load->connections < 1 || size < 1 || load->depth < 1 || size > MOST_BYTES / load->depth) {
-        fprintf(stderr, "usage: load echo|lines|churn|upload|download ADDRESS CONNECTIONS "
-                        "[SIZE [DEPTH]]\nSIZE times DEPTH is at most 16 MiB\n");
+        load->connections < 1 || load->busy < 1 || load->busy > load->connections || size < 1 ||
+        load->depth < 1 || size > MOST_BYTES / load->depth) {
+        fprintf(stderr, "usage: load echo|lines|answer|churn|upload|download ADDRESS CONNECTIONS "
+                        "[SIZE [DEPTH [BUSY]]]\nSIZE times DEPTH is at most 16 MiB\n");
         exit(2);
     }
     load->address.sin_family = AF_INET;
@@ -250,6 +264,8 @@ int main(int argc, char **argv) {
         pattern[i] = (unsigned char)(i % PERIOD);
     if (strcmp(argv[1], "lines") == 0)
         make_lines();
+    if (strcmp(argv[1], "answer") == 0)
+        make_answers();
     struct rlimit limit;
     getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max;

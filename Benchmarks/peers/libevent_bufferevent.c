@@ -10,7 +10,13 @@
 
 static void on_input(struct bufferevent *connection, void *argument) {
     (void)argument;
-    evbuffer_add_buffer(bufferevent_get_output(connection), bufferevent_get_input(connection));
+    struct evbuffer *input = bufferevent_get_input(connection);
+    if (!answering) {
+        evbuffer_add_buffer(bufferevent_get_output(connection), input);
+        return;
+    }
+    for (; evbuffer_get_length(input) >= REQUEST; evbuffer_drain(input, REQUEST))
+        bufferevent_write(connection, answers, ANSWER);
 }
 
 static void on_end(struct bufferevent *connection, short what, void *argument) {

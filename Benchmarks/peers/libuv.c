@@ -5,6 +5,11 @@
 
 #include <uv.h>
 
+struct connection {
+    uv_tcp_t stream;
+    unsigned char begun;
+};
+
 struct queued {
     uv_write_t request;
     char bytes[];
@@ -44,21 +49,25 @@ static void on_input(uv_stream_t *stream, ssize_t length, const uv_buf_t *from) 
     if (length == 0)
         return;
     uv_buf_t all = uv_buf_init(from->base, (unsigned)length);
+    if (answering) {
+        struct connection *connection = (struct connection *)stream;
+        all = uv_buf_init(answers, (unsigned)asked(&connection->begun, (size_t)length));
+    }
     int written = uv_try_write(stream, &all, 1);
     if (written < 0 && written != UV_EAGAIN) {
         uv_close((uv_handle_t *)stream, on_closed);
         return;
     }
     written = written < 0 ? 0 : written;
-    if (written < length)
-        queue(stream, from->base + written, (size_t)(length - written));
+    if ((size_t)written < all.len)
+        queue(stream, all.base + written, all.len - (size_t)written);
 }
 
 static void on_connection(uv_stream_t *listener, int status) {
-    uv_tcp_t *connection = malloc(sizeof *connection);
+    struct connection *connection = calloc(1, sizeof *connection);
     if (status < 0 || !connection)
         fail("libuv");
-    uv_tcp_init(listener->loop, connection);
+    uv_tcp_init(listener->loop, &connection->stream);
     if (uv_accept(listener, (uv_stream_t *)connection) < 0)
         fail("uv_accept");
     uv_read_start((uv_stream_t *)connection, give_buffer, on_input);

@@ -1,6 +1,9 @@
 /* peer.h - what the plain echo servers share, so that each shows only how it waits.
  *
- * A server listens, prints its address and never ends by itself. Those that are only told of
+ *     peer-NAME ADDRESS [answer]
+ *
+ * A server listens, prints its address and never ends by itself. With "answer" it does not echo: it
+ * answers each 64 bytes with 1 KiB of its own memory. Those that are only told of
  * readiness (by hand, libevent's event, libev) also share what to do then: one receive into one
  * buffer, one send, and where the kernel does not take all of it, the rest is kept and nothing
  * more is received until it has gone. */
@@ -17,16 +20,41 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { RECEIVED_AT_ONCE = 65536, BACKLOG = 1024, MOST_FDS = 65536 };
+enum { RECEIVED_AT_ONCE = 65536, BACKLOG = 1024, MOST_FDS = 65536, REQUEST = 64, ANSWER = 1024 };
 
 static char buffer[RECEIVED_AT_ONCE];
+
+/* Answers, as many as one receive may ask for; and the bytes of a request that has not come whole,
+ * by descriptor. */
+static int answering;
+static char answers[RECEIVED_AT_ONCE / REQUEST * ANSWER];
+static unsigned char begun[MOST_FDS];
 
 static inline void fail(const char *what) {
     perror(what);
     exit(1);
 }
 
-/* A non-blocking listener at argv[1], 127.0.0.1:0 or so, whose connections inherit TCP_NODELAY. */
+/* How many bytes of `answers` are asked for by `length` bytes of requests. */
+static inline size_t asked(unsigned char *begun_before, size_t length) {
+    size_t all = *begun_before + length;
+    *begun_before = (unsigned char)(all % REQUEST);
+    return all / REQUEST * ANSWER;
+}
+
+/* The bytes that are due for `length` that came: as many, or of `answers`. */
+static inline size_t due(int fd, size_t length) {
+    return answering ? asked(&begun[fd], length) : length;
+}
+
+static inline void choose_answers(int argc, char **argv) {
+    answering = argc > 2 && strcmp(argv[2], "answer") == 0;
+    for (size_t i = 0; answering && i < sizeof answers; i++)
+        answers[i] = (char)(i % ANSWER % 251);
+}
+
+/* A non-blocking listener at argv[1], 127.0.0.1:0 or so, whose connections inherit TCP_NODELAY.
+ * Others may listen at the same address. */
 static inline int listen_at(int argc, char **argv) {
     struct sockaddr_in address = {.sin_family = AF_INET};
     socklen_t length = sizeof address;
@@ -34,12 +62,14 @@ static inline int listen_at(int argc, char **argv) {
     unsigned port = 0;
     if (argc < 2 || sscanf(argv[1], "%63[0-9.]:%u", host, &port) != 2 || port > 65535 ||
         inet_pton(AF_INET, host, &address.sin_addr) != 1) {
-        fprintf(stderr, "usage: %s ADDRESS, such as 127.0.0.1:0\n", argv[0]);
+        fprintf(stderr, "usage: %s ADDRESS [answer]; an ADDRESS is as 127.0.0.1:0\n", argv[0]);
         exit(2);
     }
+    choose_answers(argc, argv);
     address.sin_port = htons((uint16_t)port);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
+    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &(int){1}, sizeof(int));
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
         listen(fd, BACKLOG) < 0 || getsockname(fd, (struct sockaddr *)&address, &length) < 0)
@@ -68,6 +98,7 @@ static struct rest {
 static inline enum wanted end_connection(int fd) {
     free(rests[fd].bytes);
     rests[fd] = (struct rest){0};
+    begun[fd] = 0;
     close(fd);
     return ENDED;
 }
@@ -105,13 +136,17 @@ static inline enum wanted echo_once(int fd) {
         return READING;
     if (received <= 0)
         return end_connection(fd);
-    ssize_t sent = send(fd, buffer, (size_t)received, MSG_NOSIGNAL);
-    if (sent == received)
+    const char *bytes = answering ? answers : buffer;
+    size_t length = due(fd, (size_t)received);
+    if (length == 0)
+        return READING;
+    ssize_t sent = send(fd, bytes, length, MSG_NOSIGNAL);
+    if (sent == (ssize_t)length)
         return READING;
     if (sent < 0 && errno != EAGAIN)
         return end_connection(fd);
     sent = sent < 0 ? 0 : sent;
-    return keep_rest(fd, buffer + sent, (size_t)(received - sent));
+    return keep_rest(fd, bytes + sent, length - (size_t)sent);
 }
 
 /* A connection that is ready for what it waits for. */
