@@ -8,7 +8,7 @@ import Sluice
 struct Usage: Error, CustomStringConvertible {
     let description =
         "usage: echo-async ADDRESS BACKEND [inbound|function|next|borrow|line|lines]"
-        + " [isolated|first]"
+        + " [isolated|first|two]"
 }
 
 func echo(_ connection: Connection) async throws {
@@ -56,7 +56,9 @@ func serve(_ arguments: [String]) async throws {
             }
         }
     default:
-        try await Server.run(on: arguments[1], options: options, ready: ready) { connection in
+        let loops: Server.LoopCount = arguments.contains("two") ? .count(2) : .one
+        try await Server.run(on: arguments[1], loops: loops, options: options, ready: ready) {
+            connection in
             for try await bytes in connection.inbound { try await connection.write(bytes) }
         }
     }
