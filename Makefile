@@ -611,17 +611,23 @@ bench-swift: deps-swift deps-libevent
 
 # Echo servers and the rest on other libraries. A library that is not installed is left out.
 having = $(shell echo '\#include <$(1)>' | $(CC) -E -x c - >/dev/null 2>&1 && echo $(2))
+having_in_cpp = $(shell echo '\#include <$(1)>' | $(CXX) -E -x c++ - >/dev/null 2>&1 && echo $(2))
 LIBEVENT = $(call having,event2/event.h,libevent)
 LIBUV = $(call having,uv.h,libuv)
 LIBEV = $(call having,ev.h,libev)
+IO_URING = $(call having,liburing.h,io_uring)
+ASIO = $(call having_in_cpp,asio.hpp,asio)
+GO = $(shell command -v go >/dev/null && echo go)
 LIBRARY_libevent := -levent_core -levent_pthreads
 LIBRARY_libevent_event := -levent_core
 LIBRARY_libevent_bufferevent := -levent_core
 LIBRARY_evbuffer := -levent_core
 LIBRARY_libuv := -luv
 LIBRARY_libev := -lev
+LIBRARY_io_uring := -luring
 COMPARED = $(addprefix $(BENCH)/, \
-	$(addprefix peer-,epoll poll select $(if $(LIBEVENT),libevent_event libevent_bufferevent) $(LIBUV) $(LIBEV)) \
+	$(addprefix peer-,epoll poll select $(if $(LIBEVENT),libevent_event libevent_bufferevent) $(LIBUV) $(LIBEV) \
+		$(IO_URING) $(ASIO) $(GO)) \
 	$(addprefix dispatch-,plain poller loop $(LIBEVENT) $(LIBEVENT:%=poller-%) $(LIBUV) $(LIBEV)) \
 	$(addprefix timers-,sluice $(LIBEVENT) $(LIBUV) $(LIBEV)) \
 	$(addprefix posts-,sluice eventfd $(LIBEVENT) $(LIBUV) $(LIBEV)) \
@@ -630,13 +636,41 @@ COMPARED = $(addprefix $(BENCH)/, \
 $(BENCH)/peer-%: Benchmarks/peers/%.c Benchmarks/peers/peer.h
 	$(BENCH_CC) -o $@ $< $(LIBRARY_$*)
 
-# In a package of its own: Sluice's package never depends on it.
-.PHONY: bench-nio
+$(BENCH)/peer-asio: Benchmarks/peers/asio.cpp
+	@mkdir -p $(@D)
+	@echo "CXX $@"
+	@$(CXX) -std=c++17 $(WARNINGS) -O2 -g -DASIO_STANDALONE -o $@ $< -lpthread
+
+$(BENCH)/peer-go: Benchmarks/peers/go/main.go
+	@mkdir -p $(@D)
+	@echo "GO $@"
+	@GOCACHE=$(CURDIR)/build/languages/go-cache GO111MODULE=off go build -o $@ $<
+
+# In packages of their own: Sluice's package never depends on theirs.
+.PHONY: bench-nio bench-flyingsocks
 bench-nio: deps-swift
 	@mkdir -p $(BENCH)
 	@swift build -c release --package-path Benchmarks/peers/nio --scratch-path build/nio && \
-		strip -o $(BENCH)/peer-nio build/nio/release/nio-echo || \
+		strip -o $(BENCH)/peer-nio build/nio/release/nio-echo && \
+		strip -o $(BENCH)/peer-nio-async build/nio/release/nio-async-echo || \
 		echo "SwiftNIO is left out: it could not be built"
+
+bench-flyingsocks: deps-swift
+	@mkdir -p $(BENCH)
+	@swift build -c release --package-path Benchmarks/peers/flyingsocks --scratch-path build/flyingsocks && \
+		strip -o $(BENCH)/peer-flyingsocks build/flyingsocks/release/flyingsocks-echo || \
+		echo "FlyingSocks is left out: it could not be built"
+
+# One program for each event loop of Python's, since a server is started by its name.
+.PHONY: bench-python
+bench-python: deps-c
+	@mkdir -p $(BENCH)
+	$(call in_python_env,$(PYTHON_ENV)/bin/python -m pip --quiet --disable-pip-version-check install uvloop; \
+		for name in asyncio uvloop sluiceio; do \
+			program=$(BENCH)/peer-$$name; rm -f $$program; \
+			$(PYTHON_ENV)/bin/python -c "import $$name" 2>/dev/null || { echo "$$name is left out"; continue; }; \
+			{ echo '#!$(CURDIR)/$(PYTHON_ENV)/bin/python'; cat Benchmarks/peers/protocol.py; } >$$program; \
+			chmod +x $$program; done)
 
 GATED := $(addprefix $(BENCH)/,load echo-c echo-c-one-file echo-example echo-c-libevent dispatch-poller timers-sluice queue-sluice wheel)
 
@@ -650,7 +684,7 @@ bench-ceilings: deps-gate bench-swift ## make what is counted now the ceilings
 	@Benchmarks/gate.py --write $(if $(ONLY),"$(ONLY)")
 
 .PHONY: bench bench-quick bench-programs
-bench-programs: deps-bench bench-swift bench-nio
+bench-programs: deps-bench bench-swift bench-nio bench-flyingsocks bench-python
 	@$(MAKE) --no-print-directory $(GATED) $(COMPARED)
 
 bench: bench-programs ## the comparison with others, into Benchmarks/report; five minutes
@@ -671,9 +705,9 @@ find_ours = $(shell find $(1) \( -name .build -o -name target \) -prune -o -name
 C_FILES := $(call find_ours,CSources Tests Benchmarks Examples,*.[ch])
 TUTORIAL := $(call find_ours,Programs Tools,*.[ch])
 NATIVE := $(wildcard Bindings/python/native/*.[ch] Bindings/node/native/*.[ch])
-CXX_FILES := $(call find_ours,Examples Tests Bindings,*.[ch]pp)
+CXX_FILES := $(call find_ours,Examples Tests Bindings Benchmarks,*.[ch]pp)
 RUST_FILES := $(call find_ours,Bindings,*.rs)
-GO_FILES := $(call find_ours,Bindings,*.go)
+GO_FILES := $(call find_ours,Bindings Benchmarks,*.go)
 SCRIPTS := .ci/run Tools/demo Tools/need Tools/parts Tools/python-env Tests/Fuzz/run Tests/run-core Tests/run-compile-failures \
 	Tests/run-consumer Tests/run-clients Tests/run-deb Packaging/build-deb
 
@@ -780,14 +814,15 @@ deps-languages: deps-c ## install the languages that test-languages passes over
 
 # A library to compare with may be missing. It is then left out.
 deps-bench: deps-gate
-	@for package in libevent-dev libuv1-dev libev-dev; do \
+	@for package in libevent-dev libuv1-dev libev-dev liburing-dev libasio-dev; do \
 		Tools/need $$package || echo "left out: $$package"; done
+	@command -v go >/dev/null || Tools/need golang-go || echo "left out: Go"
 
 deps-docs: deps-swift deps-libevent
 	@Tools/need doxygen pandoc mandoc
 
 deps-lint: deps-swift
-	@Tools/need clang-format clang-tidy shellcheck libevent-dev libuv1-dev libev-dev \
+	@Tools/need clang-format clang-tidy shellcheck libevent-dev libuv1-dev libev-dev liburing-dev \
 		libhiredis-dev libcurl4-openssl-dev
 
 .PHONY: pages
