@@ -18,12 +18,13 @@ import subprocess
 import sys
 import time
 
-from measure import below, counting, instructions, rounds
+from measure import below, counting, instructions, loops, rounds
 from measure.catalogue import LOADS, SERVERS
-from measure.processes import BUILD, ROOT
+from measure.processes import BUILD, ROOT, most_descriptors
 
 REPORT = ROOT / "Benchmarks" / "report"
 MOST_QUICK = 2000
+MOST_DESCRIPTORS = 100_000 + below.SPARE_DESCRIPTORS
 
 
 def first_line(*words):
@@ -39,15 +40,22 @@ def package_version(name):
     return first_line(*words).replace("dpkg-query: no packages found", "not from a package")
 
 
-def nio_version():
-    """As its own package resolved it."""
-    state = ROOT / "build" / "nio" / "workspace-state.json"
+def resolved_version(folder, package):
+    """As a peer's own package resolved it."""
+    state = ROOT / "build" / folder / "workspace-state.json"
     if not state.exists():
         return "not there"
     for dependency in json.loads(state.read_text())["object"]["dependencies"]:
-        if dependency["packageRef"]["identity"] == "swift-nio":
+        if dependency["packageRef"]["identity"] == package:
             return dependency["state"]["checkoutState"].get("version", "a revision")
     return "not there"
+
+
+def python_versions():
+    python = ROOT / "build" / "python" / "bin" / "python"
+    say = "import sys; from importlib.metadata import version; print(sys.version.split()[0], end='')"
+    words = [str(python), "-c", f"{say}; print(', uvloop', version('uvloop'))"]
+    return first_line(*words) if python.exists() else "not there"
 
 
 def machine():
@@ -64,7 +72,13 @@ def machine():
         "libevent": package_version("libevent-dev"),
         "libuv": package_version("libuv1-dev"),
         "libev": package_version("libev-dev"),
-        "SwiftNIO": nio_version(),
+        "liburing": package_version("liburing-dev"),
+        "Asio": package_version("libasio-dev"),
+        "Go": first_line("go", "version"),
+        "CPython": python_versions(),
+        "SwiftNIO": resolved_version("nio", "swift-nio"),
+        "FlyingFox": resolved_version("flyingsocks", "flyingfox"),
+        "descriptors of a process": f"{most_descriptors(MOST_DESCRIPTORS):,}",
         "load average before": f"{os.getloadavg()[0]:.2f}",
         "commit": first_line("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
     }
@@ -84,6 +98,8 @@ def count_servers(servers, quick):
     """What can be counted exactly, for each server: an echo at 64 connections, and a connection."""
     counts = {}
     for candidate in servers:
+        if not candidate.counted:
+            continue
         command = candidate.command
         counts[candidate.name] = {
             "instructions": counting.server_instructions(command, "echo", 1000, 6000, repeats=1)
@@ -112,6 +128,13 @@ def measure(options, say):
     for name in results["left_out"]:
         say(f"left out, since it was not built: {name}")
     wanted = [load for load in LOADS if options.only in load.key]
+    limit = most_descriptors(MOST_DESCRIPTORS)
+    results["loads_left_out"] = [
+        load.title for load in wanted if load.connections > limit - below.SPARE_DESCRIPTORS
+    ]
+    wanted = [load for load in wanted if load.title not in results["loads_left_out"]]
+    for title in results["loads_left_out"]:
+        say(f"left out, since a process may have but {limit:,} descriptors: {title}")
     if quick:
         # To connect as many takes half a minute by itself.
         wanted = [load for load in wanted if load.connections < MOST_QUICK]
@@ -130,6 +153,8 @@ def measure(options, say):
         "dispatch": lambda: below.dispatch(
             [8, 1000, 8000] if quick else [8, 32, 125, 500, 2000, 8000], 1 if quick else 3
         ),
+        "growth": lambda: below.growth(min(limit, 3000) if quick else limit, 1 if quick else 3),
+        "loops": lambda: loops.scaling(1 if quick else 5),
         "ready": below.ready_instructions,
         "timers": lambda: below.timers(100_000 if quick else below.MILLION, 1 if quick else 3),
         "posts": lambda: below.posts(1 if quick else 5),

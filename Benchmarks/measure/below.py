@@ -4,12 +4,13 @@ import concurrent.futures
 import statistics
 import subprocess
 
-from .catalogue import DISPATCHERS, LIBRARIES
+from .catalogue import DISPATCHERS, GROWING, LIBRARIES, PLAIN
 from .counting import program_instructions
 from .processes import BUILD, pin
 from .rounds import cores, middle
 
 FEW = 8
+SPARE_DESCRIPTORS = 100
 MILLION = 1_000_000
 TIMER_OPERATIONS = ["add", "cancel", "fire", "reset"]
 QUEUES = {
@@ -64,6 +65,43 @@ def dispatch(sizes, rounds):
     result = {"few": {}, "all": {}}
     for (activity, name, size), values in taken.items():
         result[activity].setdefault(name, {})[size] = middle(values)
+    return result
+
+
+def growth(most, rounds):
+    """CPU nanoseconds of an event, with 8 descriptors active of 100 to `most`.
+
+    {name: {size: {"ns", "ratio": [median, least, most]}}}: the ratio is to plain epoll with as many
+    descriptors, measured before and after the others.
+    """
+    cpu, _ = cores()
+    most -= SPARE_DESCRIPTORS
+    sizes = [size for size in (100, 1000, 10_000, 100_000) if size <= most]
+    if sizes[-1] < min(most // 1000 * 1000, 100_000):
+        sizes.append(most // 1000 * 1000)
+    entries = [e for e in DISPATCHERS if e[0] in GROWING and there("dispatch", e[1])]
+    plain, *others = sorted(entries, key=lambda entry: entry[0] != PLAIN)
+
+    def run(entry, size):
+        _, library, backend = entry
+        # A wait by poll looks at all of them.
+        events = max(200, 2_000_000 // size) if backend == "poll" else 20_000
+        words = [program("dispatch", library), "wide", size, FEW, min(events, 20_000), backend]
+        return statistics.median(output(words, cpu))
+
+    taken = {}
+    for size in sizes:
+        for _ in range(rounds):
+            before = run(plain, size)
+            figures = {name: run((name, *rest), size) for name, *rest in others}
+            after = run(plain, size)
+            figures[PLAIN] = (before + after) / 2
+            for name, ns in figures.items():
+                taken.setdefault((name, size), []).append((ns, ns / figures[PLAIN]))
+    result = {entry[0]: {} for entry in entries}
+    for (name, size), runs in taken.items():
+        ns, ratio = zip(*runs)
+        result[name][size] = {"ns": middle(ns), "ratio": middle(ratio)}
     return result
 
 

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import resource
 import select
 import signal
 import subprocess
@@ -11,14 +12,24 @@ BUILD = ROOT / "build" / "bench"
 PATIENCE_S = 120
 
 
+def most_descriptors(wanted):
+    """How many descriptors a process may have: so many where the limit can be raised to that."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most < wanted:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
+        except (OSError, ValueError):
+            return most
+    return max(most, wanted)
+
+
 def pin(cpu):
-    """What a child runs before its program: stays on a core, and takes the most descriptors."""
+    """What a child runs before its program: stays on a core, or on a set of them, and takes the most
+    descriptors."""
 
     def prepare():
-        import resource
-
         if cpu is not None:
-            os.sched_setaffinity(0, {cpu})
+            os.sched_setaffinity(0, cpu if isinstance(cpu, set) else {cpu})
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
@@ -35,10 +46,11 @@ class Server:
     """An echo server that prints its address and runs until SIGTERM, maybe under another program.
 
     `under` is that program and its arguments. What it writes to standard error is in `report` at
-    the end.
+    the end. `address` is where it is to listen.
     """
 
-    def __init__(self, command, under=(), cpu=None):
+    def __init__(self, command, under=(), cpu=None, address="127.0.0.1:0"):
+        self.wanted_address = address
         self.command = [str(word) for word in command]
         self.under = [str(word) for word in under]
         self.cpu = cpu
@@ -46,7 +58,7 @@ class Server:
 
     def __enter__(self):
         self.process = subprocess.Popen(
-            self.under + [self.command[0], "127.0.0.1:0"] + self.command[1:],
+            self.under + [self.command[0], self.wanted_address] + self.command[1:],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -91,8 +103,9 @@ class Server:
 class Load:
     """loads/load.c, connected to a server and ready."""
 
-    def __init__(self, server, kind, connections, size=64, depth=1, cpu=None):
+    def __init__(self, server, kind, connections, size=64, depth=1, cpu=None, busy=0):
         words = [BUILD / "load", kind, server.address, connections, size, depth]
+        words += [busy] if busy else []
         self.command = [str(word) for word in words]
         self.cpu = cpu
 
@@ -113,8 +126,14 @@ class Load:
 
     def run(self, operations):
         """Does so many operations; returns the seconds they took, and the load's own CPU time."""
+        self.begin(operations)
+        return self.finish()
+
+    def begin(self, operations):
         self.process.stdin.write(f"{operations}\n")
         self.process.stdin.flush()
+
+    def finish(self):
         _, seconds, used = self._expect("done")
         return float(seconds), float(used)
 

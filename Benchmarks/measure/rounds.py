@@ -43,9 +43,11 @@ class Session:
         self.operations = operations
         server_cpu, load_cpu = cores()
         with contextlib.ExitStack() as opening:
-            self.server = opening.enter_context(Server(candidate.command, cpu=server_cpu))
+            server = Server(candidate.command_for(load), cpu=server_cpu)
+            self.server = opening.enter_context(server)
             shape = (load.kind, load.connections, load.size, load.depth)
-            self.generator = opening.enter_context(Load(self.server, *shape, cpu=load_cpu))
+            generator = Load(self.server, *shape, cpu=load_cpu, busy=load.busy)
+            self.generator = opening.enter_context(generator)
             self.generator.run(max(1, operations // 20))
             self.close = opening.pop_all().close
 
@@ -115,7 +117,8 @@ def middle(values):
 
 
 def compare(servers, load, rounds, operations):
-    """What each server costs under a load, by name."""
+    """What each server that takes a load costs under it, by name."""
+    servers = [candidate for candidate in servers if candidate.takes(load)]
     plain = next(candidate for candidate in servers if candidate.name == PLAIN)
     others = [candidate for candidate in servers if candidate is not plain]
     samples = {candidate.name: [] for candidate in servers}
