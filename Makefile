@@ -687,7 +687,7 @@ bench-ceilings: deps-gate bench-swift ## make what is counted now the ceilings
 bench-programs: deps-bench bench-swift bench-nio bench-flyingsocks bench-python
 	@$(MAKE) --no-print-directory $(GATED) $(COMPARED)
 
-bench: bench-programs ## the comparison with others, into Benchmarks/report; five minutes
+bench: bench-programs ## the comparison with others, into Benchmarks/report; nine minutes
 	@python3 Benchmarks/bench.py
 
 bench-quick: bench-programs ## the same in a minute, rough, into build/bench/report
