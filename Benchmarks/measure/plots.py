@@ -137,37 +137,54 @@ def apart(ends, least_gap):
     return placed
 
 
+def times_of(lines, names):
+    return [value[0] / 1000 for name, line in lines.items() if name in names for value in line.values()]
+
+
+def curves(figure, left, width, title, lines, names, y_axis):
+    """Microseconds of an event against the number of descriptors, a line for each of `names`."""
+    sizes = sorted(map(int, next(iter(lines.values()))))
+    x_axis = Axis(left, left + width, sizes[0], sizes[-1])
+    figure.text(left, 24, title, "head")
+    for tick in y_axis.ticks():
+        y = y_axis.place(tick)
+        figure.stroke([(left, y), (left + width, y)], 1, "grid")
+        figure.text(left - 8, round(y) + 4, f"{tick:,.4g}", "small", "end")
+    for size in sizes:
+        figure.text(round(x_axis.place(size)), 288, f"{size:,}", "small", "middle")
+    ends = []
+    for name, (label, kind) in names.items():
+        if name not in lines:
+            continue
+        line = {int(size): value[0] / 1000 for size, value in lines[name].items()}
+        points = [(x_axis.place(size), y_axis.place(line[size])) for size in sizes]
+        figure.stroke(points, 2, kind)
+        for x, y in points:
+            figure.dot(x, y, 2.5, kind)
+        ends.append((points[-1][1], label, kind))
+    for y, label, kind in apart(ends, 15):
+        figure.text(left + width + 8, round(y) + 4, label)
+    unit = "descriptors waited for; CPU microseconds an event"
+    figure.text(left + width // 2, 310, unit, "small", "middle")
+
+
 def dispatch(results, names, told):
     """Time of an event against the number of descriptors: a few active, and all active.
 
     `names` has for each line its label and its kind.
     """
     figure = Figure(WIDTH, 330, told)
-    values = [value[0] / 1000 for lines in results.values() for name, line in lines.items()
-              if name in names for value in line.values()]
+    values = [value for lines in results.values() for value in times_of(lines, names)]
     y_axis = Axis(270, 40, min(values) / 1.3, max(values) * 1.3)
     for column, (activity, title) in enumerate((("few", "8 of them active"), ("all", "all of them active"))):
-        left = 60 + 350 * column
-        sizes = sorted(map(int, next(iter(results[activity].values()))))
-        x_axis = Axis(left, left + 220, sizes[0], sizes[-1])
-        figure.text(left, 24, title, "head")
-        for tick in y_axis.ticks():
-            y = y_axis.place(tick)
-            figure.stroke([(left, y), (left + 220, y)], 1, "grid")
-            figure.text(left - 8, round(y) + 4, f"{tick:,.4g}", "small", "end")
-        for size in sizes:
-            figure.text(round(x_axis.place(size)), 288, f"{size:,}", "small", "middle")
-        ends = []
-        for name, (label, kind) in names.items():
-            if name not in results[activity]:
-                continue
-            line = {int(size): value[0] / 1000 for size, value in results[activity][name].items()}
-            points = [(x_axis.place(size), y_axis.place(line[size])) for size in sizes]
-            figure.stroke(points, 2, kind)
-            for x, y in points:
-                figure.dot(x, y, 2.5, kind)
-            ends.append((points[-1][1], label, kind))
-        for y, label, kind in apart(ends, 15):
-            figure.text(left + 228, round(y) + 4, label)
-        figure.text(left + 110, 310, "descriptors waited for; CPU microseconds an event", "small", "middle")
+        curves(figure, 60 + 350 * column, 220, title, results[activity], names, y_axis)
+    return figure
+
+
+def growth(lines, names, told):
+    """The same in one, with more descriptors."""
+    figure = Figure(WIDTH, 330, told)
+    values = times_of(lines, names)
+    y_axis = Axis(270, 40, min(values) / 1.3, max(values) * 1.3)
+    curves(figure, 60, 560, "8 of them active", lines, names, y_axis)
     return figure
