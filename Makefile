@@ -690,7 +690,7 @@ bench-programs: deps-bench bench-swift bench-nio bench-flyingsocks bench-python
 bench: bench-programs ## the comparison with others, into Benchmarks/report; nine minutes
 	@python3 Benchmarks/bench.py
 
-bench-quick: bench-programs ## the same in a minute, rough, into build/bench/report
+bench-quick: bench-programs ## the same in two minutes, rough, into build/bench/report
 	@python3 Benchmarks/bench.py --quick
 
 .PHONY: bench-bulk

@@ -429,7 +429,7 @@ def losses(results):
 def machine_section(results):
     lines = [table(["machine", ""], list(results["machine"].items()))]
     if results["left_out"]:
-        lines.append(f"Left out, since not built: {', '.join(results['left_out'])}.")
+        lines.append(f"Left out, since not built or not able to start: {', '.join(results['left_out'])}.")
     if results.get("loads_left_out"):
         titles = "; ".join(results["loads_left_out"])
         lines.append(f"Left out, since a process may not have so many descriptors: {titles}.")
