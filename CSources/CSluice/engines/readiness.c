@@ -613,7 +613,7 @@ static enum sluice_operation complete_output(struct readiness_engine *engine, in
         set_state(source, is_tcp ? BY_ROLE : 0, IS_SOCKET);
     }
     int code = set_wanted(engine, fd, wanted & ~(uint32_t)(SLUICE_OP_SEND | SLUICE_OP_CONNECT));
-    if ((source->state & (CAN_RECEIVE | QUEUED)) == CAN_RECEIVE)
+    if (source->state & CAN_RECEIVE)
         push(engine, &engine->now, fd);
     return complete_as(source, connects ? SLUICE_OP_CONNECT : SLUICE_OP_SEND,
                        code < 0 ? code : error, 0, event);

@@ -171,6 +171,36 @@ static void a_number_that_comes_back_does_not_wait(void) {
     assert_in_range(before, 3, 4 + 4 * bulk.count);
 }
 
+/* The heir of a bulk stream's number, whose output waits for room: what is sent to it at the moment
+ * at which room comes is received all the same. */
+static void an_heir_that_waits_for_room_is_received_from(void) {
+    static unsigned char bytes[1024 * 1024];
+    struct bulk bulk = make_bulk(8);
+    longest_run(&bulk, 200);
+    size_t whose = next_of_bulk(&bulk);
+    size_t other = (whose + 4) % bulk.count;
+    struct pair pair = unix_pair();
+    int number = sluice_fd(bulk.loop, bulk.lines[other].id);
+    assert_int_equal(sluice_abort(bulk.loop, bulk.lines[other].id), 0);
+    assert_int_equal(dup(pair.near), number);
+    struct line heir = {.peer = pair.far};
+    assert_int_equal(sluice_adopt(bulk.loop, &heir.id, number, NULL), 0);
+    drop(pair.near);
+    bulk.lines[other] = bulk.lines[whose];
+    assert_true(sluice_write(bulk.loop, heir.id, bytes, sizeof bytes) >= 0);
+    assert_true(sluice_pending(bulk.loop, heir.id) > 0);
+    put_text(heir.peer, "me too");
+    (void)take_some(heir.peer, bytes, sizeof bytes);
+    size_t before = 0;
+    for (; before < 1000; before++) {
+        top_up(&bulk);
+        sluice_event event = next_event(bulk.loop);
+        if (event.kind == SLUICE_DATA && event.id == heir.id)
+            break;
+    }
+    assert_in_range(before, 0, 4 * bulk.count);
+}
+
 /* ---- What a run heeds ------------------------------------------------------------------------ */
 
 /* The output of a bulk stream does not wait for its run. */
@@ -281,6 +311,8 @@ int main(void) {
          a_message_of_some_receives_does_not_wait, NULL},
         {"a number that comes back does not wait for runs", a_number_that_comes_back_does_not_wait,
          NULL},
+        {"the heir of a bulk stream's number is received from when it has room to send, too",
+         an_heir_that_waits_for_room_is_received_from, NULL},
         {"output does not wait for a run", output_does_not_wait_for_a_run, NULL},
         {"a pause ends a run", a_pause_ends_a_run, NULL},
         {"an abort ends a run", an_abort_ends_a_run, NULL},
