@@ -67,9 +67,14 @@ static uint32_t connections(const sluice_loop *loop, const struct sluice_listene
     return sluice_cohort_at(loop, listener->cohort)->users - 1;
 }
 
-/* Whether one more connection would be too many: of this listener, or of all streams. */
+/* Whether one more stream would be too many. */
+static bool are_too_many(const sluice_loop *loop) {
+    return loop->streams.living >= loop->handle_limit;
+}
+
+/* The same of one more connection: of this listener, or of all streams. */
 static bool is_full(const sluice_loop *loop, const struct sluice_listener *listener) {
-    if (loop->streams.living >= loop->handle_limit)
+    if (are_too_many(loop))
         return true;
     return listener->connection_limit && connections(loop, listener) >= listener->connection_limit;
 }
@@ -211,7 +216,7 @@ static SLUICE_NOINLINE SLUICE_COLD void heed_full(sluice_loop *loop,
     leave(loop, listener);
     (void)want_accepts(loop, listener, false);
     /* Another's end gives this one room, where it is all streams that are too many. */
-    if (loop->streams.living >= loop->handle_limit)
+    if (are_too_many(loop))
         stand_in_line(loop, listener);
     loop->overloaded = id;
     loop->todo |= TODO(OVERLOADED);
@@ -270,10 +275,15 @@ static SLUICE_COLD void go_on_accepting(sluice_loop *loop, struct sluice_listene
         enter(loop, &loop->draining, listener);
 }
 
-/* Begins to accept again, where that may be. */
+/* Begins to accept again, where that may be. Where it is all streams that are too many, it waits in
+ * line for the end of any. */
 static SLUICE_COLD void resume(sluice_loop *loop, struct sluice_listener *listener) {
-    if (listener->stopped && listener->fd >= 0 && !is_full(loop, listener))
+    if (!listener->stopped || listener->fd < 0)
+        return;
+    if (!is_full(loop, listener))
         go_on_accepting(loop, listener);
+    else if (are_too_many(loop) && listener->in != &loop->waiting)
+        stand_in_line(loop, listener);
 }
 
 static void take_reserve(sluice_loop *loop) {
