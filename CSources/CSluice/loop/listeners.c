@@ -72,11 +72,13 @@ static bool are_too_many(const sluice_loop *loop) {
     return loop->streams.living >= loop->handle_limit;
 }
 
-/* The same of one more connection: of this listener, or of all streams. */
-static bool is_full(const sluice_loop *loop, const struct sluice_listener *listener) {
-    if (are_too_many(loop))
-        return true;
+/* Whether one more connection would be too many of this listener's own. */
+static bool is_at_limit(const sluice_loop *loop, const struct sluice_listener *listener) {
     return listener->connection_limit && connections(loop, listener) >= listener->connection_limit;
+}
+
+static bool is_full(const sluice_loop *loop, const struct sluice_listener *listener) {
+    return are_too_many(loop) || is_at_limit(loop, listener);
 }
 
 /* Has the engine accept. */
@@ -215,8 +217,9 @@ static SLUICE_NOINLINE SLUICE_COLD void heed_full(sluice_loop *loop,
     listener->stopped = true;
     leave(loop, listener);
     (void)want_accepts(loop, listener, false);
-    /* Another's end gives this one room, where it is all streams that are too many. */
-    if (are_too_many(loop))
+    /* Another's end gives this one room, but where it is at its own limit, too: in line it would
+     * take the turn of those behind it. */
+    if (!is_at_limit(loop, listener))
         stand_in_line(loop, listener);
     loop->overloaded = id;
     loop->todo |= TODO(OVERLOADED);
@@ -278,11 +281,11 @@ static SLUICE_COLD void go_on_accepting(sluice_loop *loop, struct sluice_listene
 /* Begins to accept again, where that may be. Where it is all streams that are too many, it waits in
  * line for the end of any. */
 static SLUICE_COLD void resume(sluice_loop *loop, struct sluice_listener *listener) {
-    if (!listener->stopped || listener->fd < 0)
+    if (!listener->stopped || listener->fd < 0 || is_at_limit(loop, listener))
         return;
-    if (!is_full(loop, listener))
+    if (!are_too_many(loop))
         go_on_accepting(loop, listener);
-    else if (are_too_many(loop) && listener->in != &loop->waiting)
+    else if (listener->in != &loop->waiting)
         stand_in_line(loop, listener);
 }
 
@@ -315,7 +318,7 @@ SLUICE_COLD void sluice_listeners_try_again(sluice_loop *loop) {
         index = listener->next;
         resume(loop, listener);
     }
-    /* Room that comes free goes to the first, which may have no caller, or a limit of its own. */
+    /* Room that comes free goes to the first, which may have no caller. */
     if (loop->waiting.first != loop->waiting.last)
         loop->accept_again = sluice_moment(loop, RETRY_NS);
 }
