@@ -273,6 +273,32 @@ static void a_stream_has_one_event_in_a_pull(void) {
     }
 }
 
+/* Nor has one that has just become a bulk stream, where the run was to be of one that was paused.
+ * Its bytes are joined with held ones and so take nothing of the receive buffer. */
+static void one_that_becomes_a_bulk_stream_has_one_event_in_a_pull(void) {
+    for (int after = 1; after < 8; after++) {
+        struct bulk bulk = make_bulk(2);
+        assert_int_equal(sluice_pause(bulk.loop, bulk.lines[1].id), 0);
+        longest_run(&bulk, 20);
+        assert_int_equal(sluice_resume(bulk.loop, bulk.lines[1].id), 0);
+        sluice_event events[8];
+        bulk.received[1] = 0;
+        for (int pulls = 0; pulls < 40; pulls++) {
+            top_up(&bulk);
+            int count = sluice_next_many(bulk.loop, events, COUNT_OF(events), PATIENCE_NS);
+            unsigned had = 0;
+            for (int i = 0; i < count; i++)
+                if (events[i].user == 1) {
+                    had++;
+                    assert_int_equal(sluice_hold(bulk.loop, events[i].id, 100), 0);
+                }
+            assert_in_range(had, 0, 1);
+            if (had > 0 && ++bulk.received[1] == (uint64_t)after)
+                assert_int_equal(sluice_pause(bulk.loop, bulk.lines[0].id), 0);
+        }
+    }
+}
+
 /* The end comes behind all bytes of a run. */
 static void all_of_it_comes(void) {
     enum { LENGTH = 40 * RECEIVE + 17 };
@@ -317,6 +343,8 @@ int main(void) {
         {"a pause ends a run", a_pause_ends_a_run, NULL},
         {"an abort ends a run", an_abort_ends_a_run, NULL},
         {"a stream has one event in a pull of several", a_stream_has_one_event_in_a_pull, NULL},
+        {"one that becomes a bulk stream has one event in a pull of several",
+         one_that_becomes_a_bulk_stream_has_one_event_in_a_pull, NULL},
         {"all bytes of a run come, and the end behind them", all_of_it_comes, NULL},
     };
     return run_over_backends(tests, COUNT_OF(tests));
