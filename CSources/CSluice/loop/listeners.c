@@ -109,18 +109,20 @@ SLUICE_COLD int sluice_listener_begin(sluice_loop *loop, const struct sluice_lis
                                          .is_local = !sluice_socket_is_tcp(start->fd),
                                          .connection_limit = start->options->connection_limit,
                                          .accept_batch = start->options->accept_batch};
-    *id = sluice_id_of(SLUICE_KIND_LISTENER, index, listener->slot.generation);
+    sluice_id made = sluice_id_of(SLUICE_KIND_LISTENER, index, listener->slot.generation);
     code = sluice_cohort_join(loop, start->settings, index + 1, &listener->cohort);
     if (code == 0) {
-        code = attach_listener(loop, listener, *id, start->is_given);
+        code = attach_listener(loop, listener, made, start->is_given);
         if (code < 0)
             sluice_cohort_leave(loop, listener->cohort);
     }
-    if (code < 0)
+    if (code < 0) {
         sluice_slots_end(&loop->listeners, index);
-    else
-        listener->file = start->file; /* the caller's until nothing can fail any more */
-    return code;
+        return code;
+    }
+    listener->file = start->file; /* the caller's until nothing can fail any more */
+    *id = made;
+    return 0;
 }
 
 SLUICE_COLD void sluice_listener_let_go(sluice_loop *loop, struct sluice_listener *listener) {

@@ -105,10 +105,12 @@ int sluice_stream_begin(sluice_loop *loop, const struct sluice_stream_start *sta
                                .fd = start->fd,
                                .state = state,
                                .cohort = start->cohort};
-    *id = sluice_id_of(SLUICE_KIND_STREAM, index, stream->slot.generation);
-    code = start_stream(loop, stream, start, *id, wanted);
+    sluice_id made = sluice_id_of(SLUICE_KIND_STREAM, index, stream->slot.generation);
+    code = start_stream(loop, stream, start, made, wanted);
     if (code < 0)
         sluice_stream_forget(loop, stream);
+    else
+        *id = made;
     return code;
 }
 
