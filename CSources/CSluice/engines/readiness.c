@@ -104,7 +104,8 @@ struct readiness_engine {
     struct list now;   /* of this turn */
     struct list later; /* of the next */
     struct list bulk;  /* each turn has a run of the first */
-    int run_left;      /* receives that this turn's run may still have */
+    int running;       /* the bulk stream that this turn's run is of, */
+    int run_left;      /* and receives that it may still have */
     int accepting;     /* the listener that `accepts_left` is of */
     int accepts_left;
     struct sluice_allocator allocator;
@@ -439,15 +440,16 @@ static void make_room_for_events(struct readiness_engine *engine) {
     engine->batch = (int)batch;
 }
 
-/* How many receives the first bulk stream may have in this turn: as many as all bulk streams would
- * have together if each had one, so that nobody waits longer for the turn to end. */
-static SLUICE_NOINLINE int length_of_run(const struct readiness_engine *engine) {
+/* The first bulk stream has a run in this turn. One that was paused meanwhile, or whose number
+ * others have taken, is none any more. A run is as many receives as all bulk streams would have
+ * together if each had one, so that nobody waits longer for the turn to end. */
+static SLUICE_NOINLINE void begin_run(struct readiness_engine *engine) {
+    while (engine->bulk.first != NO_FD && !is_bulk(&engine->sources[engine->bulk.first]))
+        pop(engine, &engine->bulk);
     int most = engine->receive_size < RUN_BYTES ? (int)(RUN_BYTES / engine->receive_size) : 1;
-    int length = 0;
-    int fd = engine->bulk.first;
+    int fd = engine->running = engine->bulk.first;
     for (int i = 0; i < most && fd != NO_FD; i++, fd = engine->sources[fd].next)
-        length += is_bulk(&engine->sources[fd]);
-    return length > 0 ? length : 1;
+        engine->run_left += is_bulk(&engine->sources[fd]);
 }
 
 static int wait_for_ready(struct sluice_engine *base, int64_t timeout_ns) {
@@ -471,7 +473,7 @@ static int wait_for_ready(struct sluice_engine *base, int64_t timeout_ns) {
         return count;
     engine->ready_end += count;
     if (engine->bulk.first != NO_FD)
-        engine->run_left = length_of_run(engine);
+        begin_run(engine);
     return 0;
 }
 
@@ -613,7 +615,7 @@ static enum sluice_operation complete_output(struct readiness_engine *engine, in
         set_state(source, is_tcp ? BY_ROLE : 0, IS_SOCKET);
     }
     int code = set_wanted(engine, fd, wanted & ~(uint32_t)(SLUICE_OP_SEND | SLUICE_OP_CONNECT));
-    if ((source->state & (CAN_RECEIVE | QUEUED)) == CAN_RECEIVE)
+    if (source->state & CAN_RECEIVE)
         push(engine, &engine->now, fd);
     return complete_as(source, connects ? SLUICE_OP_CONNECT : SLUICE_OP_SEND,
                        code < 0 ? code : error, 0, event);
@@ -653,19 +655,20 @@ static enum sluice_operation next_left_over(struct readiness_engine *engine, slu
     return SLUICE_OP_NONE;
 }
 
-/* Of the run: the first bulk stream receives several times in a row. Where it is drained, the run
- * is over; and one that others have paused or taken the number of is none any more. */
+/* Of the run: its stream receives several times in a row. Where that is drained, or was paused
+ * since the turn began, the run is over. The next stream's is the next turn's: it may have become a
+ * bulk stream by what it received in this one. */
 static enum sluice_operation next_of_run(struct readiness_engine *engine, sluice_event *event,
                                          unsigned char *bytes, size_t size) {
-    while (engine->run_left > 0 && engine->bulk.first != NO_FD) {
-        int fd = engine->bulk.first;
-        if (!is_bulk(&engine->sources[fd])) {
-            pop(engine, &engine->bulk);
-            continue;
+    enum sluice_operation operation = SLUICE_OP_NONE;
+    int fd = engine->running;
+    while (!operation && engine->run_left > 0) {
+        bool goes_on = engine->bulk.first == fd && is_bulk(&engine->sources[fd]);
+        if (goes_on) {
+            operation = receive(engine, fd, event, bytes, size);
+            engine->run_left--;
         }
-        enum sluice_operation operation = receive(engine, fd, event, bytes, size);
-        engine->run_left--;
-        if (!is_bulk(&engine->sources[fd]))
+        if (!goes_on || !is_bulk(&engine->sources[fd]))
             engine->run_left = 0;
         if (engine->run_left == 0 && engine->bulk.first == fd) {
             pop(engine, &engine->bulk);
@@ -673,10 +676,8 @@ static enum sluice_operation next_of_run(struct readiness_engine *engine, sluice
                 append_source(engine, &engine->bulk, fd, QUEUED | IN_BULK);
         }
         engine->engine.in_run = engine->run_left > 0;
-        if (operation)
-            return operation;
     }
-    return SLUICE_OP_NONE;
+    return operation;
 }
 
 static enum sluice_operation next_put_back(struct readiness_engine *engine, sluice_event *event,

@@ -67,11 +67,18 @@ static uint32_t connections(const sluice_loop *loop, const struct sluice_listene
     return sluice_cohort_at(loop, listener->cohort)->users - 1;
 }
 
-/* Whether one more connection would be too many: of this listener, or of all streams. */
-static bool is_full(const sluice_loop *loop, const struct sluice_listener *listener) {
-    if (loop->streams.living >= loop->handle_limit)
-        return true;
+/* Whether one more stream would be too many. */
+static bool are_too_many(const sluice_loop *loop) {
+    return loop->streams.living >= loop->handle_limit;
+}
+
+/* Whether one more connection would be too many of this listener's own. */
+static bool is_at_limit(const sluice_loop *loop, const struct sluice_listener *listener) {
     return listener->connection_limit && connections(loop, listener) >= listener->connection_limit;
+}
+
+static bool is_full(const sluice_loop *loop, const struct sluice_listener *listener) {
+    return are_too_many(loop) || is_at_limit(loop, listener);
 }
 
 /* Has the engine accept. */
@@ -102,18 +109,20 @@ SLUICE_COLD int sluice_listener_begin(sluice_loop *loop, const struct sluice_lis
                                          .is_local = !sluice_socket_is_tcp(start->fd),
                                          .connection_limit = start->options->connection_limit,
                                          .accept_batch = start->options->accept_batch};
-    *id = sluice_id_of(SLUICE_KIND_LISTENER, index, listener->slot.generation);
+    sluice_id made = sluice_id_of(SLUICE_KIND_LISTENER, index, listener->slot.generation);
     code = sluice_cohort_join(loop, start->settings, index + 1, &listener->cohort);
     if (code == 0) {
-        code = attach_listener(loop, listener, *id, start->is_given);
+        code = attach_listener(loop, listener, made, start->is_given);
         if (code < 0)
             sluice_cohort_leave(loop, listener->cohort);
     }
-    if (code < 0)
+    if (code < 0) {
         sluice_slots_end(&loop->listeners, index);
-    else
-        listener->file = start->file; /* the caller's until nothing can fail any more */
-    return code;
+        return code;
+    }
+    listener->file = start->file; /* the caller's until nothing can fail any more */
+    *id = made;
+    return 0;
 }
 
 SLUICE_COLD void sluice_listener_let_go(sluice_loop *loop, struct sluice_listener *listener) {
@@ -210,8 +219,9 @@ static SLUICE_NOINLINE SLUICE_COLD void heed_full(sluice_loop *loop,
     listener->stopped = true;
     leave(loop, listener);
     (void)want_accepts(loop, listener, false);
-    /* Another's end gives this one room, where it is all streams that are too many. */
-    if (loop->streams.living >= loop->handle_limit)
+    /* Another's end gives this one room, but where it is at its own limit, too: in line it would
+     * take the turn of those behind it. */
+    if (!is_at_limit(loop, listener))
         stand_in_line(loop, listener);
     loop->overloaded = id;
     loop->todo |= TODO(OVERLOADED);
@@ -270,10 +280,15 @@ static SLUICE_COLD void go_on_accepting(sluice_loop *loop, struct sluice_listene
         enter(loop, &loop->draining, listener);
 }
 
-/* Begins to accept again, where that may be. */
+/* Begins to accept again, where that may be. Where it is all streams that are too many, it waits in
+ * line for the end of any. */
 static SLUICE_COLD void resume(sluice_loop *loop, struct sluice_listener *listener) {
-    if (listener->stopped && listener->fd >= 0 && !is_full(loop, listener))
+    if (!listener->stopped || listener->fd < 0 || is_at_limit(loop, listener))
+        return;
+    if (!are_too_many(loop))
         go_on_accepting(loop, listener);
+    else if (listener->in != &loop->waiting)
+        stand_in_line(loop, listener);
 }
 
 static void take_reserve(sluice_loop *loop) {
@@ -305,7 +320,7 @@ SLUICE_COLD void sluice_listeners_try_again(sluice_loop *loop) {
         index = listener->next;
         resume(loop, listener);
     }
-    /* Room that comes free goes to the first, which may have no caller, or a limit of its own. */
+    /* Room that comes free goes to the first, which may have no caller. */
     if (loop->waiting.first != loop->waiting.last)
         loop->accept_again = sluice_moment(loop, RETRY_NS);
 }

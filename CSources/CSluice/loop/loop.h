@@ -48,7 +48,7 @@ struct sluice_listener_list {
  * - the engine does not accept from one that `drains`; it is in loop->draining, except while it has
  *   stopped;
  * - one is in loop->waiting if it has stopped for an error, or since there were too many streams in
- *   all, and only then. */
+ *   all, and only then; and not while it is at its own limit, too. */
 struct sluice_listener {
     struct sluice_slot slot;
     int fd;

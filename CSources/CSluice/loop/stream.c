@@ -105,10 +105,12 @@ int sluice_stream_begin(sluice_loop *loop, const struct sluice_stream_start *sta
                                .fd = start->fd,
                                .state = state,
                                .cohort = start->cohort};
-    *id = sluice_id_of(SLUICE_KIND_STREAM, index, stream->slot.generation);
-    code = start_stream(loop, stream, start, *id, wanted);
+    sluice_id made = sluice_id_of(SLUICE_KIND_STREAM, index, stream->slot.generation);
+    code = start_stream(loop, stream, start, made, wanted);
     if (code < 0)
         sluice_stream_forget(loop, stream);
+    else
+        *id = made;
     return code;
 }
 
@@ -235,6 +237,14 @@ static bool wants_input(const struct sluice_stream *stream) {
     return (stream->state & STREAM_CLOSING) || !sluice_stream_has_obstacle(stream);
 }
 
+/* Whether its input has ended, and its close comes next. It does not where the stream is half-open,
+ * or where its end went to another stream: then it goes on with what is forwarded to it. */
+static bool closes_soon(const struct sluice_stream *stream) {
+    if (!(stream->state & INPUT_ENDED) || (stream->state & STREAM_HALF_OPEN))
+        return false;
+    return (stream->state & STREAM_CLOSING) || !stream->extras || !stream->extras->owes_eof;
+}
+
 /* Has the engine receive, or look for a hang-up alone. Between its end and its close nothing is to
  * be looked for. */
 static int heed_wants(sluice_loop *loop, struct sluice_stream *stream) {
@@ -242,7 +252,7 @@ static int heed_wants(sluice_loop *loop, struct sluice_stream *stream) {
     if (receives == ((stream->state & STREAM_RECEIVES) != 0))
         return 0;
     stream->state ^= STREAM_RECEIVES;
-    if ((stream->state & INPUT_ENDED) && !(stream->state & STREAM_HALF_OPEN))
+    if (closes_soon(stream))
         return 0;
     return sluice_operations(loop)->want(loop->engine, stream->fd,
                                          receives ? SLUICE_OP_RECEIVE : SLUICE_OP_HANGUP);

@@ -171,6 +171,36 @@ static void a_number_that_comes_back_does_not_wait(void) {
     assert_in_range(before, 3, 4 + 4 * bulk.count);
 }
 
+/* The heir of a bulk stream's number, whose output waits for room: what is sent to it at the moment
+ * at which room comes is received all the same. */
+static void an_heir_that_waits_for_room_is_received_from(void) {
+    static unsigned char bytes[1024 * 1024];
+    struct bulk bulk = make_bulk(8);
+    longest_run(&bulk, 200);
+    size_t whose = next_of_bulk(&bulk);
+    size_t other = (whose + 4) % bulk.count;
+    struct pair pair = unix_pair();
+    int number = sluice_fd(bulk.loop, bulk.lines[other].id);
+    assert_int_equal(sluice_abort(bulk.loop, bulk.lines[other].id), 0);
+    assert_int_equal(dup(pair.near), number);
+    struct line heir = {.peer = pair.far};
+    assert_int_equal(sluice_adopt(bulk.loop, &heir.id, number, NULL), 0);
+    drop(pair.near);
+    bulk.lines[other] = bulk.lines[whose];
+    assert_true(sluice_write(bulk.loop, heir.id, bytes, sizeof bytes) >= 0);
+    assert_true(sluice_pending(bulk.loop, heir.id) > 0);
+    put_text(heir.peer, "me too");
+    (void)take_some(heir.peer, bytes, sizeof bytes);
+    size_t before = 0;
+    for (; before < 1000; before++) {
+        top_up(&bulk);
+        sluice_event event = next_event(bulk.loop);
+        if (event.kind == SLUICE_DATA && event.id == heir.id)
+            break;
+    }
+    assert_in_range(before, 0, 4 * bulk.count);
+}
+
 /* ---- What a run heeds ------------------------------------------------------------------------ */
 
 /* The output of a bulk stream does not wait for its run. */
@@ -243,6 +273,32 @@ static void a_stream_has_one_event_in_a_pull(void) {
     }
 }
 
+/* Nor has one that has just become a bulk stream, where the run was to be of one that was paused.
+ * Its bytes are joined with held ones and so take nothing of the receive buffer. */
+static void one_that_becomes_a_bulk_stream_has_one_event_in_a_pull(void) {
+    for (int after = 1; after < 8; after++) {
+        struct bulk bulk = make_bulk(2);
+        assert_int_equal(sluice_pause(bulk.loop, bulk.lines[1].id), 0);
+        longest_run(&bulk, 20);
+        assert_int_equal(sluice_resume(bulk.loop, bulk.lines[1].id), 0);
+        sluice_event events[8];
+        bulk.received[1] = 0;
+        for (int pulls = 0; pulls < 40; pulls++) {
+            top_up(&bulk);
+            int count = sluice_next_many(bulk.loop, events, COUNT_OF(events), PATIENCE_NS);
+            unsigned had = 0;
+            for (int i = 0; i < count; i++)
+                if (events[i].user == 1) {
+                    had++;
+                    assert_int_equal(sluice_hold(bulk.loop, events[i].id, 100), 0);
+                }
+            assert_in_range(had, 0, 1);
+            if (had > 0 && ++bulk.received[1] == (uint64_t)after)
+                assert_int_equal(sluice_pause(bulk.loop, bulk.lines[0].id), 0);
+        }
+    }
+}
+
 /* The end comes behind all bytes of a run. */
 static void all_of_it_comes(void) {
     enum { LENGTH = 40 * RECEIVE + 17 };
@@ -281,10 +337,14 @@ int main(void) {
          a_message_of_some_receives_does_not_wait, NULL},
         {"a number that comes back does not wait for runs", a_number_that_comes_back_does_not_wait,
          NULL},
+        {"the heir of a bulk stream's number is received from when it has room to send, too",
+         an_heir_that_waits_for_room_is_received_from, NULL},
         {"output does not wait for a run", output_does_not_wait_for_a_run, NULL},
         {"a pause ends a run", a_pause_ends_a_run, NULL},
         {"an abort ends a run", an_abort_ends_a_run, NULL},
         {"a stream has one event in a pull of several", a_stream_has_one_event_in_a_pull, NULL},
+        {"one that becomes a bulk stream has one event in a pull of several",
+         one_that_becomes_a_bulk_stream_has_one_event_in_a_pull, NULL},
         {"all bytes of a run come, and the end behind them", all_of_it_comes, NULL},
     };
     return run_over_backends(tests, COUNT_OF(tests));

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -195,6 +196,41 @@ static void a_part_does_not_look_whole(void) {
     }
 }
 
+/* select tells no hang-up, and libevent's backends none. */
+static bool tells_resets(void) {
+    return strcmp(test_backend(), "epoll") == 0 || strcmp(test_backend(), "poll") == 0;
+}
+
+/* A proxy whose client has ended waits for the server's answer. The client resets meanwhile. */
+static void a_reset_behind_an_end_that_was_passed_on(void) {
+    for (int how = 0; how < 4; how++) {
+        sluice_loop *loop = make_loop();
+        sluice_stream_options options = stream_options(how & 1 ? SLUICE_HALF_OPEN : 0);
+        struct line client = line_of(loop, tcp_pair(), &options);
+        struct line server = tcp_line(loop);
+        if (how & 2)
+            assert_int_equal(sluice_pause(loop, server.id), 0);
+        assert_int_equal(sluice_forward(loop, client.id, server.id), 0);
+        assert_int_equal(sluice_forward(loop, server.id, client.id), 0);
+        assert_int_equal(shutdown(client.peer, SHUT_WR), 0);
+        expect_no_event(loop);
+        expect_end(server.peer);
+        int fd = sluice_fd(loop, client.id);
+        reset_connection(client.peer);
+        await(fd, POLLERR);
+        if (!tells_resets()) {
+            expect_no_event(loop);
+            write_all(loop, client.id, "x", 1);
+        }
+        sluice_event event = expect_event_of(loop, SLUICE_CLOSED, client.id);
+        assert_true(event.error == -ECONNRESET || event.error == -EPIPE);
+        assert_int_equal(sluice_resume(loop, server.id), 0);
+        put_text(server.peer, "answer");
+        expect_text(loop, server.id, "answer");
+        end_loop(loop);
+    }
+}
+
 int main(void) {
     static const struct test tests[] = {
         {"begun before EOF is pulled: the target is told, and the caller is not",
@@ -208,6 +244,8 @@ int main(void) {
          first_end_shuts_the_target, NULL},
         {"aborted after its source has failed: a reset, though all was sent",
          a_part_does_not_look_whole, NULL},
+        {"a reset behind an end that was passed on: CLOSED",
+         a_reset_behind_an_end_that_was_passed_on, NULL},
         {"two into one: of two ends at once one is the caller's", both_end_at_once, NULL},
     };
     return run_over_backends(tests, COUNT_OF(tests));

@@ -273,6 +273,19 @@ static void a_failure_leaves_the_id_alone(void) {
     assert_int_equal(id, 77);
 }
 
+/* Nor where a stream or a listener is refused last, since its number has a handle. */
+static void a_number_that_has_a_handle_leaves_the_id_alone(void) {
+    sluice_loop *loop = make_loop();
+    struct pair pair = unix_pair();
+    int listening = keep(sluice_socket_listen("127.0.0.1:0", 1));
+    sluice_id id = 77;
+    assert_int_equal(sluice_watch(loop, NULL, pair.near, SLUICE_READ, 0), 0);
+    assert_int_equal(sluice_adopt(loop, &id, pair.near, NULL), SLUICE_EEXIST);
+    assert_int_equal(sluice_watch(loop, NULL, listening, SLUICE_READ, 0), 0);
+    assert_int_equal(sluice_listen_fd(loop, &id, listening, NULL), SLUICE_EEXIST);
+    assert_int_equal(id, 77);
+}
+
 /* ---- Watches -------------------------------------------------------------------------------- */
 
 static void watch_reports_what_is_ready(void) {
@@ -346,6 +359,8 @@ int main(void) {
         {"user words from the start", user_words_from_the_start, NULL},
         {"an id need not be asked for", an_id_need_not_be_asked_for, NULL},
         {"a failure leaves the id alone", a_failure_leaves_the_id_alone, NULL},
+        {"a number that has a handle leaves the id alone",
+         a_number_that_has_a_handle_leaves_the_id_alone, NULL},
         {"a watch reports what is ready", watch_reports_what_is_ready, NULL},
         {"a watch for a hang-up alone", watch_for_a_hang_up_alone, NULL},
         {"a closed watch: no event gathered already", closed_watch_gives_no_event_gathered_already,

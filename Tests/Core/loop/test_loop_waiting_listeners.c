@@ -165,6 +165,59 @@ static void room_is_not_lost_to_one_without_a_caller(void) {
     }
 }
 
+/* One that has reached its own limit, and whose stream ends while there are too many streams in
+ * all: it goes on when there is room. So does one that drains. */
+static void one_at_its_limit_goes_on_when_there_is_room(void) {
+    for (int drains = 0; drains < 2; drains++) {
+        make_up_time();
+        sluice_loop *loop = make_loop_with((sluice_options){.handle_limit = 2});
+        char address[SLUICE_ADDRESS_MAX];
+        const sluice_listen_options options = {.size = sizeof options, .connection_limit = 1};
+        sluice_id listener = make_listener(loop, &options, address);
+        dial(address);
+        sluice_id stream = expect_event(loop, SLUICE_ACCEPTED).id;
+        expect_event_of(loop, SLUICE_OVERLOADED, listener);
+        await(dial(address), POLLOUT);
+        if (drains)
+            assert_int_equal(sluice_shutdown(loop, listener), 0);
+        unix_line(loop); /* the last that there is room for */
+        expect_no_event(loop);
+        assert_int_equal(sluice_abort(loop, stream), 0);
+        expect_closed(loop, stream, -ECONNABORTED, 0);
+        assert_int_equal(expect_event(loop, SLUICE_ACCEPTED).value, listener);
+        end_loop(loop);
+    }
+}
+
+/* Nor does one at its own limit keep another waiting for what it cannot use itself. */
+static void one_at_its_limit_is_not_first_in_line(void) {
+    make_up_time();
+    sluice_loop *loop = make_loop_with((sluice_options){.handle_limit = 2});
+    char addresses[2][SLUICE_ADDRESS_MAX];
+    const sluice_listen_options options = {.size = sizeof options, .connection_limit = 1};
+    struct line line = unix_line(loop);
+    sluice_id first = make_listener(loop, &options, addresses[0]);
+    sluice_id second = make_listener(loop, NULL, addresses[1]);
+    dial(addresses[0]);
+    expect_event(loop, SLUICE_ACCEPTED);
+    expect_event_of(loop, SLUICE_OVERLOADED, first);
+    /* The first of them is turned away. */
+    for (int caller = 0; caller <= CALLERS; caller++)
+        await(dial(addresses[1]), POLLOUT);
+    expect_event_of(loop, SLUICE_OVERLOADED, second);
+    const int64_t begin = sluice_update_now(loop);
+    sluice_id last = line.id;
+    for (int caller = 0; caller < CALLERS; caller++) {
+        assert_int_equal(sluice_abort(loop, last), 0);
+        expect_closed(loop, last, -ECONNABORTED, 0);
+        sluice_event event = expect_event(loop, SLUICE_ACCEPTED);
+        assert_int_equal(event.value, second);
+        last = event.id;
+        expect_event_of(loop, SLUICE_OVERLOADED, second);
+    }
+    assert_in_range(sluice_update_now(loop) - begin, 0, 10 * NS_PER_MS);
+}
+
 int main(void) {
     static const struct test tests[] = {
         {"EMFILE: of several the first to have stopped goes on", first_goes_on, NULL},
@@ -174,6 +227,10 @@ int main(void) {
         {"EMFILE: all try again and again", all_try_again_and_again, NULL},
         {"handle_limit: room is not lost to one without a caller",
          room_is_not_lost_to_one_without_a_caller, NULL},
+        {"handle_limit: one at its own limit goes on when there is room",
+         one_at_its_limit_goes_on_when_there_is_room, NULL},
+        {"handle_limit: one at its own limit is not first in line",
+         one_at_its_limit_is_not_first_in_line, NULL},
         {"EMFILE: one of several that wait is closed", one_that_waits_is_closed, NULL},
     };
     return run_over_backends(tests, COUNT_OF(tests));
