@@ -43,7 +43,8 @@ enum transport_state {
     STATE_OWN_MARKS = 128,      /* set_write_buffer_limits was called */
     STATE_BUFFERED = 256,       /* a BufferedProtocol */
     STATE_STARTING = 512,       /* connection_made is still to be called: nothing is read */
-    STATE_RESUMES = 1024        /* _look_again is about to be called */
+    STATE_RESUMES = 1024,       /* _look_again is about to be called */
+    STATE_FAILED = 2048         /* a write was refused, and CLOSED is still to come */
 };
 
 struct transport_part {

@@ -163,7 +163,8 @@ static int look_again(PyObject *transport) {
     return done ? 0 : -1;
 }
 
-/* A stream that takes no more says so by its CLOSED, and what is written until then is lost. */
+/* A stream that takes no more says so by its CLOSED, and what is written until then is lost. It is
+ * closing meanwhile: who writes on and on would else leave the loop no moment to pull CLOSED. */
 static PyObject *transport_write(PyObject *transport, PyObject *data) {
     struct transport_part *part = transport_part(transport);
     struct core_bytes bytes;
@@ -200,6 +201,9 @@ static PyObject *transport_write(PyObject *transport, PyObject *data) {
     }
     if (code == SLUICE_ENOMEM || code == SLUICE_EFULL || code == SLUICE_ETHREAD)
         return core_raise(code);
+    /* Who asks is_closing() then lets the loop go on, as StreamWriter.drain does, and is told. */
+    if (code < 0)
+        part->state |= STATE_FAILED;
     if ((code > 0 || (part->state & STATE_OWN_MARKS)) && writes && pause_protocol(transport) < 0)
         return NULL;
     Py_RETURN_NONE;
@@ -508,7 +512,7 @@ static PyObject *transport_begin(PyObject *transport, PyObject *arguments) {
 static PyObject *transport_is_closing(PyObject *transport, PyObject *unused) {
     (void)unused;
     struct transport_part *part = transport_part(transport);
-    return PyBool_FromLong(part->state & STATE_CLOSING);
+    return PyBool_FromLong(part->state & (STATE_CLOSING | STATE_FAILED));
 }
 
 static PyObject *transport_is_reading(PyObject *transport, PyObject *unused) {

@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import socket
+import struct
 import sys
 import threading
 import unittest
@@ -346,6 +347,37 @@ class Aio(unittest.TestCase):
             sluiceio.run(main(ours))
             self.assertEqual(theirs.recv(1), b"")
             self.assertIn("unclosed transport", str(warned[0].message))
+
+    def test_who_writes_without_a_pause_is_told_of_a_reset(self):
+        connected, reset = threading.Event(), threading.Event()
+
+        def serve(listener):
+            client, _ = listener.accept()
+            connected.wait()
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+            reset.set()
+
+        async def main():
+            connected.clear()
+            reset.clear()
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                thread = threading.Thread(target=serve, args=[listener])
+                thread.start()
+                reader, writer = await asyncio.open_connection(*listener.getsockname())
+                # The loop does not get to see it by an event.
+                connected.set()
+                reset.wait()
+                with self.assertRaises(ConnectionError):
+                    for _ in range(10_000):
+                        # Offered to the kernel at once.
+                        writer.write(bytes(20_000))
+                        # Waits only where the transport is closing, or paused.
+                        await writer.drain()
+                thread.join()
+                writer.close()
+
+        self.run_it(main)
 
     def test_nothing_is_kept_of_a_connection_that_has_ended(self):
         async def main():
