@@ -66,7 +66,7 @@ static void all_in_one_event(void) {
         assert_int_equal(sluice_hold(loop, line.id, length), 0);
         assert_int_equal(sluice_pause(loop, line.id), 0);
         assert_int_equal(sluice_resume(loop, line.id), 0);
-        expect_data(loop, line.id, "0123456789" + 10 - length, length, false);
+        expect_data(loop, line.id, &"0123456789"[10 - length], length, false);
     }
     assert_int_equal(sluice_hold(loop, line.id, 2), 0);
     assert_int_equal(sluice_pause(loop, line.id), 0);
