@@ -306,10 +306,15 @@ static int raise_for(int code) {
 
 /* The next event: 1, or 0 without one, or -1 with an exception. */
 static int pull(struct engine *engine, sluice_event *event, int64_t timeout_ns) {
-    int count;
-    if (timeout_ns == 0) { /* for what does not wait the lock is not worth giving up */
-        count = sluice_next(engine->loop, event, 0);
-    } else {
+    /* For what does not wait the lock is not worth giving up. And who waits looks first: that sends
+     * what was put off, which takes long enough for a signal to come, and Python is asked once
+     * more. */
+    int count = sluice_next(engine->loop, event, 0);
+    if (count == 0 && timeout_ns != 0) {
+        if (PyErr_CheckSignals() < 0 || !living(engine))
+            return -1;
+        if (engine->woken) /* by a handler */
+            return 0;
         engine->selecting = true;
         Py_BEGIN_ALLOW_THREADS count = sluice_next(engine->loop, event, timeout_ns);
         Py_END_ALLOW_THREADS engine->selecting = false;

@@ -3,10 +3,9 @@
  * Iteration pulls one event at a time: so nothing is gathered that a `for` could leave behind, and
  * the core sends an answer by the shortest way. `pull` brings as many as there are, in a list.
  *
- * A pull that may wait gives up the interpreter's lock, which costs as much as the pull. So those
- * that follow an event first look without waiting, and with the lock, as long as that is likely to
- * find another: where the last look but one found nothing behind so many events, the pull waits at
- * once. A wake is noted here, too, since a look may be what it ends.
+ * A pull that may wait gives up the interpreter's lock, which costs as much as the pull. So one
+ * that follows an event first looks without waiting, and with the lock. A wake is noted here, too,
+ * since a look may be what it ends.
  *
  * While a pull waits, other threads run, and they may post and wake; any other call the core
  * refuses there. So each call asks the core first, and changes nothing here where it is refused. A
@@ -36,10 +35,9 @@ struct loop {
     PyObject base;
     sluice_loop *loop; /* NULL once it is closed */
     int batch;
-    bool views, pulling, woken, explores;
+    bool views, pulling, woken;
+    bool has_pulled;        /* an event, since the last wait */
     unsigned forks;         /* core_forks as of this loop's process */
-    unsigned streak, usual; /* events since the last wait, and before a look that found nothing */
-    unsigned waits;
     PyObject *users;        /* NULL, or what is attached, by id */
     PyObject *lent, *taken; /* NULL, or lists: the lenders, and the view of each */
     struct event *spare[2]; /* NULL, or events that were given, to be used again */
@@ -339,17 +337,8 @@ static int take_waiting(struct loop *self, sluice_event *events, int capacity, i
     self->pulling = true;
     Py_BEGIN_ALLOW_THREADS count = take_events(self->loop, events, capacity, timeout_ns);
     Py_END_ALLOW_THREADS self->pulling = false;
-    self->streak = 0;
+    self->has_pulled = false;
     return count;
-}
-
-/* Whether to look first, without waiting. Now and then it does so until nothing is found, since
- * there may be more by now than is usual. */
-static bool looks_first(struct loop *self) {
-    if (self->streak == 0 || self->streak < self->usual || self->explores)
-        return self->streak > 0;
-    self->explores = (++self->waits & 15) == 0;
-    return self->explores;
 }
 
 /* Of a loop that is `owned`. How many events there are, 0 when the time is up or after a wake, or
@@ -359,19 +348,23 @@ static int pull(struct loop *self, sluice_event *events, int capacity, int64_t t
         return -1;
     bool waits = timeout_ns > 0 && timeout_ns < SLUICE_FOREVER;
     int64_t until = waits ? now_ns() + timeout_ns : 0;
-    bool looks = timeout_ns == 0 || looks_first(self);
+    bool looks = timeout_ns == 0 || self->has_pulled;
     for (;;) {
         int count = looks ? take_events(self->loop, events, capacity, 0)
                           : take_waiting(self, events, capacity, timeout_ns);
         if (count > 0) {
-            self->streak++;
+            self->has_pulled = true;
             return count;
         }
         if (count < 0 && count != SLUICE_EINTR)
             return core_raise(count), -1;
+        /* What was put off is sent, and that takes long enough for a signal to come: Python is
+         * asked once more before the loop waits. */
         if (looks && timeout_ns != 0 && count == 0 && !self->woken) {
-            self->usual = self->streak;
-            self->explores = looks = false;
+            looks = false;
+            if (PyErr_CheckSignals() < 0 || !living(self))
+                return -1;
+            looks = self->woken; /* by a handler: what it ends is a look */
             continue;
         }
         if (count == 0) {
@@ -464,7 +457,6 @@ static PyObject *loop_open(PyObject *object, PyObject *arguments) {
     if (code < 0)
         return core_raise_options(code, given);
     self->batch = batch;
-    self->usual = 1;
     self->views = views;
     self->forks = core_forks;
     Py_RETURN_NONE;
