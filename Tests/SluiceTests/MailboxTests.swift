@@ -119,6 +119,10 @@ struct MailboxTests {
         await #expect(processExitsWith: .success) {
             var loop = try EventLoop()
             let mailbox = Mailbox<Int>(of: loop)
+            // Swift makes the types that this takes when it is first called, under a lock that a child of
+            // fork could find held for ever.
+            mailbox.send(0)
+            _ = mailbox.take()
             let isOver = Atomics()
             let sender = TestThread {
                 while !isOver.flag.load(ordering: .relaxed) {
