@@ -146,20 +146,26 @@ static void a_message_of_some_receives_does_not_wait(void) {
     assert_in_range(before, 3, 3 + 3 * bulk.count);
 }
 
+/* Aborts a bulk stream, and adopts another descriptor by its number. */
+static struct line take_number(struct bulk *bulk) {
+    size_t whose = next_of_bulk(bulk);
+    size_t other = (whose + 4) % bulk->count;
+    struct pair pair = unix_pair();
+    int number = sluice_fd(bulk->loop, bulk->lines[other].id);
+    assert_int_equal(sluice_abort(bulk->loop, bulk->lines[other].id), 0);
+    assert_int_equal(dup(pair.near), number);
+    struct line heir = {.peer = pair.far};
+    assert_int_equal(sluice_adopt(bulk->loop, &heir.id, number, NULL), 0);
+    drop(pair.near);
+    bulk->lines[other] = bulk->lines[whose];
+    return heir;
+}
+
 /* A stream whose number was a bulk stream's is none. */
 static void a_number_that_comes_back_does_not_wait(void) {
     struct bulk bulk = make_bulk(8);
     longest_run(&bulk, 200);
-    size_t whose = next_of_bulk(&bulk);
-    size_t other = (whose + 4) % bulk.count;
-    struct pair pair = unix_pair();
-    int number = sluice_fd(bulk.loop, bulk.lines[other].id);
-    assert_int_equal(sluice_abort(bulk.loop, bulk.lines[other].id), 0);
-    assert_int_equal(dup(pair.near), number);
-    struct line heir = {.peer = pair.far};
-    assert_int_equal(sluice_adopt(bulk.loop, &heir.id, number, NULL), 0);
-    drop(pair.near);
-    bulk.lines[other] = bulk.lines[whose];
+    struct line heir = take_number(&bulk);
     static const unsigned char message[3 * RECEIVE];
     assert_int_equal(send(heir.peer, message, sizeof message, 0), sizeof message);
     size_t before = 0;
@@ -177,16 +183,7 @@ static void an_heir_that_waits_for_room_is_received_from(void) {
     static unsigned char bytes[1024 * 1024];
     struct bulk bulk = make_bulk(8);
     longest_run(&bulk, 200);
-    size_t whose = next_of_bulk(&bulk);
-    size_t other = (whose + 4) % bulk.count;
-    struct pair pair = unix_pair();
-    int number = sluice_fd(bulk.loop, bulk.lines[other].id);
-    assert_int_equal(sluice_abort(bulk.loop, bulk.lines[other].id), 0);
-    assert_int_equal(dup(pair.near), number);
-    struct line heir = {.peer = pair.far};
-    assert_int_equal(sluice_adopt(bulk.loop, &heir.id, number, NULL), 0);
-    drop(pair.near);
-    bulk.lines[other] = bulk.lines[whose];
+    struct line heir = take_number(&bulk);
     assert_true(sluice_write(bulk.loop, heir.id, bytes, sizeof bytes) >= 0);
     assert_true(sluice_pending(bulk.loop, heir.id) > 0);
     put_text(heir.peer, "me too");
