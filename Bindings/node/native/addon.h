@@ -58,6 +58,9 @@ void take_numbers(struct call *call, double *numbers, size_t count);
 
 /* Results. NULL, with an exception pending, where there is no memory. */
 napi_value number(const struct call *call, double value);
+/* Of (loop, id): what a call that takes no more returns. */
+napi_value number_by_id(napi_env env, napi_callback_info info,
+                        int (*function)(sluice_loop *loop, sluice_id id));
 napi_value text(const struct call *call, const char *value);
 
 /* The id that a call has made, or the code with which it failed. By its address, since the call

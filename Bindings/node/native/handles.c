@@ -141,15 +141,11 @@ static napi_value timer_reset(napi_env env, napi_callback_info info) {
 }
 
 static napi_value close_handle(napi_env env, napi_callback_info info) {
-    struct call call = begin(env, info);
-    sluice_id id = take_word(&call);
-    return call.failed ? NULL : number(&call, sluice_close(call.box->loop, id));
+    return number_by_id(env, info, sluice_close);
 }
 
 static napi_value abort_handle(napi_env env, napi_callback_info info) {
-    struct call call = begin(env, info);
-    sluice_id id = take_word(&call);
-    return call.failed ? NULL : number(&call, sluice_abort(call.box->loop, id));
+    return number_by_id(env, info, sluice_abort);
 }
 
 /* (loop, id, code) */

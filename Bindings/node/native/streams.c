@@ -25,27 +25,19 @@ static napi_value send_file(napi_env env, napi_callback_info info) {
 }
 
 static napi_value flush(napi_env env, napi_callback_info info) {
-    struct call call = begin(env, info);
-    sluice_id id = take_word(&call);
-    return call.failed ? NULL : number(&call, sluice_flush(call.box->loop, id));
+    return number_by_id(env, info, sluice_flush);
 }
 
 static napi_value shutdown_handle(napi_env env, napi_callback_info info) {
-    struct call call = begin(env, info);
-    sluice_id id = take_word(&call);
-    return call.failed ? NULL : number(&call, sluice_shutdown(call.box->loop, id));
+    return number_by_id(env, info, sluice_shutdown);
 }
 
 static napi_value pause_stream(napi_env env, napi_callback_info info) {
-    struct call call = begin(env, info);
-    sluice_id id = take_word(&call);
-    return call.failed ? NULL : number(&call, sluice_pause(call.box->loop, id));
+    return number_by_id(env, info, sluice_pause);
 }
 
 static napi_value resume_stream(napi_env env, napi_callback_info info) {
-    struct call call = begin(env, info);
-    sluice_id id = take_word(&call);
-    return call.failed ? NULL : number(&call, sluice_resume(call.box->loop, id));
+    return number_by_id(env, info, sluice_resume);
 }
 
 /* (loop, id, length) */

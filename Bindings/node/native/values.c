@@ -141,6 +141,13 @@ napi_value number(const struct call *call, double value) {
     return result;
 }
 
+napi_value number_by_id(napi_env env, napi_callback_info info,
+                        int (*function)(sluice_loop *loop, sluice_id id)) {
+    struct call call = begin(env, info);
+    sluice_id id = take_word(&call);
+    return call.failed ? NULL : number(&call, function(call.box->loop, id));
+}
+
 napi_value text(const struct call *call, const char *value) {
     napi_value result = NULL;
     napi_create_string_utf8(call->env, value, NAPI_AUTO_LENGTH, &result);
