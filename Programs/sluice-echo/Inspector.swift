@@ -66,9 +66,8 @@ struct Inspector {
             if let head = requests.next() {
                 answer(String(decoding: head, as: UTF8.self), stream, loop)
             }
-        case .endOfStream(let stream) where streams[stream] != nil:
-            break
-        case .drained(let stream) where streams[stream] != nil:
+        case .endOfStream(let stream) where streams[stream] != nil,
+            .drained(let stream) where streams[stream] != nil:
             break
         case .closed(let stream, let ending) where streams[stream] != nil:
             streams[stream] = nil

@@ -58,13 +58,6 @@ struct Monitor {
         let stream: StreamID?
         let bytes: Int
 
-        init(_ turn: UInt64, _ kind: Event.Kind, _ stream: StreamID?, _ bytes: Int = 0) {
-            self.turn = turn
-            self.kind = kind
-            self.stream = stream
-            self.bytes = bytes
-        }
-
         var words: String {
             "turn \(turn): \(Picture.name(of: kind))" + (stream.map { " of \($0)" } ?? "")
                 + (kind == .data ? ": \(counted(bytes, "byte"))" : "")
@@ -161,7 +154,7 @@ struct Monitor {
     private mutating func remember(
         _ kind: Event.Kind, _ stream: StreamID? = nil, _ bytes: Int = 0
     ) {
-        let last = Last(turn, kind, stream, bytes)
+        let last = Last(turn: turn, kind: kind, stream: stream, bytes: bytes)
         counts[Int(kind.rawValue)] += 1
         if lasts.count < Self.lastsShown {
             lasts.append(last)

@@ -2,7 +2,7 @@ import Sluice
 
 /// A server that is looked at while it serves: on the terminal, or by a page.
 struct ShownServer: EventHandler {
-    private(set) var server: EchoServer
+    private var server: EchoServer
     private var monitor: Monitor
     private var screen: Screen?
     private var inspector: Inspector?
@@ -22,7 +22,7 @@ struct ShownServer: EventHandler {
     }
 
     /// What the server has served, without what the page took.
-    mutating func result(in loop: borrowing EventLoop) throws -> Served {
+    func result(in loop: borrowing EventLoop) throws -> Served {
         var served = try server.result(in: loop)
         served.bytes -= inspector?.bytesSent(in: loop) ?? 0
         return served
