@@ -270,10 +270,14 @@ $(CORE_TESTS): %: %.o $(TEST_SUPPORT) $(CORE_OBJECTS) $(LIBEVENT_OBJECT)
 	@echo "LD $@"
 	@$(CC) $(SANITIZE) $(WRAP) -o $@ $^ $(TEST_LIBRARIES)
 
+# Tests in Python, of a folder: a process for each file.
+run_python = @Tests/beside $(patsubst $(1)/%.py,'cd $(1) && python3 -W error -m unittest %', \
+	$(wildcard $(1)/test_*.py))
+
 .PHONY: test-c
 test-c: deps-c deps-libevent ## the tests of the core, without Swift
 	@$(MAKE) --no-print-directory $(CORE_TESTS)
-	@Tests/run-core $(CORE_TESTS)
+	@Tests/beside $(CORE_TESTS)
 
 # The same on the one file, but for those that call what is static there: they include a header of
 # the core's, which is named with its folder, or play a model that does.
@@ -292,7 +296,7 @@ $(BUILD)/one-file/%: $(BUILD)/Tests/Core/%.o $(TEST_SUPPORT) $(ONE_FILE_OBJECT) 
 .PHONY: test-one-file
 test-one-file: deps-c deps-libevent ## the tests of the core that need no more than sluice.h, on the one file
 	@$(MAKE) --no-print-directory $(ONE_FILE_TESTS)
-	@Tests/run-core $(ONE_FILE_TESTS)
+	@Tests/beside $(ONE_FILE_TESTS)
 
 # The headers are C99, C11 and C++17, and stand by themselves; sluice.hpp has more in C++20.
 .PHONY: test-header
@@ -381,8 +385,8 @@ DIFFERENTIAL := $(BUILD)/Tests/Core/readiness/test_poller_differential \
 .PHONY: differential
 differential: deps-c deps-libevent ## the same scripts on every backend, compared
 	@$(MAKE) --no-print-directory $(DIFFERENTIAL)
-	@SLUICE_SCRIPTS=$(POLLER_SCRIPTS) Tests/run-core $(word 1,$(DIFFERENTIAL))
-	@SLUICE_SCRIPTS=$(LOOP_SCRIPTS) Tests/run-core $(word 2,$(DIFFERENTIAL))
+	@Tests/beside 'SLUICE_SCRIPTS=$(POLLER_SCRIPTS) $(word 1,$(DIFFERENTIAL))' \
+		'SLUICE_SCRIPTS=$(LOOP_SCRIPTS) $(word 2,$(DIFFERENTIAL))'
 
 # ---- Fuzzing ------------------------------------------------------------------------------------
 
@@ -465,7 +469,7 @@ test-integrations: deps-swift ## SluiceMetrics and SluiceLifecycle, with the pac
 
 .PHONY: test-programs
 test-programs: build ## the demo and the article's programs, from outside
-	python3 -m unittest discover -s Tests/Programs
+	$(call run_python,Tests/Programs)
 
 # The programs of Examples/swift, built as a reader builds them, with clients that everybody has.
 .PHONY: test-examples
@@ -501,7 +505,7 @@ test-shown: programs ## what serve --watch shows in tmux, and --inspect in a bro
 test-faults: build deps-c deps-libevent ## servers, and the model of a loop, under injected faults
 	@$(MAKE) --no-print-directory $(BUILD)/faults.so $(BUILD)/echo-server \
 		$(BUILD)/connect-by-name $(BUILD)/Tests/Core/loop/test_loop_model
-	python3 -W error -m unittest discover -s Tests/Faults
+	$(call run_python,Tests/Faults)
 
 .PHONY: soak compare-faults
 soak: build deps-c deps-libevent ## echo load over faults, every byte compared; MINUTES=n
@@ -542,11 +546,11 @@ test-site: docs ## the site, and each link in it
 
 # Two lanes beside each other, because much of it is to wait. What both need is there before: packages, and
 # the libraries.
-TEST_LANES := "test-header test-docs test-c test-abi test-languages test-python test-faults" \
-	"test-swift test-consumer test-clients test-integrations test-programs test-examples"
+TEST_LANES := "test-header test-docs test-c test-languages test-python" \
+	"test-swift test-programs"
 
 .PHONY: test
-test: deps-test lib lib-libevent ## all tests, part by part
+test: deps-test lib lib-libevent ## the tests, part by part; check has those that take longer
 	+@Tools/parts "make test" $(TEST_LANES)
 
 .PHONY: demo
@@ -710,7 +714,7 @@ NATIVE := $(wildcard Bindings/python/native/*.[ch] Bindings/node/native/*.[ch])
 CXX_FILES := $(call find_ours,Examples Tests Bindings Benchmarks,*.[ch]pp)
 RUST_FILES := $(call find_ours,Bindings,*.rs)
 GO_FILES := $(call find_ours,Bindings Benchmarks,*.go)
-SCRIPTS := .ci/run Tools/demo Tools/need Tools/parts Tools/python-env Tests/Fuzz/run Tests/run-core Tests/run-compile-failures \
+SCRIPTS := .ci/run Tools/demo Tools/need Tools/parts Tools/python-env Tests/Fuzz/run Tests/beside Tests/run-compile-failures \
 	Tests/run-consumer Tests/run-clients Tests/run-deb Packaging/build-deb
 
 .PHONY: lint
@@ -776,8 +780,8 @@ clang: deps-c deps-swift deps-libevent
 
 # The lanes as above: each has a folder of its own to build in. What counts instructions does not mind that
 # the machine is busy.
-CHECK_LANES := "demo bench-gate test-large asan" \
-	"test-one-file test-adapters test-python-asyncio test-python-others clang lint tsan coverage differential fuzz test-site test-shown"
+CHECK_LANES := "demo test-consumer test-clients test-integrations test-large bench-gate asan" \
+	"test-abi test-faults test-examples test-one-file test-adapters test-python-asyncio test-python-others clang lint tsan coverage differential fuzz test-site test-shown"
 
 .PHONY: check check-beyond
 check: test check-beyond test-deb ## everything that must hold
@@ -792,8 +796,7 @@ deps: deps-c deps-libevent deps-swift deps-gate deps-lint ## install what is mis
 
 # All that the parts of make test need.
 deps-test: deps-swift
-	@Tools/need gcc g++ binutils libc6-dev libcmocka-dev libevent-dev pkg-config netcat-openbsd \
-		redis-tools curl apache2-utils mandoc
+	@Tools/need gcc g++ binutils libc6-dev libcmocka-dev libevent-dev pkg-config mandoc
 
 deps-c:
 	@Tools/need gcc g++ binutils libc6-dev libcmocka-dev

@@ -75,7 +75,7 @@ two is made
         parts = said("make", "-s", "-p", "-q", "start").stdout
         parts = re.findall(r"^TEST_LANES := (.*)$", parts, re.MULTILINE)[0]
         parts = parts.replace('"', "").split()
-        self.assertGreater(len(parts), 10)
+        self.assertGreater(len(parts), 5)
         for part in parts:
             with self.subTest(part=part):
                 self.assertEqual(said("make", "-n", part).returncode, 0)
