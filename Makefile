@@ -86,13 +86,6 @@ lib: $(BUILD)/libsluice.a $(BUILD)/libsluice.so ## libsluice.a and libsluice.so
 lib-libevent: deps-libevent ## libsluice-libevent.a and .so: libevent as a backend
 	@$(MAKE) --no-print-directory $(LIBEVENT_LIBRARIES)
 
-# Loaded before libsluice.so, it shows what a program pulls: see the top of trace.c.
-$(BUILD)/libsluice-trace.so: Tools/trace/trace.c $(CORE_DIR)/include/sluice.h $(BUILD)/libsluice.so
-	$(CC) -std=c11 $(WARNINGS) $(OPTIMIZE) -fPIC -fvisibility=hidden -I$(CORE_DIR)/include -shared -o $@ $< -ldl
-
-.PHONY: trace
-trace: $(BUILD)/libsluice-trace.so ## libsluice-trace.so, which shows each event that a program pulls
-
 # ---- One file -----------------------------------------------------------------------------------
 
 # The core to be copied into a program: sluice.c, with the public headers beside it.
@@ -522,7 +515,7 @@ compare-faults: build deps-c deps-libevent ## the table of faults: servers on Sl
 .PHONY: test-docs
 test-docs: deps-c ## links, figures and the programs of the tutorial, in seconds
 	@Tools/need mandoc
-	@$(MAKE) --no-print-directory $(BUILD)/libsluice.a $(BUILD)/libsluice-trace.so $(MAN)
+	@$(MAKE) --no-print-directory $(BUILD)/libsluice.a $(MAN)
 	BUILD=$(BUILD) python3 -W error -m unittest discover -s Tests/Docs
 
 # The symbols of the Swift module are taken from the build that test-swift has made. BASE is where the site will be

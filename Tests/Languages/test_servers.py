@@ -33,13 +33,14 @@ def wait_until(condition, what):
 class Server:
     """A language's server, at a port that the kernel chose, until the `with` block ends."""
 
-    def __init__(self, language, address="127.0.0.1:0"):
+    def __init__(self, language, address="127.0.0.1:0", **variables):
         self.command = [*language.command("server"), address]
+        self.environment = environment() | variables
 
     def __enter__(self):
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            self.command, env=environment(), text=True, stdin=subprocess.DEVNULL,
+            self.command, env=self.environment, text=True, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=self.errors)
         line = self.process.stdout.readline()
         if not line.startswith("listening on "):
@@ -100,6 +101,19 @@ class ServerTest(unittest.TestCase):
 
     def assert_ends(self, server):
         self.assertEqual(server.ended(), (0, ""))
+
+    def test_a_trace_shows_each_event(self, language):
+        with Server(language, SLUICE_TRACE="events") as server:
+            with server.connect() as client:
+                exchange(client, b"hello")
+            server.terminate()
+            code, said = server.ended()
+        self.assertEqual(code, 0)
+        events = re.findall(r"^sluice\[\d+\]: ([A-Z]+ .*)$", said, re.MULTILINE)
+        kinds = [event.split()[0] for event in events]
+        self.assertEqual(kinds[:2], ["ACCEPTED", "DATA"])
+        self.assertRegex(events[1], r"^DATA \d+/\d+ user \d+ length 5 value \d+ error 0$")
+        self.assertEqual(kinds.count("CLOSED"), 1)
 
     def test_500_connections_at_once_get_their_bytes_and_leak_no_descriptor(self, language):
         with Server(language) as server:

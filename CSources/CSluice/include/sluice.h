@@ -183,7 +183,9 @@ typedef struct sluice_options {
     uint32_t flags;        /* enum sluice_poller_flag: SLUICE_INTERRUPTIBLE */
 } sluice_options;
 
-/* Opens a loop; *loop is the caller's, to end with sluice_destroy, or NULL on failure.
+/* Opens a loop; *loop is the caller's, to end with sluice_destroy, or NULL on failure. With
+ * SLUICE_TRACE=events in the environment, it writes a line for each event that is pulled to
+ * standard error: for a person who looks for a lost event.
  * Errors: SLUICE_EBACKEND, SLUICE_EOPTION (the marks are not in order), SLUICE_ENOMEM, -EMFILE. */
 SLUICE_API int sluice_open(sluice_loop **loop, const sluice_options *options);
 

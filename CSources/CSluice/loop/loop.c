@@ -115,6 +115,8 @@ static SLUICE_COLD void free_loop(sluice_loop *loop) {
         sluice_operations(loop)->destroy(loop->engine);
     if (loop->reserve_fd >= 0)
         close(loop->reserve_fd);
+    if (loop->trace_fd >= 0)
+        close(loop->trace_fd);
     if (loop->signal_fd >= 0)
         close(loop->signal_fd);
     sluice_timers_deinit(&loop->timers);
@@ -166,7 +168,8 @@ SLUICE_COLD int sluice_open(sluice_loop **result, const sluice_options *given) {
                           .waiting = {SLUICE_NO_SLOT, SLUICE_NO_SLOT},
                           .accept_again = INT64_MAX,
                           .draining = {SLUICE_NO_SLOT, SLUICE_NO_SLOT},
-                          .reserve_fd = -1};
+                          .reserve_fd = -1,
+                          .trace_fd = -1};
     sluice_nothing_answerable(loop);
     init_handles(loop, options.handle_limit);
     loop->handle_limit = options.handle_limit;
@@ -178,6 +181,7 @@ SLUICE_COLD int sluice_open(sluice_loop **result, const sluice_options *given) {
         free_loop(loop);
         return code;
     }
+    sluice_trace_open(loop);
     *result = loop;
     return 0;
 }

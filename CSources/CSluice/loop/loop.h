@@ -128,6 +128,7 @@ enum {
 #define TODO(part) (UINT32_C(1) << PART_##part)
 #define TODO_OF_TURN (2 * TODO(RESUMED) - 1)
 #define TODO_TAKE_BACK (UINT32_C(1) << 16) /* no part of a turn: `lent_count` is not 0 */
+#define TODO_TRACED (UINT32_C(1) << 17)    /* the same: what is pulled is written down, too */
 
 struct sluice_loop {
     struct sluice_allocator allocator;
@@ -203,6 +204,7 @@ struct sluice_loop {
     struct sluice_listener_list draining; /* those that drain, and can go on */
     uint32_t drains_left;                 /* accepts that this turn may still have of them */
     int reserve_fd; /* given up to turn a caller away when there are no others; or -1 */
+    int trace_fd;   /* where the trace goes; or -1 */
 
     sluice_id problem_id; /* the stream by name whose CLOSED was pulled last, and what was said */
     const char *problem;  /* of its name: a static string */
@@ -447,6 +449,11 @@ SLUICE_INTERNAL void sluice_listener_lose_descriptor(sluice_loop *loop,
 SLUICE_INTERNAL void sluice_listeners_try_again(sluice_loop *loop);
 SLUICE_INTERNAL void sluice_listener_end(sluice_loop *loop, struct sluice_listener *listener);
 SLUICE_INTERNAL void sluice_listeners_after_fork(sluice_loop *loop);
+
+/* Traces the loop from now on, where the environment says so. */
+SLUICE_INTERNAL void sluice_trace_open(sluice_loop *loop);
+/* What a pull has given: so many events; or, for `code` <= 0, none. */
+SLUICE_INTERNAL void sluice_trace(const sluice_loop *loop, const sluice_event *events, int code);
 
 SLUICE_INTERNAL void sluice_watch_end(sluice_loop *loop, struct sluice_watch *watch);
 

@@ -348,7 +348,21 @@ static SLUICE_NOINLINE int pull(sluice_loop *loop, sluice_event *event, int64_t 
 }
 
 /* What is seen to before timers, and they. */
-#define UNTIL_TIMERS ((uint32_t)(2 * TODO(TIMERS) - 1) | TODO_TAKE_BACK)
+#define UNTIL_TIMERS ((uint32_t)(2 * TODO(TIMERS) - 1) | TODO_TAKE_BACK | TODO_TRACED)
+
+/* A pull for which something else has to be done first, or afterwards. */
+static SLUICE_NOINLINE int next_with_more(sluice_loop *loop, sluice_event *event,
+                                          int64_t timeout_ns) {
+    uint32_t traced = loop->todo & TODO_TRACED;
+    if (loop->todo & TODO_TAKE_BACK)
+        sluice_lent_take_back(loop);
+    loop->todo &= ~TODO_TRACED;
+    int code = sluice_next(loop, event, timeout_ns); /* which is now like any other */
+    loop->todo |= traced;
+    if (traced)
+        sluice_trace(loop, event, code);
+    return code;
+}
 
 int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
     if (sluice_unlikely(!can_pull(loop, event, timeout_ns)))
@@ -378,10 +392,8 @@ int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
         }
         loop->todo &= ~TODO(TIMERS);
     }
-    if (loop->todo & TODO_TAKE_BACK) {
-        sluice_lent_take_back(loop);
-        return sluice_next(loop, event, timeout_ns); /* which is now like any other */
-    }
+    if (loop->todo & (TODO_TAKE_BACK | TODO_TRACED))
+        return next_with_more(loop, event, timeout_ns);
     begin_pull(loop);
     return pull(loop, event, timeout_ns);
 }
@@ -424,5 +436,9 @@ int sluice_next_many(sluice_loop *loop, sluice_event *events, int capacity, int6
         bool goes_on = count < capacity && !ends_batch(loop, &events[count - 1]);
         code = goes_on ? pull(loop, &events[count], AT_ONCE) : 0;
     }
-    return count > 0 ? count : code;
+    if (count > 0)
+        code = count;
+    if (loop->todo & TODO_TRACED)
+        sluice_trace(loop, events, code);
+    return code;
 }
