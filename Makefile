@@ -623,7 +623,7 @@ LIBRARY_libuv := -luv
 LIBRARY_libev := -lev
 LIBRARY_io_uring := -luring
 COMPARED = $(addprefix $(BENCH)/, \
-	$(addprefix peer-,epoll poll select $(if $(LIBEVENT),libevent_event libevent_bufferevent) $(LIBUV) $(LIBEV) \
+	bulk-c peer-epoll_bulk $(addprefix peer-,epoll poll select $(if $(LIBEVENT),libevent_event libevent_bufferevent) $(LIBUV) $(LIBEV) \
 		$(IO_URING) $(ASIO) $(GO)) \
 	$(addprefix dispatch-,plain poller loop $(LIBEVENT) $(LIBEVENT:%=poller-%) $(LIBUV) $(LIBEV)) \
 	$(addprefix timers-,sluice $(LIBEVENT) $(LIBUV) $(LIBEV)) \
@@ -693,9 +693,9 @@ bench-quick: bench-programs ## the same in two minutes, rough, into build/bench/
 	@python3 Benchmarks/bench.py --quick
 
 .PHONY: bench-bulk
-bench-bulk: ## CPU time for much data, beside plain epoll by hand; ROUNDS=number
+bench-bulk: ## what much data costs, and who waits beside it, into build/bench/report; four minutes
 	@$(MAKE) --no-print-directory $(addprefix $(BENCH)/,load echo-c bulk-c peer-epoll_bulk)
-	@Benchmarks/bulk.py $(ROUNDS)
+	@python3 Benchmarks/bench.py --only bulk --to $(BENCH)/report
 
 # ---- Lint and sanitizers ------------------------------------------------------------------------
 

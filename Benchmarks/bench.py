@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 
-from measure import below, counting, instructions, loops, rounds
+from measure import below, bulk, counting, instructions, loops, rounds
 from measure.catalogue import LOADS, SERVERS
 from measure.processes import BUILD, ROOT, Server, most_descriptors
 
@@ -124,19 +124,20 @@ def count_servers(servers, quick):
 
 def measure(options, say):
     quick = options.quick
-    servers = [candidate for candidate in SERVERS if starts(candidate)]
+    wanted = [load for load in LOADS if options.only in load.key]
+    compared = SERVERS if wanted or options.only in "idle counts" else []
+    servers = [candidate for candidate in compared if starts(candidate)]
     results = {
         "date": datetime.date.today().isoformat(),
         "quick": quick,
         "machine": machine(),
         "hardware_counters": instructions.available(),
-        "left_out": [candidate.name for candidate in SERVERS if candidate not in servers],
+        "left_out": [candidate.name for candidate in compared if candidate not in servers],
         "rounds": 3 if quick else 5,
         "loads": {},
     }
     for name in results["left_out"]:
         say(f"left out, since it was not built or does not start: {name}")
-    wanted = [load for load in LOADS if options.only in load.key]
     limit = most_descriptors(MOST_DESCRIPTORS)
     results["loads_left_out"] = [
         load.title for load in wanted if load.connections > limit - below.SPARE_DESCRIPTORS
@@ -154,6 +155,7 @@ def measure(options, say):
         count = results["rounds"]
         results["loads"][load.key] = rounds.compare(servers, load, count, operations)
     steps = {
+        "bulk": lambda: bulk.much_data(1 if quick else 5),
         "idle": lambda: {
             candidate.name: counting.idle_bytes(candidate.command, idle_connections)
             for candidate in servers
@@ -186,7 +188,7 @@ def main():
     parser.add_argument("--to", type=pathlib.Path, help="where the report goes")
     options = parser.parse_args()
     directory = options.to or (BUILD / "report" if options.quick else REPORT)
-    if not SERVERS[0].there:
+    if not bulk.PLAIN.exists():
         sys.exit("bench: nothing is built; use make bench")
     random.seed(int(os.environ.get("SLUICE_SEED", "1")))
     results = measure(options, Progress())
