@@ -576,8 +576,8 @@ $(BENCH)/echo-c-one-file: Benchmarks/echo-c/echo.c $(ONE_FILE_OBJECT)
 $(BENCH)/bulk-c: Benchmarks/bulk/bulk.c $(BUILD)/libsluice.a
 	$(BENCH_CC) -Wl,--gc-sections -o $@ $^
 
-# The program on the README's first page, for its size.
-$(BENCH)/echo-example: Examples/c/echo.c $(BUILD)/libsluice.a
+# For its size.
+$(BENCH)/echo-smallest: Benchmarks/echo-c/smallest.c $(BUILD)/libsluice.a
 	$(BENCH_CC) -Wl,--gc-sections -o $@ $^
 
 # With libevent as one of the backends.
@@ -678,7 +678,7 @@ bench-python: deps-c
 			{ echo '#!$(CURDIR)/$(PYTHON_ENV)/bin/python'; cat Benchmarks/peers/protocol.py; } >$$program; \
 			chmod +x $$program; done)
 
-GATED := $(addprefix $(BENCH)/,load echo-c echo-c-one-file echo-example echo-c-libevent dispatch-poller timers-sluice queue-sluice wheel)
+GATED := $(addprefix $(BENCH)/,load echo-c echo-c-one-file echo-smallest echo-c-libevent dispatch-poller timers-sluice queue-sluice wheel)
 
 .PHONY: bench-gate bench-ceilings
 bench-gate: deps-gate bench-swift ##bench instructions and calls, held to ceilings; ONLY=word for some

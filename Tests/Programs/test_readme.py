@@ -107,7 +107,7 @@ class FiguresTest(unittest.TestCase):
             "the same, Swift, a task for each connection": "Swift async echo",
             "system calls for one echo": "C system calls an echo",
             "memory for an idle connection, C": "C bytes for an idle connection",
-            "the C server above with the library in it, stripped": "C echo, stripped, in bytes",
+            "a C echo server with the library in it, without error messages, stripped": "C echo, stripped, in bytes",
         }.items():
             self.assert_says(row, gate[name])
         tasks = (ROOT / "docs/async.md").read_text()
