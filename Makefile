@@ -531,8 +531,13 @@ BASE ?= /
 SYMBOLS := $(BUILD)/symbols
 SWIFT_TRIPLE = $(shell swift -print-target-info | python3 -c 'import json, sys; print(json.load(sys.stdin)["target"]["triple"])')
 
-.PHONY: docs test-site
-docs: deps-docs $(MAN) ##docs the site of all documentation, into build/docs; BASE=/path/ where it will be served
+.PHONY: docs test-site pdoc
+pdoc:
+	$(call in_python_env,[ -x $(PYTHON_ENV)/bin/pdoc ] || \
+		$(PYTHON_ENV)/bin/python -m pip install --quiet --disable-pip-version-check pdoc || \
+		echo "the reference for Python is left out: pip cannot have pdoc")
+
+docs: deps-docs $(MAN) pdoc ##docs the site of all documentation, into build/docs; BASE=/path/ where it will be served
 	swift build $(TRAITS) --target Sluice
 	@mkdir -p $(SYMBOLS)
 	swift symbolgraph-extract -module-name Sluice -target $(SWIFT_TRIPLE) -output-dir $(SYMBOLS) \
