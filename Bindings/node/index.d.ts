@@ -60,6 +60,8 @@ export class Event {
   readonly data: Buffer | undefined;
   /** Of READY a number, of POSTED and ACCEPTED a BigInt. */
   readonly value: number | bigint | undefined;
+  /** What {@link Loop.setUser} has attached to the handle. */
+  readonly user: any;
   /** Of CLOSED, OVERLOADED and RESOLVED: what was wrong, or null. */
   readonly error: SluiceError | null;
   /** Of DATA: how many of its first bytes were held, and so came before. */
@@ -207,6 +209,12 @@ export class Loop implements Iterable<Event> {
    */
   next(timeout?: number): Event | null;
 
+  /**
+   * As many events as there are, `most` at most, which is 1,024 at most. Waits only for the first. An
+   * empty array where `next` gives null. `hold` and `holdUntil` take only the last event of them.
+   */
+  nextMany(timeout?: number, most?: number): Event[];
+
   /** Pulls for ever, and passes over wakes. An iteration that is left loses nothing. */
   [Symbol.iterator](): IterableIterator<Event>;
 
@@ -275,6 +283,12 @@ export class Loop implements Iterable<Event> {
    */
   abort(id: Id, reason?: Error): void;
 
+  /** What is attached to a handle; undefined at first, or for a new connection what its listener has. */
+  user(id: Id): any;
+
+  /** Attaches a value of any kind, which comes with each event of the handle. */
+  setUser(id: Id, user: any): void;
+
   /** The descriptor of a watch, listener or stream. Its owner stays the same: do not close it. */
   fd(id: Id): number;
 
@@ -334,12 +348,63 @@ export class Loop implements Iterable<Event> {
   forward(from: Id, to: Id): void;
 }
 
+/** A descriptor that is ready. */
+export interface Ready {
+  fd: number;
+  /** A set of READ, WRITE, PRIORITY, ERROR, … */
+  ready: number;
+  /** What `add` or `modify` was given. */
+  user: any;
+}
+
+/**
+ * Readiness by itself: descriptors, and the call that waits until one of them is ready. It does no
+ * I/O. A descriptor stays the caller's: remove it before you close it.
+ */
+export class Poller {
+  /** 'epoll', 'poll' or 'select'; the best there is. */
+  constructor(backend?: string);
+
+  /** Ends it. After that every call throws 'SLUICE_ENULL'. */
+  destroy(): void;
+
+  /** Registers a descriptor. `interest` is a set of READ, WRITE, PRIORITY, EDGE, ONE_SHOT, HANGUP. */
+  add(fd: number, interest: number, user?: any): void;
+
+  /** Replaces the interest, and the value too if there is one. Arms a one-shot registration again. */
+  modify(fd: number, interest: number, user?: any): void;
+
+  /** Ends a registration. */
+  remove(fd: number): void;
+
+  /** Those that are ready, `most` at most, which is 1,024 at most. Blocks the thread. Empty after a wake. */
+  wait(timeout?: number, most?: number): Ready[];
+
+  /** What another thread makes a {@link Poster} of: its `wake` ends the wait. */
+  readonly poster: bigint;
+
+  /** Ends the next wait. */
+  wake(): void;
+
+  /** The name of the backend. */
+  readonly backend: string;
+
+  /** A set: 1 one-shot, 2 edge, 4 tells ERROR, HANGUP and READ_CLOSED apart, 8 PRIORITY. */
+  readonly features: number;
+
+  /** A descriptor that is readable when a wait would bring something. Only epoll has one. */
+  backendFd(): number;
+}
+
+/** The names of the backends, best first. */
+export function backends(): string[];
+
 /** A loop of whichever thread, as far as others may use it. */
 export class Poster {
-  /** Of a loop's `poster`, which can be sent to any thread of the process. */
+  /** Of a `poster` of a loop or a poller, which can be sent to any thread of the process. */
   constructor(poster: bigint);
 
-  /** Brings a POSTED event with `value`, from 0 to 2^64 - 1, and ends the pull. */
+  /** Brings a POSTED event with `value`, from 0 to 2^64 - 1, and ends the pull. A poller has no events. */
   post(value: bigint | number): void;
 
   /** Ends the pull that is under way, or else the next one, without an event. */
