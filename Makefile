@@ -863,7 +863,7 @@ start:
 	@echo "Sluice: I/O multiplexing in C and Swift. Start with one of these:"
 	@echo
 	@echo "  make demo      build the programs, and see them work (a minute)"
-	@echo "  make test      run all tests; it says how far it is"
+	@echo "  make test      run the tests; it says how far it is (minutes)"
 	@echo "  make lib       build only the C library: build/libsluice.a and .so (seconds)"
 	@echo "  make install   install it; PREFIX=/usr/local, which needs root"
 	@echo "  make help      list all targets"

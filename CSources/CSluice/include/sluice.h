@@ -83,7 +83,7 @@ SLUICE_API const char *sluice_error_message(int code);
  *     ENOBUFS   EFULL                    EPERM     ETHREAD, as pthread_mutex_unlock(3) says it
  *     EBADFD    ESTATE                   ENXIO     ENAME
  *     ENODEV    ESCOPE                   ENOTCONN  ELISTENS
- *     EIO       a code that there is not
+ *     EIO       an unknown code
  *
  * Any thread. */
 SLUICE_API int sluice_error_errno(int code);
@@ -903,8 +903,8 @@ SLUICE_API int sluice_socket_connect(const char *address);
  * level), -EMFILE and others of accept(2). Source: "Error handling" in accept(2). */
 SLUICE_API int sluice_socket_accept(int fd);
 
-/* How a connect ended, or what a SLUICE_ERROR is about: 0, or the negated error, which is thereby
- * cleared. Source: SO_ERROR, socket(7). */
+/* How a connect ended, or what a SLUICE_ERROR is about: 0, or the negated error, which the call
+ * clears. Source: SO_ERROR, socket(7). */
 SLUICE_API int sluice_socket_error(int fd);
 
 /* Up to `length` bytes into `bytes`: how many, 0 at the end of the stream. Any descriptor will do.
