@@ -32,6 +32,8 @@ export interface SluiceError extends Error {
 export const READY: 1;
 /** A timer's time has come. */
 export const TIMER: 2;
+/** A signal came: `value` is its number. */
+export const SIGNAL: 3;
 /** `value` is what was posted. `id` is 0n. */
 export const POSTED: 4;
 /** `id` is the new stream, `value` the listener's id. */
@@ -53,12 +55,12 @@ export const RESOLVED: 12;
 
 /** What was pulled. All events have all members. */
 export class Event {
-  readonly kind: 1 | 2 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12;
+  readonly kind: 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12;
   /** Whose event it is. */
   readonly id: Id;
   /** Of DATA: the bytes. They are yours, a copy. */
   readonly data: Buffer | undefined;
-  /** Of READY a number, of POSTED and ACCEPTED a BigInt. */
+  /** Of READY and SIGNAL a number, of POSTED and ACCEPTED a BigInt. */
   readonly value: number | bigint | undefined;
   /** What {@link Loop.setUser} has attached to the handle. */
   readonly user: any;
@@ -274,6 +276,12 @@ export class Loop implements Iterable<Event> {
   /** Starts a timer again. */
   timerReset(id: Id, first: number): void;
 
+  /**
+   * Reports SIGNAL each time that the signal comes: 'SIGTERM', or its number. Listeners of `process.on`
+   * do not hear of it while the handle lives. Only one loop of a process may have a signal.
+   */
+  signal(signal: NodeJS.Signals | number): Id;
+
   /** Ends a handle. A stream first sends what is queued; CLOSED tells when it has ended. */
   close(id: Id): void;
 
@@ -292,7 +300,7 @@ export class Loop implements Iterable<Event> {
   /** The descriptor of a watch, listener or stream. Its owner stays the same: do not close it. */
   fd(id: Id): number;
 
-  /** 1 is a watch, 2 a timer, 4 a listener, 5 a stream, 6 a lookup. */
+  /** 1 is a watch, 2 a timer, 3 a signal, 4 a listener, 5 a stream, 6 a lookup. */
   kindOf(id: Id): number;
 
   /** Where a listener or stream is. */

@@ -4,6 +4,7 @@
 // befalls a connection is its CLOSED's to say, and what the programmer or the machine did is thrown.
 // index.d.ts describes each call.
 
+const os = require('node:os');
 const { isMainThread } = require('node:worker_threads');
 const native = require('./build/sluice.node');
 const { CODES, OWN, codeOf, errorOf } = require('./lib/errors');
@@ -186,6 +187,12 @@ class Loop {
     checked(native.timerReset(this.#raw, id, first));
   }
 
+  signal(signal) {
+    const number = typeof signal === 'string' ? os.constants.signals[signal] : signal;
+    if (number === undefined) throw errorOf(-os.constants.errno.EINVAL, `: there is no signal ${signal}`);
+    return made(native.signal(this.#raw, number));
+  }
+
   close(id) {
     this.#told(id, native.close(this.#raw, id));
     this.#forgetHandle(id);
@@ -327,7 +334,7 @@ function slotOf(id) {
   return Number(BigInt.asUintN(28, id));
 }
 
-const { READY, TIMER, POSTED, ACCEPTED, CONNECTED, DATA, EOF, DRAINED, CLOSED, OVERLOADED, RESOLVED } = KINDS;
+const { READY, TIMER, SIGNAL, POSTED, ACCEPTED, CONNECTED, DATA, EOF, DRAINED, CLOSED, OVERLOADED, RESOLVED } = KINDS;
 const READ = 1;
 const PRIORITY = 2;
 const WRITE = 4;
@@ -346,6 +353,7 @@ module.exports = {
   slotOf,
   READY,
   TIMER,
+  SIGNAL,
   POSTED,
   ACCEPTED,
   CONNECTED,

@@ -18,7 +18,8 @@ OF_OPTIONS = {"options of a loop", "options of a listener", "options of a stream
               "options out of range", "adopt"}
 
 # By Node.js. Those that have them too show them in tests of their own.
-OF_NODE = {"several events by one call", "what is attached to a handle", "a poller"}
+OF_NODE = {"several events by one call", "what is attached to a handle", "a poller",
+           "signals as events"}
 
 
 def reported_in(output):

@@ -8,6 +8,7 @@ const { CODES, errorOf } = require('./errors');
 const KINDS = Object.freeze({
   READY: 1,
   TIMER: 2,
+  SIGNAL: 3,
   POSTED: 4,
   ACCEPTED: 5,
   CONNECTED: 6,
@@ -79,6 +80,7 @@ function eventOf(raw, header, data) {
       event.isLast = (halves[4] & 1) === 1;
       break;
     case KINDS.READY:
+    case KINDS.SIGNAL:
       event.value = halves[4];
       break;
     case KINDS.ACCEPTED:

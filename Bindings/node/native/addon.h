@@ -25,6 +25,7 @@ struct box {
     sluice_poller *poller;
     uint64_t token;    /* by which other threads name it */
     napi_env env;      /* whose it is */
+    int signal_count;  /* that it has; see signals.c */
     bool is_cancelled; /* no more pulls: the process is about to end. Under the lock */
     struct box *next;  /* the next living one. Under the lock */
 };
@@ -78,12 +79,16 @@ napi_value id_or_code(const struct call *call, int code, const sluice_id *id);
 napi_value box_value(napi_env env, struct box *box);
 bool is_cancelled(const struct box *box);
 
+/* To be called before a handle ends, or, for id 0, a loop: its signals are what they were before.
+ */
+void give_signals_back(struct box *box, sluice_id id);
+
 /* The functions of each file, to be exported: name, function, and so on. */
 struct export {
     const char *name;
     napi_callback function;
 };
 extern const struct export exports_of_loop[], exports_of_handles[], exports_of_streams[],
-    exports_of_poller[];
+    exports_of_poller[], exports_of_signals[];
 
 #endif

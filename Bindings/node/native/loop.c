@@ -46,6 +46,7 @@ static int end(struct box *box) {
     if (!box->loop && !box->poller)
         return 0;
     unregister_box(box);
+    give_signals_back(box, 0);
     int code = box->loop ? sluice_destroy(box->loop) : 0;
     sluice_poller_destroy(box->poller);
     box->loop = NULL;

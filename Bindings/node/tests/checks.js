@@ -71,6 +71,18 @@ const children = {
     assert.equal(pull(loop, sluice.CLOSED, stream).error, null);
   },
 
+  // What a signal did before it was a loop's, it does again afterwards.
+  signalled() {
+    const loop = new Loop();
+    const signal = loop.signal('SIGTERM');
+    process.kill(process.pid, 'SIGTERM');
+    pull(loop, sluice.SIGNAL, signal);
+    if (process.argv[3] === 'close') loop.close(signal);
+    else loop.destroy();
+    process.kill(process.pid, 'SIGTERM');
+    setTimeout(() => process.exit(0), 10_000);
+  },
+
   // Its main thread ends while a worker is in a pull.
   exit() {
     const worker = new Worker(__filename, { workerData: 'pull' });
@@ -79,6 +91,13 @@ const children = {
 };
 
 const workers = {
+  signal() {
+    const loop = new Loop();
+    loop.signal('SIGTERM');
+    parentPort.postMessage('ready');
+    parentPort.postMessage(pull(loop, sluice.SIGNAL).value);
+  },
+
   // Posts to the loop of the thread that started it.
   post({ poster, copy }) {
     assert.ok(!(copy instanceof Loop));
@@ -644,6 +663,32 @@ const checks = {
     }
     refused('SLUICE_EBACKEND', () => new sluice.Poller('none'), 'backend: none');
     refused('ERR_INVALID_ARG_TYPE', () => new sluice.Poller(5));
+  },
+
+  async 'signals as events'(loop) {
+    const id = loop.signal('SIGUSR2');
+    assert.equal(loop.kindOf(id), 3);
+    for (let i = 0; i < 20; i++) {
+      process.kill(process.pid, 'SIGUSR2');
+      assert.equal(pull(loop, sluice.SIGNAL, id).value, os.constants.signals.SIGUSR2);
+    }
+    refused('EEXIST', () => loop.signal(os.constants.signals.SIGUSR2));
+    const other = new Loop();
+    refused('EEXIST', () => other.signal('SIGUSR2'));
+    loop.close(id);
+    other.close(other.signal('SIGUSR2')); // it is free again
+    other.destroy();
+    for (const none of ['SIGNONE', 0, -1, 65, 'SIGKILL']) refused('EINVAL', () => loop.signal(none));
+    refused('ERR_INVALID_ARG_TYPE', () => loop.signal({}));
+    const worker = started('signal');
+    assert.equal(await answer(worker), 'ready');
+    process.kill(process.pid, 'SIGTERM');
+    assert.equal(await answer(worker), os.constants.signals.SIGTERM);
+    await answer(worker, 'exit');
+    for (const end of ['close', 'destroy']) {
+      const child = spawnSync(process.execPath, [__filename, 'signalled', end], { timeout: 20_000 });
+      assert.equal(child.signal, 'SIGTERM', `${child.stdout}${child.stderr}`);
+    }
   },
 
   async 'a poller that is woken by another thread'() {
