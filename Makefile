@@ -239,7 +239,7 @@ deb: ##use libsluice0 and libsluice-dev, as Debian packages, into build/deb
 	@Tools/need gcc g++ binutils libc6-dev debhelper dpkg-dev fakeroot lintian
 	Packaging/build-deb $(BUILD)/deb
 
-test-deb: deb ##tests installs them into a root of their own, and builds and runs their examples there
+test-deb: deb ##tests the Debian packages, installed into a root of their own, with their examples
 	@Tools/need debootstrap
 	Tests/run-deb $(BUILD)/deb
 
@@ -322,7 +322,7 @@ test-abi: deps-c deps-libevent ##tests the exported symbols and layouts, install
 	@Tools/need pkg-config cmake
 	python3 -m unittest discover -s Tests/ABI
 
-abi: deps-c lib ##tests write down anew what test-abi compares with
+abi: deps-c lib ##tests writes anew what test-abi compares with
 	python3 Tests/ABI/abi.py
 
 # The echo server in each language that is installed, and what each wrapper says of misuse.
@@ -690,7 +690,7 @@ bench-gate: deps-gate bench-swift ##bench instructions and calls, held to ceilin
 	@$(MAKE) --no-print-directory $(GATED)
 	@Benchmarks/gate.py $(if $(ONLY),"$(ONLY)")
 
-bench-ceilings: deps-gate bench-swift ##bench make what is counted now the ceilings
+bench-ceilings: deps-gate bench-swift ##bench makes what is counted now the ceilings
 	@$(MAKE) --no-print-directory $(GATED)
 	@Benchmarks/gate.py --write $(if $(ONLY),"$(ONLY)")
 
@@ -818,7 +818,7 @@ deps-gate:
 
 # A language that is installed already, not from Debian, is used.
 .PHONY: deps-languages
-deps-languages: deps-c ##languages install the languages that test-languages passes over
+deps-languages: deps-c ##languages installs the languages that test-languages leaves out
 	@command -v cargo >/dev/null || Tools/need rustc cargo
 	@command -v go >/dev/null || Tools/need golang-go
 	@command -v node >/dev/null || Tools/need nodejs

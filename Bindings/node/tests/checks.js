@@ -47,8 +47,8 @@ function received(loop, peer, length) {
   return text;
 }
 
-function inChild(name, fd) {
-  const child = spawnSync(process.execPath, [__filename, name], { stdio: ['ignore', 'pipe', 'pipe', fd] });
+function inChild(name, fd, word = '') {
+  const child = spawnSync(process.execPath, [__filename, name, word], { stdio: ['ignore', 'pipe', 'pipe', fd] });
   assert.equal(child.status, 0, `${child.stdout}${child.stderr}`);
 }
 
@@ -83,9 +83,9 @@ const children = {
     setTimeout(() => process.exit(0), 10_000);
   },
 
-  // Its main thread ends while a worker is in a pull.
+  // Its main thread ends while a worker is in a pull, or in a poller's wait.
   exit() {
-    const worker = new Worker(__filename, { workerData: 'pull' });
+    const worker = new Worker(__filename, { workerData: process.argv[3] });
     worker.once('message', () => process.exit(0));
   },
 };
@@ -772,7 +772,7 @@ const checks = {
   },
 
   'the process ends while a worker is in a pull'() {
-    inChild('exit', 'ignore');
+    for (const worker of ['pull', 'poll']) inChild('exit', 'ignore', worker);
   },
 };
 
