@@ -81,9 +81,9 @@ $(BUILD)/libsluice-libevent.a: $(LIBEVENT_OBJECT)
 LIBEVENT_LIBRARIES := $(BUILD)/libsluice-libevent.a $(BUILD)/libsluice-libevent.so
 
 .PHONY: lib lib-libevent
-lib: $(BUILD)/libsluice.a $(BUILD)/libsluice.so ## libsluice.a and libsluice.so
+lib: $(BUILD)/libsluice.a $(BUILD)/libsluice.so ##use libsluice.a and libsluice.so
 
-lib-libevent: deps-libevent ## libsluice-libevent.a and .so: libevent as a backend
+lib-libevent: deps-libevent ##use libsluice-libevent.a and .so: libevent as a backend
 	@$(MAKE) --no-print-directory $(LIBEVENT_LIBRARIES)
 
 # ---- One file -----------------------------------------------------------------------------------
@@ -102,7 +102,7 @@ $(ONE_FILE_OBJECT): $(ONE_FILE)
 	@$(CC) -std=c11 $(WARNINGS) $(OPTIMIZE) $(SANITIZE) -c $< -o $@
 
 .PHONY: amalgamation
-amalgamation: $(ONE_FILE) ## build/sluice.c and sluice.h: the core as one file, to be copied
+amalgamation: $(ONE_FILE) ##use build/sluice.c and sluice.h: the core as one file, to be copied
 
 # Packages of other languages have it in them.
 CORE_IN_RUST := Bindings/rust/core
@@ -111,7 +111,7 @@ CORE_IN_GO := Bindings/go/sluice.c Bindings/go/sluice.h
 CORE_IN_NODE := Bindings/node/core
 
 .PHONY: go-module
-go-module: $(CORE_IN_GO) ## the core into the module for Go: cgo builds what is in its folder
+go-module: $(CORE_IN_GO) ##languages the core into the module for Go: cgo builds what is in its folder
 
 $(CORE_IN_GO): $(ONE_FILE)
 	cp $(ONE_FILE) $(BUILD)/sluice.h Bindings/go
@@ -120,13 +120,13 @@ $(CORE_IN_GO): $(ONE_FILE)
 NODE_HEADER = $(shell node -p 'path.resolve(process.execPath, "../../include/node/node_api.h")' 2>/dev/null)
 
 .PHONY: node-package
-node-package: $(ONE_FILE) ## the core into the package for Node.js, and its addon built there
+node-package: $(ONE_FILE) ##languages the core into the package for Node.js, and its addon built there
 	@mkdir -p $(CORE_IN_NODE)
 	cp -u $(ONE_FILE) $(BUILD)/sluice.h $(CORE_IN_NODE)
 	+$(MAKE) --no-print-directory -C Bindings/node
 
 .PHONY: crate
-crate: $(ONE_FILE) ## the crate for Rust, as it would be published, and built from that
+crate: $(ONE_FILE) ##languages the crate for Rust, as it would be published, and built from that
 	@mkdir -p $(CORE_IN_RUST)
 	cp $(ONE_FILE) $(BUILD)/sluice.h $(CORE_IN_RUST)
 	CARGO_TARGET_DIR=$(BUILD)/languages/rust cargo package --offline --allow-dirty --quiet \
@@ -142,10 +142,10 @@ $(MAN): Tools/man Tools/header.py VERSION Examples/c/echo.c $(wildcard CSources/
 	Tools/man $(@D)
 
 .PHONY: man
-man: $(MAN) ## the man pages: sluice(3), one for each group of calls, and a name for each call; into build/man
+man: $(MAN) ##docs the man pages: sluice(3), one for each group of calls, and a name for each call; into build/man
 
 .PHONY: python-package
-python-package: $(ONE_FILE) ## the package for Python, as it would be published, into build/languages/python
+python-package: $(ONE_FILE) ##languages the package for Python, as it would be published, into build/languages/python
 	@mkdir -p $(CORE_IN_PYTHON)
 	cp $(ONE_FILE) $(BUILD)/sluice.h VERSION $(CORE_IN_PYTHON)
 	$(call in_python_env,cd Bindings/python && \
@@ -201,7 +201,7 @@ may-install:
 
 # If libevent is installed, its part is installed, too.
 .PHONY: install install-libevent install-man uninstall
-install: may-install lib ## headers, libraries, what finds them, man pages; takes PREFIX and DESTDIR
+install: may-install lib ##use headers, libraries, what finds them, man pages; takes PREFIX and DESTDIR
 	$(call INSTALL_LIBRARY,$(HEADERS),sluice)
 	install -d '$(TO_LIB)/cmake/Sluice'
 	$(call INSTALL_TEXT,Packaging/cmake/SluiceConfig.cmake.in,$(TO_LIB)/cmake/Sluice/SluiceConfig.cmake)
@@ -219,7 +219,7 @@ install-man: $(MAN)
 install-libevent: $(LIBEVENT_LIBRARIES)
 	$(call INSTALL_LIBRARY,$(LIBEVENT_DIR)/include/sluice_libevent.h,sluice-libevent)
 
-uninstall: ## removes what install put there, by the same PREFIX and DESTDIR
+uninstall: ##use removes what install put there, by the same PREFIX and DESTDIR
 	$(call UNINSTALL_LIBRARY,$(notdir $(HEADERS)),sluice)
 	$(call UNINSTALL_LIBRARY,sluice_libevent.h,sluice-libevent)
 	rm -f '$(TO_LIB)/cmake/Sluice/SluiceConfig.cmake' '$(TO_LIB)/cmake/Sluice/SluiceConfigVersion.cmake'
@@ -228,11 +228,11 @@ uninstall: ## removes what install put there, by the same PREFIX and DESTDIR
 
 # For Debian and its kin: see Packaging/debian.
 .PHONY: deb test-deb
-deb: ## libsluice0 and libsluice-dev, as Debian packages, into build/deb
+deb: ##use libsluice0 and libsluice-dev, as Debian packages, into build/deb
 	@Tools/need gcc g++ binutils libc6-dev debhelper dpkg-dev fakeroot lintian
 	Packaging/build-deb $(BUILD)/deb
 
-test-deb: deb ## installs them into a root of their own, and builds and runs their examples there
+test-deb: deb ##tests the Debian packages, installed into a root of their own, with their examples
 	@Tools/need debootstrap
 	Tests/run-deb $(BUILD)/deb
 
@@ -268,7 +268,7 @@ run_python = @Tests/beside $(patsubst $(1)/%.py,'cd $(1) && python3 -W error -m 
 	$(wildcard $(1)/test_*.py))
 
 .PHONY: test-c
-test-c: deps-c deps-libevent ## the tests of the core, without Swift
+test-c: deps-c deps-libevent ##tests the tests of the core, without Swift
 	@$(MAKE) --no-print-directory $(CORE_TESTS)
 	@Tests/beside $(CORE_TESTS)
 
@@ -287,13 +287,13 @@ $(BUILD)/one-file/%: $(BUILD)/Tests/Core/%.o $(TEST_SUPPORT) $(ONE_FILE_OBJECT) 
 		$(TEST_LIBRARIES)
 
 .PHONY: test-one-file
-test-one-file: deps-c deps-libevent ## the tests of the core that need no more than sluice.h, on the one file
+test-one-file: deps-c deps-libevent ##tests the tests of the core that need no more than sluice.h, on the one file
 	@$(MAKE) --no-print-directory $(ONE_FILE_TESTS)
 	@Tests/beside $(ONE_FILE_TESTS)
 
 # The headers are C99, C11 and C++17, and stand by themselves; sluice.hpp has more in C++20.
 .PHONY: test-header
-test-header: deps-c
+test-header: deps-c ##tests the headers in C99, C11, C++17 and C++20
 	$(CC) -std=c99 $(WARNINGS) -fsyntax-only -x c $(CORE_DIR)/include/sluice.h
 	$(CC) -std=c11 $(WARNINGS) -fsyntax-only -x c $(CORE_DIR)/include/sluice.h
 	$(CXX) -std=c++17 $(WARNINGS) -fsyntax-only -x c++ $(CORE_DIR)/include/sluice.h
@@ -311,16 +311,16 @@ test-header: deps-c
 
 # What programs in any language depend on: the symbols, the layouts, and what is installed.
 .PHONY: test-abi abi
-test-abi: deps-c deps-libevent ## the exported symbols and layouts, installing and uninstalling
+test-abi: deps-c deps-libevent ##tests the exported symbols and layouts, installing and uninstalling
 	@Tools/need pkg-config cmake
 	python3 -m unittest discover -s Tests/ABI
 
-abi: deps-c lib ## write down anew what test-abi compares with
+abi: deps-c lib ##tests writes anew what test-abi compares with
 	python3 Tests/ABI/abi.py
 
 # The echo server in each language that is installed, and what each wrapper says of misuse.
 .PHONY: test-languages
-test-languages: deps-c ## C, C++, Python, Rust, Go and Node.js: those that are installed
+test-languages: deps-c ##languages C, C++, Python, Rust, Go and Node.js: those that are installed
 	@Tools/need pkg-config
 	python3 -W error -m unittest discover -s Tests/Languages
 
@@ -331,16 +331,16 @@ in_python_env = @Tools/python-env $(PYTHON_ENV) && code=0 || code=$$?; \
 STDLIB_TESTS := $(CURDIR)/$(PYTHON_ENV)/bin/python ../../Bindings/python/tests/stdlib.py
 
 .PHONY: test-python test-python-asyncio test-python-others
-test-python: deps-c ## the package for Python: its tests, its types by mypy, and CPython's own tests of selectors
+test-python: deps-c ##languages the package for Python: its tests, its types by mypy, and CPython's own tests of selectors
 	$(call in_python_env,cd $(PYTHON_ENV) && \
 		bin/python -W error -m unittest discover -s ../../Bindings/python/tests && \
 		bin/python -m mypy --strict --no-error-summary -p sluiceio && \
 		$(STDLIB_TESTS) selectors)
 
-test-python-asyncio: deps-c ## CPython's own tests of asyncio, on Sluice's event loop; two minutes
+test-python-asyncio: deps-c ##languages CPython's own tests of asyncio, on Sluice's event loop; two minutes
 	$(call in_python_env,cd $(PYTHON_ENV) && $(STDLIB_TESTS) asyncio)
 
-test-python-others: deps-c ## aiohttp and websockets on Sluice's event loop, every byte checked
+test-python-others: deps-c ##languages aiohttp and websockets on Sluice's event loop, every byte checked
 	$(call in_python_env,cd $(PYTHON_ENV) && \
 		if bin/python -m pip install --quiet --disable-pip-version-check aiohttp websockets; \
 		then bin/python -W error ../../Bindings/python/tests/others.py; \
@@ -348,7 +348,7 @@ test-python-others: deps-c ## aiohttp and websockets on Sluice's event loop, eve
 
 # Other libraries on a loop, against the real thing.
 .PHONY: test-adapters
-test-adapters: deps-c ## the adapters of Examples/c for hiredis and libcurl, with Redis and nginx
+test-adapters: deps-c ##tests the adapters of Examples/c for hiredis and libcurl, with Redis and nginx
 	@Tools/need pkg-config libhiredis-dev redis-server libcurl4-openssl-dev nginx-light
 	python3 -W error -m unittest discover -s Tests/Adapters
 
@@ -359,7 +359,7 @@ COVERAGE := build/coverage
 COUNTING := -fprofile-instr-generate -fcoverage-mapping -mllvm -runtime-counter-relocation
 
 .PHONY: coverage
-coverage: deps-c deps-libevent deps-swift ## lines and branches of the core that its tests reach; MISSED=1 lists the rest
+coverage: deps-c deps-libevent deps-swift ##faults lines and branches of the core that its tests reach; MISSED=1 lists the rest
 	@rm -rf $(COVERAGE)/profiles
 	@LLVM_PROFILE_FILE=$(CURDIR)/$(COVERAGE)/profiles/%p%c.profraw $(MAKE) --no-print-directory test-c \
 		CC=clang BUILD=$(COVERAGE) OPTIMIZE='-O1 -g' \
@@ -376,7 +376,7 @@ DIFFERENTIAL := $(BUILD)/Tests/Core/readiness/test_poller_differential \
 	$(BUILD)/Tests/Core/loop/test_loop_differential
 
 .PHONY: differential
-differential: deps-c deps-libevent ## the same scripts on every backend, compared
+differential: deps-c deps-libevent ##faults the same scripts on every backend, compared
 	@$(MAKE) --no-print-directory $(DIFFERENTIAL)
 	@Tests/beside 'SLUICE_SCRIPTS=$(POLLER_SCRIPTS) $(word 1,$(DIFFERENTIAL))' \
 		'SLUICE_SCRIPTS=$(LOOP_SCRIPTS) $(word 2,$(DIFFERENTIAL))'
@@ -389,7 +389,7 @@ FUZZ := build/fuzz
 FOR ?= 60
 
 .PHONY: fuzz fuzz-programs
-fuzz: deps-c deps-libevent deps-swift ## fuzz each target of Tests/Fuzz; FOR=seconds, FUZZERS=names
+fuzz: deps-c deps-libevent deps-swift ##faults fuzz each target of Tests/Fuzz; FOR=seconds, FUZZERS=names
 	@$(MAKE) --no-print-directory fuzz-programs CC=clang BUILD=$(FUZZ) OPTIMIZE='-O1 -g' \
 		SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all'
 	@Tests/Fuzz/run $(FOR) $(FUZZ) $(FUZZERS)
@@ -418,7 +418,7 @@ TRAITS := --traits Libevent
 SWIFT_SOURCES := Package.swift Programs Sources Tests Examples Benchmarks Integrations
 
 .PHONY: build
-build: programs ## the Swift module and its programs, for debugging
+build: programs ##work the Swift module and its programs, for debugging
 	swift build $(TRAITS)
 
 # In build, where README.md's commands find them. They are built for debugging, as the tests build them
@@ -427,46 +427,46 @@ PROGRAMS := sluice-echo $(addprefix article-,first-server queued-server complete
 CONFIGURATION ?= debug
 
 .PHONY: programs
-programs: deps-swift deps-libevent ## sluice-echo and the article's programs into build; CONFIGURATION=release
+programs: deps-swift deps-libevent ##use sluice-echo and the article's programs into build; CONFIGURATION=release
 	@echo "Building the programs. The first time takes about a minute."
 	swift build $(TRAITS) --package-path Programs -c $(CONFIGURATION)
 	@mkdir -p build
 	@ln -sf $(PROGRAMS:%=../Programs/.build/$(CONFIGURATION)/%) build
 
 .PHONY: test-swift
-test-swift: deps-swift deps-libevent ## the tests of the Swift module, what must not compile, docs/swift.md and async.md
+test-swift: deps-swift deps-libevent ##tests the tests of the Swift module, what must not compile, docs/swift.md and async.md
 	swift test $(TRAITS) --disable-xctest
 	@Tests/run-compile-failures .build
 	python3 -W error -m unittest discover -s Tests/Swift
 
 # Optimised, and with the libraries that bench-gate has built.
 .PHONY: test-large
-test-large: deps-swift deps-libevent ## 1 GB through a slow reader and 5,000 connections at once, by tasks
+test-large: deps-swift deps-libevent ##tests 1 GB through a slow reader and 5,000 connections at once, by tasks
 	SLUICE_TEST_MEGABYTES=1024 SLUICE_TEST_CONNECTIONS=5000 swift test $(TRAITS) --disable-xctest \
 		-c release --filter 'AsyncWriteTests/muchSlowly|AsyncReadTests/many'
 
 # A package that depends on Sluice: it needs no libevent, and resolves no more than it must.
 .PHONY: test-consumer
-test-consumer: deps-swift deps-libevent
+test-consumer: deps-swift deps-libevent ##tests a package that depends on Sluice: what it resolves, and that it needs no libevent
 	@Tests/run-consumer $(BUILD)/consumer
 
 # Packages of users, with each of the settings that such packages have.
 .PHONY: test-clients
-test-clients: deps-swift ## packages with and without upcoming features: no warning, and on the loop
+test-clients: deps-swift ##tests packages with and without upcoming features: no warning, and on the loop
 	@Tests/run-clients $(BUILD)/clients
 
 # Metrics and service lifecycle are a package of their own.
 .PHONY: test-integrations
-test-integrations: deps-swift ## SluiceMetrics and SluiceLifecycle, with the packages that they are for
+test-integrations: deps-swift ##tests SluiceMetrics and SluiceLifecycle, with the packages that they are for
 	swift test --disable-xctest --package-path Integrations
 
 .PHONY: test-programs
-test-programs: build ## the demo and the article's programs, from outside
+test-programs: build ##tests the demo and the article's programs, from outside
 	$(call run_python,Tests/Programs)
 
 # The programs of Examples/swift, built as a reader builds them, with clients that everybody has.
 .PHONY: test-examples
-test-examples: deps-swift ## Examples/swift, by nc, redis-cli, curl and ab
+test-examples: deps-swift ##tests Examples/swift, by nc, redis-cli, curl and ab
 	@Tools/need netcat-openbsd redis-tools curl apache2-utils
 	python3 -W error -m unittest discover -s Tests/Examples
 
@@ -490,22 +490,22 @@ $(BUILD)/connect-by-name: Tests/Faults/names/names.c $(BUILD)/libsluice.a
 	$(CC) -std=c11 $(WARNINGS) $(OPTIMIZE) -I$(CORE_DIR)/include -o $@ $^
 
 .PHONY: test-shown
-test-shown: programs ## what serve --watch shows in tmux, and --inspect in a browser; PICTURES=folder keeps it
+test-shown: programs ##tests what serve --watch shows in tmux, and --inspect in a browser; PICTURES=folder keeps it
 	@Tools/need tmux chromium-headless-shell
 	SLUICE_BIN=build python3 -W error -m unittest discover -s Tests/Shown
 
 .PHONY: test-faults
-test-faults: build deps-c deps-libevent ## servers, and the model of a loop, under injected faults
+test-faults: build deps-c deps-libevent ##tests servers, and the model of a loop, under injected faults
 	@$(MAKE) --no-print-directory $(BUILD)/faults.so $(BUILD)/echo-server \
 		$(BUILD)/connect-by-name $(BUILD)/Tests/Core/loop/test_loop_model
 	$(call run_python,Tests/Faults)
 
 .PHONY: soak compare-faults
-soak: build deps-c deps-libevent ## echo load over faults, every byte compared; MINUTES=n
+soak: build deps-c deps-libevent ##faults echo load over faults, every byte compared; MINUTES=n
 	@$(MAKE) --no-print-directory $(BUILD)/faults.so $(BUILD)/echo-server
 	@Tests/Faults/soak.py $(or $(MINUTES),10)
 
-compare-faults: build deps-c deps-libevent ## the table of faults: servers on Sluice and on libevent
+compare-faults: build deps-c deps-libevent ##faults the table of faults: servers on Sluice and on libevent
 	@$(MAKE) --no-print-directory $(BUILD)/faults.so $(BUILD)/echo-server \
 		$(addprefix $(BENCH)/peer-libevent_,event bufferevent)
 	@Tests/Faults/compare.py
@@ -513,7 +513,7 @@ compare-faults: build deps-c deps-libevent ## the table of faults: servers on Sl
 # ---- All tests, and the demo --------------------------------------------------------------------
 
 .PHONY: test-docs
-test-docs: deps-c ## links, figures and the programs of the tutorial, in seconds
+test-docs: deps-c ##docs links, figures and the programs of the tutorial, in seconds
 	@Tools/need mandoc
 	@$(MAKE) --no-print-directory $(BUILD)/libsluice.a $(MAN)
 	BUILD=$(BUILD) python3 -W error -m unittest discover -s Tests/Docs
@@ -524,8 +524,13 @@ BASE ?= /
 SYMBOLS := $(BUILD)/symbols
 SWIFT_TRIPLE = $(shell swift -print-target-info | python3 -c 'import json, sys; print(json.load(sys.stdin)["target"]["triple"])')
 
-.PHONY: docs test-site
-docs: deps-docs $(MAN) ## the site of all documentation, into build/docs; BASE=/path/ where it will be served
+.PHONY: docs test-site pdoc
+pdoc:
+	$(call in_python_env,[ -x $(PYTHON_ENV)/bin/pdoc ] || \
+		$(PYTHON_ENV)/bin/python -m pip install --quiet --disable-pip-version-check pdoc || \
+		echo "the reference for Python is left out: pip cannot have pdoc")
+
+docs: deps-docs $(MAN) pdoc ##docs the site of all documentation, into build/docs; BASE=/path/ where it will be served
 	swift build $(TRAITS) --target Sluice
 	@mkdir -p $(SYMBOLS)
 	swift symbolgraph-extract -module-name Sluice -target $(SWIFT_TRIPLE) -output-dir $(SYMBOLS) \
@@ -534,7 +539,7 @@ docs: deps-docs $(MAN) ## the site of all documentation, into build/docs; BASE=/
 	Tools/site/write $(BUILD)/docs $(BUILD)/man $(SYMBOLS) $(BASE)
 	@echo "To read it: python3 -m http.server --directory $(BUILD)/docs --bind 127.0.0.1 8000"
 
-test-site: docs ## the site, and each link in it
+test-site: docs ##docs the site, and each link in it
 	BUILD=$(BUILD) python3 -W error -m unittest discover -s Tests/Site
 
 # Two lanes beside each other, because much of it is to wait. What both need is there before: packages, and
@@ -543,11 +548,11 @@ TEST_LANES := "test-header test-docs test-c test-languages test-python" \
 	"test-swift test-programs"
 
 .PHONY: test
-test: deps-test lib lib-libevent ## the tests, part by part; check has those that take longer
+test: deps-test lib lib-libevent ##work the tests, part by part; check has those that take longer
 	+@Tools/parts "make test" $(TEST_LANES)
 
 .PHONY: demo
-demo: programs ## the echo server and client at work, over each backend
+demo: programs ##use the echo server and client at work, over each backend
 	@Tools/demo build/sluice-echo
 
 # ---- Benchmarks ---------------------------------------------------------------------------------
@@ -569,8 +574,8 @@ $(BENCH)/echo-c-one-file: Benchmarks/echo-c/echo.c $(ONE_FILE_OBJECT)
 $(BENCH)/bulk-c: Benchmarks/bulk/bulk.c $(BUILD)/libsluice.a
 	$(BENCH_CC) -Wl,--gc-sections -o $@ $^
 
-# The program on the README's first page, for its size.
-$(BENCH)/echo-example: Examples/c/echo.c $(BUILD)/libsluice.a
+# For its size.
+$(BENCH)/echo-smallest: Benchmarks/echo-c/smallest.c $(BUILD)/libsluice.a
 	$(BENCH_CC) -Wl,--gc-sections -o $@ $^
 
 # With libevent as one of the backends.
@@ -671,14 +676,14 @@ bench-python: deps-c
 			{ echo '#!$(CURDIR)/$(PYTHON_ENV)/bin/python'; cat Benchmarks/peers/protocol.py; } >$$program; \
 			chmod +x $$program; done)
 
-GATED := $(addprefix $(BENCH)/,load echo-c echo-c-one-file echo-example echo-c-libevent dispatch-poller timers-sluice queue-sluice wheel)
+GATED := $(addprefix $(BENCH)/,load echo-c echo-c-one-file echo-smallest echo-c-libevent dispatch-poller timers-sluice queue-sluice wheel)
 
 .PHONY: bench-gate bench-ceilings
-bench-gate: deps-gate bench-swift ## instructions and calls, held to ceilings; ONLY=word for some
+bench-gate: deps-gate bench-swift ##bench instructions and calls, held to ceilings; ONLY=word for some
 	@$(MAKE) --no-print-directory $(GATED)
 	@Benchmarks/gate.py $(if $(ONLY),"$(ONLY)")
 
-bench-ceilings: deps-gate bench-swift ## make what is counted now the ceilings
+bench-ceilings: deps-gate bench-swift ##bench makes what is counted now the ceilings
 	@$(MAKE) --no-print-directory $(GATED)
 	@Benchmarks/gate.py --write $(if $(ONLY),"$(ONLY)")
 
@@ -686,14 +691,14 @@ bench-ceilings: deps-gate bench-swift ## make what is counted now the ceilings
 bench-programs: deps-bench bench-swift bench-nio bench-flyingsocks bench-python
 	@$(MAKE) --no-print-directory $(GATED) $(COMPARED)
 
-bench: bench-programs ## the comparison with others, into Benchmarks/report; nine minutes
+bench: bench-programs ##bench the comparison with others, into Benchmarks/report; nine minutes
 	@python3 Benchmarks/bench.py
 
-bench-quick: bench-programs ## the same in two minutes, rough, into build/bench/report
+bench-quick: bench-programs ##bench the same in two minutes, rough, into build/bench/report
 	@python3 Benchmarks/bench.py --quick
 
 .PHONY: bench-bulk
-bench-bulk: ## what much data costs, and who waits beside it, into build/bench/report; four minutes
+bench-bulk: ##bench what much data costs, and who waits beside it, into build/bench/report; four minutes
 	@$(MAKE) --no-print-directory $(addprefix $(BENCH)/,load echo-c bulk-c peer-epoll_bulk)
 	@python3 Benchmarks/bench.py --only bulk --to $(BENCH)/report
 
@@ -711,7 +716,7 @@ SCRIPTS := .ci/run Tools/demo Tools/need Tools/parts Tools/python-env Tests/Fuzz
 	Tests/run-consumer Tests/run-clients Tests/run-deb Packaging/build-deb
 
 .PHONY: lint
-lint: deps-lint ## formatting, static analysis, and which folder includes which
+lint: deps-lint ##work formatting, static analysis, and which folder includes which
 	Tools/layers
 	clang-format --dry-run --Werror $(C_FILES) $(CXX_FILES) $(TUTORIAL) $(NATIVE)
 	@# One file at a time: with several in one run the analyser loses track of a va_list.
@@ -727,21 +732,21 @@ lint: deps-lint ## formatting, static analysis, and which folder includes which
 	@! command -v gofmt >/dev/null || test -z "$$(gofmt -d $(GO_FILES) | tee /dev/stderr)"
 
 .PHONY: format
-format: deps-lint ## the formatting that lint asks for
+format: deps-lint ##work the formatting that lint asks for
 	clang-format -i $(C_FILES) $(CXX_FILES) $(TUTORIAL) $(NATIVE)
 	swift format --in-place --recursive $(SWIFT_SOURCES)
 	@! command -v rustfmt >/dev/null || rustfmt --edition 2021 $(RUST_FILES)
 	@! command -v gofmt >/dev/null || gofmt -w $(GO_FILES)
 
 .PHONY: asan tsan
-asan: deps-swift deps-libevent ## under AddressSanitizer, leaks included, and UndefinedBehaviorSanitizer
+asan: deps-swift deps-libevent ##faults under AddressSanitizer, leaks included, and UndefinedBehaviorSanitizer
 	$(MAKE) test-c BUILD=build/asan SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all'
 	swift test $(TRAITS) --disable-xctest --sanitize=address --scratch-path .build-asan
 	@! test -f "$(NODE_HEADER)" || $(MAKE) --no-print-directory asan-node
 
 # In a copy. Node.js itself frees little when it ends, so leaks are not looked for.
 .PHONY: asan-node
-asan-node: node-package ## the checks of the package for Node.js, with its addon under both sanitizers
+asan-node: node-package ##languages the checks of the package for Node.js, with its addon under both sanitizers
 	rm -rf $(BUILD)/asan-node
 	cp -r Bindings/node $(BUILD)/asan-node
 	$(MAKE) --no-print-directory -s -B -C $(BUILD)/asan-node \
@@ -750,25 +755,25 @@ asan-node: node-package ## the checks of the package for Node.js, with its addon
 		$$($(CC) -print-file-name=libubsan.so)" node $(BUILD)/asan-node/tests/checks.js
 
 # Without the tests of structured concurrency: the sanitizer does not see the locks of Swift's runtime.
-tsan: deps-c deps-libevent ## the core's tests under ThreadSanitizer; and Go's race detector, where there is Go
+tsan: deps-c deps-libevent ##faults the core's tests under ThreadSanitizer; and Go's race detector, where there is Go
 	$(MAKE) test-c BUILD=build/tsan SANITIZE=-fsanitize=thread
 	@! command -v go >/dev/null || $(MAKE) --no-print-directory race-go
 
 # Not part of a check. ThreadSanitizer sees neither Swift's Mutex, which is a futex, nor the locks of the
 # concurrency runtime: what it says of Core.send and Core.takeRemote, which hold one, is wrong.
 .PHONY: tsan-swift
-tsan-swift: deps-swift deps-libevent ## the Swift module's pulled layer under ThreadSanitizer, to be read by a person
+tsan-swift: deps-swift deps-libevent ##faults the Swift module's pulled layer under ThreadSanitizer, to be read by a person
 	swift test $(TRAITS) --disable-xctest --sanitize=thread --scratch-path .build-tsan \
 		--skip AsyncTests --skip ServerLogTests --skip "in the child of a fork"
 
 .PHONY: race-go
-race-go: go-module ## the tests of the module for Go, with Go's race detector
+race-go: go-module ##languages the tests of the module for Go, with Go's race detector
 	cd Bindings/go && GOCACHE=$(CURDIR)/build/languages/go-cache GOPROXY=off go test -race ./...
 
 # The Swift toolchain has a clang. A second compiler finds what the first one misses. Its build is tested
 # by `make coverage`.
 .PHONY: clang
-clang: deps-c deps-swift deps-libevent
+clang: deps-c deps-swift deps-libevent ##faults the library and its headers, with a second compiler
 	$(MAKE) test-header lib lib-libevent CC=clang CXX=clang++ BUILD=build/clang
 
 # The lanes as above: each has a folder of its own to build in. What counts instructions does not mind that
@@ -777,15 +782,15 @@ CHECK_LANES := "demo test-consumer test-clients test-integrations test-large ben
 	"test-abi test-faults test-examples test-one-file test-adapters test-python-asyncio test-python-others clang lint tsan coverage differential fuzz test-site test-shown"
 
 .PHONY: check check-beyond
-check: test check-beyond test-deb ## everything that must hold
+check: test check-beyond test-deb ##work everything that must hold
 
-check-beyond: lib lib-libevent ## what must hold beside the tests: counts, sanitizers, fuzzing for FOR seconds
+check-beyond: lib lib-libevent ##work what must hold beside the tests: counts, sanitizers, fuzzing for FOR seconds
 	+@FOR=$(or $(FOR),25) Tools/parts "make check" $(CHECK_LANES)
 
 # ---- What is needed -----------------------------------------------------------------------------
 
 .PHONY: deps deps-test deps-c deps-libevent deps-swift deps-gate deps-bench deps-docs deps-lint
-deps: deps-c deps-libevent deps-swift deps-gate deps-lint ## install what is missing, from Debian's packages
+deps: deps-c deps-libevent deps-swift deps-gate deps-lint ##work install what is missing, from Debian's packages
 
 # All that the parts of make test need.
 deps-test: deps-swift
@@ -806,7 +811,7 @@ deps-gate:
 
 # A language that is installed already, not from Debian, is used.
 .PHONY: deps-languages
-deps-languages: deps-c ## install the languages that test-languages passes over
+deps-languages: deps-c ##languages installs the languages that test-languages leaves out
 	@command -v cargo >/dev/null || Tools/need rustc cargo
 	@command -v go >/dev/null || Tools/need golang-go
 	@command -v node >/dev/null || Tools/need nodejs
@@ -830,7 +835,7 @@ deps-lint: deps-swift
 		libhiredis-dev libcurl4-openssl-dev
 
 .PHONY: pages
-pages: lib ## what pages have of programs, anew: figures, quotes, messages, sluice-echo's man page
+pages: lib ##docs what pages have of programs, anew: figures, quotes, messages, sluice-echo's man page
 	Tools/figures
 	Tools/messages
 	Benchmarks/report.py Benchmarks/report
@@ -840,7 +845,7 @@ pages: lib ## what pages have of programs, anew: figures, quotes, messages, slui
 		Tools/man --echo build/sluice-echo.json >docs/man/sluice-echo.1; }
 
 .PHONY: clean
-clean: ## remove what was built
+clean: ##work remove what was built
 	rm -rf build Bindings/rust/target $(CORE_IN_RUST) $(CORE_IN_GO) Bindings/python/build $(CORE_IN_PYTHON) \
 		Bindings/node/build $(CORE_IN_NODE) \
 		.build .build-asan .build-tsan Programs/.build Examples/swift/.build Integrations/.build
@@ -851,13 +856,19 @@ start:
 	@echo "Sluice: I/O multiplexing in C and Swift. Start with one of these:"
 	@echo
 	@echo "  make demo      build the programs, and see them work (a minute)"
-	@echo "  make test      run all tests; it says how far it is"
+	@echo "  make test      run the tests; it says how far it is (minutes)"
 	@echo "  make lib       build only the C library: build/libsluice.a and .so (seconds)"
 	@echo "  make install   install it; PREFIX=/usr/local, which needs root"
 	@echo "  make help      list all targets"
 	@echo
 	@echo "README.md says what Sluice is; docs/tutorial teaches select, poll and epoll."
 
+# The groups of make help. Behind ## each target names its own.
+HELP := "use:To use Sluice" "languages:For other languages" "docs:Documentation" "work:To work on Sluice" \
+	"tests:Parts of the tests" "faults:What finds more faults" "bench:Benchmarks"
+
 .PHONY: help
-help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+help: ##work this list
+	@for group in $(HELP); do printf '\n%s\n' "$${group#*:}"; \
+		awk -F " ##$${group%%:*} " '/^[a-z-]+:.* ##/ && NF > 1 { sub(":.*", "", $$1); \
+			printf "  make %-20s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST)); done

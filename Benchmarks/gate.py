@@ -160,7 +160,7 @@ OTHERS = [
         300,
         lambda: counting.silent_bytes([ASYNC_ECHO, "epoll", "inbound", "first"], 8000),
     ),
-    ("C echo, stripped, in bytes", 81920, lambda: counting.stripped_bytes(BUILD / "echo-example")),
+    ("C echo, stripped, in bytes", 81920, lambda: counting.stripped_bytes(BUILD / "echo-smallest")),
     ("C core, lines of code", 6500, lambda: counting.code_lines("CSources/CSluice")),
 ]
 

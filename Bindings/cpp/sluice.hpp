@@ -540,7 +540,7 @@ class Loop {
             told(id, code, error, "send_file");
         return std::nullopt;
     }
-    /* False for a stream that is gone, as of all below. */
+    /* False for a stream that is gone: each call on a stream that returns a bool says that. */
     bool flush(sluice_id id, std::error_code &error = throws()) {
         return told(id, sluice_flush(loop_, id), error, "flush") < written::gone;
     }

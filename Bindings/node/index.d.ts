@@ -32,6 +32,8 @@ export interface SluiceError extends Error {
 export const READY: 1;
 /** A timer's time has come. */
 export const TIMER: 2;
+/** A signal came: `value` is its number. */
+export const SIGNAL: 3;
 /** `value` is what was posted. `id` is 0n. */
 export const POSTED: 4;
 /** `id` is the new stream, `value` the listener's id. */
@@ -53,13 +55,15 @@ export const RESOLVED: 12;
 
 /** What was pulled. All events have all members. */
 export class Event {
-  readonly kind: 1 | 2 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12;
+  readonly kind: 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12;
   /** Whose event it is. */
   readonly id: Id;
   /** Of DATA: the bytes. They are yours, a copy. */
   readonly data: Buffer | undefined;
-  /** Of READY a number, of POSTED and ACCEPTED a BigInt. */
+  /** Of READY and SIGNAL a number, of POSTED and ACCEPTED a BigInt. */
   readonly value: number | bigint | undefined;
+  /** What {@link Loop.setUser} has attached to the handle. */
+  readonly user: any;
   /** Of CLOSED, OVERLOADED and RESOLVED: what was wrong, or null. */
   readonly error: SluiceError | null;
   /** Of DATA: how many of its first bytes were held, and so came before. */
@@ -207,6 +211,12 @@ export class Loop implements Iterable<Event> {
    */
   next(timeout?: number): Event | null;
 
+  /**
+   * As many events as there are, `most` at most, which is 1,024 at most. Waits only for the first. An
+   * empty array where `next` gives null. `hold` and `holdUntil` take only the last event of them.
+   */
+  nextMany(timeout?: number, most?: number): Event[];
+
   /** Pulls for ever, and passes over wakes. An iteration that is left loses nothing. */
   [Symbol.iterator](): IterableIterator<Event>;
 
@@ -266,6 +276,12 @@ export class Loop implements Iterable<Event> {
   /** Starts a timer again. */
   timerReset(id: Id, first: number): void;
 
+  /**
+   * Reports SIGNAL each time that the signal comes: 'SIGTERM', or its number. Listeners of `process.on`
+   * do not hear of it while the handle lives. Only one loop of a process may have a signal.
+   */
+  signal(signal: NodeJS.Signals | number): Id;
+
   /** Ends a handle. A stream first sends what is queued; CLOSED tells when it has ended. */
   close(id: Id): void;
 
@@ -275,10 +291,16 @@ export class Loop implements Iterable<Event> {
    */
   abort(id: Id, reason?: Error): void;
 
+  /** What is attached to a handle; undefined at first, or for a new connection what its listener has. */
+  user(id: Id): any;
+
+  /** Attaches a value of any kind, which comes with each event of the handle. */
+  setUser(id: Id, user: any): void;
+
   /** The descriptor of a watch, listener or stream. Its owner stays the same: do not close it. */
   fd(id: Id): number;
 
-  /** 1 is a watch, 2 a timer, 4 a listener, 5 a stream, 6 a lookup. */
+  /** 1 is a watch, 2 a timer, 3 a signal, 4 a listener, 5 a stream, 6 a lookup. */
   kindOf(id: Id): number;
 
   /** Where a listener or stream is. */
@@ -334,12 +356,63 @@ export class Loop implements Iterable<Event> {
   forward(from: Id, to: Id): void;
 }
 
+/** A descriptor that is ready. */
+export interface Ready {
+  fd: number;
+  /** A set of READ, WRITE, PRIORITY, ERROR, … */
+  ready: number;
+  /** What `add` or `modify` was given. */
+  user: any;
+}
+
+/**
+ * Readiness by itself: descriptors, and the call that waits until one of them is ready. It does no
+ * I/O. A descriptor stays the caller's: remove it before you close it.
+ */
+export class Poller {
+  /** 'epoll', 'poll' or 'select'; the best there is. */
+  constructor(backend?: string);
+
+  /** Ends it. After that every call throws 'SLUICE_ENULL'. */
+  destroy(): void;
+
+  /** Registers a descriptor. `interest` is a set of READ, WRITE, PRIORITY, EDGE, ONE_SHOT, HANGUP. */
+  add(fd: number, interest: number, user?: any): void;
+
+  /** Replaces the interest, and the value too if there is one. Arms a one-shot registration again. */
+  modify(fd: number, interest: number, user?: any): void;
+
+  /** Ends a registration. */
+  remove(fd: number): void;
+
+  /** Those that are ready, `most` at most, which is 1,024 at most. Blocks the thread. Empty after a wake. */
+  wait(timeout?: number, most?: number): Ready[];
+
+  /** What another thread makes a {@link Poster} of: its `wake` ends the wait. */
+  readonly poster: bigint;
+
+  /** Ends the next wait. */
+  wake(): void;
+
+  /** The name of the backend. */
+  readonly backend: string;
+
+  /** A set: 1 one-shot, 2 edge, 4 tells ERROR, HANGUP and READ_CLOSED apart, 8 PRIORITY. */
+  readonly features: number;
+
+  /** A descriptor that is readable when a wait would bring something. Only epoll has one. */
+  backendFd(): number;
+}
+
+/** The names of the backends, best first. */
+export function backends(): string[];
+
 /** A loop of whichever thread, as far as others may use it. */
 export class Poster {
-  /** Of a loop's `poster`, which can be sent to any thread of the process. */
+  /** Of a `poster` of a loop or a poller, which can be sent to any thread of the process. */
   constructor(poster: bigint);
 
-  /** Brings a POSTED event with `value`, from 0 to 2^64 - 1, and ends the pull. */
+  /** Brings a POSTED event with `value`, from 0 to 2^64 - 1, and ends the pull. A poller has no events. */
   post(value: bigint | number): void;
 
   /** Ends the pull that is under way, or else the next one, without an event. */

@@ -4,12 +4,14 @@
 // befalls a connection is its CLOSED's to say, and what the programmer or the machine did is thrown.
 // index.d.ts describes each call.
 
+const os = require('node:os');
 const { isMainThread } = require('node:worker_threads');
 const native = require('./build/sluice.node');
 const { CODES, OWN, codeOf, errorOf } = require('./lib/errors');
-const { Event, Header, KINDS, eventOf } = require('./lib/event');
+const { Event, Headers, KINDS, eventOf } = require('./lib/event');
+const { Poller, backends } = require('./lib/poller');
 const { adoptOptions, connectOptions, listenOptions, loopOptions } = require('./lib/options');
-const { QUEUED, OVER_HIGH_MARK, GONE, FULL, checked, made, written } = require('./lib/results');
+const { QUEUED, OVER_HIGH_MARK, GONE, FULL, checked, made, mostOf, written } = require('./lib/results');
 
 // When the process ends, Node.js waits for its workers. One that is in a pull would not hear of it.
 if (isMainThread) process.on('exit', () => native.cancelOthers());
@@ -27,7 +29,9 @@ function addressOf(address) {
 
 class Loop {
   #raw;
-  #header = new Header();
+  #header = new Headers(1);
+  #headers = this.#header; // of as many as were asked for last
+  #users = new Map(); // by id
 
   constructor(options) {
     const { numbers, text, words } = loopOptions(options);
@@ -36,12 +40,52 @@ class Loop {
 
   destroy() {
     checked(native.destroy(this.#raw));
+    this.#users.clear();
   }
 
   next(timeout = Infinity) {
     const result = native.next(this.#raw, timeout, this.#header.words);
-    if (typeof result !== 'number') return eventOf(this.#raw, this.#header, result);
-    return checked(result) === 0 ? null : eventOf(this.#raw, this.#header, undefined);
+    if (typeof result !== 'number') return this.#event(this.#header.each[0], result);
+    return checked(result) === 0 ? null : this.#event(this.#header.each[0], undefined);
+  }
+
+  nextMany(timeout = Infinity, most = 64) {
+    const count = mostOf(most);
+    if (count === 1) {
+      const event = this.next(timeout);
+      return event === null ? [] : [event];
+    }
+    if (this.#headers.each.length !== count) this.#headers = new Headers(count);
+    const result = native.nextMany(this.#raw, timeout, this.#headers.words);
+    if (typeof result === 'number') {
+      checked(result);
+      return [];
+    }
+    const events = [];
+    for (let i = 0; i < result.length; i++) {
+      const header = this.#headers.each[i];
+      if (header.halves[0] !== 0) events.push(this.#event(header, result[i]));
+    }
+    return events;
+  }
+
+  #event(header, data) {
+    const event = eventOf(this.#raw, header, data);
+    if (this.#users.size > 0) this.#attach(event);
+    return event;
+  }
+
+  // A new connection has what its listener has, and what has ended has nothing any more.
+  #attach(event) {
+    const { kind, id } = event;
+    event.user = this.#users.get(kind === ACCEPTED ? event.value : id);
+    if (kind === ACCEPTED && event.user !== undefined) this.#users.set(id, event.user);
+    if (kind === CLOSED || kind === RESOLVED) this.#users.delete(id);
+    else if (kind === TIMER) this.#forgetEnded(id);
+  }
+
+  #forgetEnded(id) {
+    if (this.#users.size > 0 && native.kindOf(this.#raw, id) === CODES.ESTALE) this.#users.delete(id);
   }
 
   [Symbol.iterator]() {
@@ -143,18 +187,42 @@ class Loop {
     checked(native.timerReset(this.#raw, id, first));
   }
 
+  signal(signal) {
+    const number = typeof signal === 'string' ? os.constants.signals[signal] : signal;
+    if (number === undefined) throw errorOf(-os.constants.errno.EINVAL, `: there is no signal ${signal}`);
+    return made(native.signal(this.#raw, number));
+  }
+
   close(id) {
     this.#told(id, native.close(this.#raw, id));
+    this.#forgetHandle(id);
+  }
+
+  // A stream keeps what it has until its CLOSED.
+  #forgetHandle(id) {
+    if (!isStream(id)) this.#forgetEnded(id);
   }
 
   abort(id, reason) {
     if (reason === undefined) {
       this.#told(id, native.abort(this.#raw, id));
-      return;
+    } else {
+      const code = codeOf(reason);
+      if (code === undefined) throw errorOf(CODES.EOPTION, `: the reason is no such error: ${reason}`);
+      this.#told(id, native.abortWith(this.#raw, id, code));
     }
-    const code = codeOf(reason);
-    if (code === undefined) throw errorOf(CODES.EOPTION, `: the reason is no such error: ${reason}`);
-    this.#told(id, native.abortWith(this.#raw, id, code));
+    this.#forgetHandle(id);
+  }
+
+  user(id) {
+    checked(native.kindOf(this.#raw, id));
+    return this.#users.get(id);
+  }
+
+  setUser(id, user) {
+    checked(native.kindOf(this.#raw, id));
+    if (user === undefined) this.#users.delete(id);
+    else this.#users.set(id, user);
   }
 
   fd(id) {
@@ -258,12 +326,15 @@ class Poster {
   }
 }
 
+// The kind of an id stands in it before the slot.
+const isStream = (id) => ((id >> 28n) & 15n) === 5n;
+
 // The slot of an id: a small number that no other living handle of its kind has.
 function slotOf(id) {
   return Number(BigInt.asUintN(28, id));
 }
 
-const { READY, TIMER, POSTED, ACCEPTED, CONNECTED, DATA, EOF, DRAINED, CLOSED, OVERLOADED, RESOLVED } = KINDS;
+const { READY, TIMER, SIGNAL, POSTED, ACCEPTED, CONNECTED, DATA, EOF, DRAINED, CLOSED, OVERLOADED, RESOLVED } = KINDS;
 const READ = 1;
 const PRIORITY = 2;
 const WRITE = 4;
@@ -276,10 +347,13 @@ const READ_CLOSED = 0x2000;
 module.exports = {
   Loop,
   Poster,
+  Poller,
   Event,
+  backends,
   slotOf,
   READY,
   TIMER,
+  SIGNAL,
   POSTED,
   ACCEPTED,
   CONNECTED,

@@ -42,6 +42,11 @@ class ManTest(unittest.TestCase):
                 self.assertIn(f"{page}.{section}", PAGES, name)
         self.assertGreater(count, 100)
 
+    def test_no_page_sends_its_reader_up_or_down(self):
+        """What stands below in the header may be in another page."""
+        for name, text in WHOLE.items():
+            self.assertNotRegex(" ".join(shown(text).split()), r"(?i)\b(above|below)\b[,.;:)]|\bbelow\b", name)
+
     def test_mandoc_has_no_warning(self):
         done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning",
                                *(MAN / name for name in WHOLE if name.endswith(".3")), ECHO],

@@ -41,7 +41,7 @@ class NodeTest(unittest.TestCase):
     def test_each_call_has_a_type(self):
         program = """const all = require('sluice-io');
             const of = (name) => Object.getOwnPropertyNames(all[name].prototype);
-            console.log(JSON.stringify({ Loop: of('Loop'), Poster: of('Poster') }))"""
+            console.log(JSON.stringify({ Loop: of('Loop'), Poster: of('Poster'), Poller: of('Poller') }))"""
         for name, calls in json.loads(run(self.node("calls.cjs", program))).items():
             [body] = re.findall(rf"^export class {name} .*?^}}", TYPES, re.DOTALL | re.MULTILINE)
             typed = re.findall(r"^  (?:readonly )?(\w+)[(:]", body, re.MULTILINE)

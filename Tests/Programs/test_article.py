@@ -194,8 +194,16 @@ class BadArguments(ProgramTest):
                 self.assert_refused(run(name, "--address", address), f'"{address}"')
 
     @over(server=SERVERS, backend=BACKENDS)
-    def test_a_port_in_use_is_refused_in_one_line(self, server, backend):
+    def test_a_port_in_use_is_refused_in_one_line_that_says_what_to_do(self, server, backend):
         listener, address = listen()
         with listener:
             self.assert_refused(
-                run(server, "--address", address, "--backend", backend), address, "in use")
+                run(server, "--address", address, "--backend", backend),
+                address, "in use", "stop it, or pass another --address")
+
+    @over(backend=BACKENDS)
+    def test_a_client_without_a_server_says_in_one_line_to_start_one(self, backend):
+        listener, address = listen()
+        listener.close()
+        self.assert_refused(run("article-client", "--address", address, "--backend", backend),
+                            "refused", "start a server first")

@@ -40,6 +40,14 @@ class CommandsTest(unittest.TestCase):
             with self.subTest(target=target):
                 self.made(target)
 
+    def test_the_help_of_make_shows_each_target_that_says_what_it_does(self):
+        written = re.findall(r"^([a-z-]+):.* ##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        self.assertGreater(len(written), 50)
+        done = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True,
+                              timeout=60, check=True)
+        shown = re.findall(r"^  make ([a-z-]+) ", done.stdout, re.MULTILINE)
+        self.assertEqual(sorted(shown), sorted(written))
+
     def test_the_programs_are_there_and_have_those_options(self):
         for words in self.commands():
             folder, _, name = words[0].partition("/")
@@ -99,7 +107,7 @@ class FiguresTest(unittest.TestCase):
             "the same, Swift, a task for each connection": "Swift async echo",
             "system calls for one echo": "C system calls an echo",
             "memory for an idle connection, C": "C bytes for an idle connection",
-            "the C server above with the library in it, stripped": "C echo, stripped, in bytes",
+            "a C echo server with the library in it, without error messages, stripped": "C echo, stripped, in bytes",
         }.items():
             self.assert_says(row, gate[name])
         tasks = (ROOT / "docs/async.md").read_text()

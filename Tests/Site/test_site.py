@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import unittest
 import urllib.parse
 
@@ -13,6 +14,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SITE = ROOT / os.environ.get("BUILD", "build") / "docs"
 SWIFT = SITE / "swift"
 DOXYGEN = [SITE / "c", SITE / "cpp"]
+# Where the machine has no pdoc or no Go, the site has no reference for that language.
+PYTHON = SITE / "python/sluiceio.html" if (ROOT / "build/python/bin/pdoc").exists() else None
+GO = SITE / "go/index.html" if shutil.which("go") else None
 # DocC's pages are a program with data: those are looked at by themselves.
 PAGES = [path for path in sorted(SITE.rglob("*.html")) if not path.is_relative_to(SWIFT)]
 
@@ -101,7 +105,8 @@ class WholeTest(unittest.TestCase):
 
     def test_each_page_leads_to_each_part(self):
         parts = {SITE / "index.html", SITE / "docs/tutorial/README.html", SITE / "c/index.html", SITE / "cpp/index.html",
-                 SWIFT / "documentation/sluice/index.html", SITE / "man/sluice.3.html"}
+                 SWIFT / "documentation/sluice/index.html", SITE / "man/sluice.3.html",
+                 *([PYTHON.with_name("index.html")] if PYTHON else []), *([GO] if GO else [])}
         for page in PAGES:
             if not any(page.is_relative_to(folder) for folder in [*DOXYGEN, SITE / "rust/src"]):
                 self.assertLessEqual(parts, self.reached_from(page), page)
@@ -124,6 +129,25 @@ class WholeTest(unittest.TestCase):
         for call in declared:
             self.assertRegex(reference, rf'class="memtitle">.*{call}\(\)</h2>')
             self.assertRegex(man, rf"{call}\(")
+
+    @unittest.skipUnless(PYTHON, "there is no pdoc")
+    def test_each_call_of_a_loop_is_in_the_python_reference(self):
+        stub = (ROOT / "Bindings/python/src/sluiceio/_core.pyi").read_text(encoding="utf-8")
+        loop = re.search(r"^class Loop:\n(.*?)^class ", stub, re.DOTALL | re.MULTILINE)[1]
+        calls = re.findall(r"^    def ([a-z]\w*)\(", loop, re.MULTILINE)
+        self.assertGreater(len(calls), 20)
+        for call in [*calls, "listen", "connect"]:
+            self.assertIn(f"Loop.{call}", parsed(PYTHON).anchors)
+
+    @unittest.skipUnless(GO, "there is no Go")
+    def test_each_exported_function_and_type_is_in_the_go_reference(self):
+        source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "Bindings/go").glob("*.go")
+                         if not path.name.endswith("_test.go"))
+        found = re.findall(r"^(?:func|type) ([A-Z]\w*)", source, re.MULTILINE)
+        found += [f"{of}.{name}" for of, name in re.findall(
+            r"^func \(\w+ \*?([A-Z]\w*)\) ([A-Z]\w*)\(", source, re.MULTILINE)]
+        self.assertGreater(len(found), 80)
+        self.assertLessEqual(set(found), parsed(GO).anchors)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def fault(block):
 class PageTest(unittest.TestCase):
     def test_each_block_says_what_comes_of_it(self):
         self.assertEqual([source for source, expected in BLOCKS if not expected], [])
-        self.assertEqual(len(BLOCKS), PAGE.count("```swift"))
+        self.assertEqual(len(BLOCKS), PAGE.count("```swift\n"))
 
     def test_the_programs_do_what_the_pages_say(self):
         # The article has programs of docs/async.md.

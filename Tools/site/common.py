@@ -9,10 +9,16 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE.parent))  # for header.py
 
+# What the machine may lack, and the site then lacks too.
+CARGO, GO = shutil.which("cargo"), shutil.which("go")
+PDOC = ROOT / "build/python/bin/pdoc"
+
 BAR = [("index.html", "Sluice"), ("docs/tutorial/README.html", "Tutorial"), ("docs/loop.html", "Loop"),
        ("docs/languages.html", "Languages"), ("c/index.html", "C"), ("cpp/index.html", "C++"),
        ("swift/documentation/sluice/index.html", "Swift"),
-       *([("rust/sluice/index.html", "Rust")] if shutil.which("cargo") else []),
+       *([("python/index.html", "Python")] if PDOC.exists() else []),
+       *([("rust/sluice/index.html", "Rust")] if CARGO else []),
+       *([("go/index.html", "Go")] if GO else []),
        ("man/sluice.3.html", "Man pages"), ("ARCHITECTURE.html", "Architecture")]
 
 

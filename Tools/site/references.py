@@ -5,11 +5,13 @@ Each function here writes one into a folder of the site. A tool that has somethi
 
 import json
 import os
+import pathlib
 import re
 import shutil
 import sys
 
-from common import BAR, HERE, ROOT, place, run
+from common import BAR, HERE, PDOC, ROOT, place, run
+import go_page
 import header
 
 # ---- The C reference -----------------------------------------------------------------------------
@@ -121,7 +123,18 @@ OUTPUT_DIRECTORY = {site.folder}
     run("doxygen", "-", input=settings)
 
 
-# ---- The Rust reference --------------------------------------------------------------------------
+# ---- The Rust, Python and Go references -----------------------------------------------------------
+
+
+def add_bar(site, folder):
+    """What leads to each part of the site, on each page that another tool has written into a folder of it."""
+    for page in (site.folder / folder).rglob("*.html"):
+        root = os.path.relpath(site.folder, page.parent)
+        bar = " · ".join(f'<a href="{root}/{path}">{name}</a>' for path, name in BAR)
+        text = page.read_text(encoding="utf-8")
+        place = r"<main\b[^>]*>" if "<main" in text else r"<body[^>]*>"
+        page.write_text(re.sub(place, lambda found, bar=bar: found[0] + (
+            f'<div style="padding: .6rem 1rem">{bar}</div>'), text, count=1), encoding="utf-8")
 
 
 def write_rust_reference(site):
@@ -132,13 +145,22 @@ def write_rust_reference(site):
     shutil.copytree(target / "doc", site.folder / "rust")
     # rustdoc's own pages lead to it, and it is not there.
     (site.folder / "rust/index.html").write_text('<body><a href="sluice/index.html">sluice</a></body>\n')
-    for page in (site.folder / "rust").rglob("*.html"):
-        root = os.path.relpath(site.folder, page.parent)
-        bar = " · ".join(f'<a href="{root}/{path}">{name}</a>' for path, name in BAR)
-        text = page.read_text(encoding="utf-8")
-        place = r"<main>" if "<main>" in text else r"<body[^>]*>"
-        page.write_text(re.sub(place, lambda found, bar=bar: found[0] + (
-            f'<div style="padding: .6rem 1rem">{bar}</div>'), text, count=1), encoding="utf-8")
+    add_bar(site, "rust")
+
+
+def write_python_reference(site):
+    """By pdoc, of the package as it is installed in the environment for its tests."""
+    run(PDOC.with_name("python"), "-W", "error", HERE / "python_pages.py", site.folder / "python")
+    add_bar(site, "python")
+    site.write(pathlib.Path("python/index.html"), "Sluice in Python", """<h1>Sluice in Python</h1>
+<ul><li><a href="sluiceio.html">sluiceio</a>: the loop; select, poll, epoll; selectors</li>
+<li><a href="sluiceio/aio.html">sluiceio.aio</a>: the event loop for asyncio</li>
+<li><a href="../Bindings/python/README.html">the package's page</a></li></ul>""")
+
+
+def write_go_reference(site):
+    title, body = go_page.page(go_page.printed())
+    site.write(pathlib.Path("go/index.html"), title, body)
 
 
 # ---- The Swift reference -------------------------------------------------------------------------

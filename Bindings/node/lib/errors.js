@@ -32,7 +32,7 @@ const systemErrors = util.getSystemErrorMap();
 // The Error of a negative code: `code` is its name, `errno` negative, as in Node.js's own errors.
 function errorOf(code, words = '') {
   let [name, message, errno] = native.describe(code);
-  if (code === CODES.ENULL) message = 'the loop has ended';
+  if (code === CODES.ENULL) message = 'the loop or poller has ended';
   if (code > OWN) [name, message] = systemErrors.get(code) ?? [name.replace(/^SLUICE_/, ''), message];
   const error = new Error(`${name}: ${message}${words}`);
   error.code = name;

@@ -8,6 +8,7 @@ const { CODES, errorOf } = require('./errors');
 const KINDS = Object.freeze({
   READY: 1,
   TIMER: 2,
+  SIGNAL: 3,
   POSTED: 4,
   ACCEPTED: 5,
   CONNECTED: 6,
@@ -26,6 +27,7 @@ class Event {
     this.id = id;
     this.data = undefined;
     this.value = undefined;
+    this.user = undefined;
     this.error = null;
     this.seen = 0;
     this.isLast = false;
@@ -35,11 +37,22 @@ class Event {
 }
 
 // Where the addon writes an event: struct header of native/loop.c, in words, halves and doubles.
+const HEADER_WORDS = 4;
+
 class Header {
-  constructor() {
-    this.words = new BigUint64Array(4); // 1: the id, 2: the value
-    this.halves = new Int32Array(this.words.buffer); // 0: the kind, 1: the error
-    this.doubles = new Float64Array(this.words.buffer); // 3: the length
+  constructor(buffer, place) {
+    const at = place * HEADER_WORDS * 8;
+    this.words = new BigUint64Array(buffer, at, HEADER_WORDS); // 1: the id, 2: the value
+    this.halves = new Int32Array(buffer, at, HEADER_WORDS * 2); // 0: the kind, 1: the error
+    this.doubles = new Float64Array(buffer, at, HEADER_WORDS); // 3: the length
+  }
+}
+
+// Several of them, one behind the other.
+class Headers {
+  constructor(count) {
+    this.words = new BigUint64Array(count * HEADER_WORDS);
+    this.each = Array.from({ length: count }, (_, place) => new Header(this.words.buffer, place));
   }
 }
 
@@ -67,6 +80,7 @@ function eventOf(raw, header, data) {
       event.isLast = (halves[4] & 1) === 1;
       break;
     case KINDS.READY:
+    case KINDS.SIGNAL:
       event.value = halves[4];
       break;
     case KINDS.ACCEPTED:
@@ -86,4 +100,4 @@ function eventOf(raw, header, data) {
   return event;
 }
 
-module.exports = { Event, Header, KINDS, eventOf };
+module.exports = { Event, Headers, KINDS, eventOf };

@@ -28,4 +28,10 @@ function written(code) {
   throw errorOf(code);
 }
 
-module.exports = { QUEUED, OVER_HIGH_MARK, GONE, FULL, checked, made, written };
+// How many events one pull may bring.
+function mostOf(most) {
+  if (Number.isInteger(most) && most >= 1) return Math.min(most, 1024);
+  throw Object.assign(new RangeError(`so many events cannot be asked for: ${most}`), { code: 'ERR_OUT_OF_RANGE' });
+}
+
+module.exports = { QUEUED, OVER_HIGH_MARK, GONE, FULL, checked, made, mostOf, written };

@@ -40,7 +40,9 @@ napi_value napi_register_module_v1(napi_env env, napi_value exports) {
     static const struct export own[] = {{"describe", describe}, {0}};
     bool is_done = export_all(env, exports, own) && export_all(env, exports, exports_of_loop) &&
                    export_all(env, exports, exports_of_handles) &&
-                   export_all(env, exports, exports_of_streams);
+                   export_all(env, exports, exports_of_streams) &&
+                   export_all(env, exports, exports_of_poller) &&
+                   export_all(env, exports, exports_of_signals);
     if (!is_done)
         napi_throw_error(env, NULL, "the addon cannot be initialised");
     return exports;

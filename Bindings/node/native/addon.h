@@ -15,14 +15,17 @@
 
 #include "sluice.h"
 
-/* A loop, or what is left of one.
+/* A loop or a poller, or what is left of one.
  *
- * `loop` is NULL once the loop has ended; every call of sluice.h refuses that. It changes only in
- * the loop's thread, and under the lock of loop.c, which other threads hold while they post. */
+ * One of `loop` and `poller` is set. It is NULL once it has ended; every call of sluice.h refuses
+ * that. It changes only in its own thread, and under the lock of loop.c, which other threads hold
+ * while they post. */
 struct box {
     sluice_loop *loop;
+    sluice_poller *poller;
     uint64_t token;    /* by which other threads name it */
     napi_env env;      /* whose it is */
+    int signal_count;  /* that it has; see signals.c */
     bool is_cancelled; /* no more pulls: the process is about to end. Under the lock */
     struct box *next;  /* the next living one. Under the lock */
 };
@@ -37,7 +40,7 @@ struct call {
     bool failed;
 };
 
-/* Begins a call whose first argument is a loop, or one without a loop. */
+/* Begins a call whose first argument is a loop or a poller, or one without. */
 struct call begin(napi_env env, napi_callback_info info);
 struct call begin_without_loop(napi_env env, napi_callback_info info);
 
@@ -56,6 +59,10 @@ bool take_text(struct call *call, char *text, size_t capacity);
 /* So many numbers, which JavaScript has looked at: each is from 0 to 2^63. */
 void take_numbers(struct call *call, double *numbers, size_t count);
 
+/* The words of a typed array of 64-bit words that JavaScript has made for results: how many, or 0
+ * where it is something else. */
+size_t take_room(struct call *call, void **room);
+
 /* Results. NULL, with an exception pending, where there is no memory. */
 napi_value number(const struct call *call, double value);
 /* Of (loop, id): what a call that takes no more returns. */
@@ -67,11 +74,21 @@ napi_value text(const struct call *call, const char *value);
  * that makes it may stand beside it. */
 napi_value id_or_code(const struct call *call, int code, const sluice_id *id);
 
+/* A box as an external value, which owns it from then on; also where it fails. Another thread can
+ * end its pulls: is_cancelled then. */
+napi_value box_value(napi_env env, struct box *box);
+bool is_cancelled(const struct box *box);
+
+/* To be called before a handle ends, or, for id 0, a loop: its signals are what they were before.
+ */
+void give_signals_back(struct box *box, sluice_id id);
+
 /* The functions of each file, to be exported: name, function, and so on. */
 struct export {
     const char *name;
     napi_callback function;
 };
-extern const struct export exports_of_loop[], exports_of_handles[], exports_of_streams[];
+extern const struct export exports_of_loop[], exports_of_handles[], exports_of_streams[],
+    exports_of_poller[], exports_of_signals[];
 
 #endif

@@ -140,12 +140,23 @@ static napi_value timer_reset(napi_env env, napi_callback_info info) {
     return call.failed ? NULL : number(&call, sluice_timer_reset(call.box->loop, id, first));
 }
 
+static napi_value end_by(napi_env env, napi_callback_info info,
+                         int (*function)(sluice_loop *loop, sluice_id id)) {
+    struct call call = begin(env, info);
+    sluice_id id = take_word(&call);
+    if (call.failed)
+        return NULL;
+    if (id)
+        give_signals_back(call.box, id);
+    return number(&call, function(call.box->loop, id));
+}
+
 static napi_value close_handle(napi_env env, napi_callback_info info) {
-    return number_by_id(env, info, sluice_close);
+    return end_by(env, info, sluice_close);
 }
 
 static napi_value abort_handle(napi_env env, napi_callback_info info) {
-    return number_by_id(env, info, sluice_abort);
+    return end_by(env, info, sluice_abort);
 }
 
 /* (loop, id, code) */
@@ -153,7 +164,11 @@ static napi_value abort_with(napi_env env, napi_callback_info info) {
     struct call call = begin(env, info);
     sluice_id id = take_word(&call);
     int code = take_int(&call);
-    return call.failed ? NULL : number(&call, sluice_abort_with(call.box->loop, id, code));
+    if (call.failed)
+        return NULL;
+    if (id && code < 0)
+        give_signals_back(call.box, id);
+    return number(&call, sluice_abort_with(call.box->loop, id, code));
 }
 
 static napi_value fd_of(napi_env env, napi_callback_info info) {

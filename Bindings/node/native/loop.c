@@ -1,9 +1,9 @@
 /* loop.c - a loop's life, its pulls, and what other threads say to it.
  *
  * Worker threads share no objects. So a thread names the loop of another one by a token, a number
- * that is never used again. The living loops are in a list, under a lock, which is held while
- * somebody posts: a loop cannot end meanwhile. A pull does not hold it. This list is all that the
- * threads share.
+ * that is never used again. The living loops, and pollers, are in a list, under a lock, which is
+ * held while somebody posts: a loop cannot end meanwhile. A pull does not hold it. This list is all
+ * that the threads share.
  *
  * Decided against: a pointer as the token. One that was kept too long would be followed. */
 #include "addon.h"
@@ -43,20 +43,32 @@ static void unregister_box(const struct box *box) {
 }
 
 static int end(struct box *box) {
-    if (!box->loop)
+    if (!box->loop && !box->poller)
         return 0;
     unregister_box(box);
-    int code = sluice_destroy(box->loop);
+    give_signals_back(box, 0);
+    int code = box->loop ? sluice_destroy(box->loop) : 0;
+    sluice_poller_destroy(box->poller);
     box->loop = NULL;
+    box->poller = NULL;
     return code;
 }
 
-/* A loop that nobody refers to any more, or whose environment ends. */
+/* A loop or a poller that nobody refers to any more, or whose environment ends. */
 static void finalize(napi_env env, void *data, void *hint) {
     (void)env;
     (void)hint;
     end(data);
     free(data);
+}
+
+napi_value box_value(napi_env env, struct box *box) {
+    box->env = env;
+    register_box(box);
+    napi_value result = NULL;
+    if (napi_create_external(env, box, finalize, NULL, &result) != napi_ok)
+        finalize(env, box, NULL);
+    return result;
 }
 
 static sluice_options options_of(const double *numbers) {
@@ -92,12 +104,7 @@ static napi_value open_loop(napi_env env, napi_callback_info info) {
         free(box);
         return number(&call, code);
     }
-    box->env = env;
-    register_box(box);
-    napi_value result = NULL;
-    if (napi_create_external(env, box, finalize, NULL, &result) != napi_ok)
-        finalize(env, box, NULL);
-    return result;
+    return box_value(env, box);
 }
 
 static napi_value destroy(napi_env env, napi_callback_info info) {
@@ -105,7 +112,7 @@ static napi_value destroy(napi_env env, napi_callback_info info) {
     return call.failed ? NULL : number(&call, end(call.box));
 }
 
-static bool is_cancelled(const struct box *box) {
+bool is_cancelled(const struct box *box) {
     pthread_mutex_lock(&lock);
     bool is_cancelled = box->is_cancelled;
     pthread_mutex_unlock(&lock);
@@ -133,44 +140,103 @@ static napi_value bytes_of(const struct call *call, const sluice_event *event) {
     return is_thrown ? NULL : number(call, SLUICE_ENOMEM);
 }
 
+enum { HEADER_WORDS = sizeof(struct header) / sizeof(uint64_t), MOST = 1024 };
+
+static void write_header(struct header *header, const sluice_event *event) {
+    *header =
+        (struct header){event->kind, event->error, event->id, event->value, (double)event->length};
+}
+
+/* Pulls, unless the process is about to end. */
+static int pulled(const struct box *box, sluice_event *events, int capacity, int64_t timeout) {
+    if (is_cancelled(box))
+        return -ECANCELED;
+    int code = capacity == 1 ? sluice_next(box->loop, events, timeout)
+                             : sluice_next_many(box->loop, events, capacity, timeout);
+    return code == 0 && is_cancelled(box) ? -ECANCELED : code;
+}
+
 /* (loop, timeout, a BigUint64Array of 4): a code, 0 for nothing, 1 for an event; its bytes, if it
  * has some, as a copy, since JavaScript cannot be kept from using the loop's own later. */
 static napi_value next(napi_env env, napi_callback_info info) {
     struct call call = begin(env, info);
     int64_t timeout = take_time(&call);
-    napi_typedarray_type type = napi_int8_array;
-    size_t length = 0;
     void *room = NULL;
-    if (call.failed ||
-        napi_get_typedarray_info(env, take_any(&call), &type, &length, &room, NULL, NULL) !=
-            napi_ok ||
-        type != napi_biguint64_array || length * sizeof(uint64_t) != sizeof(struct header))
+    if (take_room(&call, &room) != HEADER_WORDS || call.failed)
         return NULL;
-    if (is_cancelled(call.box))
-        return number(&call, -ECANCELED);
     sluice_event event;
-    int code = sluice_next(call.box->loop, &event, timeout);
-    if (code == 0 && is_cancelled(call.box))
-        return number(&call, -ECANCELED);
+    int code = pulled(call.box, &event, 1, timeout);
     if (code <= 0)
         return number(&call, code);
-    struct header header = {event.kind, event.error, event.id, event.value, (double)event.length};
-    memcpy(room, &header, sizeof header);
+    write_header(room, &event);
     return event.data && event.length > 0 ? bytes_of(&call, &event) : number(&call, code);
+}
+
+/* The bytes of an event among several. Only those of the last one could be held. So where there is
+ * no memory for them, their stream ends, as its CLOSED will say, and the event becomes none. */
+static napi_value bytes_of_one(const struct call *call, const sluice_event *event,
+                               struct header *header) {
+    napi_value result = NULL, thrown = NULL;
+    if (napi_create_buffer_copy(call->env, event->length, event->data, NULL, &result) == napi_ok)
+        return result;
+    napi_get_and_clear_last_exception(call->env, &thrown);
+    if (event->kind == SLUICE_DATA) {
+        sluice_abort_with(call->box->loop, event->id, SLUICE_ENOMEM);
+        header->kind = 0;
+    }
+    return NULL;
+}
+
+/* (loop, timeout, a BigUint64Array of 4 for each event): a code, 0 for nothing; or an array, as
+ * long as there are events, with the bytes of those that have some. */
+static napi_value next_many(napi_env env, napi_callback_info info) {
+    struct call call = begin(env, info);
+    int64_t timeout = take_time(&call);
+    void *room = NULL;
+    size_t capacity = take_room(&call, &room) / HEADER_WORDS;
+    if (call.failed || capacity < 2 || capacity > MOST)
+        return NULL;
+    sluice_event events[MOST];
+    struct header *headers = room;
+    napi_value result = NULL;
+    /* Made before anything is pulled, so that nothing is lost where there is no memory for it. */
+    if (napi_create_array_with_length(env, capacity, &result) != napi_ok)
+        return NULL;
+    int count = pulled(call.box, events, (int)capacity, timeout);
+    if (count <= 0)
+        return number(&call, count);
+    for (int i = 0; i < count; i++) {
+        write_header(&headers[i], &events[i]);
+        napi_value bytes = events[i].data && events[i].length > 0
+                               ? bytes_of_one(&call, &events[i], &headers[i])
+                               : NULL;
+        if (bytes)
+            napi_set_element(env, result, (uint32_t)i, bytes);
+    }
+    napi_value length = number(&call, count);
+    return length && napi_set_named_property(env, result, "length", length) == napi_ok ? result
+                                                                                       : NULL;
 }
 
 static napi_value token(napi_env env, napi_callback_info info) {
     struct call call = begin(env, info);
-    return call.failed ? NULL
-                       : id_or_code(&call, call.box->loop ? 0 : SLUICE_ENULL, &call.box->token);
+    if (call.failed)
+        return NULL;
+    bool is_living = call.box->loop || call.box->poller;
+    return id_or_code(&call, is_living ? 0 : SLUICE_ENULL, &call.box->token);
 }
 
-/* Under the lock: the loop that a token names, or NULL. */
-static sluice_loop *named(uint64_t token) {
+/* Under the lock: what a token names, or an empty box. */
+static const struct box *named(uint64_t token) {
+    static const struct box none;
     const struct box *box = living;
     while (box && box->token != token)
         box = box->next;
-    return box ? box->loop : NULL;
+    return box ? box : &none;
+}
+
+static int wake_box(const struct box *box) {
+    return box->poller ? sluice_poller_wake(box->poller) : sluice_wake(box->loop);
 }
 
 /* (token, value) */
@@ -180,7 +246,8 @@ static napi_value post(napi_env env, napi_callback_info info) {
     if (call.failed)
         return NULL;
     pthread_mutex_lock(&lock);
-    int code = sluice_post(named(token), value);
+    const struct box *box = named(token);
+    int code = box->poller ? SLUICE_EKIND : sluice_post(box->loop, value);
     pthread_mutex_unlock(&lock);
     return number(&call, code);
 }
@@ -192,7 +259,7 @@ static napi_value wake(napi_env env, napi_callback_info info) {
     if (call.failed)
         return NULL;
     pthread_mutex_lock(&lock);
-    int code = sluice_wake(named(token));
+    int code = wake_box(named(token));
     pthread_mutex_unlock(&lock);
     return number(&call, code);
 }
@@ -205,7 +272,7 @@ static napi_value cancel_others(napi_env env, napi_callback_info info) {
     for (struct box *box = living; box; box = box->next)
         if (box->env != env) {
             box->is_cancelled = true;
-            sluice_wake(box->loop);
+            wake_box(box);
         }
     pthread_mutex_unlock(&lock);
     return NULL;
@@ -264,6 +331,7 @@ const struct export exports_of_loop[] = {
     {"open", open_loop},
     {"destroy", destroy},
     {"next", next},
+    {"nextMany", next_many},
     {"token", token},
     {"post", post},
     {"wake", wake},

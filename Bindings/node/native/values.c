@@ -135,6 +135,17 @@ void take_numbers(struct call *call, double *numbers, size_t count) {
         memcpy(numbers, data, count * sizeof *numbers);
 }
 
+size_t take_room(struct call *call, void **room) {
+    napi_typedarray_type type = napi_int8_array;
+    size_t length = 0;
+    bool is_room = napi_get_typedarray_info(call->env, take_any(call), &type, &length, room, NULL,
+                                            NULL) == napi_ok &&
+                   type == napi_biguint64_array;
+    if (!is_room)
+        fail(call, true, "room for the result is needed");
+    return is_room ? length : 0;
+}
+
 napi_value number(const struct call *call, double value) {
     napi_value result = NULL;
     napi_create_double(call->env, value, &result);

@@ -47,8 +47,8 @@ function received(loop, peer, length) {
   return text;
 }
 
-function inChild(name, fd) {
-  const child = spawnSync(process.execPath, [__filename, name], { stdio: ['ignore', 'pipe', 'pipe', fd] });
+function inChild(name, fd, word = '') {
+  const child = spawnSync(process.execPath, [__filename, name, word], { stdio: ['ignore', 'pipe', 'pipe', fd] });
   assert.equal(child.status, 0, `${child.stdout}${child.stderr}`);
 }
 
@@ -71,14 +71,33 @@ const children = {
     assert.equal(pull(loop, sluice.CLOSED, stream).error, null);
   },
 
-  // Its main thread ends while a worker is in a pull.
+  // What a signal did before it was a loop's, it does again afterwards.
+  signalled() {
+    const loop = new Loop();
+    const signal = loop.signal('SIGTERM');
+    process.kill(process.pid, 'SIGTERM');
+    pull(loop, sluice.SIGNAL, signal);
+    if (process.argv[3] === 'close') loop.close(signal);
+    else loop.destroy();
+    process.kill(process.pid, 'SIGTERM');
+    setTimeout(() => process.exit(0), 10_000);
+  },
+
+  // Its main thread ends while a worker is in a pull, or in a poller's wait.
   exit() {
-    const worker = new Worker(__filename, { workerData: 'pull' });
+    const worker = new Worker(__filename, { workerData: process.argv[3] });
     worker.once('message', () => process.exit(0));
   },
 };
 
 const workers = {
+  signal() {
+    const loop = new Loop();
+    loop.signal('SIGTERM');
+    parentPort.postMessage('ready');
+    parentPort.postMessage(pull(loop, sluice.SIGNAL).value);
+  },
+
   // Posts to the loop of the thread that started it.
   post({ poster, copy }) {
     assert.ok(!(copy instanceof Loop));
@@ -92,6 +111,13 @@ const workers = {
     const loop = new Loop();
     parentPort.postMessage(loop.poster);
     loop.next();
+  },
+
+  poll() {
+    const poller = new sluice.Poller();
+    parentPort.postMessage(poller.poster);
+    assert.deepEqual(poller.wait(), []);
+    parentPort.postMessage('woken');
   },
 
   // Ends one loop after another, while the thread that started it posts to each.
@@ -502,6 +528,176 @@ const checks = {
     assert.equal(loop.stats().handles[5], 4);
   },
 
+  'several events by one call'(loop) {
+    const [one, onePeer] = pair(loop);
+    const [two, twoPeer] = pair(loop);
+    for (let round = 0; round < 3; round++) {
+      loop.write(onePeer, `a${round}`);
+      loop.write(twoPeer, `b${round}`);
+      for (let i = 0n; i < 5n; i++) loop.post(i);
+      const events = [];
+      const isOurs = ({ kind }) => kind === sluice.POSTED || kind === sluice.DATA;
+      while (events.length < 7) events.push(...loop.nextMany(1000).filter(isOurs));
+      const posted = events.filter(({ kind }) => kind === sluice.POSTED).map(({ value }) => value);
+      assert.deepEqual(posted, [0n, 1n, 2n, 3n, 4n]);
+      const text = (id) => events.find((event) => event.kind === sluice.DATA && event.id === id).data.toString();
+      assert.deepEqual([text(one), text(two)], [`a${round}`, `b${round}`]);
+    }
+    for (let i = 0; i < 10; i++) loop.post(i);
+    assert.equal(loop.nextMany(1000, 4).length, 4);
+    assert.equal(loop.nextMany(1000, 1).length, 1);
+    assert.equal(loop.nextMany(1000, 1e9).length, 5);
+    assert.deepEqual(loop.nextMany(0), []);
+    loop.wake();
+    assert.deepEqual(loop.nextMany(), []);
+    for (const most of [0, -1, 1.5, '2', NaN]) refused('ERR_OUT_OF_RANGE', () => loop.nextMany(0, most));
+    refused('SLUICE_ETIMEOUT', () => loop.nextMany(-1));
+    loop.abort(one);
+    loop.abort(two);
+    const closed = [];
+    while (closed.length < 4) closed.push(...loop.nextMany().filter(({ kind }) => kind === sluice.CLOSED));
+  },
+
+  'what is attached to a handle'(loop) {
+    const listener = loop.listen('127.0.0.1:0');
+    const ours = { name: 'of the listener' };
+    loop.setUser(listener, ours);
+    const client = loop.connect(loop.localAddress(listener));
+    loop.setUser(client, 'of the client');
+    const first = new Map();
+    while (first.size < 2) {
+      const event = loop.next();
+      first.set(event.kind, event);
+    }
+    assert.equal(first.get(sluice.CONNECTED).user, 'of the client');
+    const { id, user } = first.get(sluice.ACCEPTED);
+    assert.equal(user, ours); // a new connection has what its listener has
+    assert.equal(loop.user(id), ours);
+    loop.setUser(id, 7);
+    loop.write(client, 'hello');
+    assert.equal(pull(loop, sluice.DATA, id).user, 7);
+    loop.close(id);
+    assert.equal(pull(loop, sluice.CLOSED, id).user, 7);
+    refused('SLUICE_ESTALE', () => loop.user(id));
+    refused('SLUICE_ESTALE', () => loop.setUser(id, 1));
+    const timer = loop.timer(0.1);
+    assert.equal(loop.user(timer), undefined);
+    loop.setUser(timer, null);
+    assert.equal(pull(loop, sluice.TIMER, timer).user, null);
+    const watch = loop.watch(0, 0);
+    loop.setUser(watch, 'of the watch');
+    loop.close(watch);
+    refused('SLUICE_ESTALE', () => loop.user(watch));
+    refused('ERR_INVALID_ARG_TYPE', () => loop.setUser(1, 'x'));
+  },
+
+  async 'what was attached is given up with its handle'(loop) {
+    v8.setFlagsFromString('--expose-gc');
+    const collect = vm.runInNewContext('gc');
+    let left = 3;
+    const registry = new FinalizationRegistry(() => left--);
+    const attach = (id) => {
+      const user = {};
+      registry.register(user);
+      loop.setUser(id, user);
+    };
+    (() => {
+      const [stream] = pair(loop);
+      attach(stream);
+      loop.abort(stream);
+      pull(loop, sluice.CLOSED, stream);
+      const closed = loop.timer(1000);
+      attach(closed);
+      loop.close(closed);
+      const timer = loop.timer(0);
+      attach(timer);
+      pull(loop, sluice.TIMER, timer);
+      loop.abort(timer);
+    })();
+    for (const end = Date.now() + 10_000; left > 0; await sleep(1)) {
+      collect();
+      assert.ok(Date.now() < end, `${left} are kept`);
+    }
+  },
+
+  'a poller'(loop) {
+    const [stream, peer] = pair(loop);
+    loop.pause(stream);
+    const fd = loop.fd(stream);
+    for (const backend of sluice.backends()) {
+      const poller = new sluice.Poller(backend);
+      assert.equal(poller.backend, backend);
+      assert.equal(poller.features & 1, 1);
+      poller.add(fd, sluice.READ, 'ours');
+      assert.deepEqual(poller.wait(0), []);
+      loop.write(peer, 'x');
+      while (loop.next(0) !== null || loop.pending(peer) > 0);
+      assert.deepEqual(poller.wait(1000), [{ fd, ready: sluice.READ, user: 'ours' }]);
+      poller.modify(fd, sluice.WRITE);
+      assert.deepEqual(poller.wait(1000, 1), [{ fd, ready: sluice.WRITE, user: 'ours' }]);
+      refused('EEXIST', () => poller.add(fd, sluice.READ));
+      poller.remove(fd);
+      refused('ENOENT', () => poller.remove(fd));
+      refused('EBADF', () => poller.add(9999, sluice.READ));
+      refused('SLUICE_EINTEREST', () => poller.add(fd, 1 << 30));
+      refused('SLUICE_ETIMEOUT', () => poller.wait(-1));
+      refused('ERR_OUT_OF_RANGE', () => poller.wait(0, 0));
+      refused('SLUICE_EKIND', () => new Poster(poller.poster).post(1));
+      poller.wake();
+      assert.deepEqual(poller.wait(), []);
+      new Poster(poller.poster).wake();
+      assert.deepEqual(poller.wait(), []);
+      if (backend === 'epoll') assert.ok(poller.backendFd() > 0);
+      const { poster } = poller;
+      poller.destroy();
+      poller.destroy();
+      assert.equal(poller.backend, undefined);
+      for (const call of [() => poller.wait(), () => poller.add(fd, 1), () => poller.wake(), () => poller.poster,
+        () => new Poster(poster).wake()]) {
+        refused('SLUICE_ENULL', call, 'ended');
+      }
+      // What was written is read, so that the next backend begins as this one.
+      loop.resume(stream);
+      pull(loop, sluice.DATA, stream);
+      loop.pause(stream);
+    }
+    refused('SLUICE_EBACKEND', () => new sluice.Poller('none'), 'backend: none');
+    refused('ERR_INVALID_ARG_TYPE', () => new sluice.Poller(5));
+  },
+
+  async 'signals as events'(loop) {
+    const id = loop.signal('SIGUSR2');
+    assert.equal(loop.kindOf(id), 3);
+    for (let i = 0; i < 20; i++) {
+      process.kill(process.pid, 'SIGUSR2');
+      assert.equal(pull(loop, sluice.SIGNAL, id).value, os.constants.signals.SIGUSR2);
+    }
+    refused('EEXIST', () => loop.signal(os.constants.signals.SIGUSR2));
+    const other = new Loop();
+    refused('EEXIST', () => other.signal('SIGUSR2'));
+    loop.close(id);
+    other.close(other.signal('SIGUSR2')); // it is free again
+    other.destroy();
+    for (const none of ['SIGNONE', 0, -1, 65, 'SIGKILL']) refused('EINVAL', () => loop.signal(none));
+    refused('ERR_INVALID_ARG_TYPE', () => loop.signal({}));
+    const worker = started('signal');
+    assert.equal(await answer(worker), 'ready');
+    process.kill(process.pid, 'SIGTERM');
+    assert.equal(await answer(worker), os.constants.signals.SIGTERM);
+    await answer(worker, 'exit');
+    for (const end of ['close', 'destroy']) {
+      const child = spawnSync(process.execPath, [__filename, 'signalled', end], { timeout: 20_000 });
+      assert.equal(child.signal, 'SIGTERM', `${child.stdout}${child.stderr}`);
+    }
+  },
+
+  async 'a poller that is woken by another thread'() {
+    const worker = started('poll');
+    const poster = new Poster(await answer(worker));
+    poster.wake();
+    assert.equal(await answer(worker), 'woken');
+  },
+
   timers(loop) {
     const start = loop.updateNow();
     const [late, early] = [loop.timer(20), loop.timer(0.5, 5)];
@@ -576,7 +772,7 @@ const checks = {
   },
 
   'the process ends while a worker is in a pull'() {
-    inChild('exit', 'ignore');
+    for (const worker of ['pull', 'poll']) inChild('exit', 'ignore', worker);
   },
 };
 

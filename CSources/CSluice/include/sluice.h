@@ -83,7 +83,7 @@ SLUICE_API const char *sluice_error_message(int code);
  *     ENOBUFS   EFULL                    EPERM     ETHREAD, as pthread_mutex_unlock(3) says it
  *     EBADFD    ESTATE                   ENXIO     ENAME
  *     ENODEV    ESCOPE                   ENOTCONN  ELISTENS
- *     EIO       a code that there is not
+ *     EIO       an unknown code
  *
  * Any thread. */
 SLUICE_API int sluice_error_errno(int code);
@@ -373,7 +373,8 @@ enum sluice_listen_flag {
     SLUICE_ONLY_IPV6 = 2   /* an IPv6 socket takes no IPv4 callers, nor does "*" */
 };
 
-/* How a listener behaves, and its streams. Begin as above. */
+/* How a listener behaves, and its streams. Begin with zeros and
+ * `size = sizeof(sluice_listen_options)`. */
 typedef struct sluice_listen_options {
     size_t size;
     uint32_t flags;                       /* enum sluice_listen_flag */
@@ -423,10 +424,10 @@ SLUICE_API int sluice_listen_fd(sluice_loop *loop, sluice_id *id, int fd,
  * CLOSED has the error of the last attempt that failed, or SLUICE_ENAME if no address was found.
  * Then sluice_name_problem says more.
  *
- * Errors: those of an address (below, under sockets); SLUICE_ENUMERIC ("*"); SLUICE_EOPTION; those
- * of bind(2) for the options' source, such as -EADDRNOTAVAIL and -EADDRINUSE (by name they are
- * CLOSED's); others of socket(2), such as -EAFNOSUPPORT; SLUICE_EAGAIN (no thread could
- * be started for a name: try again later); SLUICE_ENOMEM; SLUICE_EFULL (too many handles, or 1,024
+ * Errors: those of an address (see sluice_address_problem); SLUICE_ENUMERIC ("*"); SLUICE_EOPTION;
+ * those of bind(2) for the options' source, such as -EADDRNOTAVAIL and -EADDRINUSE (by name they
+ * are CLOSED's); others of socket(2), such as -EAFNOSUPPORT; SLUICE_EAGAIN (no thread could be
+ * started for a name: try again later); SLUICE_ENOMEM; SLUICE_EFULL (too many handles, or 1,024
  * names of the process wait to be looked up). */
 SLUICE_API int sluice_connect(sluice_loop *loop, sluice_id *id, const char *address,
                               const sluice_stream_options *options);
@@ -454,9 +455,9 @@ enum sluice_family { SLUICE_ANY_FAMILY = 0, SLUICE_IPV4 = 4, SLUICE_IPV6 = 6 };
  * that contains Sluice must not be unloaded (dlclose) while a name is looked up, nor just after it.
  * In the child of a fork, sluice_after_fork asks again for what had no answer.
  *
- * O(1). Errors: those of an address (below, under sockets); SLUICE_ENUMERIC ("*"); -EAFNOSUPPORT
- * (no such family, or an address of another one); SLUICE_EAGAIN (no thread could be started);
- * SLUICE_ENOMEM; SLUICE_EFULL (too many handles, or 1,024 names of the process wait). */
+ * O(1). Errors: those of an address (see sluice_address_problem); SLUICE_ENUMERIC ("*");
+ * -EAFNOSUPPORT (no such family, or an address of another one); SLUICE_EAGAIN (no thread could be
+ * started); SLUICE_ENOMEM; SLUICE_EFULL (too many handles, or 1,024 names of the process wait). */
 SLUICE_API int sluice_resolve(sluice_loop *loop, sluice_id *id, const char *address,
                               uint32_t family, uint64_t user);
 
@@ -481,8 +482,8 @@ SLUICE_API int sluice_peer_address(const sluice_loop *loop, sluice_id id, char *
 /* ---- Streams -------------------------------------------------------------------------------- */
 
 /* A stream has two directions, and they fail apart. If a send fails, what the peer had sent before
- * still comes as DATA, and then CLOSED says the error of the send. No call below ends a stream. A
- * call that finds it broken says so by its code, and CLOSED comes with a later pull. */
+ * still comes as DATA, and then CLOSED says the error of the send. No call of this group ends a
+ * stream. A call that finds it broken says so by its code, and CLOSED comes with a later pull. */
 
 /* Queues the bytes, all or none. They are sent with all others of this event when the next one is
  * pulled. 8 KiB and more are offered to the kernel at once, and only the rest is copied. Returns 0,
@@ -491,8 +492,8 @@ SLUICE_API int sluice_peer_address(const sluice_loop *loop, sluice_id id, char *
  * (after a shutdown, a close or a failed send), SLUICE_ENOMEM, those of send(2). */
 SLUICE_API int sluice_write(sluice_loop *loop, sluice_id id, const void *bytes, size_t length);
 
-/* The same for several pieces, all or none of them. struct sluice_slice is with the byte queue,
- * below. */
+/* The same for several pieces, all or none of them. struct sluice_slice is declared with
+ * sluice_queue_peek. */
 typedef struct sluice_slice sluice_slice;
 SLUICE_API int sluice_writev(sluice_loop *loop, sluice_id id, const sluice_slice *slices,
                              int count);
@@ -628,8 +629,8 @@ enum sluice_interest {
 };
 
 /* What an event may say besides READ, PRIORITY and WRITE. ERROR and HANGUP come whatever was asked
- * for. READ_CLOSED comes with READ. select(2) cannot tell them, and reports only the three above,
- * which are the same on every backend. */
+ * for. READ_CLOSED comes with READ. select(2) cannot tell them, and reports only READ,
+ * PRIORITY and WRITE, which are the same on every backend. */
 enum sluice_condition {
     SLUICE_ERROR = 8,           /* an error is pending (SO_ERROR), or a pipe's reader is gone */
     SLUICE_HANGUP = 16,         /* both directions are shut */
@@ -786,7 +787,7 @@ SLUICE_API int sluice_select(sluice_fd_list *reading, sluice_fd_list *writing,
 /* Bytes in order, for what a program gathers, holds back or passes on. They are appended at the
  * end, read where they lie, taken from the beginning, and moved from queue to queue without a copy.
  * They lie in chunks of 4 KiB. One thread at a time may use a queue; a move uses both queues.
- * Below, n is the number of chunks that a call fills, shows or takes. */
+ * In this group n is the number of chunks that a call fills, shows or takes. */
 typedef struct sluice_queue sluice_queue;
 
 /* A piece of bytes. Laid out as struct iovec, so that an array of them can be cast for writev(2) or
@@ -887,15 +888,15 @@ SLUICE_API int sluice_address_problem(const char *address, char *text, size_t ca
  * closed. A file that stays behind hinders nobody: the next listen at its path replaces it, as it
  * replaces any socket's file that no living socket is bound to.
  *
- * Errors: those of an address, above; SLUICE_ENAME; SLUICE_ECAPACITY (the backlog); -EADDRINUSE (at
- * a unix path: another socket is bound there or about to be, or a file that is no socket is in the
- * way); others of socket(2), bind(2) and listen(2). */
+ * Errors: those of an address (see sluice_address_problem); SLUICE_ENAME; SLUICE_ECAPACITY (the
+ * backlog); -EADDRINUSE (at a unix path: another socket is bound there or about to be, or a file
+ * that is no socket is in the way); others of socket(2), bind(2) and listen(2). */
 SLUICE_API int sluice_socket_listen(const char *address, int backlog);
 
 /* A socket that is connecting or connected. Wait for SLUICE_WRITE, then ask sluice_socket_error.
  * The address is numeric or a unix socket's: this call does not block, and so it looks up no name.
- * Errors: those of an address, above; SLUICE_ENUMERIC (a name, or "*"); those of connect(2) that
- * show at once, such as SLUICE_EAGAIN (a unix listener's queue is full). */
+ * Errors: those of an address (see sluice_address_problem); SLUICE_ENUMERIC (a name, or "*"); those
+ * of connect(2) that show at once, such as SLUICE_EAGAIN (a unix listener's queue is full). */
 SLUICE_API int sluice_socket_connect(const char *address);
 
 /* The next pending connection. A caller whose connection has failed is passed over: one who gave up
@@ -904,8 +905,8 @@ SLUICE_API int sluice_socket_connect(const char *address);
  * level), -EMFILE and others of accept(2). Source: "Error handling" in accept(2). */
 SLUICE_API int sluice_socket_accept(int fd);
 
-/* How a connect ended, or what a SLUICE_ERROR is about: 0, or the negated error, which is thereby
- * cleared. Source: SO_ERROR, socket(7). */
+/* How a connect ended, or what a SLUICE_ERROR is about: 0, or the negated error, which the call
+ * clears. Source: SO_ERROR, socket(7). */
 SLUICE_API int sluice_socket_error(int fd);
 
 /* Up to `length` bytes into `bytes`: how many, 0 at the end of the stream. Any descriptor will do.

@@ -41,12 +41,30 @@ public struct Options: ParsableCommand {
     }
 }
 
-/// Does what cannot be gone on without; where it fails, says why in one line and exits.
+/// Does what the program cannot do without. If that fails, says in one line why and what to do, and
+/// exits.
 public func orExit<Value: ~Copyable>(_ body: () throws -> Value) -> Value {
     do {
         return try body()
+    } catch let error as SluiceError {
+        Options.exit(withError: StartFailure(error: error))
     } catch {
         Options.exit(withError: error)
+    }
+}
+
+/// An error, and what to do about it.
+private struct StartFailure: Error, CustomStringConvertible {
+    let error: SluiceError
+
+    var description: String { "\(error)\(remedy)" }
+
+    private var remedy: String {
+        switch error.code.errno {
+        case .addressInUse: "; another server is there: stop it, or pass another --address"
+        case .connectionRefused: "; start a server first, as by article-first-server"
+        default: ""
+        }
     }
 }
 
