@@ -66,9 +66,13 @@ def swift_line():
     return (cut - (run("none", 3000) - run("none", 1000))) / 2000 / 16
 
 
-def async_line():
-    """Of 32 bytes, 16 of them a message; with what it takes to receive and to answer that."""
-    command = [ASYNC_ECHO, "epoll", "lines"]
+def async_line(mode):
+    """Of 32 bytes, 16 of them a message; with what it takes to receive and to answer that.
+
+    As a String, of which some 500 are the String alone: its memory, the look for what is no UTF-8,
+    and its end. Or lent where it lies.
+    """
+    command = [ASYNC_ECHO, "epoll", mode]
     return counting.server_instructions(command, "lines", 1000, 4000, size=16 * 32) / 16
 
 
@@ -131,7 +135,8 @@ INSTRUCTIONS = [
     ("Swift poller event, poll", None, lambda: swift_ready("poll")),
     ("Swift poller event, select", None, lambda: swift_ready("select")),
     ("Swift line of 32 bytes", 60, swift_line),
-    ("Swift async line by readLine, pipelined by 16", 400, async_line),
+    ("Swift async line by readLine, pipelined by 16", 400, lambda: async_line("lines")),
+    ("Swift async line by frames, pipelined by 16", 400, lambda: async_line("frames")),
     ("timer add", 70, lambda: loop_timer("add", 0)),
     ("timer cancel", 40, lambda: loop_timer("cancel", MILLION)),
     ("timer fire", 70, lambda: loop_timer("fire", MILLION)),

@@ -7,13 +7,17 @@ import Sluice
 
 struct Usage: Error, CustomStringConvertible {
     let description =
-        "usage: echo-async ADDRESS BACKEND [inbound|function|next|borrow|line|lines]"
+        "usage: echo-async ADDRESS BACKEND [inbound|function|next|borrow|line|lines|frames]"
         + " [isolated|first|two]"
 }
 
 func echo(_ connection: Connection) async throws {
     for try await bytes in connection.inbound { try await connection.write(bytes) }
 }
+
+/// 16 lines of 32 bytes, all the same, as of ../loads/load.c: only their reading is to count.
+private let answer = Array(
+    (0..<16).map { _ in String(repeating: "x", count: 31) + "\n" }.joined().utf8)
 
 func serve(_ arguments: [String]) async throws {
     guard arguments.count >= 3, let backend = Backend(arguments[2]) else { throw Usage() }
@@ -45,12 +49,17 @@ func serve(_ arguments: [String]) async throws {
             }
         }
     case "lines":
-        // 16 of 32 bytes, all the same, as of ../loads/load.c: only their reading is to count.
-        let answer = Array(
-            (0..<16).map { _ in String(repeating: "x", count: 31) + "\n" }.joined().utf8)
         try await Server.run(on: arguments[1], options: options, ready: ready) { connection in
             var count = 0
             while try await connection.readLine() != nil {
+                count += 1
+                if count % 16 == 0 { try await connection.write(answer) }
+            }
+        }
+    case "frames":
+        try await Server.run(on: arguments[1], options: options, ready: ready) { connection in
+            var count = 0
+            for try await _ in connection.frames(by: .lines()) {
                 count += 1
                 if count % 16 == 0 { try await connection.write(answer) }
             }

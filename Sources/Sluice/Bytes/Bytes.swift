@@ -134,6 +134,7 @@ extension Span where Element == UInt8 {
     /// Where a byte is first, from an index on.
     ///
     /// - Complexity: O(bytes).
+    @inline(__always)
     public func firstIndex(of byte: UInt8, from start: Int = 0) -> Int? {
         precondition(start >= 0, "no byte has the index \(start)")
         return unsafe withUnsafeBufferPointer { bytes in

@@ -347,7 +347,9 @@ public final class Connection: Waiter, @unchecked Sendable {
     /// Whether the running task is known to be a home of the reads; `findHome` finds out.
     @inlinable
     @inline(__always)
-    var isHome: Bool { unsafe core.homeNow === self }
+    var isHome: Bool {
+        unsafe core.homeNow?.toOpaque() == Unmanaged.passUnretained(self).toOpaque()
+    }
 
     /// Whether a cancellation of the running task reaches the connection's waits without a handler.
     @inline(never)
@@ -356,13 +358,13 @@ public final class Connection: Waiter, @unchecked Sendable {
         return unsafe withUnsafeCurrentTask { task in
             guard let task = unsafe task else { return false }
             if unsafe task == homeTask {
-                unsafe core.homeNow = self
+                unsafe core.homeNow = .passUnretained(self)
                 return true
             }
             guard let more = unsafe more else { return false }
             if ofWrites { return unsafe task == more.writeHome?.task }
             guard unsafe task == more.readHome?.task else { return false }
-            unsafe core.homeNow = self
+            unsafe core.homeNow = .passUnretained(self)
             return true
         }
     }

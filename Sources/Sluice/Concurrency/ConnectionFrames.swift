@@ -35,43 +35,49 @@ extension Connection {
 
         /// Reads.
         public struct Iterator: AsyncIteratorProtocol {
-            fileprivate let connection: Connection
-            fileprivate let framing: Framing
+            @usableFromInline let connection: Connection
+            @usableFromInline let framing: Framing
 
             /// The next frame; `nil` at the end of the stream.
+            @inlinable
+            @inline(__always)
             public mutating func next() async throws -> Bytes? {
-                try await connection.nextFrame(framing)
+                // Most frames are there already: then there is no call that could wait.
+                if let frame = try connection.frameThatIsThere(framing) { return frame }
+                return try await connection.frameThatComes(framing)
             }
 
             /// The next frame; `nil` at the end of the stream.
+            @inlinable
+            @inline(__always)
             public nonisolated(nonsending) mutating func next(
                 isolation: (any Actor)?
             ) async throws -> Bytes? {
-                try await connection.nextFrame(framing)
+                if let frame = try connection.frameThatIsThere(framing) { return frame }
+                return try await connection.frameThatComes(framing)
             }
         }
     }
 
-    fileprivate nonisolated(nonsending) func nextFrame(_ framing: Framing) async throws -> Bytes? {
+    /// The next frame, where it is whole and the caller is on the loop's thread.
+    @usableFromInline
+    func frameThatIsThere(_ framing: Framing) throws -> Bytes? {
+        guard core.isCurrent else { return nil }
+        takeLent()
+        return try take(framing, searched: 0, isLast: false).frame
+    }
+
+    @usableFromInline
+    nonisolated(nonsending) func frameThatComes(_ framing: Framing) async throws -> Bytes? {
         guard core.isCurrent else { return try await loop.nextFrame(of: self, framing) }
         takeLent()
         var searched = 0
         var isLast = false
         while true {
-            let cut = unsafe framing.cut(
-                Span(_unsafeElements: waiting), searched: searched, isLast: isLast)
-            switch cut {
-            case .frame(let skipped, let count, let whole):
-                consume(skipped)
-                unsafe lent = whole - skipped
-                return unsafe Bytes(self, bytes, count, reads.load(ordering: .relaxed))
-            case .refused(.frameTooLong): throw TooLong(limit: framing.limit)
-            case .refused(let reason):
-                throw SluiceError(reason.rawValue, "cut frames of", .handle(.stream, id))
-            case .none(let needed):
-                unsafe searched = count
-                if isLast { return try frameEnds(needed) }
-            }
+            let (frame, needed) = try take(framing, searched: searched, isLast: isLast)
+            if let frame { return frame }
+            if isLast { return try frameEnds(needed) }
+            unsafe searched = count
             do {
                 if try await fillBehind() { continue }
             } catch let error as SluiceError where error.code == .wrongThread {
@@ -80,6 +86,25 @@ extension Connection {
             // Of a server that shuts down the end is not the peer's: half a line is no line.
             if !has(Self.atEnd) { return try frameEnds(0) }
             isLast = true
+        }
+    }
+
+    /// Lends the frame that the bytes begin with, or says how many bytes it takes, where that is known.
+    @inline(__always)
+    private func take(
+        _ framing: Framing, searched: Int, isLast: Bool
+    ) throws -> (frame: Bytes?, needed: Int) {
+        let cut = unsafe framing.cut(
+            Span(_unsafeElements: waiting), searched: searched, isLast: isLast)
+        switch cut {
+        case .frame(let skipped, let count, let whole):
+            consume(skipped)
+            unsafe lent = whole - skipped
+            return (unsafe Bytes(self, bytes, count, reads.load(ordering: .relaxed)), 0)
+        case .none(let needed): return (nil, needed)
+        case .refused(.frameTooLong): throw TooLong(limit: framing.limit)
+        case .refused(let reason):
+            throw SluiceError(reason.rawValue, "cut frames of", .handle(.stream, id))
         }
     }
 
@@ -95,6 +120,6 @@ extension Loop {
     fileprivate func nextFrame(
         of connection: Connection, _ framing: Framing
     ) async throws -> Bytes? {
-        try await connection.nextFrame(framing).map { Bytes($0.array) }
+        try await connection.frameThatComes(framing).map { Bytes($0.array) }
     }
 }

@@ -14,15 +14,26 @@ extension Connection {
     @inlinable
     @inline(__always)
     public nonisolated(nonsending) func write(_ bytes: Span<UInt8>) async throws {
-        if bytes.count > Self.pieceSize { return try await writeInPieces(bytes) }
-        let code = core.loop.send(bytes, StreamID(rawValue: id))
+        let code = begin(writing: bytes)
         if code != 0 { try await goOn(writing: bytes, code) }
     }
+
+    /// Queues the bytes, where they are one piece: what the loop says, or ``inPieces``.
+    @inlinable
+    @inline(__always)
+    func begin(writing bytes: Span<UInt8>) -> CInt {
+        bytes.count > Self.pieceSize
+            ? Self.inPieces : core.loop.send(bytes, StreamID(rawValue: id))
+    }
+
+    /// No code of the loop's: nothing has been queued yet.
+    @usableFromInline static var inPieces: CInt { .max }
 
     /// Waits for room, or travels to the loop's thread, which the loop itself has asked for.
     @usableFromInline
     @inline(never)
     nonisolated(nonsending) func goOn(writing bytes: Span<UInt8>, _ code: CInt) async throws {
+        if code == Self.inPieces { return try await writeInPieces(bytes) }
         guard code == SLUICE_ETHREAD.rawValue else { return try await waitForRoom(code) }
         try await loop.write(Array(bytes), to: self)
     }
@@ -31,8 +42,16 @@ extension Connection {
     @inlinable
     @inline(__always)
     public nonisolated(nonsending) func write(_ bytes: Bytes) async throws {
+        // One call for all that is not the short way, as in next().
+        let code = bytes.isElsewhere ? Self.inPieces : begin(writing: bytes.current)
+        if code != 0 { try await goOn(writing: bytes, code) }
+    }
+
+    @usableFromInline
+    @inline(never)
+    nonisolated(nonsending) func goOn(writing bytes: Bytes, _ code: CInt) async throws {
         if bytes.isElsewhere { return try await write(bytes.array) }
-        try await write(bytes.current)
+        try await goOn(writing: bytes.current, code)
     }
 
     /// Queues the bytes to be sent.
@@ -76,9 +95,7 @@ extension Connection {
         return code == 0
     }
 
-    @usableFromInline
-    @inline(never)
-    nonisolated(nonsending) func writeInPieces(_ bytes: Span<UInt8>) async throws {
+    private nonisolated(nonsending) func writeInPieces(_ bytes: Span<UInt8>) async throws {
         guard core.isCurrent else { return try await loop.write(Array(bytes), to: self) }
         var at = 0
         while at < bytes.count {
@@ -93,9 +110,7 @@ extension Connection {
     }
 
     /// Waits until the queue is at its low mark, or throws what a write was refused for.
-    @usableFromInline
-    @inline(never)
-    nonisolated(nonsending) func waitForRoom(_ code: CInt) async throws {
+    private nonisolated(nonsending) func waitForRoom(_ code: CInt) async throws {
         if code < 0 { throw refused(code) }
         try await waitToWrite()
     }

@@ -36,12 +36,14 @@ final class Core: @unchecked Sendable {
     /// What isolated jobs keep preferring; `nil` where they prefer nothing.
     @exclusivity(unchecked) private var task: UnownedTaskExecutor?
 
+    // Unmanaged, and not unowned(unsafe): to look at one of those takes a reference and gives it back.
+
     /// Who waits by the hop that is under way.
-    @exclusivity(unchecked) @usableFromInline unowned(unsafe) var parking: Waiter?
+    @exclusivity(unchecked) @usableFromInline var parking: Unmanaged<Waiter>?
     /// How the job that runs now was run: as isolated to nobody, and not to the loop.
     @exclusivity(unchecked) @usableFromInline var isGenericNow = false
     /// The connection whose home task is running now, where that is known.
-    @exclusivity(unchecked) @usableFromInline unowned(unsafe) var homeNow: Connection?
+    @exclusivity(unchecked) @usableFromInline var homeNow: Unmanaged<Connection>?
     /// How many connections, listeners, watches and timers have not ended.
     @exclusivity(unchecked) var living = 0
     @exclusivity(unchecked) private var isStopping = false

@@ -46,7 +46,10 @@ final class ParkingExecutor: SerialExecutor {
     nonisolated(unsafe) unowned(unsafe) var core: Core!
 
     func enqueue(_ job: consuming ExecutorJob) {
-        unsafe core.unsafelyUnwrapped.parking.unsafelyUnwrapped.job = UnownedJob(job)
+        let job = UnownedJob(job)
+        unsafe core.unsafelyUnwrapped.parking.unsafelyUnwrapped._withUnsafeGuaranteedRef {
+            unsafe $0.job = job
+        }
     }
 
     // Its jobs are run on the loop's thread.
@@ -64,7 +67,7 @@ actor Parking {
     @usableFromInline nonisolated let unownedExecutor: UnownedSerialExecutor
     private let executor: ParkingExecutor
 
-    @exclusivity(unchecked) @usableFromInline nonisolated(unsafe) var waits: UInt = 0
+    @exclusivity(unchecked) @usableFromInline final nonisolated(unsafe) var waits: UInt = 0
 
     init(_ executor: ParkingExecutor) {
         self.executor = executor

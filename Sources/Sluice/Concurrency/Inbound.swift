@@ -125,23 +125,46 @@ extension Connection {
     @inlinable
     @inline(__always)
     public nonisolated(nonsending) func next() async throws -> Bytes? {
-        guard core.isCurrent else { return try await nextElsewhere() }
+        // One call for all that is not the short way: this is copied to where it is called, and what
+        // is not run there is in the way of what is.
+        guard core.isCurrent else { return try await nextSlowly() }
         takeLent()
         if unsafe count == 0 {
-            do {
-                guard try await fill() else { return nil }
-            } catch let error as SluiceError where error.code == .wrongThread {
-                return try await nextElsewhere()
+            if unsafe obstacles != 0 || !isHome { return try await nextSlowly() }
+            let isGeneric = unsafe core.isGenericNow
+            await core.park(self)
+            if isGeneric && !core.isCurrent { return try await nextSlowly() }
+            if unsafe count == 0 {
+                _ = try finished()
+                return nil
             }
         }
+        return lendAll()
+    }
+
+    /// Lends what is there.
+    @inlinable
+    @inline(__always)
+    func lendAll() -> Bytes {
         unsafe lent = count
         return unsafe Bytes(self, bytes, count, reads.load(ordering: .relaxed))
     }
 
-    /// Off the loop's thread what was read is copied.
     @usableFromInline
     @inline(never)
-    nonisolated(nonsending) func nextElsewhere() async throws -> Bytes? {
+    nonisolated(nonsending) func nextSlowly() async throws -> Bytes? {
+        guard core.isCurrent else { return try await nextElsewhere() }
+        takeLent()
+        do {
+            if unsafe count == 0 { guard try await fill() else { return nil } }
+        } catch let error as SluiceError where error.code == .wrongThread {
+            return try await nextElsewhere()
+        }
+        return lendAll()
+    }
+
+    /// Off the loop's thread what was read is copied.
+    private nonisolated(nonsending) func nextElsewhere() async throws -> Bytes? {
         let bytes = try await read(atMost: 64 << 10)
         return bytes.isEmpty ? nil : Bytes(bytes)
     }

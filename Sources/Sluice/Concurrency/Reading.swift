@@ -68,6 +68,7 @@ extension Connection {
     }
 
     /// More bytes behind those that are there, which are copied to where more can follow.
+    @inline(__always)
     nonisolated(nonsending) func fillBehind() async throws -> Bool {
         if unsafe count > 0 && more?.gathered.isEmpty != false {
             unsafe gather(UnsafeRawPointer(bytes.unsafelyUnwrapped), 0)
@@ -251,7 +252,8 @@ extension Connection {
         guard core.isCurrent else { return nil }
         takeLent()
         let end = unsafe Span(_unsafeElements: waiting).firstIndex(of: UInt8(ascii: "\n"))
-        return try end.map { try takeLine($0, limit) }
+        guard let end else { return nil }
+        return try takeLine(end, limit)
     }
 
     @usableFromInline
@@ -266,6 +268,8 @@ extension Connection {
         }
     }
 
+    // Within its caller, as `find` is: an asynchronous call takes memory of the task.
+    @inline(__always)
     private nonisolated(nonsending) func line(_ most: Int, _ limit: Int) async throws -> String? {
         guard let end = try await find(UInt8(ascii: "\n"), limit: most, of: limit) else {
             return nil
@@ -274,18 +278,21 @@ extension Connection {
     }
 
     /// The line that ends at an index of what is there.
+    @inline(__always)
     private func takeLine(_ end: Int, _ limit: Int) throws -> String {
-        let line = unsafe UnsafeBufferPointer(rebasing: waiting[..<end])
-        let length = unsafe line.last == UInt8(ascii: "\r") ? end - 1 : end
+        let start = unsafe bytes.unsafelyUnwrapped
+        let hasReturn = unsafe end > 0 && start[end &- 1] == UInt8(ascii: "\r")
+        let length = hasReturn ? end &- 1 : end
         guard length <= limit else { throw TooLong(limit: limit) }
         let text = unsafe String(
-            decoding: UnsafeBufferPointer(rebasing: line[..<length]), as: UTF8.self)
-        consume(end + 1)
+            decoding: UnsafeBufferPointer(start: start, count: length), as: UTF8.self)
+        consume(end &+ 1)
         return text
     }
 
     /// Where the byte is, waiting until it is there; `nil` at the end of the stream. `named` is the
     /// limit that the caller knows of.
+    @inline(__always)
     private nonisolated(nonsending) func find(
         _ delimiter: UInt8, limit: Int, of named: Int
     ) async throws -> Int? {

@@ -271,7 +271,7 @@ extension Connection {
     /// Makes the running task the connection's home.
     func beginHome() {
         unsafe withUnsafeCurrentTask { unsafe homeTask = $0 }
-        unsafe core.homeNow = self
+        unsafe core.homeNow = .passUnretained(self)
         #if DEBUG
             core.watchdog.isRunning(self)
         #endif

@@ -10,7 +10,7 @@ public class Waiter {
 
     @exclusivity(unchecked) @usableFromInline final var job: UnownedJob?
     /// Of whose connection the task that waits is the home task: see ``Connection/homeTask``.
-    @exclusivity(unchecked) @usableFromInline final unowned(unsafe) var home: Connection?
+    @exclusivity(unchecked) @usableFromInline final var home: Unmanaged<Connection>?
     /// Which wait this is. A cancellation from another thread may come too late, and is then of
     /// another.
     @exclusivity(unchecked) final var number: UInt32 = 0
@@ -32,7 +32,7 @@ public class Waiter {
         unsafe self.job = nil
         unsafe number &+= 1
         #if DEBUG
-            unsafe core.watchdog.wakes(job, of: home)
+            unsafe core.watchdog.wakes(job, of: home?.takeUnretainedValue())
         #endif
         core.push(job, isGeneric: unsafe isGeneric)
     }
@@ -49,7 +49,7 @@ extension Core {
     @inlinable
     @inline(__always)
     nonisolated(nonsending) func park(_ waiter: Waiter) async {
-        unsafe parking = waiter
+        unsafe parking = .passUnretained(waiter)
         unsafe waiter.isGeneric = isGenericNow
         unsafe waiter.home = homeNow
         await parker.wait()

@@ -47,14 +47,16 @@
         /// Runs a job.
         func watch(_ job: UnownedJob, of core: Core, _ run: () -> Void) {
             guard log != nil else { return run() }
-            running = unsafe woken.removeValue(forKey: Self.key(job)) ?? core.homeNow
+            running =
+                unsafe woken.removeValue(forKey: Self.key(job))
+                ?? core.homeNow?.takeUnretainedValue()
             let start = clock.now
             run()
             let took = clock.now - start
             if took > longest {
                 longest = took
                 // What it found out meanwhile counts, too.
-                suspect = unsafe core.homeNow ?? running
+                suspect = unsafe core.homeNow?.takeUnretainedValue() ?? running
             }
             running = nil
         }
