@@ -159,7 +159,8 @@ static size_t next_capacity(const sluice_loop *loop, const struct sluice_extras 
     return extras->awaited > 0 && most >= length && most < capacity ? most : capacity;
 }
 
-static int make_room_to_hold(sluice_loop *loop, struct sluice_extras *extras, size_t length) {
+static SLUICE_COLD int make_room_to_hold(sluice_loop *loop, struct sluice_extras *extras,
+                                         size_t length) {
     if (length == 0 || (extras->held_bytes && length <= extras->held_capacity))
         return 0;
     size_t capacity = next_capacity(loop, extras, length);

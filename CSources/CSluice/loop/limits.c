@@ -54,7 +54,7 @@ static bool came_in_time(const sluice_loop *loop, const struct sluice_stream *st
     return !(stream->state & (INPUT_OVER | STREAM_NO_INPUT)) && is_ready(stream->fd, POLLIN);
 }
 
-void sluice_stream_deadline(sluice_loop *loop, struct sluice_stream *stream) {
+SLUICE_COLD void sluice_stream_deadline(sluice_loop *loop, struct sluice_stream *stream) {
     if (!(stream->state & STREAM_GRACE) && came_in_time(loop, stream) &&
         sluice_deadline_set(loop, stream, GRACE_NS) == 0) {
         stream->state |= STREAM_GRACE;

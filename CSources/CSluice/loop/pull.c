@@ -137,7 +137,7 @@ static inline enum progress take_timer(sluice_loop *loop, sluice_event *event) {
 }
 
 /* Sees to one deadline that is due. */
-static SLUICE_NOINLINE enum progress take_deadline(sluice_loop *loop) {
+static SLUICE_COLD enum progress take_deadline(sluice_loop *loop) {
     if (loop->accept_again <= loop->now) {
         loop->accept_again = INT64_MAX;
         sluice_listeners_try_again(loop);
@@ -317,7 +317,7 @@ static inline bool can_pull(const sluice_loop *loop, const sluice_event *events,
 }
 
 /* Why not. */
-static SLUICE_NOINLINE int refuse_pull(const sluice_loop *loop, const sluice_event *events) {
+static SLUICE_COLD int refuse_pull(const sluice_loop *loop, const sluice_event *events) {
     int code = sluice_loop_check(loop);
     if (code < 0)
         return code;
@@ -351,8 +351,7 @@ static SLUICE_NOINLINE int pull(sluice_loop *loop, sluice_event *event, int64_t 
 #define UNTIL_TIMERS ((uint32_t)(2 * TODO(TIMERS) - 1) | TODO_TAKE_BACK | TODO_TRACED)
 
 /* A pull for which something else has to be done first, or afterwards. */
-static SLUICE_NOINLINE int next_with_more(sluice_loop *loop, sluice_event *event,
-                                          int64_t timeout_ns) {
+static SLUICE_COLD int next_with_more(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
     uint32_t traced = loop->todo & TODO_TRACED;
     if (loop->todo & TODO_TAKE_BACK)
         sluice_lent_take_back(loop);

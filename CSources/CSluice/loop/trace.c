@@ -51,10 +51,12 @@ static SLUICE_COLD void write_line(const sluice_loop *loop, const sluice_event *
 
 SLUICE_COLD void sluice_trace(const sluice_loop *loop, const sluice_event *events, int code) {
     const sluice_event none = {.error = code};
+    if (code <= 0) {
+        events = &none;
+        code = 1;
+    }
     int saved = errno;
-    for (int i = 0; i < code; i++)
-        write_line(loop, &events[i]);
-    if (code <= 0)
-        write_line(loop, &none);
+    for (; code > 0; code--, events++)
+        write_line(loop, events);
     errno = saved;
 }

@@ -19,7 +19,7 @@ struct guard {
     bool was_pending;
 };
 
-static void begin_guard(struct guard *guard) {
+static SLUICE_COLD void begin_guard(struct guard *guard) {
     sigemptyset(&guard->pipe);
     sigaddset(&guard->pipe, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &guard->pipe, &guard->before);
@@ -29,7 +29,7 @@ static void begin_guard(struct guard *guard) {
                          sigismember(&pending, SIGPIPE);
 }
 
-static void end_guard(const struct guard *guard, bool may_be_raised) {
+static SLUICE_COLD void end_guard(const struct guard *guard, bool may_be_raised) {
     const struct timespec at_once = {0, 0};
     if (may_be_raised && !guard->was_pending)
         while (sigtimedwait(&guard->pipe, NULL, &at_once) < 0 && errno == EINTR) {
@@ -37,7 +37,7 @@ static void end_guard(const struct guard *guard, bool may_be_raised) {
     pthread_sigmask(SIG_SETMASK, &guard->before, NULL);
 }
 
-ptrdiff_t sluice_file_send_slices(int fd, const struct iovec *iov, int count) {
+SLUICE_COLD ptrdiff_t sluice_file_send_slices(int fd, const struct iovec *iov, int count) {
     struct guard guard;
     begin_guard(&guard);
     ptrdiff_t sent;
@@ -52,7 +52,8 @@ ptrdiff_t sluice_file_send_slices(int fd, const struct iovec *iov, int count) {
 /* Short counts are tried again: only the kernel's word that it is full brings word of room later,
  * and only a count of 0 tells the end of the file from that. One that went in part may have raised
  * the signal. */
-size_t sluice_send_file_some(int fd, int file, int64_t offset, size_t length, int *stopped) {
+SLUICE_COLD size_t sluice_send_file_some(int fd, int file, int64_t offset, size_t length,
+                                         int *stopped) {
     off_t at = (off_t)offset;
     size_t sent = 0;
     *stopped = at == offset ? 0 : -EOVERFLOW;

@@ -92,7 +92,7 @@ static short poll_events(uint32_t interest) {
     return (short)events;
 }
 
-static int set_poll(sluice_poller *poller, int fd, uint32_t interest) {
+static SLUICE_COLD int set_poll(sluice_poller *poller, int fd, uint32_t interest) {
     struct poll_state *state = poll_state_of(poller);
     int code = sluice_fd_check(fd);
     if (code < 0)

@@ -74,14 +74,14 @@ static bool is_wanted(const struct select_state *state, int fd) {
     return false;
 }
 
-static void silence_select(struct select_state *state, int fd) {
+static SLUICE_COLD void silence_select(struct select_state *state, int fd) {
     for (int i = 0; i < SET_COUNT; i++)
         fdset_erase(state->wanted[i], fd);
     while (state->fd_count > 0 && !is_wanted(state, state->fd_count - 1))
         state->fd_count--;
 }
 
-static int set_select(sluice_poller *poller, int fd, uint32_t interest) {
+static SLUICE_COLD int set_select(sluice_poller *poller, int fd, uint32_t interest) {
     struct select_state *state = select_state_of(poller);
     int code = sluice_fd_check(fd);
     if (code < 0)
