@@ -59,7 +59,6 @@ static enum sluice_operation accept_next(struct readiness_engine *engine, sluice
 /* Until it is known how many bytes have come, event->length is how many there is room for. */
 static inline void begin_receive(const struct source *source, const unsigned char *bytes,
                                  size_t size, sluice_event *event) {
-    event->error = 0;
     event->id = source->id;
     event->data = bytes;
     event->length = size;

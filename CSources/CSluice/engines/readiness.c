@@ -251,7 +251,7 @@ static ptrdiff_t send_slices(struct sluice_engine *base, int fd, const struct io
 static SLUICE_INLINE ptrdiff_t send_bytes(struct sluice_engine *engine, int fd, const void *bytes,
                                           size_t length) {
     (void)engine;
-    return sluice_send_once(fd, bytes, length);
+    return send(fd, bytes, length, MSG_NOSIGNAL);
 }
 
 static size_t send_file(struct sluice_engine *base, int fd, int file, int64_t offset, size_t length,
