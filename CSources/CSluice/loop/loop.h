@@ -390,7 +390,8 @@ SLUICE_INTERNAL int64_t sluice_loop_deadline(sluice_loop *loop);
 
 /* `from` and `after_ns`, without overflow. */
 static inline int64_t sluice_after(int64_t from, int64_t after_ns) {
-    return after_ns > INT64_MAX - from ? INT64_MAX : from + after_ns;
+    int64_t moment;
+    return __builtin_add_overflow(from, after_ns, &moment) ? INT64_MAX : moment;
 }
 
 /* The same from sluice_now. */
