@@ -676,7 +676,7 @@ bench-python: deps-c
 			{ echo '#!$(CURDIR)/$(PYTHON_ENV)/bin/python'; cat Benchmarks/peers/protocol.py; } >$$program; \
 			chmod +x $$program; done)
 
-GATED := $(addprefix $(BENCH)/,load echo-c echo-c-one-file echo-smallest echo-c-libevent dispatch-poller timers-sluice queue-sluice wheel)
+GATED := $(addprefix $(BENCH)/,load echo-c echo-c-one-file echo-smallest echo-c-libevent dispatch-poller dispatch-loop timers-sluice queue-sluice wheel)
 
 .PHONY: bench-gate bench-ceilings
 bench-gate: deps-gate bench-swift ##bench instructions and calls, held to ceilings; ONLY=word for some

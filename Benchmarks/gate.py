@@ -128,6 +128,7 @@ INSTRUCTIONS = [
         lambda: echo(ASYNC_ECHO, "epoll", "inbound", "isolated"),
     ),
     ("Swift async connection accepted, echoed, closed", 15000, lambda: connection(ASYNC_ECHO)),
+    ("watch event, epoll", 110, lambda: ready("dispatch-loop", "ready", "1000", "ROUNDS", "epoll")),
     ("poller event, epoll", 30, lambda: c_ready("epoll")),
     ("poller event, poll", None, lambda: c_ready("poll")),
     ("poller event, select", None, lambda: c_ready("select")),

@@ -19,6 +19,14 @@
 #define SLUICE_NOINLINE __attribute__((noinline))
 #define SLUICE_INLINE inline __attribute__((always_inline))
 
+/* A function on the way of nearly all work. By itself it saves the registers that it needs, which
+ * its caller does not need on its other ways. In one file it becomes part of its caller. */
+#ifdef SLUICE_ONE_FILE
+#define SLUICE_MERGED SLUICE_INLINE
+#else
+#define SLUICE_MERGED SLUICE_NOINLINE
+#endif
+
 /* What is called once, or seldom, and is to be small. */
 #define SLUICE_COLD __attribute__((cold))
 

@@ -27,7 +27,7 @@ enum sluice_operation {
     SLUICE_OP_NONE = 0,     /* no completion */
     SLUICE_OP_WATCH = 1,    /* value: the flags that are ready */
     SLUICE_OP_ACCEPT = 2,   /* error, or value: a connection's number, the loop's from then on */
-    SLUICE_OP_RECEIVE = 4,  /* data, length: what came; error and value are 0 */
+    SLUICE_OP_RECEIVE = 4,  /* data, length: what came; value is 0 */
     SLUICE_OP_SEND = 8,     /* error, or length: bytes that have gone since; the rest may go on */
     SLUICE_OP_CONNECT = 16, /* error */
     SLUICE_OP_HANGUP = 32,  /* error: the connection is broken, and nothing is left to receive */
@@ -97,7 +97,8 @@ struct sluice_engine_operations {
                              int count);
     int (*await_room)(struct sluice_engine *engine, int fd);
 
-    /* The same of one piece, to a connected socket for which no room is awaited. */
+    /* The same of one piece, to a connected socket for which no room is awaited. For an error it is
+     * -1, and errno says which, as of send(2): nearly always all goes, and no more is asked. */
     ptrdiff_t (*send)(struct sluice_engine *engine, int fd, const void *bytes, size_t length);
 
     /* The same of up to `length` bytes of a file, from `offset` on: how many went. *stopped is 0

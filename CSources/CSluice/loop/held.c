@@ -30,6 +30,7 @@ static void note_lent(sluice_loop *loop, struct sluice_stream *stream, sluice_id
 void sluice_held_tell(sluice_loop *loop, struct sluice_stream *stream, sluice_event *event) {
     struct sluice_extras *extras = stream->extras;
     event->kind = SLUICE_DATA;
+    event->error = 0;
     event->data = extras->held_bytes;
     event->length = extras->held;
     event->user = stream->slot.user;

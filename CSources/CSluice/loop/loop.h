@@ -130,6 +130,14 @@ enum {
 #define TODO_TAKE_BACK (UINT32_C(1) << 16) /* no part of a turn: `lent_count` is not 0 */
 #define TODO_TRACED (UINT32_C(1) << 17)    /* the same: what is pulled is written down, too */
 
+/* How long the pull under way may still wait. It stands in the loop, so that the pulls that need
+ * not wait keep it in no register. */
+struct sluice_patience {
+    int64_t timeout_ns; /* what is left of it; or less than 0: no other turn begins */
+    int64_t deadline;   /* -1 before the first wait */
+    int code;           /* what the last wait has failed with, or 0 */
+};
+
 struct sluice_loop {
     struct sluice_allocator allocator;
     struct sluice_engine *engine;
@@ -137,6 +145,7 @@ struct sluice_loop {
     int64_t now;
     int64_t waited; /* when the last wait ended; `now` may have been updated since */
     uint32_t todo;  /* of TODO(...) */
+    struct sluice_patience patience;
 
     struct sluice_slots watches;
     struct sluice_slots signals;
@@ -381,7 +390,8 @@ SLUICE_INTERNAL int64_t sluice_loop_deadline(sluice_loop *loop);
 
 /* `from` and `after_ns`, without overflow. */
 static inline int64_t sluice_after(int64_t from, int64_t after_ns) {
-    return after_ns > INT64_MAX - from ? INT64_MAX : from + after_ns;
+    int64_t moment;
+    return __builtin_add_overflow(from, after_ns, &moment) ? INT64_MAX : moment;
 }
 
 /* The same from sluice_now. */

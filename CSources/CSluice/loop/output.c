@@ -159,7 +159,7 @@ int sluice_output_settle(sluice_loop *loop, struct sluice_stream *stream) {
 /* What is not sent and can't be queued is lost, and so the output has failed. */
 void sluice_output_send_put_off(sluice_loop *loop, ptrdiff_t sent) {
     struct sluice_stream *stream = sluice_stream_at(loop, sluice_id_index(loop->put_off_id));
-    sent = heed_sent(loop, stream, sent, loop->put_off_length);
+    sent = heed_sent(loop, stream, sent < 0 ? -errno : sent, loop->put_off_length);
     int code = sent < 0 ? (int)sent : 0;
     if (code == 0) {
         loop->put_off_bytes += sent;

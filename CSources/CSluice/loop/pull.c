@@ -39,6 +39,7 @@ static inline void count_received(sluice_loop *loop, const sluice_event *event) 
 static inline void make_data(sluice_loop *loop, const struct sluice_stream *stream,
                              sluice_event *event) {
     event->kind = SLUICE_DATA;
+    event->error = 0;
     event->user = stream->slot.user;
     loop->answerable = event->id;
     loop->answerable_stream = stream;
@@ -99,14 +100,14 @@ static SLUICE_NOINLINE enum progress complete_of_stream(sluice_loop *loop, sluic
 /* What else the engine has completed, told in *event: nothing more for OVER. */
 static inline enum progress complete(sluice_loop *loop, sluice_event *event,
                                      enum sluice_operation operation) {
+    if (operation == SLUICE_OP_WATCH && event->id != SLUICE_SIGNALS_ID) {
+        event->kind = SLUICE_READY;
+        event->user = sluice_watch_at(loop, sluice_id_index(event->id))->slot.user;
+        return AN_EVENT;
+    }
     if (operation == SLUICE_OP_NONE)
         return OVER;
     uint32_t index = sluice_id_index(event->id);
-    if (operation == SLUICE_OP_WATCH && event->id != SLUICE_SIGNALS_ID) {
-        event->kind = SLUICE_READY;
-        event->user = sluice_watch_at(loop, index)->slot.user;
-        return AN_EVENT;
-    }
     if (operation == SLUICE_OP_ACCEPT)
         return progress_of(sluice_listener_complete(loop, sluice_listener_at(loop, index), event));
     if (operation == SLUICE_OP_END)
@@ -272,16 +273,10 @@ static int begin_turn(sluice_loop *loop, int64_t timeout_ns) {
 /* For a timeout: not even to begin another turn. */
 #define AT_ONCE ((int64_t)-1)
 
-/* A pull that has found nothing so far. */
-struct patience {
-    int64_t timeout_ns; /* what is left of it; or AT_ONCE */
-    int64_t deadline;   /* -1 before the first wait */
-    int code;           /* what the last wait has failed with, or 0 */
-};
-
 /* Nothing is left of this turn: begins the next one. 1, or what the pull ends with: 0 where the
  * time is up, or an error. */
-static SLUICE_NOINLINE int next_turn(sluice_loop *loop, struct patience *patience) {
+static SLUICE_NOINLINE int next_turn(sluice_loop *loop) {
+    struct sluice_patience *patience = &loop->patience;
     if (patience->timeout_ns == AT_ONCE || patience->code < 0)
         return patience->code;
     if (patience->deadline < 0)
@@ -334,10 +329,11 @@ static inline void begin_pull(sluice_loop *loop) {
 }
 
 /* 1 with an event, or what a wait gives. */
-static SLUICE_NOINLINE int pull(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
-    struct patience patience = {timeout_ns, -1, 0};
+static SLUICE_NOINLINE int pull(sluice_loop *loop, sluice_event *event) {
+    loop->patience.deadline = -1;
+    loop->patience.code = 0;
     while (!take(loop, event)) {
-        int code = next_turn(loop, &patience);
+        int code = next_turn(loop);
         if (code <= 0) {
             event->kind = 0; /* whatever was tried to be an event */
             return code;
@@ -351,12 +347,13 @@ static SLUICE_NOINLINE int pull(sluice_loop *loop, sluice_event *event, int64_t 
 #define UNTIL_TIMERS ((uint32_t)(2 * TODO(TIMERS) - 1) | TODO_TAKE_BACK | TODO_TRACED)
 
 /* A pull for which something else has to be done first, or afterwards. */
-static SLUICE_COLD int next_with_more(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
+static SLUICE_COLD int next_with_more(sluice_loop *loop, sluice_event *event) {
     uint32_t traced = loop->todo & TODO_TRACED;
     if (loop->todo & TODO_TAKE_BACK)
         sluice_lent_take_back(loop);
     loop->todo &= ~TODO_TRACED;
-    int code = sluice_next(loop, event, timeout_ns); /* which is now like any other */
+    /* It is now like any other. */
+    int code = sluice_next(loop, event, loop->patience.timeout_ns);
     loop->todo |= traced;
     if (traced)
         sluice_trace(loop, event, code);
@@ -366,6 +363,7 @@ static SLUICE_COLD int next_with_more(sluice_loop *loop, sluice_event *event, in
 int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
     if (sluice_unlikely(!can_pull(loop, event, timeout_ns)))
         return refuse_pull(loop, event);
+    loop->patience.timeout_ns = timeout_ns;
     if (sluice_likely(loop->put_off_length > 0))
         send_put_off(loop);
     /* Nearly all pulls are this, and no more is asked then: bytes, of a stream that has nothing
@@ -379,7 +377,7 @@ int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
         }
         begin_pull(loop);
         if (complete(loop, event, operation) != AN_EVENT)
-            return pull(loop, event, timeout_ns);
+            return pull(loop, event);
         loop->stats.events[event->kind]++;
         return 1;
     }
@@ -392,9 +390,9 @@ int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
         loop->todo &= ~TODO(TIMERS);
     }
     if (loop->todo & (TODO_TAKE_BACK | TODO_TRACED))
-        return next_with_more(loop, event, timeout_ns);
+        return next_with_more(loop, event);
     begin_pull(loop);
-    return pull(loop, event, timeout_ns);
+    return pull(loop, event);
 }
 
 static int make_room_to_lend(sluice_loop *loop, int capacity) {
@@ -425,15 +423,17 @@ int sluice_next_many(sluice_loop *loop, sluice_event *events, int capacity, int6
         send_put_off(loop);
     sluice_lent_take_back(loop);
     begin_pull(loop);
+    loop->patience.timeout_ns = timeout_ns;
     int count = 0;
     int code = make_room_to_lend(loop, capacity);
     if (code == 0)
-        code = pull(loop, events, timeout_ns);
+        code = pull(loop, events);
+    loop->patience.timeout_ns = AT_ONCE;
     while (code > 0) {
         sluice_lend_answerable(loop);
         count++;
         bool goes_on = count < capacity && !ends_batch(loop, &events[count - 1]);
-        code = goes_on ? pull(loop, &events[count], AT_ONCE) : 0;
+        code = goes_on ? pull(loop, &events[count]) : 0;
     }
     if (count > 0)
         code = count;

@@ -18,11 +18,6 @@ static inline ptrdiff_t sluice_receive_once(int fd, void *bytes, size_t length) 
     return sluice_likely(count >= 0) ? count : -errno;
 }
 
-static inline ptrdiff_t sluice_send_once(int fd, const void *bytes, size_t length) {
-    ptrdiff_t count = send(fd, bytes, length, MSG_NOSIGNAL);
-    return sluice_likely(count >= 0) ? count : -errno;
-}
-
 /* As the public calls of these names, for arguments that need no check. */
 static inline ptrdiff_t sluice_receive_some(int fd, void *bytes, size_t length) {
     ptrdiff_t count;
@@ -35,9 +30,9 @@ static inline ptrdiff_t sluice_receive_some(int fd, void *bytes, size_t length) 
 static inline ptrdiff_t sluice_send_some(int fd, const void *bytes, size_t length) {
     ptrdiff_t count;
     do
-        count = sluice_send_once(fd, bytes, length);
-    while (count == -EINTR);
-    return count;
+        count = send(fd, bytes, length, MSG_NOSIGNAL);
+    while (count < 0 && errno == EINTR);
+    return sluice_likely(count >= 0) ? count : -errno;
 }
 
 /* How many callers whose connection has failed one accept passes over. Then it says that nobody is

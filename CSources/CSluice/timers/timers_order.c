@@ -42,7 +42,7 @@ static uint32_t merge(struct sluice_timer *records, uint32_t left, uint32_t righ
     return first;
 }
 
-uint32_t sluice_timers_sort(struct sluice_timer *records, uint32_t first) {
+static SLUICE_NOINLINE uint32_t sort_runs(struct sluice_timer *records, uint32_t first) {
     uint32_t bins[BINS];
     size_t count = 0;
     while (first != NONE) {
@@ -64,6 +64,26 @@ uint32_t sluice_timers_sort(struct sluice_timer *records, uint32_t first) {
         if (bins[bin] != NONE)
             sorted = merge(records, bins[bin], sorted);
     return sorted;
+}
+
+/* Most parts of a tick that have several have two. Whether these are: then they are in order. */
+static inline bool sort_two(struct sluice_timer *records, uint32_t *first) {
+    uint32_t other = records[*first].next;
+    if (is_slot(other) || !is_slot(records[other].next))
+        return false;
+    records[other].next = NONE;
+    if (sluice_timer_before(&records[other], &records[*first])) {
+        records[other].next = *first;
+        records[*first].next = NONE;
+        *first = other;
+    }
+    return true;
+}
+
+uint32_t sluice_timers_sort(struct sluice_timer *records, uint32_t first) {
+    if (sort_two(records, &first))
+        return first;
+    return sort_runs(records, first);
 }
 
 /* Puts a record behind those of DUE, of which `last` is the last; or the link to its slot. */

@@ -332,6 +332,21 @@ static void watch_for_a_hang_up_alone(void) {
     expect_no_event(loop);
 }
 
+static void changed_watch_gives_no_event_gathered_for_what_it_was(void) {
+    sluice_loop *loop = make_loop();
+    sluice_id ids[6];
+    for (size_t i = 0; i < COUNT_OF(ids); i++) {
+        struct pair pair = unix_pair();
+        put_byte(pair.far);
+        assert_int_equal(sluice_watch(loop, &ids[i], pair.near, SLUICE_READ, 0), 0);
+    }
+    expect_event(loop, SLUICE_READY);
+    for (size_t i = 0; i < COUNT_OF(ids); i++)
+        assert_int_equal(sluice_rewatch(loop, ids[i], i == 0 ? SLUICE_WRITE : SLUICE_NONE), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(expect_event_of(loop, SLUICE_READY, ids[0]).value, SLUICE_WRITE);
+}
+
 static void closed_watch_gives_no_event_gathered_already(void) {
     sluice_loop *loop = make_loop();
     sluice_id ids[6];
@@ -363,6 +378,8 @@ int main(void) {
          a_number_that_has_a_handle_leaves_the_id_alone, NULL},
         {"a watch reports what is ready", watch_reports_what_is_ready, NULL},
         {"a watch for a hang-up alone", watch_for_a_hang_up_alone, NULL},
+        {"a changed watch: no event gathered for what it was",
+         changed_watch_gives_no_event_gathered_for_what_it_was, NULL},
         {"a closed watch: no event gathered already", closed_watch_gives_no_event_gathered_already,
          NULL},
     };

@@ -67,6 +67,14 @@ static_assert(sizeof(struct token) == sizeof(epoll_data_t) &&
                       offsetof(struct token, generation),
               "a token is copied whole");
 
+/* Read member by member: of one that is read whole the compiler takes each out of a register. */
+static inline struct token token_at(const unsigned char *data) {
+    struct token token;
+    memcpy(&token.fd, data + offsetof(struct token, fd), sizeof token.fd);
+    memcpy(&token.generation, data + offsetof(struct token, generation), sizeof token.generation);
+    return token;
+}
+
 /* The kernel's flags are ours. READ and WRITE by the sets that select(2) uses, so that the two
  * agree: an error or a hang-up makes a read return at once, an error a write. */
 static uint32_t flags_of_epoll(uint32_t events, uint32_t interest) {
@@ -276,9 +284,9 @@ static sluice_ready *report_kernel(sluice_poller *poller, sluice_ready *next,
                                      timeout_ns, &state->coarse);
     *code = ready;
     for (; ready > 0; ready--, at += sizeof(struct epoll_event)) {
-        struct token token;
+        const unsigned char *data = at + offsetof(struct epoll_event, data);
+        const struct token token = token_at(data);
         uint32_t flags;
-        memcpy(&token, at + offsetof(struct epoll_event, data), sizeof token);
         memcpy(&flags, at + offsetof(struct epoll_event, events), sizeof flags);
         const struct sluice_registration *registration = &registrations[token.fd];
         if (sluice_unlikely(registration->generation != token.generation ||
@@ -287,8 +295,10 @@ static sluice_ready *report_kernel(sluice_poller *poller, sluice_ready *next,
             next = report_one(poller, next, token, flags);
             continue;
         }
+        uint64_t whole;
+        memcpy(&whole, data, sizeof whole);
         next->user = registration->user;
-        memcpy((unsigned char *)next + offsetof(sluice_ready, fd), &token, sizeof token);
+        memcpy((unsigned char *)next + offsetof(sluice_ready, fd), &whole, sizeof whole);
         next->flags = flags;
         next++;
     }

@@ -1,0 +1,110 @@
+/* bulk.c - who can receive and waits for a turn; and bulk streams, which receive several times in a
+ * row.
+ *
+ * What is known to be possible and had to wait (a receive filled the buffer, a stream was resumed)
+ * is in a list, and is seen to in the next turn.
+ *
+ * Bulk streams fill one receive after the other. They have a list of their own, and each turn has a
+ * run of the first: as many receives as there are bulk streams, up to RUN_BYTES. So a turn is never
+ * longer than if each had one, and a stream goes on while what it moves is still in the cache:
+ * measured beside receives in turn, four streams that echo took a tenth less CPU time. Decided
+ * against: a longer run while nobody else has anything due (who comes meanwhile would wait for it,
+ * and the waits that it saves were not to be measured).
+ */
+#include "base/platform.h"
+
+#include "engines/readiness.h"
+
+/* A run is so many bytes at most, or one receive. */
+#define RUN_BYTES ((size_t)256 * 1024)
+
+static void append_source(struct readiness_engine *engine, struct list *list, int fd,
+                          uint32_t place) {
+    struct source *source = &engine->sources[fd];
+    set_state(source, 0, place);
+    source->next = NO_FD;
+    if (list->first == NO_FD)
+        list->first = fd;
+    else
+        engine->sources[list->last].next = fd;
+    list->last = fd;
+}
+
+int sluice_source_pop(struct readiness_engine *engine, struct list *list) {
+    int fd = list->first;
+    if (fd != NO_FD) {
+        list->first = engine->sources[fd].next;
+        set_state(&engine->sources[fd], QUEUED | IN_BULK, 0);
+    }
+    return fd;
+}
+
+/* Takes one out of the middle of the list of bulk streams, by a walk: this is rare. */
+static SLUICE_NOINLINE void leave_bulk(struct readiness_engine *engine, int fd) {
+    struct list others = {NO_FD, NO_FD};
+    for (int each = sluice_source_pop(engine, &engine->bulk); each != NO_FD;
+         each = sluice_source_pop(engine, &engine->bulk))
+        if (each != fd)
+            append_source(engine, &others, each, QUEUED | IN_BULK);
+    engine->bulk = others;
+}
+
+/* Puts a descriptor into a list, unless it is in one. A place among the bulk streams, which may be
+ * its predecessor's, is given up: those wait longer. */
+void sluice_source_push(struct readiness_engine *engine, struct list *list, int fd) {
+    const struct source *source = &engine->sources[fd];
+    if ((source->state & IN_BULK) && source->burst < BULK)
+        leave_bulk(engine, fd);
+    if (!(source->state & QUEUED))
+        append_source(engine, list, fd, QUEUED);
+}
+
+/* More can be received, and others come first. */
+void sluice_source_wait_for_more(struct readiness_engine *engine, int fd, bool full) {
+    struct source *source = &engine->sources[fd];
+    if (!full)
+        source->burst = 0;
+    else if (source->burst < BULK)
+        source->burst++;
+    if (source->burst < BULK)
+        sluice_source_push(engine, &engine->later, fd);
+    else if (!(source->state & QUEUED))
+        append_source(engine, &engine->bulk, fd, QUEUED | IN_BULK);
+}
+
+/* The first bulk stream has a run in this turn. One that was paused meanwhile, or whose number
+ * others have taken, is none any more. A run is as many receives as all bulk streams would have
+ * together if each had one, so that nobody waits longer for the turn to end. */
+void sluice_bulk_begin_run(struct readiness_engine *engine) {
+    while (engine->bulk.first != NO_FD && !is_bulk(&engine->sources[engine->bulk.first]))
+        sluice_source_pop(engine, &engine->bulk);
+    int most = engine->receive_size < RUN_BYTES ? (int)(RUN_BYTES / engine->receive_size) : 1;
+    int fd = engine->running = engine->bulk.first;
+    for (int i = 0; i < most && fd != NO_FD; i++, fd = engine->sources[fd].next)
+        engine->run_left += is_bulk(&engine->sources[fd]);
+}
+
+/* Of the run: its stream receives several times in a row. Where that is drained, or was paused
+ * since the turn began, the run is over. The next stream's is the next turn's: it may have become a
+ * bulk stream by what it received in this one. */
+enum sluice_operation sluice_bulk_next(struct readiness_engine *engine, sluice_event *event,
+                                       unsigned char *bytes, size_t size) {
+    enum sluice_operation operation = SLUICE_OP_NONE;
+    int fd = engine->running;
+    while (!operation && engine->run_left > 0) {
+        bool goes_on = engine->bulk.first == fd && is_bulk(&engine->sources[fd]);
+        if (goes_on) {
+            operation = sluice_source_receive(engine, fd, event, bytes, size);
+            engine->run_left--;
+        }
+        if (!goes_on || !is_bulk(&engine->sources[fd]))
+            engine->run_left = 0;
+        if (engine->run_left == 0 && engine->bulk.first == fd) {
+            sluice_source_pop(engine, &engine->bulk);
+            if (is_bulk(&engine->sources[fd]))
+                append_source(engine, &engine->bulk, fd, QUEUED | IN_BULK);
+        }
+        engine->engine.in_run = engine->run_left > 0;
+    }
+    return operation;
+}

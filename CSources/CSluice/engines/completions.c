@@ -1,0 +1,345 @@
+/* completions.c - what comes of what is wanted: an operation that is possible is done when its
+ * completion is pulled.
+ *
+ * A turn first has the events of its wait, one by one, then what the turn before left over, and
+ * then the run of a bulk stream.
+ *
+ * A receive that brings less than was asked for has drained a TCP or a unix socket, so that the one
+ * that would find nothing is saved. Nothing else is drained by a short read (receive.h), and
+ * neither is a socket after a hang-up, when the end or the error is still to be fetched, or after
+ * urgent bytes or passed descriptors, which a receive stops short of.
+ */
+#include "base/platform.h"
+
+#include "engines/readiness.h"
+
+#include "engines/receive.h"
+#include "network/socket.h"
+
+/* Of a stream whose next receive is like most: one that is in no list, and has nothing else due nor
+ * anything to learn from an event but that bytes have come. */
+#define LIKE_MOST (WANTED(SLUICE_OP_RECEIVE) | IS_SOCKET | CAN_SEND)
+#define TELLS_FROM_MOST                                                                            \
+    (LIKE_MOST | WANTED(SLUICE_OP_SEND | SLUICE_OP_CONNECT) | CAN_RECEIVE | STOPS_SHORT | QUEUED | \
+     BY_ROLE)
+
+static enum sluice_operation complete_as(const struct source *source,
+                                         enum sluice_operation operation, int error, uint64_t value,
+                                         sluice_event *event) {
+    *event = (sluice_event){.error = error, .id = source->id, .value = value};
+    return operation;
+}
+
+/* The event before engine->ready is of a listener. A turn has at first one accept, so that a quiet
+ * listener costs no accept that finds nobody, and twice as many each time that all of them found
+ * somebody. */
+static enum sluice_operation accept_next(struct readiness_engine *engine, sluice_event *event) {
+    int fd = engine->ready[-1].fd;
+    struct source *source = &engine->sources[fd];
+    if (!(source->state & WANTED(SLUICE_OP_ACCEPT)))
+        return SLUICE_OP_NONE;
+    if (engine->accepting != fd) {
+        engine->accepting = fd;
+        engine->accepts_left = 1 << source->burst;
+    }
+    int result = sluice_accept_some(fd);
+    if (sluice_unlikely(result == SLUICE_EAGAIN)) {
+        source->burst = 0;
+        return SLUICE_OP_NONE;
+    }
+    if (sluice_unlikely(result < 0))
+        return complete_as(source, SLUICE_OP_ACCEPT, result, 0, event);
+    if (--engine->accepts_left > 0)
+        engine->ready--; /* the same event again */
+    else if (source->burst < source->most)
+        source->burst = (source->burst + 1) & 15;
+    return complete_as(source, SLUICE_OP_ACCEPT, 0, (uint64_t)result, event);
+}
+
+/* Until it is known how many bytes have come, event->length is how many there is room for. */
+static inline void begin_receive(const struct source *source, const unsigned char *bytes,
+                                 size_t size, sluice_event *event) {
+    event->id = source->id;
+    event->data = bytes;
+    event->length = size;
+    event->value = 0;
+}
+
+/* The end of what is received, or an error. */
+static enum sluice_operation end_of_input(struct readiness_engine *engine, int fd, ptrdiff_t error,
+                                          sluice_event *event) {
+    struct source *source = &engine->sources[fd];
+    int code = 0;
+    if (sluice_unlikely(!engine->edges))
+        code = sluice_source_follow_wanted(engine, fd,
+                                           wanted_of(source) & ~(uint32_t)SLUICE_OP_RECEIVE);
+    set_state(source, CAN_RECEIVE | WANTED(SLUICE_OP_RECEIVE), 0);
+    return complete_as(source, SLUICE_OP_END, code < 0 ? code : (int)error, 0, event);
+}
+
+/* A packet does not fit what this pull has left of its buffer. The turn stops here. It goes on with
+ * the packet, and so in the next pull, which has the whole buffer. */
+static enum sluice_operation put_back(struct readiness_engine *engine, int fd) {
+    engine->put_back = fd;
+    engine->ready_then = engine->ready;
+    engine->ready = engine->ready_end;
+    return SLUICE_OP_NONE;
+}
+
+/* What a receive of up to `size` bytes comes to. */
+static enum sluice_operation received(struct readiness_engine *engine, int fd,
+                                      struct sluice_received received, size_t size,
+                                      sluice_event *event) {
+    struct source *source = &engine->sources[fd];
+    bool over = received.count == SLUICE_EAGAIN;
+    if (received.no_room)
+        return put_back(engine, fd);
+    if (received.count <= 0 && !over)
+        return end_of_input(engine, fd, received.count, event);
+    bool full = !over && (size_t)received.count == size && !received.more;
+    bool drained = !over && !full && !received.more && !(source->state & STOPS_SHORT);
+    /* Where there are no edges, what is left is told again. */
+    if (!engine->edges || drained || (over && !received.again)) {
+        set_state(source, CAN_RECEIVE, 0);
+        source->burst = 0;
+    } else {
+        set_state(source, 0, CAN_RECEIVE);
+        sluice_source_wait_for_more(engine, fd, full);
+    }
+    if (over)
+        return SLUICE_OP_NONE;
+    event->length = (size_t)received.count;
+    return SLUICE_OP_RECEIVE;
+}
+
+enum sluice_operation sluice_source_receive(struct readiness_engine *engine, int fd,
+                                            sluice_event *event, unsigned char *bytes,
+                                            size_t size) {
+    const struct source *source = &engine->sources[fd];
+    begin_receive(source, bytes, size, event);
+    return received(engine, fd,
+                    sluice_receive(fd, source_role(source), bytes, size, engine->receive_size),
+                    size, event);
+}
+
+/* Something has been told of a descriptor that nothing is received from: whether that has broken
+ * the connection. Where it has not, bytes wait, or a hang-up that is none of the peer's doing, and
+ * it is not asked again: a receive will tell. */
+static enum sluice_operation look_for_hangup(struct readiness_engine *engine, int fd,
+                                             sluice_event *event) {
+    struct source *source = &engine->sources[fd];
+    int error = sluice_hangup_error(fd, source_role(source), !(source->state & NO_INPUT));
+    /* An edge comes once. Where bytes come first, it is looked for again when it is wanted next. */
+    if (error <= 0)
+        set_state(source, BROKEN, 0);
+    int code =
+        sluice_source_set_wanted(engine, fd, wanted_of(source) & ~(uint32_t)SLUICE_OP_HANGUP);
+    if (code < 0)
+        error = code;
+    return error < 0 ? complete_as(source, SLUICE_OP_HANGUP, error, 0, event) : SLUICE_OP_NONE;
+}
+
+/* A connect is done, or the output may go on. */
+static enum sluice_operation complete_output(struct readiness_engine *engine, int fd,
+                                             sluice_event *event) {
+    struct source *source = &engine->sources[fd];
+    uint32_t wanted = wanted_of(source);
+    bool connects = (wanted & SLUICE_OP_CONNECT) != 0;
+    int error = connects ? sluice_socket_error(fd) : 0;
+    if (connects) {
+        bool is_tcp = sluice_socket_is_tcp(fd);
+        source->role = is_tcp ? SLUICE_ROLE_SOCKET : SLUICE_ROLE_LOCAL;
+        set_state(source, is_tcp ? BY_ROLE : 0, IS_SOCKET);
+    }
+    int code = sluice_source_set_wanted(engine, fd,
+                                        wanted & ~(uint32_t)(SLUICE_OP_SEND | SLUICE_OP_CONNECT));
+    if (source->state & CAN_RECEIVE)
+        sluice_source_push(engine, &engine->now, fd);
+    return complete_as(source, connects ? SLUICE_OP_CONNECT : SLUICE_OP_SEND,
+                       code < 0 ? code : error, 0, event);
+}
+
+/* The next completion of a stream that is none of a receive, or 0. */
+static enum sluice_operation serve_but_receive(struct readiness_engine *engine, int fd,
+                                               sluice_event *event) {
+    const struct source *source = &engine->sources[fd];
+    uint32_t wanted = wanted_of(source);
+    if ((wanted & (SLUICE_OP_SEND | SLUICE_OP_CONNECT)) && (source->state & CAN_SEND))
+        return complete_output(engine, fd, event);
+    if ((wanted & SLUICE_OP_HANGUP) && (source->state & BROKEN))
+        return look_for_hangup(engine, fd, event);
+    return SLUICE_OP_NONE;
+}
+
+/* The next completion of a stream, or 0 where there is none now. */
+static enum sluice_operation serve(struct readiness_engine *engine, int fd, sluice_event *event,
+                                   unsigned char *bytes, size_t size) {
+    enum sluice_operation operation = serve_but_receive(engine, fd, event);
+    if (operation || !is_due(&engine->sources[fd]))
+        return operation;
+    return sluice_source_receive(engine, fd, event, bytes, size);
+}
+
+/* What was left over from the turn before. */
+static enum sluice_operation next_left_over(struct readiness_engine *engine, sluice_event *event,
+                                            unsigned char *bytes, size_t size) {
+    for (int fd = sluice_source_pop(engine, &engine->now); fd != NO_FD;
+         fd = sluice_source_pop(engine, &engine->now)) {
+        if (!(engine->sources[fd].state & ATTACHED))
+            continue;
+        enum sluice_operation operation = serve(engine, fd, event, bytes, size);
+        if (operation || engine->put_back != NO_FD)
+            return operation;
+    }
+    return SLUICE_OP_NONE;
+}
+
+static enum sluice_operation next_put_back(struct readiness_engine *engine, sluice_event *event,
+                                           unsigned char *bytes, size_t size) {
+    int fd = engine->put_back;
+    engine->put_back = NO_FD;
+    engine->ready = engine->ready_then;
+    bool stands = (engine->sources[fd].state & ATTACHED) &&
+                  (wanted_of(&engine->sources[fd]) & SLUICE_OP_RECEIVE);
+    return stands ? sluice_source_receive(engine, fd, event, bytes, size) : SLUICE_OP_NONE;
+}
+
+/* Of a watch. Its interest may have changed since the event was gathered. */
+static inline enum sluice_operation complete_watch(const struct source *source, uint32_t flags,
+                                                   sluice_event *event) {
+    uint32_t wanted = wanted_of(source);
+    flags &= wanted | ~SLUICE_DIRECTIONS;
+    return wanted && flags ? complete_as(source, SLUICE_OP_WATCH, 0, flags, event) : SLUICE_OP_NONE;
+}
+
+/* Remembers what an event says of a stream. After a hang-up, or urgent bytes, no receive that is
+ * short says that there is no more. */
+static void learn(struct source *source, uint32_t flags) {
+    uint32_t news = flags & (CAN_RECEIVE | CAN_SEND);
+    if (flags & ~(uint32_t)(CAN_RECEIVE | CAN_SEND))
+        news |= STOPS_SHORT;
+    if (flags & (SLUICE_ERROR | SLUICE_HANGUP))
+        news |= BROKEN;
+    if (flags & SLUICE_ERROR)
+        news |= CAN_SEND;
+    /* Of the writing end of a pipe nothing else can come: see hangup_interest. */
+    if (source->role == SLUICE_ROLE_PIPE && (source->state & NO_INPUT) && (flags & SLUICE_READ))
+        news |= BROKEN;
+    set_state(source, 0, news);
+}
+
+static enum sluice_operation see_to(struct readiness_engine *engine, const sluice_ready *ready,
+                                    sluice_event *event, unsigned char *bytes, size_t size) {
+    struct source *source = &engine->sources[ready->fd];
+    if (source->role == SLUICE_ROLE_LISTENER)
+        return accept_next(engine, event);
+    if (source->role == SLUICE_ROLE_WATCH)
+        return complete_watch(source, ready->flags, event);
+    learn(source, ready->flags);
+    /* A receive waits for its place; but not for that of the number's descriptor before. */
+    bool waits = (source->state & QUEUED) && (!(source->state & IN_BULK) || source->burst == BULK);
+    return waits ? serve_but_receive(engine, ready->fd, event)
+                 : serve(engine, ready->fd, event, bytes, size);
+}
+
+static SLUICE_NOINLINE enum sluice_operation next_of_any(struct readiness_engine *engine,
+                                                         sluice_event *event, unsigned char *bytes,
+                                                         size_t size) {
+    enum sluice_operation operation = SLUICE_OP_NONE;
+    if (engine->put_back != NO_FD)
+        operation = next_put_back(engine, event, bytes, size);
+    while (!operation && engine->ready != engine->ready_end) {
+        const sluice_ready *ready = engine->ready++;
+        if (sluice_poller_stands(engine->poller, ready))
+            operation = see_to(engine, ready, event, bytes, size);
+    }
+    /* What is left over waits for the events, which it learns from: served before, it would
+     * receive twice in a turn. */
+    if (!operation && engine->put_back == NO_FD)
+        operation = next_left_over(engine, event, bytes, size);
+    if (!operation && engine->put_back == NO_FD)
+        operation = sluice_bulk_next(engine, event, bytes, size);
+    return operation;
+}
+
+/* The read(2) that was tried of the event before engine->ready, of what is like most, found the
+ * end, an error, or as much as fits, and perhaps more; or there is more to learn than bytes. */
+static SLUICE_NOINLINE enum sluice_operation
+next_after_receive(struct readiness_engine *engine, sluice_event *event, ptrdiff_t result) {
+    const size_t size = event->length;
+    int fd = engine->ready[-1].fd;
+    unsigned char *bytes = (unsigned char *)(uintptr_t)event->data;
+    struct sluice_received answer = {.count = result < 0 ? -errno : result};
+    enum sluice_operation operation = answer.count == -EINTR
+                                          ? sluice_source_receive(engine, fd, event, bytes, size)
+                                          : received(engine, fd, answer, size, event);
+    return operation ? operation : next_of_any(engine, event, bytes, size);
+}
+
+/* The next event is of what is like most, and says that the peer has ended. Nearly always no bytes
+ * come before that. */
+static SLUICE_NOINLINE enum sluice_operation
+next_end(struct readiness_engine *engine, sluice_event *event, unsigned char *bytes, size_t size) {
+    int fd = engine->ready++->fd;
+    ptrdiff_t result = read(fd, bytes, size);
+    if (sluice_likely(result == 0))
+        return end_of_input(engine, fd, 0, event);
+    struct source *source = &engine->sources[fd];
+    set_state(source, 0, CAN_RECEIVE | STOPS_SHORT);
+    begin_receive(source, bytes, size, event);
+    return next_after_receive(engine, event, result);
+}
+
+/* Nearly all that a server does is this: bytes have come on a socket that is waited on for bytes,
+ * and fit the buffer. */
+static SLUICE_MERGED enum sluice_operation next_bytes(struct readiness_engine *engine,
+                                                      sluice_event *event, unsigned char *bytes,
+                                                      size_t size, const sluice_ready *ready,
+                                                      const struct source *source) {
+    engine->ready = ready + 1;
+    begin_receive(source, bytes, size, event);
+    ptrdiff_t result = read(ready->fd, bytes, size);
+    if (sluice_unlikely(result <= 0 || (size_t)result >= event->length))
+        return next_after_receive(engine, event, result);
+    event->length = (size_t)result;
+    return SLUICE_OP_RECEIVE;
+}
+
+/* The next event is of what is not like most, or tells of more than bytes. Whether it stands is
+ * asked of a watch alone, by next_of_any, which would be reported: a number that is detached is
+ * like nothing here, and where it was attached again since, a stream or a listener is tried by its
+ * own right. */
+static SLUICE_NOINLINE enum sluice_operation next_otherwise(struct readiness_engine *engine,
+                                                            sluice_event *event,
+                                                            unsigned char *bytes, size_t size,
+                                                            const sluice_ready *ready) {
+    const struct source *source = &engine->sources[ready->fd];
+    const uint32_t end = CAN_RECEIVE | CAN_SEND | SLUICE_READ_CLOSED;
+    enum sluice_operation operation = SLUICE_OP_NONE;
+    if (source->role == SLUICE_ROLE_WATCH && !engine->changed) {
+        engine->ready = ready + 1;
+        return complete_as(source, SLUICE_OP_WATCH, 0, ready->flags, event);
+    }
+    if (source->role == SLUICE_ROLE_LISTENER) {
+        engine->ready = ready + 1;
+        operation = accept_next(engine, event);
+    } else if ((source->state & TELLS_FROM_MOST) == LIKE_MOST &&
+               (ready->flags | CAN_RECEIVE | CAN_SEND) == end) {
+        return next_end(engine, event, bytes, size);
+    }
+    return operation ? operation : next_of_any(engine, event, bytes, size);
+}
+
+SLUICE_MERGED enum sluice_operation sluice_readiness_next(struct sluice_engine *base,
+                                                          sluice_event *event, unsigned char *bytes,
+                                                          size_t size) {
+    struct readiness_engine *engine = ours(base);
+    const sluice_ready *ready = engine->ready;
+    if (ready == engine->ready_end)
+        return next_of_any(engine, event, bytes, size);
+    const struct source *source = &engine->sources[ready->fd];
+    if (sluice_likely((source->state & TELLS_FROM_MOST) == LIKE_MOST &&
+                      (ready->flags | CAN_SEND) == (CAN_RECEIVE | CAN_SEND)))
+        return next_bytes(engine, event, bytes, size, ready, source);
+    return next_otherwise(engine, event, bytes, size, ready);
+}
