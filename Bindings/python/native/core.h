@@ -42,6 +42,8 @@ extern unsigned core_forks;
 /* Raises what stands for a negative code, in better words where there are some. Returns NULL. */
 PyObject *core_raise(int code);
 PyObject *core_raise_with(int code, PyObject *words);
+/* The exception that is set, with its traceback, and set no more. */
+PyObject *core_take_exception(void);
 /* The exception itself, for an event; NULL with an exception set. */
 PyObject *core_error(int code, const char *words);
 
@@ -51,6 +53,14 @@ static inline void core_replace(PyObject **place, PyObject *by) {
     *place = by;
     Py_XDECREF(before);
 }
+
+/* A call with an argument, or without one where it is NULL. */
+PyObject *core_call(PyObject *callable, PyObject *argument);
+PyObject *core_call_method(PyObject *object, PyObject *name, PyObject *argument);
+/* For what is set up once: a name to look up by, and an attribute to keep. False with an exception
+ * set. */
+bool core_intern(PyObject **name, const char *text);
+bool core_keep_attribute(PyObject **place, PyObject *of, const char *name);
 
 /* Arguments. Each returns false with an exception set. */
 bool core_id(PyObject *object, sluice_id *id);

@@ -52,17 +52,11 @@ static PyObject *run_method(const struct transport_part *part, PyObject *name, P
 static int tell(PyObject *transport, PyObject *name, const char *message) {
     if (PyErr_ExceptionMatches(PyExc_SystemExit) || PyErr_ExceptionMatches(PyExc_KeyboardInterrupt))
         return -1;
-    PyObject *type, *value, *trace;
-    PyErr_Fetch(&type, &value, &trace);
-    PyErr_NormalizeException(&type, &value, &trace);
-    if (trace)
-        PyException_SetTraceback(value, trace);
+    PyObject *error = core_take_exception();
     PyObject *text = PyUnicode_FromString(message);
-    PyObject *done = text ? PyObject_CallMethodObjArgs(transport, name, value, text, NULL) : NULL;
+    PyObject *done = text ? PyObject_CallMethodObjArgs(transport, name, error, text, NULL) : NULL;
     Py_XDECREF(text);
-    Py_XDECREF(type);
-    Py_XDECREF(value);
-    Py_XDECREF(trace);
+    Py_XDECREF(error);
     Py_XDECREF(done);
     return done ? 0 : -1;
 }
@@ -694,19 +688,16 @@ static PyType_Slot slots[] = {{Py_tp_dealloc, dealloc}, {Py_tp_traverse, travers
                               {Py_tp_getset, computed}, {Py_tp_new, PyType_GenericNew},
                               {Py_tp_init, init},       {0, NULL}};
 
-static bool intern(PyObject **name, const char *text) {
-    return *name || (*name = PyUnicode_InternFromString(text));
-}
-
 /* _transport_type(asyncio.Transport, asyncio.BufferedProtocol) */
 PyObject *transport_make_type(PyObject *module, PyObject *arguments) {
     (void)module;
     PyTypeObject *base, *buffered;
     if (!PyArg_ParseTuple(arguments, "O!O!", &PyType_Type, &base, &PyType_Type, &buffered) ||
-        !intern(&lost_name, "_connection_lost") || !intern(&fatal_name, "_fatal_error") ||
-        !intern(&pause_name, "pause_writing") || !intern(&resume_name, "resume_writing") ||
-        !intern(&eof_name, "eof_received") || !intern(&warn_name, "_warn_lost") ||
-        !intern(&failed_name, "_protocol_failed") || !intern(&sent_name, "_sent"))
+        !core_intern(&lost_name, "_connection_lost") || !core_intern(&fatal_name, "_fatal_error") ||
+        !core_intern(&pause_name, "pause_writing") ||
+        !core_intern(&resume_name, "resume_writing") || !core_intern(&eof_name, "eof_received") ||
+        !core_intern(&warn_name, "_warn_lost") || !core_intern(&failed_name, "_protocol_failed") ||
+        !core_intern(&sent_name, "_sent"))
         return NULL;
     PyObject *size = PyObject_GetAttrString((PyObject *)base, "__basicsize__");
     if (!size)

@@ -147,6 +147,25 @@ class Poller:
 # What sluiceio.aio is made of; none of it is for others.
 
 def _transport_type(base: type, buffered: type) -> type: ...
+def _asyncio(
+    loop: type[asyncio.BaseEventLoop],
+    handle: type[asyncio.Handle],
+    timer: type[asyncio.TimerHandle],
+    future: Any,
+    context: type,
+    copy_context: Callable[[], Any],
+    heapq: Any,
+    failed: Callable[[Any, BaseException], None],
+    /,
+) -> tuple[type[asyncio.Handle], type[asyncio.TimerHandle]]: ...
+
+class Scheduler:
+    _ready: Any
+    _scheduled: Any
+    _timer_cancelled_count: int
+    _closed: bool
+    _stopping: bool
+    _debug: bool
 
 class Engine:
     @property
