@@ -42,6 +42,8 @@ extern unsigned core_forks;
 /* Raises what stands for a negative code, in better words where there are some. Returns NULL. */
 PyObject *core_raise(int code);
 PyObject *core_raise_with(int code, PyObject *words);
+/* None; or NULL, with what stands for a negative code raised. */
+PyObject *core_none_or(int code);
 /* The exception that is set, with its traceback, and set no more. */
 PyObject *core_take_exception(void);
 /* The exception itself, for an event; NULL with an exception set. */
@@ -80,6 +82,12 @@ struct core_bytes {
 };
 bool core_bytes_of(PyObject *object, struct core_bytes *bytes);
 void core_bytes_done(struct core_bytes *bytes);
+
+/* A method that takes its arguments as an array, in a table of methods. */
+#define CORE_FAST(function) (PyCFunction)(void (*)(void))(function), METH_FASTCALL
+
+/* The monotonic clock. */
+int64_t core_now_ns(void);
 
 /* Options by name, each a row of a table. */
 struct core_option {

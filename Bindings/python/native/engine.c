@@ -10,6 +10,8 @@
  */
 #include "engine.h"
 
+#include "docs.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -18,12 +20,6 @@
 #include <sys/un.h>
 
 #define BATCH 256
-
-static PyObject *nothing_or(int code) {
-    if (code < 0)
-        return core_raise(code);
-    Py_RETURN_NONE;
-}
 
 static sluice_loop *living(struct engine *engine) {
     if (!engine->loop) {
@@ -138,7 +134,7 @@ static PyObject *engine_rewatch(PyObject *object, PyObject *arguments) {
     if (!PyArg_ParseTuple(arguments, "KI", &id, &interest))
         return NULL;
     sluice_loop *loop = living((struct engine *)object);
-    return loop ? nothing_or(sluice_rewatch(loop, id, interest)) : NULL;
+    return loop ? core_none_or(sluice_rewatch(loop, id, interest)) : NULL;
 }
 
 /* Ends a watch or a listener, unless it has ended. */
@@ -149,7 +145,7 @@ static PyObject *engine_end(PyObject *object, PyObject *handle) {
     int code = loop ? sluice_close(loop, id) : 0;
     if (loop && PyDict_DelItem(engine->listeners, handle) < 0)
         PyErr_Clear();
-    return !loop ? NULL : nothing_or(code == SLUICE_ESTALE ? 0 : code);
+    return !loop ? NULL : core_none_or(code == SLUICE_ESTALE ? 0 : code);
 }
 
 /* listen(fd, accepted): accepted(id) is called with each new stream. */
@@ -226,7 +222,7 @@ static PyObject *engine_abort(PyObject *object, PyObject *stream) {
     sluice_id id;
     sluice_loop *loop = core_id(stream, &id) ? living((struct engine *)object) : NULL;
     int code = loop ? sluice_abort(loop, id) : 0;
-    return loop ? nothing_or(code == SLUICE_ESTALE ? 0 : code) : NULL;
+    return loop ? core_none_or(code == SLUICE_ESTALE ? 0 : code) : NULL;
 }
 
 /* The transport that has a descriptor, or None. O(n): for those who are about to misuse one. */
@@ -410,7 +406,7 @@ static PyObject *engine_wake(PyObject *object, PyObject *unused) {
     (void)unused;
     struct engine *engine = (struct engine *)object;
     engine->woken = true;
-    return nothing_or(engine->loop ? sluice_wake(engine->loop) : 0);
+    return core_none_or(engine->loop ? sluice_wake(engine->loop) : 0);
 }
 
 /* ---- Beginning and end ---------------------------------------------------------------------- */
@@ -525,10 +521,10 @@ static PyMemberDef members[] = {
 static PyGetSetDef computed[] = {{"waiting", engine_waiting, NULL, NULL, NULL},
                                  {NULL, NULL, NULL, NULL, NULL}};
 
-static PyType_Slot slots[] = {{Py_tp_dealloc, engine_dealloc}, {Py_tp_traverse, engine_traverse},
-                              {Py_tp_clear, engine_clear},     {Py_tp_methods, methods},
-                              {Py_tp_members, members},        {Py_tp_getset, computed},
-                              {Py_tp_new, PyType_GenericNew},  {0, NULL}};
+static PyType_Slot slots[] = {
+    {Py_tp_dealloc, engine_dealloc}, {Py_tp_traverse, engine_traverse}, {Py_tp_clear, engine_clear},
+    {Py_tp_methods, methods},        {Py_tp_members, members},          {Py_tp_getset, computed},
+    {Py_tp_new, PyType_GenericNew},  {Py_tp_doc, DOC_Engine},           {0, NULL}};
 
 static PyType_Spec spec = {.name = "sluiceio._core.Engine",
                            .basicsize = sizeof(struct engine),

@@ -9,6 +9,7 @@
  */
 #include "handle.h"
 
+#include "docs.h"
 #include "scheduler.h"
 
 #include <string.h>
@@ -175,8 +176,8 @@ enum { MEMBERS = sizeof part_members / sizeof *part_members, OF_TIMERS = 2 };
 
 /* What all have, and before it what timers have, too. */
 static PyMethodDef methods[] = {{"__lt__", is_less, METH_O | METH_COEXIST, NULL},
-                                {"cancel", cancel, METH_NOARGS, "Keeps it from being called."},
-                                {"cancelled", cancelled, METH_NOARGS, "Whether it was cancelled."},
+                                {"cancel", cancel, METH_NOARGS, DOC_Handle_cancel},
+                                {"cancelled", cancelled, METH_NOARGS, DOC_Handle_cancelled},
                                 {NULL, NULL, 0, NULL}};
 
 static PyTypeObject *make_type(const char *name, PyTypeObject *base, bool is_timer) {
@@ -186,10 +187,13 @@ static PyTypeObject *make_type(const char *name, PyTypeObject *base, bool is_tim
     memcpy(members, part_members, count * sizeof *members);
     for (size_t i = 0; i < count; i++)
         members[i].offset += (Py_ssize_t)part_offset;
-    PyType_Slot slots[] = {
-        {Py_tp_dealloc, dealloc}, {Py_tp_traverse, traverse},
-        {Py_tp_clear, clear},     {Py_tp_methods, is_timer ? methods : methods + 1},
-        {Py_tp_members, members}, {0, NULL}};
+    PyType_Slot slots[] = {{Py_tp_dealloc, dealloc},
+                           {Py_tp_traverse, traverse},
+                           {Py_tp_clear, clear},
+                           {Py_tp_methods, is_timer ? methods : methods + 1},
+                           {Py_tp_members, members},
+                           {Py_tp_doc, is_timer ? DOC_TimerHandle : DOC_Handle},
+                           {0, NULL}};
     PyType_Spec spec = {.name = name,
                         .basicsize = (int)(part_offset + sizeof(struct handle)),
                         .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,

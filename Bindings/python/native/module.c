@@ -2,12 +2,14 @@
  * and back.
  */
 #include "core.h"
+#include "docs.h"
 #include "engine.h"
 #include "scheduler.h"
 
 #include <math.h>
 #include <pthread.h>
 #include <string.h>
+#include <time.h>
 
 PyObject *core_error_of, *core_ready;
 PyObject *core_kinds[SLUICE_EVENT_KINDS], *core_written[WRITTEN];
@@ -45,6 +47,12 @@ PyObject *core_raise(int code) {
     return core_raise_with(code, PyUnicode_FromString(sluice_error_message(code)));
 }
 
+PyObject *core_none_or(int code) {
+    if (code < 0)
+        return core_raise(code);
+    Py_RETURN_NONE;
+}
+
 PyObject *core_take_exception(void) {
     PyObject *type, *value, *trace;
     PyErr_Fetch(&type, &value, &trace);
@@ -78,6 +86,12 @@ bool core_keep_attribute(PyObject **place, PyObject *of, const char *name) {
     PyObject *attribute = PyObject_GetAttrString(of, name);
     core_replace(place, attribute);
     return attribute != NULL;
+}
+
+int64_t core_now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 /* ---- Arguments ------------------------------------------------------------------------------ */
@@ -239,9 +253,9 @@ static PyObject *number_of(PyObject *module, PyObject *object) {
 }
 
 static PyMethodDef functions[] = {{"_setup", setup, METH_VARARGS, NULL},
-                                  {"backends", backends, METH_NOARGS, NULL},
+                                  {"backends", backends, METH_NOARGS, DOC_backends},
                                   {"error_errno", error_errno, METH_O, NULL},
-                                  {"address_problem", address_problem, METH_O, NULL},
+                                  {"address_problem", address_problem, METH_O, DOC_address_problem},
                                   {"fileno", number_of, METH_O, NULL},
                                   {"_transport_type", transport_make_type, METH_VARARGS, NULL},
                                   {"_asyncio", scheduler_setup, METH_VARARGS, NULL},

@@ -11,6 +11,7 @@
  */
 #include "scheduler.h"
 
+#include "docs.h"
 #include "handle.h"
 
 #include <string.h>
@@ -217,15 +218,12 @@ static void dealloc(PyObject *object) {
     Py_DECREF(type);
 }
 
-#define FAST(function) (PyCFunction)(void (*)(void))(function), METH_FASTCALL
 static PyMethodDef methods[] = {
-    {"call_soon", FAST(call_soon) | METH_KEYWORDS,
-     "Has a callback be called, in the next turn, with the arguments. Returns its handle."},
-    {"_call_soon", FAST(call_soon_with), NULL},
-    {"call_at", FAST(call_at) | METH_KEYWORDS,
-     "Has a callback be called at a time of the loop's clock. Returns its handle."},
-    {"create_future", create_future, METH_NOARGS, "A future of this loop."},
-    {"get_debug", get_debug, METH_NOARGS, "Whether the loop is in debug mode."},
+    {"call_soon", CORE_FAST(call_soon) | METH_KEYWORDS, DOC_Scheduler_call_soon},
+    {"_call_soon", CORE_FAST(call_soon_with), NULL},
+    {"call_at", CORE_FAST(call_at) | METH_KEYWORDS, DOC_Scheduler_call_at},
+    {"create_future", create_future, METH_NOARGS, DOC_Scheduler_create_future},
+    {"get_debug", get_debug, METH_NOARGS, DOC_Scheduler_get_debug},
     {"_run_once", scheduler_run_once, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL}};
 
@@ -241,10 +239,10 @@ static PyGetSetDef computed[] = {{"_ready", get_ready, set_ready, NULL, NULL},
                                  {"_debug", get_flag, set_flag, NULL, FLAG(debug)},
                                  {NULL, NULL, NULL, NULL, NULL}};
 
-static PyType_Slot slots[] = {{Py_tp_dealloc, dealloc},       {Py_tp_traverse, traverse},
-                              {Py_tp_clear, clear},           {Py_tp_methods, methods},
-                              {Py_tp_members, members},       {Py_tp_getset, computed},
-                              {Py_tp_new, PyType_GenericNew}, {0, NULL}};
+static PyType_Slot slots[] = {
+    {Py_tp_dealloc, dealloc},       {Py_tp_traverse, traverse}, {Py_tp_clear, clear},
+    {Py_tp_methods, methods},       {Py_tp_members, members},   {Py_tp_getset, computed},
+    {Py_tp_new, PyType_GenericNew}, {Py_tp_doc, DOC_Scheduler}, {0, NULL}};
 
 static PyType_Spec spec = {.name = "sluiceio._core.Scheduler",
                            .basicsize = sizeof(struct scheduler),

@@ -13,6 +13,7 @@
  * Whatever ends a transport, `connection_lost` is called by `call_soon`, and so never within a
  * call.
  */
+#include "docs.h"
 #include "engine.h"
 
 #include <errno.h>
@@ -661,32 +662,35 @@ static PyGetSetDef computed[] = {
     {"_lost", transport_state, NULL, NULL, BIT(STATE_LOST)},
     {NULL, NULL, NULL, NULL, NULL}};
 
-static PyMethodDef methods[] = {{"_begin", transport_begin, METH_VARARGS, NULL},
-                                {"_start", transport_start, METH_NOARGS, NULL},
-                                {"_end_of_input", transport_end_of_input, METH_NOARGS, NULL},
-                                {"_look_again", transport_look_again, METH_NOARGS, NULL},
-                                {"_force_close", transport_force_close, METH_O, NULL},
-                                {"_set_marks", transport_set_marks, METH_VARARGS, NULL},
-                                {"_send_file", transport_send_file, METH_VARARGS, NULL},
-                                {"_release", transport_release, METH_NOARGS, NULL},
-                                {"_fileno", transport_fileno, METH_NOARGS, NULL},
-                                {"write", transport_write, METH_O, NULL},
-                                {"write_eof", transport_write_eof, METH_NOARGS, NULL},
-                                {"close", transport_close, METH_NOARGS, NULL},
-                                {"abort", transport_abort, METH_NOARGS, NULL},
-                                {"pause_reading", transport_pause, METH_NOARGS, NULL},
-                                {"resume_reading", transport_resume, METH_NOARGS, NULL},
-                                {"is_closing", transport_is_closing, METH_NOARGS, NULL},
-                                {"is_reading", transport_is_reading, METH_NOARGS, NULL},
-                                {"set_protocol", transport_set_protocol, METH_O, NULL},
-                                {"get_write_buffer_size", transport_buffer_size, METH_NOARGS, NULL},
-                                {"get_write_buffer_limits", transport_marks, METH_NOARGS, NULL},
-                                {NULL, NULL, 0, NULL}};
+static PyMethodDef methods[] = {
+    {"_begin", transport_begin, METH_VARARGS, NULL},
+    {"_start", transport_start, METH_NOARGS, NULL},
+    {"_end_of_input", transport_end_of_input, METH_NOARGS, NULL},
+    {"_look_again", transport_look_again, METH_NOARGS, NULL},
+    {"_force_close", transport_force_close, METH_O, NULL},
+    {"_set_marks", transport_set_marks, METH_VARARGS, NULL},
+    {"_send_file", transport_send_file, METH_VARARGS, NULL},
+    {"_release", transport_release, METH_NOARGS, NULL},
+    {"_fileno", transport_fileno, METH_NOARGS, NULL},
+    {"write", transport_write, METH_O, DOC_Transport_write},
+    {"write_eof", transport_write_eof, METH_NOARGS, DOC_Transport_write_eof},
+    {"close", transport_close, METH_NOARGS, DOC_Transport_close},
+    {"abort", transport_abort, METH_NOARGS, DOC_Transport_abort},
+    {"pause_reading", transport_pause, METH_NOARGS, DOC_Transport_pause_reading},
+    {"resume_reading", transport_resume, METH_NOARGS, DOC_Transport_resume_reading},
+    {"is_closing", transport_is_closing, METH_NOARGS, DOC_Transport_is_closing},
+    {"is_reading", transport_is_reading, METH_NOARGS, DOC_Transport_is_reading},
+    {"set_protocol", transport_set_protocol, METH_O, DOC_Transport_set_protocol},
+    {"get_write_buffer_size", transport_buffer_size, METH_NOARGS,
+     DOC_Transport_get_write_buffer_size},
+    {"get_write_buffer_limits", transport_marks, METH_NOARGS,
+     DOC_Transport_get_write_buffer_limits},
+    {NULL, NULL, 0, NULL}};
 
-static PyType_Slot slots[] = {{Py_tp_dealloc, dealloc}, {Py_tp_traverse, traverse},
-                              {Py_tp_clear, clear},     {Py_tp_methods, methods},
-                              {Py_tp_getset, computed}, {Py_tp_new, PyType_GenericNew},
-                              {Py_tp_init, init},       {0, NULL}};
+static PyType_Slot slots[] = {
+    {Py_tp_dealloc, dealloc}, {Py_tp_traverse, traverse}, {Py_tp_clear, clear},
+    {Py_tp_methods, methods}, {Py_tp_getset, computed},   {Py_tp_new, PyType_GenericNew},
+    {Py_tp_init, init},       {Py_tp_doc, DOC_Transport}, {0, NULL}};
 
 /* _transport_type(asyncio.Transport, asyncio.BufferedProtocol) */
 PyObject *transport_make_type(PyObject *module, PyObject *arguments) {
