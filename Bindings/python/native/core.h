@@ -86,6 +86,9 @@ void core_bytes_done(struct core_bytes *bytes);
 /* A method that takes its arguments as an array, in a table of methods. */
 #define CORE_FAST(function) (PyCFunction)(void (*)(void))(function), METH_FASTCALL
 
+/* Puts tables of methods one behind the other into `all`, which is empty, and has room for them. */
+void core_join_methods(PyMethodDef *all, PyMethodDef *const *tables, size_t count);
+
 /* The monotonic clock. */
 int64_t core_now_ns(void);
 

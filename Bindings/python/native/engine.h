@@ -64,7 +64,12 @@ enum { HIGH_MARK = 64 * 1024, LOW_MARK = 16 * 1024 };
 /* What streams of transports are made with. */
 sluice_stream_options engine_stream_options(void);
 
-struct transport_part *transport_part(PyObject *transport);
+/* Where the part lies in a transport. */
+extern size_t transport_offset;
+static inline struct transport_part *transport_part(PyObject *transport) {
+    return (struct transport_part *)(void *)((char *)transport + transport_offset);
+}
+
 int engine_add(struct engine *engine, PyObject *transport, sluice_id id);
 void engine_remove(struct engine *engine, sluice_id id);
 

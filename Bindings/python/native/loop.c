@@ -272,10 +272,7 @@ static PyType_Spec spec = {.name = "sluiceio._core.Loop",
 
 int core_add_loop(PyObject *module) {
     PyMethodDef *tables[] = {own_methods, loop_pull_methods, loop_call_methods, loop_make_methods};
-    size_t count = 0;
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
-        for (const PyMethodDef *row = tables[i]; row->ml_name; row++)
-            methods[count++] = *row;
+    core_join_methods(methods, tables, sizeof tables / sizeof *tables);
     PyObject *type = loop_make_lender_type() == 0 ? PyType_FromSpec(&spec) : NULL;
     int code = type ? PyModule_AddType(module, (PyTypeObject *)type) : -1;
     Py_XDECREF(type);

@@ -88,6 +88,12 @@ bool core_keep_attribute(PyObject **place, PyObject *of, const char *name) {
     return attribute != NULL;
 }
 
+void core_join_methods(PyMethodDef *all, PyMethodDef *const *tables, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        for (const PyMethodDef *row = tables[i]; row->ml_name; row++)
+            *all++ = *row;
+}
+
 int64_t core_now_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);

@@ -3,10 +3,10 @@
 import dataclasses
 import errno
 import signal
-from types import TracebackType
-from typing import Any, Self, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from . import _core
+from ._closing import Closing
 from ._values import Error, Family, HandleKind, Kind, code_of
 
 Address = str | tuple[str, int] | tuple[str, int, int, int]
@@ -129,7 +129,7 @@ def text_of(address: Address) -> str:
     return f"[{host}{scope}]:{port:d}"
 
 
-class Loop(_core.Loop):
+class Loop(Closing, _core.Loop):
     """Looks after watches, timers, signals, listeners, streams and names to look up, each named by an
     id, and is pulled:
 
@@ -150,22 +150,6 @@ class Loop(_core.Loop):
         """Opens it. `batch` is how many events one pull brings at most. With `views`, the data of an
         event are a read-only memoryview of the loop's own buffer, released at the next pull."""
         self._open(dict(options), batch, views)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            self._close()
-        except BufferError:
-            if error is None:
-                raise
-            # That is the one to be told. The loop ends with the last view of its bytes.
 
     def __repr__(self) -> str:
         return f"<sluiceio.Loop {'closed' if self.closed else hex(id(self))}>"
