@@ -253,6 +253,8 @@ static PyGetSetDef computed[] = {
     {"_waiter", get_object, set_object, NULL, OBJECT(waiter)},
     {"_engine", get_object, NULL, NULL, OBJECT(engine)},
     {"_protocol_paused", transport_state, NULL, NULL, BIT(STATE_PROTOCOL_PAUSED)},
+    {"_paused", transport_state, NULL, NULL, BIT(STATE_PAUSED)},
+    {"_closing", transport_state, NULL, NULL, BIT(STATE_CLOSING)},
     {"_lost", transport_state, NULL, NULL, BIT(STATE_LOST)},
     {NULL, NULL, NULL, NULL, NULL}};
 

@@ -161,13 +161,17 @@ static PyObject *transport_write_eof(PyObject *transport, PyObject *unused) {
     return transport_none_or(queued(part) == 0 || await_empty(part) ? shut(part) : 0);
 }
 
-/* _force_close(error) */
+/* _force_close(error). With asyncio what was written before has gone by now, and the peer reads it,
+ * and then an end. So it does here, unless something has to be thrown away: that is a reset. */
 static PyObject *transport_force_close(PyObject *transport, PyObject *error) {
     struct transport_part *part = transport_part(transport);
     if ((part->state & STATE_LOST) || !part->engine)
         Py_RETURN_NONE;
-    if (transport_loop(part))
-        sluice_abort(transport_loop(part), part->id);
+    sluice_loop *loop = transport_loop(part);
+    if (loop && sluice_flush(loop, part->id) >= 0 && queued(part) == 0)
+        sluice_close(loop, part->id);
+    else if (loop)
+        sluice_abort(loop, part->id);
     return transport_none_or(transport_lose(transport, error, false));
 }
 
