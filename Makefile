@@ -758,7 +758,7 @@ asan-node: node-package ##languages the checks of the package for Node.js, with 
 # CPython frees little when it ends, too. Its own allocator would hide what is used after it was freed.
 .PHONY: asan-python
 BOTH_SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all
-asan-python: deps-c ## the tests of the package for Python, with its extension under both sanitizers
+asan-python: deps-c ##faults the tests of the package for Python, with its extension under both sanitizers
 	rm -rf $(BUILD)/asan-python
 	$(call in_python_env,cd Bindings/python && \
 		CFLAGS='-O1 -g $(BOTH_SANITIZERS)' \
