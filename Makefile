@@ -743,6 +743,7 @@ asan: deps-swift deps-libevent ##faults under AddressSanitizer, leaks included, 
 	$(MAKE) test-c BUILD=build/asan SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all'
 	swift test $(TRAITS) --disable-xctest --sanitize=address --scratch-path .build-asan
 	@! test -f "$(NODE_HEADER)" || $(MAKE) --no-print-directory asan-node
+	@$(MAKE) --no-print-directory asan-python
 
 # In a copy. Node.js itself frees little when it ends, so leaks are not looked for.
 .PHONY: asan-node
@@ -753,6 +754,19 @@ asan-node: node-package ##languages the checks of the package for Node.js, with 
 		CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all'
 	ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) \
 		$$($(CC) -print-file-name=libubsan.so)" node $(BUILD)/asan-node/tests/checks.js
+
+# CPython frees little when it ends, too. Its own allocator would hide what is used after it was freed.
+.PHONY: asan-python
+BOTH_SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all
+asan-python: deps-c ##faults the tests of the package for Python, with its extension under both sanitizers
+	rm -rf $(BUILD)/asan-python
+	$(call in_python_env,cd Bindings/python && \
+		CFLAGS='-O1 -g $(BOTH_SANITIZERS)' \
+		../../$(PYTHON_ENV)/bin/python setup.py -qq build --build-base ../../$(BUILD)/asan-python \
+			--build-lib ../../$(BUILD)/asan-python/lib && \
+		PYTHONPATH=$(abspath $(BUILD))/asan-python/lib PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
+		LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
+		../../$(PYTHON_ENV)/bin/python -W error -m unittest discover -s tests)
 
 # Without the tests of structured concurrency: the sanitizer does not see the locks of Swift's runtime.
 tsan: deps-c deps-libevent ##faults the core's tests under ThreadSanitizer; and Go's race detector, where there is Go

@@ -109,7 +109,7 @@ class ServerTest(unittest.TestCase):
             server.terminate()
             code, said = server.ended()
         self.assertEqual(code, 0)
-        events = re.findall(r"^sluice\[\d+\]: ([A-Z]+ .*)$", said, re.MULTILINE)
+        events = re.findall(r"^sluice\[\d+\]: ((?!NONE)[A-Z]+ .*)$", said, re.MULTILINE)
         kinds = [event.split()[0] for event in events]
         self.assertEqual(kinds[:2], ["ACCEPTED", "DATA"])
         self.assertRegex(events[1], r"^DATA \d+/\d+ user \d+ length 5 value \d+ error 0$")

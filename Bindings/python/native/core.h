@@ -42,6 +42,10 @@ extern unsigned core_forks;
 /* Raises what stands for a negative code, in better words where there are some. Returns NULL. */
 PyObject *core_raise(int code);
 PyObject *core_raise_with(int code, PyObject *words);
+/* None; or NULL, with what stands for a negative code raised. */
+PyObject *core_none_or(int code);
+/* The exception that is set, with its traceback, and set no more. */
+PyObject *core_take_exception(void);
 /* The exception itself, for an event; NULL with an exception set. */
 PyObject *core_error(int code, const char *words);
 
@@ -51,6 +55,14 @@ static inline void core_replace(PyObject **place, PyObject *by) {
     *place = by;
     Py_XDECREF(before);
 }
+
+/* A call with an argument, or without one where it is NULL. */
+PyObject *core_call(PyObject *callable, PyObject *argument);
+PyObject *core_call_method(PyObject *object, PyObject *name, PyObject *argument);
+/* For what is set up once: a name to look up by, and an attribute to keep. False with an exception
+ * set. */
+bool core_intern(PyObject **name, const char *text);
+bool core_keep_attribute(PyObject **place, PyObject *of, const char *name);
 
 /* Arguments. Each returns false with an exception set. */
 bool core_id(PyObject *object, sluice_id *id);
@@ -70,6 +82,15 @@ struct core_bytes {
 };
 bool core_bytes_of(PyObject *object, struct core_bytes *bytes);
 void core_bytes_done(struct core_bytes *bytes);
+
+/* A method that takes its arguments as an array, in a table of methods. */
+#define CORE_FAST(function) (PyCFunction)(void (*)(void))(function), METH_FASTCALL
+
+/* Puts tables of methods one behind the other into `all`, which is empty, and has room for them. */
+void core_join_methods(PyMethodDef *all, PyMethodDef *const *tables, size_t count);
+
+/* The monotonic clock. */
+int64_t core_now_ns(void);
 
 /* Options by name, each a row of a table. */
 struct core_option {

@@ -10,22 +10,13 @@
  */
 #include "engine.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
+#include "docs.h"
+
 #include <poll.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #define BATCH 256
 
-static PyObject *nothing_or(int code) {
-    if (code < 0)
-        return core_raise(code);
-    Py_RETURN_NONE;
-}
-
-static sluice_loop *living(struct engine *engine) {
+sluice_loop *engine_living(struct engine *engine) {
     if (!engine->loop) {
         PyErr_SetString(PyExc_RuntimeError, "Event loop is closed");
         return NULL;
@@ -103,7 +94,7 @@ sluice_stream_options engine_stream_options(void) {
                                    .linger_ns = 1};
 }
 
-/* ---- Watches and listeners ------------------------------------------------------------------ */
+/* ---- Watches -------------------------------------------------------------------------------- */
 
 static bool has_room_for(struct engine *engine, int fd) {
     size_t wanted = (size_t)(fd < 0 ? 0 : fd) + 1, numbers = engine->numbers;
@@ -126,7 +117,7 @@ static PyObject *engine_watch(PyObject *object, PyObject *arguments) {
     if (!PyArg_ParseTuple(arguments, "iI", &fd, &interest))
         return NULL;
     struct engine *engine = (struct engine *)object;
-    sluice_loop *loop = has_room_for(engine, fd) ? living(engine) : NULL;
+    sluice_loop *loop = has_room_for(engine, fd) ? engine_living(engine) : NULL;
     sluice_id id = 0;
     int code = loop ? sluice_watch(loop, &id, fd, interest, (uint64_t)fd) : 0;
     return !loop ? NULL : code < 0 ? core_raise(code) : PyLong_FromUnsignedLongLong(id);
@@ -137,96 +128,19 @@ static PyObject *engine_rewatch(PyObject *object, PyObject *arguments) {
     unsigned interest;
     if (!PyArg_ParseTuple(arguments, "KI", &id, &interest))
         return NULL;
-    sluice_loop *loop = living((struct engine *)object);
-    return loop ? nothing_or(sluice_rewatch(loop, id, interest)) : NULL;
+    sluice_loop *loop = engine_living((struct engine *)object);
+    return loop ? core_none_or(sluice_rewatch(loop, id, interest)) : NULL;
 }
 
 /* Ends a watch or a listener, unless it has ended. */
 static PyObject *engine_end(PyObject *object, PyObject *handle) {
     struct engine *engine = (struct engine *)object;
     sluice_id id;
-    sluice_loop *loop = core_id(handle, &id) ? living(engine) : NULL;
+    sluice_loop *loop = core_id(handle, &id) ? engine_living(engine) : NULL;
     int code = loop ? sluice_close(loop, id) : 0;
     if (loop && PyDict_DelItem(engine->listeners, handle) < 0)
         PyErr_Clear();
-    return !loop ? NULL : nothing_or(code == SLUICE_ESTALE ? 0 : code);
-}
-
-/* listen(fd, accepted): accepted(id) is called with each new stream. */
-static PyObject *engine_listen(PyObject *object, PyObject *arguments) {
-    struct engine *engine = (struct engine *)object;
-    int fd;
-    PyObject *accepted;
-    if (!PyArg_ParseTuple(arguments, "iO", &fd, &accepted))
-        return NULL;
-    sluice_loop *loop = living(engine);
-    sluice_stream_options streams = engine_stream_options();
-    sluice_listen_options options = {.size = sizeof options, .streams = &streams};
-    sluice_id id = 0;
-    int code = loop ? sluice_listen_fd(loop, &id, fd, &options) : 0;
-    if (!loop || code < 0)
-        return loop ? core_raise(code) : NULL;
-    PyObject *key = PyLong_FromUnsignedLongLong(id);
-    if (key && PyDict_SetItem(engine->listeners, key, accepted) < 0)
-        Py_CLEAR(key);
-    return key;
-}
-
-static int accept_one(struct engine *engine, const sluice_event *event) {
-    PyObject *key = PyLong_FromUnsignedLongLong(event->value);
-    PyObject *accepted = key ? PyDict_GetItemWithError(engine->listeners, key) : NULL;
-    Py_XDECREF(key);
-    if (!accepted) {
-        sluice_abort(engine->loop, event->id); /* nobody serves any more */
-        return PyErr_Occurred() ? -1 : 0;
-    }
-    Py_INCREF(accepted);
-    PyObject *id = PyLong_FromUnsignedLongLong(event->id);
-    PyObject *done = id ? PyObject_CallFunctionObjArgs(accepted, id, NULL) : NULL;
-    Py_XDECREF(id);
-    Py_DECREF(accepted);
-    Py_XDECREF(done);
-    return done ? 0 : -1;
-}
-
-/* peername(stream): as socket.getpeername() gives it, or None. */
-static PyObject *engine_peername(PyObject *object, PyObject *stream) {
-    sluice_id id;
-    sluice_loop *loop = core_id(stream, &id) ? living((struct engine *)object) : NULL;
-    if (!loop)
-        return NULL;
-    union {
-        struct sockaddr any;
-        struct sockaddr_in ip4;
-        struct sockaddr_in6 ip6;
-        struct sockaddr_un local;
-    } address;
-    socklen_t length = sizeof address;
-    char text[INET6_ADDRSTRLEN];
-    int fd = sluice_fd(loop, id);
-    if (fd < 0 || getpeername(fd, &address.any, &length) < 0)
-        Py_RETURN_NONE;
-    if (address.any.sa_family == AF_INET) {
-        inet_ntop(AF_INET, &address.ip4.sin_addr, text, sizeof text);
-        return Py_BuildValue("(si)", text, ntohs(address.ip4.sin_port));
-    }
-    if (address.any.sa_family == AF_INET6) {
-        inet_ntop(AF_INET6, &address.ip6.sin6_addr, text, sizeof text);
-        return Py_BuildValue("(siII)", text, ntohs(address.ip6.sin6_port),
-                             ntohl(address.ip6.sin6_flowinfo), address.ip6.sin6_scope_id);
-    }
-    size_t path = length - offsetof(struct sockaddr_un, sun_path);
-    if (path > 0 && address.local.sun_path[0] == 0)
-        return PyBytes_FromStringAndSize(address.local.sun_path, (Py_ssize_t)path);
-    return PyUnicode_DecodeFSDefault(path > 0 ? address.local.sun_path : "");
-}
-
-/* abort(stream): of a connection that nobody serves. */
-static PyObject *engine_abort(PyObject *object, PyObject *stream) {
-    sluice_id id;
-    sluice_loop *loop = core_id(stream, &id) ? living((struct engine *)object) : NULL;
-    int code = loop ? sluice_abort(loop, id) : 0;
-    return loop ? nothing_or(code == SLUICE_ESTALE ? 0 : code) : NULL;
+    return !loop ? NULL : core_none_or(code == SLUICE_ESTALE ? 0 : code);
 }
 
 /* The transport that has a descriptor, or None. O(n): for those who are about to misuse one. */
@@ -280,7 +194,7 @@ static int check_ready(struct engine *engine) {
  * one. */
 static int see_to(struct engine *engine, const sluice_event *event) {
     if (event->kind == SLUICE_ACCEPTED)
-        return accept_one(engine, event);
+        return engine_accept(engine, event);
     PyObject *transport = transport_at(engine, event->id);
     if (!transport)
         return 0;
@@ -311,7 +225,7 @@ static int pull(struct engine *engine, sluice_event *event, int64_t timeout_ns) 
      * more. */
     int count = sluice_next(engine->loop, event, 0);
     if (count == 0 && timeout_ns != 0) {
-        if (PyErr_CheckSignals() < 0 || !living(engine))
+        if (PyErr_CheckSignals() < 0 || !engine_living(engine))
             return -1;
         if (engine->woken) /* by a handler */
             return 0;
@@ -345,7 +259,7 @@ static int gather(struct engine *engine, int64_t timeout_ns) {
 static PyObject *engine_select(PyObject *object, PyObject *timeout) {
     struct engine *engine = (struct engine *)object;
     int64_t timeout_ns;
-    if (!core_nanoseconds(timeout, &timeout_ns) || !living(engine))
+    if (!core_nanoseconds(timeout, &timeout_ns) || !engine_living(engine))
         return NULL;
     PyObject *none = PyList_New(0);
     if (!none)
@@ -410,7 +324,7 @@ static PyObject *engine_wake(PyObject *object, PyObject *unused) {
     (void)unused;
     struct engine *engine = (struct engine *)object;
     engine->woken = true;
-    return nothing_or(engine->loop ? sluice_wake(engine->loop) : 0);
+    return core_none_or(engine->loop ? sluice_wake(engine->loop) : 0);
 }
 
 /* ---- Beginning and end ---------------------------------------------------------------------- */
@@ -503,20 +417,20 @@ static void engine_dealloc(PyObject *object) {
     Py_DECREF(type);
 }
 
-static PyMethodDef methods[] = {{"_open", engine_open, METH_VARARGS, NULL},
-                                {"close", engine_close, METH_NOARGS, NULL},
-                                {"watch", engine_watch, METH_VARARGS, NULL},
-                                {"rewatch", engine_rewatch, METH_VARARGS, NULL},
-                                {"end", engine_end, METH_O, NULL},
-                                {"listen", engine_listen, METH_VARARGS, NULL},
-                                {"abort", engine_abort, METH_O, NULL},
-                                {"peername", engine_peername, METH_O, NULL},
-                                {"transport_of", engine_transport_of, METH_O, NULL},
-                                {"select", engine_select, METH_O, NULL},
-                                {"dispatch", engine_dispatch, METH_NOARGS, NULL},
-                                {"wake", engine_wake, METH_NOARGS, NULL},
-                                {"transports", engine_transports, METH_NOARGS, NULL},
-                                {NULL, NULL, 0, NULL}};
+static PyMethodDef own_methods[] = {{"_open", engine_open, METH_VARARGS, NULL},
+                                    {"close", engine_close, METH_NOARGS, NULL},
+                                    {"watch", engine_watch, METH_VARARGS, NULL},
+                                    {"rewatch", engine_rewatch, METH_VARARGS, NULL},
+                                    {"end", engine_end, METH_O, NULL},
+                                    {"transport_of", engine_transport_of, METH_O, NULL},
+                                    {"select", engine_select, METH_O, NULL},
+                                    {"dispatch", engine_dispatch, METH_NOARGS, NULL},
+                                    {"wake", engine_wake, METH_NOARGS, NULL},
+                                    {"transports", engine_transports, METH_NOARGS, NULL},
+                                    {NULL, NULL, 0, NULL}};
+
+/* Those of both files, one behind the other. The last one stays empty. */
+static PyMethodDef methods[32];
 
 static PyMemberDef members[] = {
     {"loop", T_OBJECT, offsetof(struct engine, asyncio_loop), READONLY, NULL},
@@ -525,10 +439,10 @@ static PyMemberDef members[] = {
 static PyGetSetDef computed[] = {{"waiting", engine_waiting, NULL, NULL, NULL},
                                  {NULL, NULL, NULL, NULL, NULL}};
 
-static PyType_Slot slots[] = {{Py_tp_dealloc, engine_dealloc}, {Py_tp_traverse, engine_traverse},
-                              {Py_tp_clear, engine_clear},     {Py_tp_methods, methods},
-                              {Py_tp_members, members},        {Py_tp_getset, computed},
-                              {Py_tp_new, PyType_GenericNew},  {0, NULL}};
+static PyType_Slot slots[] = {
+    {Py_tp_dealloc, engine_dealloc}, {Py_tp_traverse, engine_traverse}, {Py_tp_clear, engine_clear},
+    {Py_tp_methods, methods},        {Py_tp_members, members},          {Py_tp_getset, computed},
+    {Py_tp_new, PyType_GenericNew},  {Py_tp_doc, DOC_Engine},           {0, NULL}};
 
 static PyType_Spec spec = {.name = "sluiceio._core.Engine",
                            .basicsize = sizeof(struct engine),
@@ -536,6 +450,8 @@ static PyType_Spec spec = {.name = "sluiceio._core.Engine",
                            .slots = slots};
 
 int core_add_engine(PyObject *module) {
+    PyMethodDef *tables[] = {own_methods, engine_listen_methods};
+    core_join_methods(methods, tables, sizeof tables / sizeof *tables);
     PyObject *type = PyType_FromSpec(&spec);
     int code = type ? PyModule_AddType(module, (PyTypeObject *)type) : -1;
     Py_XDECREF(type);

@@ -1,5 +1,5 @@
 /* engine.h - what asyncio's event loop and its transports have in common: see engine.c and
- * transport.c.
+ * transport.h.
  */
 #ifndef SLUICEIO_ENGINE_H
 #define SLUICEIO_ENGINE_H
@@ -61,10 +61,22 @@ struct transport_part {
 /* The marks that asyncio has by default. */
 enum { HIGH_MARK = 64 * 1024, LOW_MARK = 16 * 1024 };
 
+/* Whether a call may go on: the core's loop, or NULL with an exception. */
+sluice_loop *engine_living(struct engine *engine);
+
+/* Listeners: see engine_listen.c. An ACCEPTED, whose stream gets its transport. */
+int engine_accept(struct engine *engine, const sluice_event *event);
+extern PyMethodDef engine_listen_methods[];
+
 /* What streams of transports are made with. */
 sluice_stream_options engine_stream_options(void);
 
-struct transport_part *transport_part(PyObject *transport);
+/* Where the part lies in a transport. */
+extern size_t transport_offset;
+static inline struct transport_part *transport_part(PyObject *transport) {
+    return (struct transport_part *)(void *)((char *)transport + transport_offset);
+}
+
 int engine_add(struct engine *engine, PyObject *transport, sluice_id id);
 void engine_remove(struct engine *engine, sluice_id id);
 

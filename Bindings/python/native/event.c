@@ -1,6 +1,8 @@
 /* event.c - an event, as Python sees it. */
 #include "event.h"
 
+#include "docs.h"
+
 PyTypeObject *core_event_type;
 
 static int traverse(PyObject *object, visitproc visit, void *arg) {
@@ -58,27 +60,24 @@ static PyObject *represent(PyObject *object) {
 }
 
 static PyMemberDef members[] = {
-    {"kind", T_OBJECT_EX, offsetof(struct event, kind), READONLY, NULL},
-    {"id", T_OBJECT_EX, offsetof(struct event, id), READONLY, NULL},
-    {"data", T_OBJECT_EX, offsetof(struct event, data), READONLY, NULL},
-    {"error", T_OBJECT_EX, offsetof(struct event, error), READONLY, NULL},
-    {"user", T_OBJECT_EX, offsetof(struct event, user), READONLY, NULL},
-    {"length", T_ULONGLONG, offsetof(struct event, length), READONLY, NULL},
-    {"value", T_ULONGLONG, offsetof(struct event, value), READONLY, NULL},
+    {"kind", T_OBJECT_EX, offsetof(struct event, kind), READONLY, DOC_Event_kind},
+    {"id", T_OBJECT_EX, offsetof(struct event, id), READONLY, DOC_Event_id},
+    {"data", T_OBJECT_EX, offsetof(struct event, data), READONLY, DOC_Event_data},
+    {"error", T_OBJECT_EX, offsetof(struct event, error), READONLY, DOC_Event_error},
+    {"user", T_OBJECT_EX, offsetof(struct event, user), READONLY, DOC_Event_user},
+    {"length", T_ULONGLONG, offsetof(struct event, length), READONLY, DOC_Event_length},
+    {"value", T_ULONGLONG, offsetof(struct event, value), READONLY, DOC_Event_value},
     {NULL, 0, 0, 0, NULL}};
 
-static PyGetSetDef computed[] = {{"seen", get_seen, NULL, NULL, NULL},
-                                 {"is_last", get_is_last, NULL, NULL, NULL},
-                                 {"flags", get_flags, NULL, NULL, NULL},
+static PyGetSetDef computed[] = {{"seen", get_seen, NULL, DOC_Event_seen, NULL},
+                                 {"is_last", get_is_last, NULL, DOC_Event_is_last, NULL},
+                                 {"flags", get_flags, NULL, DOC_Event_flags, NULL},
                                  {NULL, NULL, NULL, NULL, NULL}};
 
-static PyType_Slot slots[] = {{Py_tp_dealloc, dealloc},
-                              {Py_tp_traverse, traverse},
-                              {Py_tp_clear, clear},
-                              {Py_tp_members, members},
-                              {Py_tp_getset, computed},
-                              {Py_tp_repr, represent},
-                              {0, NULL}};
+static PyType_Slot slots[] = {{Py_tp_dealloc, dealloc}, {Py_tp_traverse, traverse},
+                              {Py_tp_clear, clear},     {Py_tp_members, members},
+                              {Py_tp_getset, computed}, {Py_tp_repr, represent},
+                              {Py_tp_doc, DOC_Event},   {0, NULL}};
 
 static PyType_Spec spec = {.name = "sluiceio.Event",
                            .basicsize = sizeof(struct event),

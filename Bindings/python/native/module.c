@@ -2,11 +2,14 @@
  * and back.
  */
 #include "core.h"
+#include "docs.h"
 #include "engine.h"
+#include "scheduler.h"
 
 #include <math.h>
 #include <pthread.h>
 #include <string.h>
+#include <time.h>
 
 PyObject *core_error_of, *core_ready;
 PyObject *core_kinds[SLUICE_EVENT_KINDS], *core_written[WRITTEN];
@@ -42,6 +45,59 @@ PyObject *core_raise_with(int code, PyObject *words) {
 
 PyObject *core_raise(int code) {
     return core_raise_with(code, PyUnicode_FromString(sluice_error_message(code)));
+}
+
+PyObject *core_none_or(int code) {
+    if (code < 0)
+        return core_raise(code);
+    Py_RETURN_NONE;
+}
+
+PyObject *core_take_exception(void) {
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    PyErr_NormalizeException(&type, &value, &trace);
+    if (trace)
+        PyException_SetTraceback(value, trace);
+    Py_XDECREF(type);
+    Py_XDECREF(trace);
+    return value;
+}
+
+/* ---- Calls and names ------------------------------------------------------------------------ */
+
+PyObject *core_call(PyObject *callable, PyObject *argument) {
+    PyObject *arguments[] = {NULL, argument};
+    return PyObject_Vectorcall(callable, arguments + 1,
+                               (argument ? 1 : 0) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+}
+
+PyObject *core_call_method(PyObject *object, PyObject *name, PyObject *argument) {
+    PyObject *arguments[] = {NULL, object, argument};
+    return PyObject_VectorcallMethod(name, arguments + 1,
+                                     (argument ? 2 : 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+}
+
+bool core_intern(PyObject **name, const char *text) {
+    return *name || (*name = PyUnicode_InternFromString(text));
+}
+
+bool core_keep_attribute(PyObject **place, PyObject *of, const char *name) {
+    PyObject *attribute = PyObject_GetAttrString(of, name);
+    core_replace(place, attribute);
+    return attribute != NULL;
+}
+
+void core_join_methods(PyMethodDef *all, PyMethodDef *const *tables, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        for (const PyMethodDef *row = tables[i]; row->ml_name; row++)
+            *all++ = *row;
+}
+
+int64_t core_now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 /* ---- Arguments ------------------------------------------------------------------------------ */
@@ -203,11 +259,12 @@ static PyObject *number_of(PyObject *module, PyObject *object) {
 }
 
 static PyMethodDef functions[] = {{"_setup", setup, METH_VARARGS, NULL},
-                                  {"backends", backends, METH_NOARGS, NULL},
+                                  {"backends", backends, METH_NOARGS, DOC_backends},
                                   {"error_errno", error_errno, METH_O, NULL},
-                                  {"address_problem", address_problem, METH_O, NULL},
+                                  {"address_problem", address_problem, METH_O, DOC_address_problem},
                                   {"fileno", number_of, METH_O, NULL},
                                   {"_transport_type", transport_make_type, METH_VARARGS, NULL},
+                                  {"_asyncio", scheduler_setup, METH_VARARGS, NULL},
                                   {NULL, NULL, 0, NULL}};
 
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "sluiceio._core",
@@ -222,7 +279,8 @@ PyMODINIT_FUNC PyInit__core(void) {
     if (!module)
         return NULL;
     if (pthread_atfork(NULL, NULL, count_fork) != 0 || core_add_event(module) < 0 ||
-        core_add_loop(module) < 0 || core_add_poller(module) < 0 || core_add_engine(module) < 0)
+        core_add_loop(module) < 0 || core_add_poller(module) < 0 || core_add_engine(module) < 0 ||
+        core_add_scheduler(module) < 0)
         Py_CLEAR(module);
     return module;
 }

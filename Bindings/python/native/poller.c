@@ -6,9 +6,9 @@
  * While a wait is under way, other threads run. A call of theirs on the same poller is refused.
  */
 #include "core.h"
+#include "docs.h"
 
 #include <limits.h>
-#include <time.h>
 
 struct poller {
     PyObject base;
@@ -35,12 +35,6 @@ static sluice_poller *living(struct poller *self) {
     return self->poller;
 }
 
-static PyObject *nothing_or(int code) {
-    if (code < 0)
-        return core_raise(code);
-    Py_RETURN_NONE;
-}
-
 static PyObject *poller_open(PyObject *object, PyObject *name) {
     struct poller *self = (struct poller *)object;
     PyObject *holder = NULL;
@@ -52,7 +46,7 @@ static PyObject *poller_open(PyObject *object, PyObject *name) {
     if (code == 0)
         code = sluice_poller_set_flags(self->poller, SLUICE_INTERRUPTIBLE);
     self->forks = core_forks;
-    return nothing_or(code);
+    return core_none_or(code);
 }
 
 static PyObject *poller_close(PyObject *object, PyObject *unused) {
@@ -74,7 +68,7 @@ static PyObject *change(PyObject *object, PyObject *const *arguments, Py_ssize_t
     if (fd < 0 || !core_size(arguments[1], &interest))
         return NULL;
     sluice_poller *poller = living((struct poller *)object);
-    return poller ? nothing_or(call(poller, fd, (uint32_t)interest, 0)) : NULL;
+    return poller ? core_none_or(call(poller, fd, (uint32_t)interest, 0)) : NULL;
 }
 
 static PyObject *poller_add(PyObject *object, PyObject *const *arguments, Py_ssize_t count) {
@@ -88,7 +82,7 @@ static PyObject *poller_modify(PyObject *object, PyObject *const *arguments, Py_
 static PyObject *poller_remove(PyObject *object, PyObject *descriptor) {
     int fd = PyObject_AsFileDescriptor(descriptor);
     sluice_poller *poller = fd < 0 ? NULL : living((struct poller *)object);
-    return poller ? nothing_or(sluice_poller_remove(poller, fd)) : NULL;
+    return poller ? core_none_or(sluice_poller_remove(poller, fd)) : NULL;
 }
 
 static PyObject *poller_fileno(PyObject *object, PyObject *unused) {
@@ -98,17 +92,11 @@ static PyObject *poller_fileno(PyObject *object, PyObject *unused) {
     return !poller ? NULL : fd < 0 ? core_raise(fd) : PyLong_FromLong(fd);
 }
 
-static int64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 /* How many are ready, or -1 with an exception. */
 static int wait_on(sluice_poller *poller, bool *waiting, sluice_ready *ready, int capacity,
                    int64_t timeout_ns) {
     bool limited = timeout_ns > 0 && timeout_ns < SLUICE_FOREVER;
-    int64_t until = limited ? now_ns() + timeout_ns : 0;
+    int64_t until = limited ? core_now_ns() + timeout_ns : 0;
     for (;;) {
         int count;
         *waiting = true;
@@ -124,7 +112,7 @@ static int wait_on(sluice_poller *poller, bool *waiting, sluice_ready *ready, in
             return -1;
         }
         if (limited)
-            timeout_ns = until > now_ns() ? until - now_ns() : 0;
+            timeout_ns = until > core_now_ns() ? until - core_now_ns() : 0;
     }
 }
 
@@ -169,24 +157,21 @@ static PyObject *poller_closed(PyObject *object, void *unused) {
 
 /* ---- The type ------------------------------------------------------------------------------- */
 
-#define FAST(function) (PyCFunction)(void (*)(void))(function), METH_FASTCALL, NULL
 static PyMethodDef methods[] = {{"_open", poller_open, METH_O, NULL},
-                                {"close", poller_close, METH_NOARGS, NULL},
-                                {"add", FAST(poller_add)},
-                                {"modify", FAST(poller_modify)},
-                                {"remove", poller_remove, METH_O, NULL},
-                                {"wait", poller_wait, METH_VARARGS, NULL},
-                                {"fileno", poller_fileno, METH_NOARGS, NULL},
+                                {"close", poller_close, METH_NOARGS, DOC_Poller_close},
+                                {"add", CORE_FAST(poller_add), DOC_Poller_add},
+                                {"modify", CORE_FAST(poller_modify), DOC_Poller_modify},
+                                {"remove", poller_remove, METH_O, DOC_Poller_remove},
+                                {"wait", poller_wait, METH_VARARGS, DOC_Poller_wait},
+                                {"fileno", poller_fileno, METH_NOARGS, DOC_Poller_fileno},
                                 {NULL, NULL, 0, NULL}};
 
-static PyGetSetDef computed[] = {{"closed", poller_closed, NULL, NULL, NULL},
+static PyGetSetDef computed[] = {{"closed", poller_closed, NULL, DOC_Poller_closed, NULL},
                                  {NULL, NULL, NULL, NULL, NULL}};
 
-static PyType_Slot slots[] = {{Py_tp_dealloc, poller_dealloc},
-                              {Py_tp_methods, methods},
-                              {Py_tp_getset, computed},
-                              {Py_tp_new, PyType_GenericNew},
-                              {0, NULL}};
+static PyType_Slot slots[] = {{Py_tp_dealloc, poller_dealloc}, {Py_tp_methods, methods},
+                              {Py_tp_getset, computed},        {Py_tp_new, PyType_GenericNew},
+                              {Py_tp_doc, DOC_Poller},         {0, NULL}};
 
 static PyType_Spec spec = {.name = "sluiceio._core.Poller",
                            .basicsize = sizeof(struct poller),

@@ -26,7 +26,8 @@ def put_in_selectors():
 
 
 def put_in_asyncio():
-    """Has whoever asks asyncio for a loop for Unix get Sluice's. A selector that is given is not used."""
+    """Has whoever asks asyncio for a loop for Unix get Sluice's, and its handles. A selector that is given
+    is not used."""
 
     class Loop(aio.EventLoop):
         def __init__(self, selector=None):
@@ -34,6 +35,8 @@ def put_in_asyncio():
             if selector is not None:
                 selector.close()
 
+    for module in (asyncio, asyncio.events):
+        module.Handle, module.TimerHandle = aio.Handle, aio.TimerHandle
     for name in ("SelectorEventLoop", "EventLoop"):
         for module in (asyncio, asyncio.unix_events):
             if hasattr(module, name):

@@ -220,6 +220,39 @@ class Aio(unittest.TestCase):
 
         self.run_it(main)
 
+    def test_what_was_written_before_an_abort_is_read_and_then_an_end(self):
+        async def main():
+            loop = asyncio.get_running_loop()
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                transport, _ = await loop.create_connection(
+                    asyncio.Protocol, *listener.getsockname())
+                transport.write(b"OK")
+                transport.abort()
+                self.assertTrue(transport.is_closing())
+                theirs, _ = listener.accept()
+                theirs.setblocking(False)
+                with theirs:
+                    self.assertEqual(await self.read_all(theirs), b"OK")
+
+        self.run_it(main)
+
+    def test_an_abort_that_throws_something_away_is_a_reset(self):
+        async def main():
+            loop = asyncio.get_running_loop()
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                transport, _ = await loop.create_connection(
+                    asyncio.Protocol, *listener.getsockname())
+                theirs, _ = listener.accept()
+                theirs.setblocking(False)
+                with theirs:
+                    while transport.get_write_buffer_size() == 0:
+                        transport.write(bytes(1 << 20))
+                    transport.abort()
+                    with self.assertRaises(ConnectionResetError):
+                        await self.read_all(theirs)
+
+        self.run_it(main)
+
     async def read_all(self, sock):
         received = bytearray()
         while data := await asyncio.get_running_loop().sock_recv(sock, 1 << 16):

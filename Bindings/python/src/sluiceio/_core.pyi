@@ -1,11 +1,17 @@
+# What is in C: its types, and its texts. setup.py puts these texts into the extension, so that help() has them,
+# and they are written here alone.
+
 import asyncio
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Self
+from contextvars import Context
+from typing import Any, Self, TypeVarTuple, Unpack
 
 from typing_extensions import Buffer
 
 from ._values import Interest, Kind, Written
+
+_Arguments = TypeVarTuple("_Arguments")
 
 class _HasFileno:
     def fileno(self) -> int: ...
@@ -16,16 +22,21 @@ def _setup(
     written: Sequence[Written],
     ready: type[Interest],
 ) -> None: ...
-def backends() -> list[str]: ...
-def error_errno(code: int) -> int: ...
-def address_problem(address: str) -> str: ...
-def fileno(file: Any) -> int: ...
+def backends() -> list[str]:
+    """The names of the backends that a loop or a poller can have here, the best first."""
+
+def error_errno(code: int, /) -> int: ...
+def address_problem(address: str, /) -> str:
+    """What is wrong with an address, in words; empty where nothing is."""
+
+def fileno(file: Any, /) -> int: ...
 
 class Event:
     """What a loop's pull brings. `kind` says which of the others have a meaning."""
 
     @property
-    def kind(self) -> Kind: ...
+    def kind(self) -> Kind:
+        """What has happened: READY, DATA, CLOSED, ..."""
     @property
     def id(self) -> int:
         """Whose event it is: the handle's id; 0 of a POSTED."""
@@ -55,6 +66,8 @@ class Event:
         """DATA: whether these were held when the input ended, and nothing follows them."""
 
 class Loop:
+    """What of sluiceio.Loop is in C."""
+
     def _open(self, options: dict[str, Any], batch: int, views: bool, /) -> None: ...
     def _close(self) -> None: ...
     def _close_handle(self, handle: int, /) -> None: ...
@@ -74,7 +87,8 @@ class Loop:
         """Whether the loop has been closed."""
     def __iter__(self) -> Self:
         """All events to come. What a `for` that is left has not come to, the next one brings."""
-    def __next__(self) -> Event: ...
+    def __next__(self) -> Event:
+        """The next event, however long it takes."""
     def pull(self, timeout: float | None = None, /) -> list[Event]:
         """The events there are, after waiting for the first; empty when the time is up, or after a wake."""
     def next(self, timeout: float | None = None, /) -> Event | None:
@@ -88,15 +102,15 @@ class Loop:
     def try_write(self, stream: int, data: Buffer, /) -> Written:
         """As `write`, but where the answer is FULL, the stream goes on as it was."""
     def flush(self, stream: int, /) -> bool:
-        """Sends what is queued, now. False for a stream that is gone, as of all below."""
+        """Sends what is queued, now. False for a stream that is gone."""
     def pause(self, stream: int, /) -> bool:
-        """Stops DATA and EOF of a stream."""
+        """Stops DATA and EOF of a stream, until `resume`. False for a stream that is gone."""
     def resume(self, stream: int, /) -> bool:
-        """Has them come again."""
+        """Has DATA and EOF of a stream come again. False for a stream that is gone."""
     def shutdown(self, handle: int, /) -> bool:
         """Half-close: sends what is queued, then tells the peer that no more comes.
 
-        Of a listener: lets no more callers in, and ends by a CLOSED.
+        False for a stream that is gone. Of a listener: lets no more callers in, and ends by a CLOSED.
         """
     def pending(self, stream: int, /) -> int:
         """How many bytes are queued to be sent."""
@@ -134,21 +148,86 @@ class Loop:
         """After so many seconds there may be something to pull, too; None for never."""
 
 class Poller:
+    """Descriptors that are waited for."""
+
     def _open(self, backend: str | None, /) -> None: ...
     @property
-    def closed(self) -> bool: ...
-    def close(self) -> None: ...
-    def add(self, fd: int | _HasFileno, interest: int, /) -> None: ...
-    def modify(self, fd: int | _HasFileno, interest: int, /) -> None: ...
-    def remove(self, fd: int | _HasFileno, /) -> None: ...
-    def wait(self, timeout: float | None, most: int, /) -> list[tuple[int, int]]: ...
-    def fileno(self) -> int: ...
+    def closed(self) -> bool:
+        """Whether the poller has been closed."""
+    def close(self) -> None:
+        """Ends it. The descriptors stay open."""
+    def add(self, fd: int | _HasFileno, interest: int, /) -> None:
+        """Has `wait` report a descriptor. FileExistsError where it does already."""
+    def modify(self, fd: int | _HasFileno, interest: int, /) -> None:
+        """Has a descriptor be waited for otherwise. FileNotFoundError where it was not added."""
+    def remove(self, fd: int | _HasFileno, /) -> None:
+        """Has `wait` report a descriptor no more."""
+    def wait(self, timeout: float | None, most: int, /) -> list[tuple[int, int]]:
+        """Waits, and gives up to `most` pairs: a descriptor that is ready, and for what.
+
+        `timeout` is seconds; None is for ever.
+        """
+    def fileno(self) -> int:
+        """A descriptor that is readable while one that was added is ready."""
 
 # What sluiceio.aio is made of; none of it is for others.
 
 def _transport_type(base: type, buffered: type) -> type: ...
+def _asyncio(
+    loop: type[asyncio.BaseEventLoop],
+    handle: type[asyncio.Handle],
+    timer: type[asyncio.TimerHandle],
+    future: Any,
+    context: type,
+    copy_context: Callable[[], Any],
+    heapq: Any,
+    failed: Callable[[Any, BaseException], None],
+    /,
+) -> tuple[type[Handle], type[TimerHandle]]: ...
+
+class Handle(asyncio.Handle):
+    """A callback that is to be called, as asyncio.Handle has it."""
+
+    def cancel(self) -> None:
+        """Keeps the callback from being called."""
+    def cancelled(self) -> bool:
+        """Whether `cancel` was called."""
+
+class TimerHandle(asyncio.TimerHandle):
+    """A callback that is to be called at a time, as asyncio.TimerHandle has it."""
+
+class Scheduler:
+    """What of sluiceio.aio.EventLoop is in C: the running of callbacks."""
+
+    _ready: Any
+    _scheduled: Any
+    _timer_cancelled_count: int
+    _closed: bool
+    _stopping: bool
+    _debug: bool
+    def call_soon(
+        self,
+        callback: Callable[[Unpack[_Arguments]], object],
+        *args: Unpack[_Arguments],
+        context: Context | None = None,
+    ) -> asyncio.Handle:
+        """Has a callback be called in the next turn, behind those that wait already."""
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[Unpack[_Arguments]], object],
+        *args: Unpack[_Arguments],
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Has a callback be called at a time of the loop's clock, which is `time`."""
+    def create_future(self) -> asyncio.Future[Any]:
+        """A future of this loop."""
+    def get_debug(self) -> bool:
+        """Whether the loop is in debug mode."""
 
 class Engine:
+    """What an event loop waits with."""
+
     @property
     def loop(self) -> Any: ...
     @property
@@ -168,6 +247,8 @@ class Engine:
     def wake(self) -> None: ...
 
 class Transport(asyncio.Transport):
+    """What of sluiceio.aio.SocketTransport is in C."""
+
     _sock: socket.socket | None
     _extra: dict[str, Any] | None
     _waiter: asyncio.Future[None] | None
@@ -201,3 +282,25 @@ class Transport(asyncio.Transport):
     def _send_file(self, fd: int, offset: int, count: int, /) -> int: ...
     def _release(self) -> None: ...
     def _fileno(self) -> int: ...
+    def write(self, data: bytes | bytearray | memoryview[Any], /) -> None:
+        """Queues bytes, which go out together with the others of this turn."""
+    def write_eof(self) -> None:
+        """Tells the peer that no more comes, when all that is queued has been sent."""
+    def close(self) -> None:
+        """Ends the connection, when all that is queued has been sent."""
+    def abort(self) -> None:
+        """Ends the connection at once. What is queued is lost."""
+    def pause_reading(self) -> None:
+        """Has the protocol receive nothing, until resume_reading."""
+    def resume_reading(self) -> None:
+        """Has the protocol receive again."""
+    def is_closing(self) -> bool:
+        """Whether the connection is closing, or has ended."""
+    def is_reading(self) -> bool:
+        """Whether the protocol receives: it is neither paused nor closing."""
+    def set_protocol(self, protocol: asyncio.BaseProtocol, /) -> None:
+        """Has another protocol receive from now on."""
+    def get_write_buffer_size(self) -> int:
+        """How many bytes are queued to be sent."""
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """The low and the high mark, as set_write_buffer_limits takes them."""

@@ -3,10 +3,10 @@
 import dataclasses
 import errno
 import signal
-from types import TracebackType
-from typing import Any, Self, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from . import _core
+from ._closing import Closing
 from ._values import Error, Family, HandleKind, Kind, code_of
 
 Address = str | tuple[str, int] | tuple[str, int, int, int]
@@ -15,69 +15,107 @@ Address = str | tuple[str, int] | tuple[str, int, int, int]
 
 
 class LoopOptions(TypedDict, total=False):
-    """What a loop is opened with. None, and what is not given, is the default."""
+    """What a loop is opened with. None, and what is not given, is the default.
 
-    backend: str | None  # epoll, poll or select; the best there is
-    receive_size: int | None  # bytes that one receive brings at most; 64 KiB
-    high_mark: int | None  # queued bytes over which a stream is to wait for DRAINED; 1 MiB
-    low_mark: int | None  # queued bytes at which DRAINED comes; a quarter of the high mark
-    hard_limit: int | None  # queued bytes that a write may not go over; 64 MiB
-    memory_limit: int | None  # bytes of all that is queued and held; none
-    post_limit: int | None  # posts that wait to be pulled; 1,048,576
-    handle_limit: int | None  # handles of each kind; 16,777,216
+    backend: epoll, poll or select; the best there is.
+    receive_size: bytes that one receive brings at most; 64 KiB.
+    high_mark: queued bytes over which a stream is to wait for DRAINED; 1 MiB.
+    low_mark: queued bytes at which DRAINED comes; a quarter of the high mark.
+    hard_limit: queued bytes that a write may not go over; 64 MiB.
+    memory_limit: bytes of all that is queued and held; none.
+    post_limit: posts that wait to be pulled; 1,048,576.
+    handle_limit: handles of each kind; 16,777,216.
+    """
+
+    backend: str | None
+    receive_size: int | None
+    high_mark: int | None
+    low_mark: int | None
+    hard_limit: int | None
+    memory_limit: int | None
+    post_limit: int | None
+    handle_limit: int | None
 
 
 class StreamOptions(TypedDict, total=False):
-    """How a stream behaves. Times are seconds."""
+    """How a stream behaves. None, and what is not given, is the default. Times are seconds.
 
-    half_open: bool | None  # it stays when the peer has ended
-    delay: bool | None  # leaves Nagle's algorithm on
+    half_open: it stays when the peer has ended; no.
+    delay: leaves Nagle's algorithm on; no.
+    keepalive: has the kernel send probes while it is silent; no.
+    keepalive_after: silent seconds before the first probe; the system's.
+    throttled: is not read from over its high mark; so are those that are accepted.
+    idle_timeout: without a byte for so long it ends; never.
+    linger: how long a close may take after the last progress; 10.
+    high_mark: as the loop's, for these streams.
+    low_mark: the same.
+    """
+
+    half_open: bool | None
+    delay: bool | None
     keepalive: bool | None
-    keepalive_after: float | None  # silent seconds before the first probe; the system's
-    throttled: bool | None  # is not read from over its high mark; so are those that are accepted
-    idle_timeout: float | None  # without a byte for so long it ends; never
-    linger: float | None  # how long a close may take after the last progress; 10
-    high_mark: int | None  # as the loop's, for these streams
+    keepalive_after: float | None
+    throttled: bool | None
+    idle_timeout: float | None
+    linger: float | None
+    high_mark: int | None
     low_mark: int | None
 
 
 class ConnectOptions(StreamOptions, total=False):
-    """Those of a stream, and of its beginning."""
+    """Those of a stream (StreamOptions), and of its beginning.
 
-    connect_timeout: float | None  # never
-    source: str | None  # the address that it comes from, numeric or unix:@name
+    connect_timeout: after so long without a connection it ends with ETIMEDOUT; never.
+    source: the address that it comes from, numeric or unix:@name.
+    """
+
+    connect_timeout: float | None
+    source: str | None
 
 
 class ListenOptions(StreamOptions, total=False):
-    """Those of a listener, and of its streams."""
+    """Those of a listener, and of its streams (StreamOptions).
 
-    reuse_port: bool | None  # several loops accept at one address
-    only_ipv6: bool | None  # takes no IPv4 callers
-    backlog: int | None  # 1,024
-    accept_batch: int | None  # connections accepted in one turn; 64
-    connection_limit: int | None  # open at once; none
-    unix_mode: int | None  # such as 0o600: who may call at a unix path
+    reuse_port: several loops accept at one address; no.
+    only_ipv6: takes no IPv4 callers; no.
+    backlog: connections that wait to be accepted; 1,024.
+    accept_batch: connections accepted in one turn; 64.
+    connection_limit: connections that are open at once; none.
+    unix_mode: such as 0o600: who may call at a unix path.
+    """
+
+    reuse_port: bool | None
+    only_ipv6: bool | None
+    backlog: int | None
+    accept_batch: int | None
+    connection_limit: int | None
+    unix_mode: int | None
 
 
 @dataclasses.dataclass(frozen=True)
 class Statistics:
-    """Counted since the loop was opened, but what says "now"."""
+    """Counted since the loop was opened, but what says "now".
+
+    turns: waits.
+    events: events that were pulled, by kind.
+    handles: handles that there are now, by kind.
+    bytes_received, bytes_sent: of all streams.
+    receives, sends: system calls.
+    accepts: connections that were accepted.
+    queue_memory: bytes of what is queued, held and kept, now.
+    longest_gap: the longest time from one wait to the next, in seconds.
+    """
 
     turns: int
-    """Waits."""
     events: dict[Kind, int]
-    """Events that were pulled."""
     handles: dict[HandleKind, int]
-    """Now."""
     bytes_received: int
     bytes_sent: int
     receives: int
     sends: int
     accepts: int
     queue_memory: int
-    """Bytes of what is queued, held and kept, now."""
     longest_gap: float
-    """The longest time from one wait to the next, in seconds."""
 
 
 def text_of(address: Address) -> str:
@@ -91,7 +129,7 @@ def text_of(address: Address) -> str:
     return f"[{host}{scope}]:{port:d}"
 
 
-class Loop(_core.Loop):
+class Loop(Closing, _core.Loop):
     """Looks after watches, timers, signals, listeners, streams and names to look up, each named by an
     id, and is pulled:
 
@@ -112,22 +150,6 @@ class Loop(_core.Loop):
         """Opens it. `batch` is how many events one pull brings at most. With `views`, the data of an
         event are a read-only memoryview of the loop's own buffer, released at the next pull."""
         self._open(dict(options), batch, views)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            self._close()
-        except BufferError:
-            if error is None:
-                raise
-            # That is the one to be told. The loop ends with the last view of its bytes.
 
     def __repr__(self) -> str:
         return f"<sluiceio.Loop {'closed' if self.closed else hex(id(self))}>"
@@ -185,7 +207,7 @@ class Loop(_core.Loop):
         return self._hold(stream, length)
 
     def hold_until(self, stream: int, length: int, total: int) -> bool:
-        """The same, and no DATA comes before `total` bytes are there together, those among them, or the
+        """As `hold`, and no DATA comes before `total` bytes are there together, those among them, or the
         stream ends."""
         return self._hold(stream, length, total)
 

@@ -8,10 +8,10 @@ says POLLNVAL.
 import errno
 import os
 import select as _select
-from types import TracebackType
 from typing import Any, Self
 
 from . import _core
+from ._closing import Closing
 from ._values import Interest
 
 error = OSError
@@ -30,22 +30,11 @@ __all__ += [name for name in dir() if name.startswith(("POLL", "EPOLL"))]
 _ALL = -1
 
 
-class Poller(_core.Poller):
+class Poller(Closing, _core.Poller):
     """Descriptors, and the kernel's call that waits for them: by a backend's name, or the best one."""
 
     def __init__(self, backend: str | None = None) -> None:
         self._open(backend)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def select(
@@ -172,7 +161,7 @@ def _ushort(mask: int) -> int:
     return mask
 
 
-class epoll:  # noqa: N801
+class epoll(Closing):  # noqa: N801
     """As select.epoll()."""
 
     def __init__(self, sizehint: int = -1, flags: int = 0) -> None:
@@ -195,15 +184,7 @@ class epoll:  # noqa: N801
     def __enter__(self) -> Self:
         if self.closed:
             raise ValueError("I/O operation on closed epoll object")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None = None,
-        error: BaseException | None = None,
-        trace: TracebackType | None = None,
-    ) -> None:
-        self.close()
+        return super().__enter__()
 
     def fileno(self) -> int:
         """A descriptor that is readable while one that is registered is ready."""

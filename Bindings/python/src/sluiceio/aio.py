@@ -5,19 +5,21 @@
     asyncio.set_event_loop_policy(sluiceio.aio.EventLoopPolicy())
 
 It is asyncio's own loop for Unix, with Sluice's in the place of its selector. Connections are streams of
-Sluice's, whose transports are in C; TLS is asyncio's, over them. Datagrams, pipes, subprocesses, signals and
-names are asyncio's.
+Sluice's, whose transports are in C, and so are the handles of callbacks, and what runs them. TLS is asyncio's,
+over the transports. Datagrams, pipes, subprocesses, signals and names are asyncio's.
 """
 
 import asyncio
 import asyncio.constants
 import asyncio.events
+import asyncio.format_helpers
 import asyncio.log
 import asyncio.sslproto
 import asyncio.transports
 import asyncio.trsock
 import contextvars
 import errno
+import heapq
 import io
 import os
 import selectors
@@ -39,6 +41,21 @@ else:
     _Base = _core._transport_type(
         asyncio.transports._FlowControlMixin, asyncio.BufferedProtocol
     )
+
+
+def _failed(handle: Any, error: BaseException) -> None:
+    """A callback has raised: as asyncio's own Handle tells it."""
+    call = asyncio.format_helpers._format_callback_source(handle._callback, handle._args)
+    problem = {"message": f"Exception in callback {call}", "exception": error, "handle": handle}
+    if handle._source_traceback:
+        problem["source_traceback"] = handle._source_traceback
+    handle._loop.call_exception_handler(problem)
+
+
+Handle, TimerHandle = _core._asyncio(
+    asyncio.BaseEventLoop, asyncio.Handle, asyncio.TimerHandle, asyncio.Future,
+    contextvars.Context, contextvars.copy_context, heapq, _failed,
+)  # fmt: skip
 
 _SSLProtocol: Any = asyncio.sslproto.SSLProtocol  # with times as floats, which its types have not
 
@@ -204,12 +221,8 @@ class _Selector(selectors.BaseSelector):
         self._map = None
 
 
-class EventLoop(asyncio.SelectorEventLoop):
+class EventLoop(_core.Scheduler, asyncio.SelectorEventLoop):
     """asyncio's event loop for Unix, over Sluice's."""
-
-    if TYPE_CHECKING:
-        _ready: Any
-        _debug: bool
 
     def __init__(self) -> None:
         self._engine = _core.Engine()
