@@ -439,11 +439,11 @@ test-swift: deps-swift deps-libevent ##tests the tests of the Swift module, what
 	@Tests/run-compile-failures .build
 	python3 -W error -m unittest discover -s Tests/Swift
 
-# Optimised, and with the libraries that bench-gate has built.
+# Optimised, and with the libraries that bench-gate has built: also each wait of a loop by itself.
 .PHONY: test-large
 test-large: deps-swift deps-libevent ##tests 1 GB through a slow reader and 5,000 connections at once, by tasks
 	SLUICE_TEST_MEGABYTES=1024 SLUICE_TEST_CONNECTIONS=5000 swift test $(TRAITS) --disable-xctest \
-		-c release --filter 'AsyncWriteTests/muchSlowly|AsyncReadTests/many'
+		-c release --filter 'AsyncWriteTests/muchSlowly|AsyncReadTests/many|AsyncLoopTests'
 
 # A package that depends on Sluice: it needs no libevent, and resolves no more than it must.
 .PHONY: test-consumer

@@ -17,7 +17,7 @@ public import SystemPackage
 /// for each direction.
 public final class Descriptor: Sendable {
     private let loop: Loop
-    private let watch: DescriptorWatch
+    fileprivate let watch: DescriptorWatch
 
     fileprivate init(_ loop: Loop, _ descriptor: FileDescriptor) throws(SluiceError) {
         self.loop = loop
@@ -32,16 +32,14 @@ public final class Descriptor: Sendable {
     ///
     /// - Throws: `CancellationError`; ``SluiceError`` where the watch has ended.
     public nonisolated(nonsending) func readable() async throws {
-        guard watch.isHere else { return try await loop.readable(self) }
-        try await watch.wait(.read)
+        try await loop.wait(for: .read, of: self)
     }
 
     /// Waits until a write would not block: there is room, or an error.
     ///
     /// - Throws: as ``readable()``.
     public nonisolated(nonsending) func writable() async throws {
-        guard watch.isHere else { return try await loop.writable(self) }
-        try await watch.wait(.write)
+        try await loop.wait(for: .write, of: self)
     }
 
     /// Ends the watch. Who waits is told so.
@@ -72,9 +70,6 @@ private final class DescriptorWatch: Waiter, @unchecked Sendable {
         }
     }
 
-    /// Whether a wait may begin here. Within an actor of others it may end on another thread.
-    var isHere: Bool { unsafe core.isCurrent && !core.isGenericNow }
-
     override func fire(_ core: Core, _ flags: UInt32) {
         let readiness = Readiness(rawValue: flags)
         let isOver = !readiness.isDisjoint(with: [.error, .hangup])
@@ -86,7 +81,7 @@ private final class DescriptorWatch: Waiter, @unchecked Sendable {
         if !waits.isEmpty, let watch { _ = try? core.loop.rewatch(watch, for: [waits, .oneShot]) }
     }
 
-    nonisolated(nonsending) func wait(_ direction: Interest) async throws {
+    func wait(_ direction: Interest, on loop: isolated Loop) async throws {
         let waiter = direction == .read ? self : writer
         precondition(unsafe waiter.job == nil, "two tasks wait for one direction of a descriptor")
         try Task.checkCancellation()
@@ -95,7 +90,7 @@ private final class DescriptorWatch: Waiter, @unchecked Sendable {
         }
         interest.insert(direction)
         try core.loop.rewatch(watch, for: [interest, .oneShot])
-        let wasCancelled = await core.parkCancellably(waiter)
+        let wasCancelled = await core.parkCancellably(waiter, isolation: loop)
         if wasCancelled && interest.contains(direction) {
             interest.remove(direction)
             throw CancellationError()
@@ -125,11 +120,7 @@ extension Loop {
         try Descriptor(self, descriptor)
     }
 
-    fileprivate func readable(_ descriptor: Descriptor) async throws {
-        try await descriptor.readable()
-    }
-
-    fileprivate func writable(_ descriptor: Descriptor) async throws {
-        try await descriptor.writable()
+    fileprivate func wait(for direction: Interest, of descriptor: Descriptor) async throws {
+        try await descriptor.watch.wait(direction, on: self)
     }
 }

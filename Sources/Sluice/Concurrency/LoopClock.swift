@@ -32,36 +32,29 @@ public struct LoopClock: Clock, Sendable {
         until deadline: Instant, tolerance: Duration? = nil
     ) async throws {
         // How long that is, is seen where the timer is set: the way there may take time.
-        guard isHere else { return try await loop.sleep(until: deadline) }
-        try await sleep(for: now.duration(to: deadline))
+        try await loop.sleep(until: deadline)
     }
 
     /// Waits for a time. Never shorter.
     ///
     /// - Throws: `CancellationError`, at once; ``SluiceError`` where there is no memory for a timer.
     public nonisolated(nonsending) func sleep(for duration: Duration) async throws {
-        guard isHere else { return try await loop.sleep(duration) }
-        try Task.checkCancellation()
-        let core = loop.core
-        let alarm = Alarm()
-        try alarm.set(core, duration)
-        let wasCancelled = await core.parkCancellably(alarm)
-        alarm.cancel(core)
-        if wasCancelled { throw CancellationError() }
+        try await loop.sleep(duration)
     }
-
-    /// Whether this is the loop's thread, and the wait ends there: within an actor of others it may
-    /// not.
-    private var isHere: Bool { unsafe loop.core.isCurrent && !loop.core.isGenericNow }
 }
 
 extension Loop {
     fileprivate func sleep(_ duration: Duration) async throws {
-        try await clock.sleep(for: duration)
+        try Task.checkCancellation()
+        let alarm = Alarm()
+        try alarm.set(core, duration)
+        let wasCancelled = await core.parkCancellably(alarm, isolation: self)
+        alarm.cancel(core)
+        if wasCancelled { throw CancellationError() }
     }
 
     fileprivate func sleep(until deadline: LoopClock.Instant) async throws {
-        try await clock.sleep(until: deadline)
+        try await sleep(clock.now.duration(to: deadline))
     }
 }
 

@@ -57,7 +57,9 @@ extension Core {
 
     /// The same, ended also by a cancellation of the task: whether it was.
     // By an isolated parameter: a closure in nonisolated(nonsending) code that is handed to
-    // withTaskCancellationHandler is isolated to nobody, and would leave the loop (6.3).
+    // withTaskCancellationHandler is isolated to nobody, and would leave the loop (6.3). An actor's
+    // method calls it with itself: optimised, code that is handed its isolation and copied to where
+    // it is called forgets it (6.3), and then what is waited for may come before the wait.
     func parkCancellably(
         _ waiter: Waiter, isolation: isolated (any Actor)? = #isolation
     ) async -> Bool {
@@ -66,6 +68,7 @@ extension Core {
         let reference = WaiterReference(waiter)
         await withTaskCancellationHandler {
             _ = isolation
+            precondition(isCurrent, "a wait begins on another thread than its Loop's")
             if unsafe !waiter.wasCancelled { await park(waiter) }
         } onCancel: {
             perform {
