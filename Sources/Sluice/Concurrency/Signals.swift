@@ -6,7 +6,7 @@
 ///
 /// What comes while nobody asks for the next counts as one. While the sequence is there, what it
 /// names does nothing else. A signal is in one such sequence at a time. It ends when its task is
-/// cancelled.
+/// cancelled. One task at a time may wait for the next.
 public struct Signals: AsyncSequence, Sendable {
     /// A signal's number, such as `SIGHUP`.
     public typealias Element = CInt
@@ -64,6 +64,9 @@ extension Loop {
         unsafe core.living += 1
         defer { unsafe core.living -= 1 }
         while source.pending.isEmpty {
+            precondition(
+                unsafe source.waiter.job == nil,
+                "two tasks wait for the same signals; let one do it")
             if await core.parkCancellably(source.waiter) { return nil }
         }
         return source.pending.removeFirst()
