@@ -1,4 +1,5 @@
 internal import CSluice
+private import Glibc
 public import SystemPackage
 
 extension Connection {
@@ -148,7 +149,10 @@ extension Connection {
     @inline(never)
     func refused(_ code: CInt) -> SluiceError {
         precondition(core.isCurrent, Self.onlyOnLoop)
-        return has(Self.isClosed) ? failure : SluiceError(code, "write to", .handle(.stream, id))
+        if has(Self.isClosed) { return failure }
+        // The loop is done with it, and CLOSED is yet to come.
+        let isOver = code == SLUICE_ESTALE.rawValue
+        return SluiceError(isOver ? -EPIPE : code, "write to", .handle(.stream, id))
     }
 
     /// Sends what is queued, as far as the kernel takes it, now and not when the task waits.
