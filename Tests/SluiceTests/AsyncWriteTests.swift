@@ -228,6 +228,7 @@ extension AsyncTests {
                             let late = bytes("late")
                             try connection.tryWrite(late.span)
                         }
+                        await expectBroken("a text tried") { try connection.tryWrite("late") }
                         await expectBroken("a file") {
                             let file = try FileDescriptor.open(
                                 FilePath("/proc/self/exe"), .readOnly)

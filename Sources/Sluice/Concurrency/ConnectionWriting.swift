@@ -96,6 +96,18 @@ extension Connection {
         return code == 0
     }
 
+    /// Queues the bytes without waiting, as the other one does.
+    @discardableResult
+    public func tryWrite(_ bytes: [UInt8]) throws(SluiceError) -> Bool {
+        try tryWrite(bytes.span)
+    }
+
+    /// Queues the text as UTF-8 without waiting, as the other one does.
+    @discardableResult
+    public func tryWrite(_ text: String) throws(SluiceError) -> Bool {
+        try tryWrite(text.utf8Span.span)
+    }
+
     private nonisolated(nonsending) func writeInPieces(_ bytes: Span<UInt8>) async throws {
         guard core.isCurrent else { return try await loop.write(Array(bytes), to: self) }
         var at = 0
