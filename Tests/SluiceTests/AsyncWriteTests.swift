@@ -160,8 +160,15 @@ extension AsyncTests {
                 let got = try await reading.value
                 expectSame(got, all)
             }
-            try await withServer(backend, tasks: tasks, talk) { loop, address in
+            let isOver = Gate()
+            let handler: Server.Handler = { connection in
+                defer { isOver.open() }
+                try await talk(connection)
+            }
+            try await withServer(backend, tasks: tasks, handler) { loop, address in
                 try await Client.connect(to: address, on: loop) { try await talk($0) }
+                // The end of a server gives what is in its kernel, and not what the client's still has.
+                await isOver.wait()
             }
         }
 
