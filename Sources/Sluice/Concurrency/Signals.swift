@@ -64,9 +64,6 @@ extension Loop {
         unsafe core.living += 1
         defer { unsafe core.living -= 1 }
         while source.pending.isEmpty {
-            precondition(
-                unsafe source.waiter.job == nil,
-                "two tasks wait for the same signals; let one do it")
             if await core.parkCancellably(source.waiter) { return nil }
         }
         return source.pending.removeFirst()

@@ -66,6 +66,8 @@ extension Core {
         let reference = WaiterReference(waiter)
         await withTaskCancellationHandler {
             _ = isolation
+            // Here, since others may have run on the way.
+            precondition(unsafe waiter.job == nil, "two tasks wait for one thing; let one do it")
             if unsafe !waiter.wasCancelled { await park(waiter) }
         } onCancel: {
             perform {
