@@ -1,5 +1,6 @@
 import Glibc
 import Sluice
+import Synchronization
 import SystemPackage
 import Testing
 
@@ -361,5 +362,67 @@ extension AsyncTests {
             await loop.stop()
             withExtendedLifetime(pair) {}
         }
+
+        // MARK: Signals
+
+        @Test("two tasks that wait for the same signals end the program")
+        func twoWaitForSignals() async throws {
+            await #expect(processExitsWith: .failure) {
+                let loop = try Loop.start()
+                let signals = try Signals(SIGUSR1, on: loop)
+                for _ in 0..<2 {
+                    Task { for await _ in signals {} }
+                }
+                // Only where nothing happens.
+                try await Task.sleep(for: .seconds(30))
+                exit(0)
+            }
+        }
+
+        @Test(
+            "a signal that was given back elsewhere is heard by who takes it", arguments: everyWay)
+        func signalTakenAgain(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            let number = 50 + CInt(Backend.all.firstIndex(of: backend)!)
+            for isOnLoop in [false, true] {
+                let loop = try Loop.start(backend, tasks: tasks)
+                if isOnLoop { await loop.run { SignalsHolder.take(number, loop) } }
+                let signals = try await loop.run {
+                    // Others make one and drop one, while the loop is busy here and hears of neither.
+                    let dropped = Count()
+                    Task.detached {
+                        if !isOnLoop { SignalsHolder.take(number, loop) }
+                        SignalsHolder.drop()
+                        dropped.add()
+                    }
+                    while dropped.now == 0 { sched_yield() }
+                    return try Signals(number, on: loop)
+                }
+                kill(getpid(), number)
+                let heard = Task {
+                    for await signal in signals { return signal as CInt? }
+                    return nil
+                }
+                let patience = Task {
+                    try await Task.sleep(for: .seconds(5))
+                    heard.cancel()
+                }
+                let signal = await heard.value
+                patience.cancel()
+                #expect(signal == number)
+                await loop.stop()
+            }
+        }
     }
+}
+
+/// Signals that one thread takes, and another gives back.
+private enum SignalsHolder {
+    private static let held = Mutex<Signals?>(nil)
+
+    static func take(_ number: CInt, _ loop: Loop) {
+        let signals = try? Signals(number, on: loop)
+        held.withLock { $0 = signals }
+    }
+
+    static func drop() { held.withLock { $0 = nil } }
 }

@@ -84,6 +84,14 @@ extension AsyncTests {
             try await task.value
         }
 
+        @Test("a read whose body throws leaves all for the next, which does not wait for more")
+        func bodyThrows() async throws {
+            let (reader, writer) = BytePipe.make()
+            try await writer.write("a line\n")
+            let line = await lineAfterThrow(reader)
+            #expect(line == "a line")
+        }
+
         @Test("a read and a write are cancelled, and nothing is lost")
         func cancel() async throws {
             let (reader, writer) = BytePipe.make(capacity: 1)
@@ -107,4 +115,19 @@ extension AsyncTests {
             #expect(got == bytes("a"))
         }
     }
+}
+
+/// The line that comes after a read that threw. `nil` where that has to wait for more.
+func lineAfterThrow(_ source: some ByteReader & Sendable) async -> String? {
+    let line = Task {
+        var reader = source
+        await expectThrow(TooLong.self) { try await reader.readLine(limit: 2) }
+        return try await reader.readLine()
+    }
+    let patience = Task {
+        try await Task.sleep(for: .seconds(5))
+        line.cancel()
+    }
+    defer { patience.cancel() }
+    return try? await line.value
 }

@@ -469,6 +469,31 @@ extension AsyncTests {
             }
         }
 
+        @Test("a lending read that throws leaves all for the next", arguments: everyWay)
+        func lendingThrows(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            let handler: Server.Handler = { connection in
+                try await connection.write("a ")
+                _ = try await connection.read(exactly: 1)
+                try await connection.write("line\n")
+                _ = try await connection.next()
+            }
+            try await withServer(backend, tasks: tasks, handler) { loop, address in
+                try await Client.connect(to: address, on: loop) { connection in
+                    let reader = connection.reader
+                    _ = try await reader.read { $0.span.count }
+                    try await connection.write("1")
+                    // More has come, and is refused.
+                    await expectThrow(TooLong.self) {
+                        try await reader.read { _ in throw TooLong(limit: 2) }
+                    }
+                    let rest = try await connection.withDeadline(.seconds(5)) {
+                        try await reader.read { Array($0.span) }
+                    }
+                    #expect(rest == bytes("a line\n"))
+                }
+            }
+        }
+
         @Test("ByteReader's own reads say the same as a connection's", arguments: Backend.all)
         func protocolReads(_ backend: Backend) async throws {
             @Sendable func parse(_ source: some ByteReader & Sendable) async throws -> [String] {

@@ -163,6 +163,53 @@ extension AsyncTests {
             }
         }
 
+        @Test(
+            "a connection that ends before its handler begins leaves no limit behind",
+            arguments: everyWay)
+        func endsBeforeItBegins(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            let callers = 20
+            let handled = Count()
+            let timers = Log<Int>()
+            let isLooked = Gate()
+            try await withServer(
+                backend, tasks: tasks,
+                options: {
+                    $0.connectionLimit = .seconds(3_600)
+                    $0.alongside = { loop in
+                        // So many that the loop looks for events several times before a new job runs.
+                        await withTaskGroup { group in
+                            for _ in 0..<3_000 {
+                                group.addTask {
+                                    await loop.run {
+                                        while handled.now < callers && !Task.isCancelled {
+                                            await Task.yield()
+                                        }
+                                    }
+                                }
+                            }
+                        }
+                        timers.append(Int(await loop.statistics.handles(.timer)))
+                        isLooked.open()
+                    }
+                },
+                { connection in
+                    defer { handled.add() }
+                    while try await connection.next() != nil {}
+                }
+            ) { _, address in
+                for _ in 0..<callers {
+                    let caller = try FileDescriptor.connect(to: address)
+                    var reset = linger(l_onoff: 1, l_linger: 0)
+                    unsafe setsockopt(
+                        caller.rawValue, SOL_SOCKET, SO_LINGER, &reset,
+                        socklen_t(MemoryLayout<linger>.size))
+                    try caller.close()
+                }
+                await isLooked.wait()
+            }
+            #expect(timers.all == [0])
+        }
+
         // MARK: Errors
 
         @Test("what a handler throws is told, and touches no other connection", arguments: everyWay)

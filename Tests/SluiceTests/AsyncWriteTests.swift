@@ -160,8 +160,15 @@ extension AsyncTests {
                 let got = try await reading.value
                 expectSame(got, all)
             }
-            try await withServer(backend, tasks: tasks, talk) { loop, address in
+            let isOver = Gate()
+            let handler: Server.Handler = { connection in
+                defer { isOver.open() }
+                try await talk(connection)
+            }
+            try await withServer(backend, tasks: tasks, handler) { loop, address in
                 try await Client.connect(to: address, on: loop) { try await talk($0) }
+                // The end of a server gives what is in its kernel, and not what the client's still has.
+                await isOver.wait()
             }
         }
 
@@ -203,6 +210,71 @@ extension AsyncTests {
                 }
                 await ended.wait()
             }
+        }
+
+        @Test("what is written after an end in order is told of a broken pipe", arguments: everyWay)
+        func writesAfterTheEnd(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            try await withServer(backend, tasks: tasks, { _ in }) { loop, address in
+                for isAborted in [false, true] {
+                    try await Client.connect(to: address, on: loop) { connection in
+                        if isAborted {
+                            connection.abort()
+                        } else {
+                            _ = try await connection.next()
+                            try await connection.finishWriting()
+                            while connection.localAddress != nil {
+                                try await loop.clock.sleep(for: .milliseconds(1))
+                            }
+                        }
+                        await expectBroken("a text") { try await connection.write("late") }
+                        await expectBroken("two") {
+                            let some = bytes("late")
+                            try await connection.write(some.span, then: some.span)
+                        }
+                        await expectBroken("a try") {
+                            let late = bytes("late")
+                            try connection.tryWrite(late.span)
+                        }
+                        await expectBroken("a text tried") { try connection.tryWrite("late") }
+                        await expectBroken("a file") {
+                            let file = try FileDescriptor.open(
+                                FilePath("/proc/self/exe"), .readOnly)
+                            defer { try? file.close() }
+                            try await connection.send(file: file)
+                        }
+                    }
+                }
+            }
+        }
+
+        @Test("a file whose peer resets says what a write does", arguments: everyWay)
+        func fileIsReset(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            let errors = Log<Errno?>()
+            let ended = Gate()
+            let handler: Server.Handler = { connection in
+                defer { ended.open() }
+                let path = "/tmp/sluice-\(getpid())-file-\(backend)-\(tasks)"
+                let file = try FileDescriptor.open(
+                    FilePath(path), .readWrite, options: [.create, .truncate],
+                    permissions: .ownerReadWrite)
+                unsafe unlink(path)
+                defer { try? file.close() }
+                ftruncate(file.rawValue, 50 << 20)
+                do {
+                    try await connection.send(file: file)
+                } catch let error as SluiceError {
+                    errors.append(error.code.errno)
+                }
+            }
+            try await withServer(backend, tasks: tasks, handler) { loop, address in
+                try await Client.connect(to: address, on: loop) { connection in
+                    _ = try await connection.next()
+                    connection.abort()
+                }
+                await ended.wait()
+            }
+            #expect(
+                errors.all == [.connectionReset] || errors.all == [.brokenPipe], "\(errors.all)")
         }
 
         @Test("an abort ends whoever waits, from any thread", arguments: everyWay)
@@ -311,5 +383,21 @@ extension Connection {
         _ body: nonisolated(nonsending) @Sendable (Writer) async throws -> Result
     ) async throws -> Result {
         try await loop.run { try await self.withWriter { try await body($0) } }
+    }
+}
+
+/// Expects that `body` throws a broken pipe.
+private func expectBroken(
+    _ what: String, _ place: SourceLocation = #_sourceLocation,
+    isolation: isolated (any Actor)? = #isolation,
+    _ body: nonisolated(nonsending) () async throws -> Void
+) async {
+    do {
+        try await body()
+        Issue.record("\(what) was taken", sourceLocation: place)
+    } catch let error as SluiceError {
+        #expect(error.code.errno == .brokenPipe, "\(what): \(error)", sourceLocation: place)
+    } catch {
+        Issue.record("\(what): \(error)", sourceLocation: place)
     }
 }

@@ -1,10 +1,11 @@
 """The programs of docs/swift.md, docs/async.md and the article for DocC compile without a warning, and print
-what stands below them. Those that are not to compile are refused with the words below them, and those that
+what stands below them, and servers echo. Those that are not to compile are refused with the words below them, and those that
 are not to run end with them."""
 
 import concurrent.futures
 import pathlib
 import re
+import socket
 import subprocess
 import tempfile
 import unittest
@@ -22,6 +23,9 @@ BLOCKS = re.findall(r"^```swift\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", PAGE, 
 def fault(block):
     """What is wrong with a block; None where nothing is."""
     source, expected = block
+    is_server = "127.0.0.1:9999" in source
+    if is_server:
+        source = source.replace("127.0.0.1:9999", "127.0.0.1:0")  # any free port
     with tempfile.TemporaryDirectory() as folder:
         program = pathlib.Path(folder, "program")
         is_refused = expected.startswith("error: ")
@@ -32,6 +36,8 @@ def fault(block):
             return None if code != 0 and expected.strip() in said else said
         if code != 0 or said:
             return said
+        if is_server:
+            return server_fault(program, expected)
         result = subprocess.run(
             [program], capture_output=True, text=True, timeout=60, check=False
         )
@@ -40,6 +46,22 @@ def fault(block):
         if (result.returncode, result.stdout) != (0, expected):
             return f"{result.returncode} {result.stdout} {result.stderr}"
     return None
+
+
+def server_fault(program, expected):
+    """The same of a server, which does not end: it is ended once it has echoed."""
+    # Its line would stay in its buffer otherwise, since it does not go to a terminal.
+    with subprocess.Popen(["stdbuf", "-oL", program], stdout=subprocess.PIPE, text=True) as server:
+        try:
+            said, _, port = server.stdout.readline().rpartition(":")
+            if f"{said}:9999\n" != expected:
+                return said
+            with socket.create_connection(("127.0.0.1", int(port)), timeout=60) as client:
+                client.sendall(b"hello")
+                got = client.recv(5, socket.MSG_WAITALL)
+            return None if got == b"hello" else repr(got)
+        finally:
+            server.kill()
 
 
 class PageTest(unittest.TestCase):

@@ -58,7 +58,7 @@ actor Room {
 
     func tell(_ line: String, to guest: Connection) {
         // Where there is no more room for it, the guest's own task ends, and says so.
-        do { try guest.tryWrite("\(line)\n".utf8Span.span) } catch { guest.abort() }
+        do { try guest.tryWrite("\(line)\n") } catch { guest.abort() }
     }
 }
 

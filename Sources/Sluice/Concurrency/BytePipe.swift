@@ -29,12 +29,12 @@ public enum BytePipe {
             let length = min(bytes.count, most ?? bytes.count)
             var input = ByteInput(
                 bytes.span[..<length], isLast: isLast && length == bytes.count)
-            var consumed = 0
-            defer {
-                buffer.putBack(bytes[consumed...], isUntouched: consumed == 0 && !bytes.isEmpty)
-            }
+            // Who throws has consumed nothing, and is not one who waits for more.
+            var (consumed, isUntouched) = (0, false)
+            defer { buffer.putBack(bytes[consumed...], isUntouched: isUntouched) }
             let result = try body(&input)
             consumed = input.consumed
+            isUntouched = length > 0 && consumed == 0
             return result
         }
     }

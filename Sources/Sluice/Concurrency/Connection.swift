@@ -334,9 +334,10 @@ public final class Connection: Waiter, @unchecked Sendable {
         return false
     }
 
-    /// Why the connection has ended.
+    /// Why the connection has ended. Who writes after an end in order is told of a broken pipe.
     var failure: SluiceError {
-        SluiceError(unsafe error, "use connection", .handle(.stream, id))
+        let code = unsafe error < 0 ? error : -EPIPE
+        return SluiceError(code, "use connection", .handle(.stream, id))
     }
 
     /// Why the connection has ended, where that was no end in order.

@@ -1,4 +1,5 @@
 internal import CSluice
+private import Glibc
 public import SystemPackage
 
 extension Connection {
@@ -95,6 +96,18 @@ extension Connection {
         return code == 0
     }
 
+    /// Queues the bytes without waiting, as the other one does.
+    @discardableResult
+    public func tryWrite(_ bytes: [UInt8]) throws(SluiceError) -> Bool {
+        try tryWrite(bytes.span)
+    }
+
+    /// Queues the text as UTF-8 without waiting, as the other one does.
+    @discardableResult
+    public func tryWrite(_ text: String) throws(SluiceError) -> Bool {
+        try tryWrite(text.utf8Span.span)
+    }
+
     private nonisolated(nonsending) func writeInPieces(_ bytes: Span<UInt8>) async throws {
         guard core.isCurrent else { return try await loop.write(Array(bytes), to: self) }
         var at = 0
@@ -148,7 +161,10 @@ extension Connection {
     @inline(never)
     func refused(_ code: CInt) -> SluiceError {
         precondition(core.isCurrent, Self.onlyOnLoop)
-        return has(Self.isClosed) ? failure : SluiceError(code, "write to", .handle(.stream, id))
+        if has(Self.isClosed) { return failure }
+        // The loop is done with it, and CLOSED is yet to come.
+        let isOver = code == SLUICE_ESTALE.rawValue
+        return SluiceError(isOver ? -EPIPE : code, "write to", .handle(.stream, id))
     }
 
     /// Sends what is queued, as far as the kernel takes it, now and not when the task waits.

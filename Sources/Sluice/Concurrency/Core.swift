@@ -54,8 +54,9 @@ final class Core: @unchecked Sendable {
         let watchdog = Watchdog()
     #endif
 
-    /// What is called when a signal has come. See SignalTable.swift.
-    @exclusivity(unchecked) private var signals: [CInt: @Sendable (CInt) -> Void] = [:]
+    /// What is called when a signal has come, and for whom. See SignalTable.swift.
+    @exclusivity(unchecked) private var signals:
+        [CInt: (watch: SignalWatch, body: @Sendable (CInt) -> Void)] = [:]
 
     /// Whose core this is: set once, before the thread starts.
     nonisolated(unsafe) weak var owner: Loop?
@@ -319,18 +320,25 @@ final class Core: @unchecked Sendable {
 
     // MARK: Signals
 
-    func addSignals(_ numbers: [CInt], _ body: @escaping @Sendable (CInt) -> Void) {
-        for number in numbers { unsafe signals[number] = body }
+    func addSignals(
+        _ numbers: [CInt], of watch: SignalWatch, _ body: @escaping @Sendable (CInt) -> Void
+    ) {
+        for number in numbers { unsafe signals[number] = (watch, body) }
         // One may have come before this.
         takeSignals()
     }
 
-    func removeSignals(_ numbers: [CInt]) {
-        for number in numbers { unsafe signals[number] = nil }
+    /// Another may have taken them on this thread, before the word of this one's end came here.
+    func removeSignals(_ numbers: [CInt], of watch: SignalWatch) {
+        for number in numbers where unsafe signals[number]?.watch === watch {
+            unsafe signals[number] = nil
+        }
     }
 
     private func takeSignals() {
-        for (number, body) in unsafe signals where SignalTable.takeNote(of: number) { body(number) }
+        for (number, entry) in unsafe signals where SignalTable.takeNote(of: number) {
+            entry.body(number)
+        }
     }
 
     // MARK: Events

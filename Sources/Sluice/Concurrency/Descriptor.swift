@@ -5,7 +5,7 @@ public import SystemPackage
 /// for on a loop.
 ///
 /// ```swift
-/// let pipe = try loop.watch(descriptor)
+/// let pipe = try await loop.watch(descriptor)
 /// while true {
 ///     try await pipe.readable()
 ///     guard try receive(descriptor) else { break }

@@ -5,7 +5,7 @@ public protocol ByteReader: ~Copyable {
     /// the stream.
     ///
     /// What `body` does not consume comes again, first. Where it consumes nothing, more is waited for
-    /// before it is called again, unless the stream has ended.
+    /// before it is called again, unless the stream has ended. Where it throws, all comes again at once.
     mutating nonisolated(nonsending) func read<Result>(
         atMost most: Int?, _ body: (inout ByteInput) throws -> Result
     ) async throws -> Result
@@ -267,6 +267,8 @@ extension Connection {
             isLast = !(try await fill())
         } else if has(Self.isUntouched) {
             isLast = !(try await fillBehind())
+            // It has been waited for, also where `body` throws.
+            unsafe obstacles &= ~Self.isUntouched
         }
         let length = unsafe min(count, most ?? count)
         var input = unsafe ByteInput(

@@ -72,12 +72,18 @@ extension Connection {
         _ body: nonisolated(nonsending) () async throws -> Result
     ) async throws -> Result {
         precondition(core.isCurrent, Self.onlyOnLoop)
-        let some = some
-        let deadline = Deadline(self, within: some.deadline)
-        try deadline.set(core, time)
-        some.deadline = deadline
+        let deadline = try beginDeadline(time)
         defer { core.perform { [self] in end(deadline) } }
         return try await body()
+    }
+
+    /// A connection that has ended has no waits to be ended, and nobody would cancel the timer.
+    @discardableResult
+    func beginDeadline(_ time: Duration) throws(SluiceError) -> Deadline {
+        let deadline = Deadline(self, within: some.deadline)
+        if !has(Self.isClosed) { try deadline.set(core, time) }
+        some.deadline = deadline
+        return deadline
     }
 
     private func end(_ deadline: Deadline) {

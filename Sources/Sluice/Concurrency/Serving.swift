@@ -296,10 +296,8 @@ extension Connection {
             if limits.readLimit != nil { unsafe obstacles |= Self.isLimited }
         }
         guard let limit = limits.connectionLimit else { return }
-        let deadline = Deadline(self, within: nil)
         do {
-            try deadline.set(core, limit)
-            some.deadline = deadline
+            try beginDeadline(limit)
         } catch {
             expire()  // without a timer it could not be held to its limit
         }

@@ -11,7 +11,8 @@ private import Synchronization
 /// Has a loop told of signals.
 final class SignalWatch: Sendable {
     private let core: Core
-    private let caught: Mutex<[(number: CInt, before: sigaction)]>
+    /// Those that it has; `nil` once it has ended.
+    private let caught: Mutex<[(number: CInt, before: sigaction)]?>
 
     /// - Parameter body: called on the loop's thread, with the number.
     init(
@@ -35,17 +36,22 @@ final class SignalWatch: Sendable {
                 end()
                 throw SluiceError(code, "catch signal", .text("\(number)"))
             }
-            caught.withLock { $0.append((number, before)) }
+            caught.withLock { $0?.append((number, before)) }
         }
         let all = numbers
-        core.perform { core.addSignals(all, body) }
+        core.perform { [self] in
+            // Others may have ended it meanwhile, and the loop's thread taken the signals again.
+            if !hasEnded { core.addSignals(all, of: self, body) }
+        }
     }
+
+    private var hasEnded: Bool { caught.withLock { $0 == nil } }
 
     /// Gives the signals back to whoever had them.
     func end() {
         let ended = caught.withLock { caught in
-            defer { caught = [] }
-            return caught
+            defer { caught = nil }
+            return caught ?? []
         }
         for (number, before) in ended {
             var before = before
@@ -54,7 +60,7 @@ final class SignalWatch: Sendable {
         }
         let core = core
         let numbers = ended.map(\.number)
-        core.perform { core.removeSignals(numbers) }
+        core.perform { [self] in core.removeSignals(numbers, of: self) }
     }
 }
 

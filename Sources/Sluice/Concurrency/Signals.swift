@@ -6,7 +6,7 @@
 ///
 /// What comes while nobody asks for the next counts as one. While the sequence is there, what it
 /// names does nothing else. A signal is in one such sequence at a time. It ends when its task is
-/// cancelled.
+/// cancelled. One task at a time may wait for the next.
 public struct Signals: AsyncSequence, Sendable {
     /// A signal's number, such as `SIGHUP`.
     public typealias Element = CInt

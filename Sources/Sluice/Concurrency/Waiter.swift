@@ -69,6 +69,8 @@ extension Core {
         await withTaskCancellationHandler {
             _ = isolation
             precondition(isCurrent, "a wait begins on another thread than its Loop's")
+            // Here, since others may have run on the way.
+            precondition(unsafe waiter.job == nil, "two tasks wait for one thing; let one do it")
             if unsafe !waiter.wasCancelled { await park(waiter) }
         } onCancel: {
             perform {
