@@ -40,7 +40,7 @@ int sluice_source_pop(struct readiness_engine *engine, struct list *list) {
 }
 
 /* Takes one out of the middle of the list of bulk streams, by a walk: this is rare. */
-static SLUICE_NOINLINE void leave_bulk(struct readiness_engine *engine, int fd) {
+static SLUICE_COLD void leave_bulk(struct readiness_engine *engine, int fd) {
     struct list others = {NO_FD, NO_FD};
     for (int each = sluice_source_pop(engine, &engine->bulk); each != NO_FD;
          each = sluice_source_pop(engine, &engine->bulk))

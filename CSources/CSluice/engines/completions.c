@@ -79,7 +79,7 @@ static enum sluice_operation end_of_input(struct readiness_engine *engine, int f
 
 /* A packet does not fit what this pull has left of its buffer. The turn stops here. It goes on with
  * the packet, and so in the next pull, which has the whole buffer. */
-static enum sluice_operation put_back(struct readiness_engine *engine, int fd) {
+static SLUICE_COLD enum sluice_operation put_back(struct readiness_engine *engine, int fd) {
     engine->put_back = fd;
     engine->ready_then = engine->ready;
     engine->ready = engine->ready_end;
@@ -125,8 +125,8 @@ enum sluice_operation sluice_source_receive(struct readiness_engine *engine, int
 /* Something has been told of a descriptor that nothing is received from: whether that has broken
  * the connection. Where it has not, bytes wait, or a hang-up that is none of the peer's doing, and
  * it is not asked again: a receive will tell. */
-static enum sluice_operation look_for_hangup(struct readiness_engine *engine, int fd,
-                                             sluice_event *event) {
+static SLUICE_COLD enum sluice_operation look_for_hangup(struct readiness_engine *engine, int fd,
+                                                         sluice_event *event) {
     struct source *source = &engine->sources[fd];
     int error = sluice_hangup_error(fd, source_role(source), !(source->state & NO_INPUT));
     /* An edge comes once. Where bytes come first, it is looked for again when it is wanted next. */
@@ -194,8 +194,9 @@ static enum sluice_operation next_left_over(struct readiness_engine *engine, slu
     return SLUICE_OP_NONE;
 }
 
-static enum sluice_operation next_put_back(struct readiness_engine *engine, sluice_event *event,
-                                           unsigned char *bytes, size_t size) {
+static SLUICE_COLD enum sluice_operation next_put_back(struct readiness_engine *engine,
+                                                       sluice_event *event, unsigned char *bytes,
+                                                       size_t size) {
     int fd = engine->put_back;
     engine->put_back = NO_FD;
     engine->ready = engine->ready_then;
