@@ -69,7 +69,8 @@ SLUICE_COLD void sluice_stream_deadline(sluice_loop *loop, struct sluice_stream 
         sluice_input_fail(loop, stream, -ETIMEDOUT);
 }
 
-int sluice_deadline_set(sluice_loop *loop, struct sluice_stream *stream, int64_t after_ns) {
+SLUICE_COLD int sluice_deadline_set(sluice_loop *loop, struct sluice_stream *stream,
+                                    int64_t after_ns) {
     if (stream->deadline) {
         sluice_deadline_move(loop, stream, after_ns);
         return 0;

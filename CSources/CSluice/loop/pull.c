@@ -312,7 +312,7 @@ static inline bool can_pull(const sluice_loop *loop, const sluice_event *events,
 }
 
 /* Why not. */
-static SLUICE_COLD int refuse_pull(const sluice_loop *loop, const sluice_event *events) {
+static SLUICE_NOINLINE int refuse_pull(const sluice_loop *loop, const sluice_event *events) {
     int code = sluice_loop_check(loop);
     if (code < 0)
         return code;
@@ -347,7 +347,7 @@ static SLUICE_NOINLINE int pull(sluice_loop *loop, sluice_event *event) {
 #define UNTIL_TIMERS ((uint32_t)(2 * TODO(TIMERS) - 1) | TODO_TAKE_BACK | TODO_TRACED)
 
 /* A pull for which something else has to be done first, or afterwards. */
-static SLUICE_COLD int next_with_more(sluice_loop *loop, sluice_event *event) {
+static SLUICE_NOINLINE int next_with_more(sluice_loop *loop, sluice_event *event) {
     uint32_t traced = loop->todo & TODO_TRACED;
     if (loop->todo & TODO_TAKE_BACK)
         sluice_lent_take_back(loop);

@@ -114,7 +114,7 @@ static SLUICE_COLD int set_poll(sluice_poller *poller, int fd, uint32_t interest
     return 0;
 }
 
-static void remove_poll(sluice_poller *poller, int fd) {
+static SLUICE_COLD void remove_poll(sluice_poller *poller, int fd) {
     struct poll_state *state = poll_state_of(poller);
     size_t at = place_of(state, fd);
     state->count--;
