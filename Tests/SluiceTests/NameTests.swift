@@ -112,7 +112,13 @@ struct ListenerTests {
             return false
         }
         loop.close(listener)
-        #expect(fcntl(socket.rawValue, F_GETFD) == -1)
+        // Its number may be another test's by now, so the socket is asked for by its address.
+        let late = try loop.connect(to: address.text)
+        try loop.pull { event, _ in
+            guard case .closed(late, let ending) = event else { return false }
+            #expect(ending.error?.errno == .connectionRefused)
+            return true
+        }
     }
 
     @Test("what does not listen stays the caller's")

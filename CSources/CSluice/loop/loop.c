@@ -153,6 +153,7 @@ SLUICE_COLD int sluice_open(sluice_loop **result, const sluice_options *given) {
     *loop = (sluice_loop){.allocator = allocator,
                           .thread = sluice_thread(),
                           .now = sluice_clock_ns(),
+                          .trace_fd = -1,
                           .newest_cohort = SLUICE_NO_SLOT,
                           .agenda = SLUICE_EMPTY_LIST,
                           .notices = SLUICE_EMPTY_LIST,
@@ -168,8 +169,7 @@ SLUICE_COLD int sluice_open(sluice_loop **result, const sluice_options *given) {
                           .waiting = {SLUICE_NO_SLOT, SLUICE_NO_SLOT},
                           .accept_again = INT64_MAX,
                           .draining = {SLUICE_NO_SLOT, SLUICE_NO_SLOT},
-                          .reserve_fd = -1,
-                          .trace_fd = -1};
+                          .reserve_fd = -1};
     sluice_nothing_answerable(loop);
     init_handles(loop, options.handle_limit);
     loop->handle_limit = options.handle_limit;

@@ -145,6 +145,7 @@ struct sluice_loop {
     int64_t now;
     int64_t waited; /* when the last wait ended; `now` may have been updated since */
     uint32_t todo;  /* of TODO(...) */
+    int trace_fd;   /* where the trace goes; or -1 */
     struct sluice_patience patience;
 
     struct sluice_slots watches;
@@ -213,7 +214,6 @@ struct sluice_loop {
     struct sluice_listener_list draining; /* those that drain, and can go on */
     uint32_t drains_left;                 /* accepts that this turn may still have of them */
     int reserve_fd; /* given up to turn a caller away when there are no others; or -1 */
-    int trace_fd;   /* where the trace goes; or -1 */
 
     sluice_id problem_id; /* the stream by name whose CLOSED was pulled last, and what was said */
     const char *problem;  /* of its name: a static string */
