@@ -178,6 +178,8 @@ static PyObject *get_ready(PyObject *object, void *unused) {
 static int set_ready(PyObject *object, PyObject *ready, void *unused) {
     (void)unused;
     struct scheduler *self = (struct scheduler *)object;
+    if (!ready)
+        PyErr_SetString(PyExc_AttributeError, "an event loop cannot be without a queue");
     PyObject *append = ready ? PyObject_GetAttr(ready, append_name) : NULL;
     PyObject *popleft = append ? PyObject_GetAttr(ready, popleft_name) : NULL;
     if (!popleft) {
