@@ -17,6 +17,8 @@ bool transport_setup_reading(void) {
 static PyObject *transport_pause(PyObject *transport, PyObject *unused) {
     (void)unused;
     struct transport_part *part = transport_part(transport);
+    if (!transport_may(part))
+        return NULL;
     if (!(part->state & (STATE_CLOSING | STATE_PAUSED)) && transport_loop(part)) {
         part->state |= STATE_PAUSED;
         sluice_pause(transport_loop(part), part->id);
@@ -44,6 +46,8 @@ static int read_on(PyObject *transport) {
 static PyObject *transport_resume(PyObject *transport, PyObject *unused) {
     (void)unused;
     struct transport_part *part = transport_part(transport);
+    if (!transport_may(part))
+        return NULL;
     if (!(part->state & STATE_PAUSED))
         Py_RETURN_NONE;
     part->state &= ~(uint32_t)STATE_PAUSED;
