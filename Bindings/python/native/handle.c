@@ -26,9 +26,9 @@ struct handle *handle_part(PyObject *handle) {
 
 PyObject *handle_new(PyTypeObject *type, PyObject *loop, PyObject *callback, PyObject *args,
                      PyObject *context) {
-    PyObject *handle = args ? PyType_GenericAlloc(type, 0) : NULL;
+    PyObject *handle = PyType_GenericAlloc(type, 0);
     if (!handle) {
-        Py_XDECREF(args);
+        Py_DECREF(args);
         return NULL;
     }
     struct handle *part = handle_part(handle);
@@ -61,15 +61,16 @@ static PyObject *or_none(PyObject *object) {
 static PyObject *call(const struct handle *part) {
     enum { FEW = 6 };
     PyObject *few[1 + 2 + FEW], **stack = few;
-    PyObject *args = part->args;
-    Py_ssize_t count = args ? PyTuple_Size(args) : 0;
-    if (count < 0)
+    PyObject *args = part->args ? PySequence_Tuple(part->args) : NULL; /* mostly itself */
+    if (part->args && !args)
         return NULL;
-    if (count > FEW && !(stack = PyMem_Malloc((size_t)(1 + 2 + count) * sizeof *stack)))
+    Py_ssize_t count = args ? PyTuple_Size(args) : 0;
+    if (count > FEW && !(stack = PyMem_Malloc((size_t)(1 + 2 + count) * sizeof *stack))) {
+        Py_DECREF(args);
         return PyErr_NoMemory();
+    }
     stack[1] = or_none(part->context);
     stack[2] = or_none(part->callback);
-    Py_XINCREF(args);
     for (Py_ssize_t i = 0; i < count; i++)
         stack[3 + i] = PyTuple_GetItem(args, i);
     PyObject *result = PyObject_Vectorcall(

@@ -61,14 +61,17 @@ static PyObject *tuple_of(PyObject *const *items, Py_ssize_t count) {
     return tuple;
 }
 
-/* A handle of callback(*arguments), in the context, or else in a copy of the current one. */
+/* A handle of callback(*args), in the context, or else in a copy of the current one. NULL for
+ * `args` is no memory for them. */
 static PyObject *make_handle(PyTypeObject *type, PyObject *loop, PyObject *callback, PyObject *args,
                              PyObject *context) {
     PyObject *copy = NULL;
+    if (!args)
+        return NULL;
     if (!context || context == Py_None) {
         context = copy = core_call(copy_context, NULL);
         if (!copy) {
-            Py_XDECREF(args);
+            Py_DECREF(args);
             return NULL;
         }
     }
