@@ -101,14 +101,16 @@ static int buffer_data(PyObject *transport, const char *bytes, size_t length) {
                         : transport_tell(transport, fatal_name,
                                          "Fatal error: protocol.data_received() call failed.");
         }
+        PyObject *received = Py_NewRef(part->received); /* of who gives the buffer */
         size_t filled = fill(part, bytes, length);
+        PyObject *count = filled ? PyLong_FromSize_t(filled) : NULL;
+        PyObject *done = count ? transport_run(part, received, count) : NULL;
+        Py_DECREF(received);
+        Py_XDECREF(count);
+        Py_XDECREF(done);
         if (filled == 0)
             return transport_tell(transport, fatal_name,
                                   "Fatal error: protocol.get_buffer() call failed.");
-        PyObject *count = PyLong_FromSize_t(filled);
-        PyObject *done = count ? transport_run(part, part->received, count) : NULL;
-        Py_XDECREF(count);
-        Py_XDECREF(done);
         if (!done)
             return transport_tell(transport, fatal_name,
                                   "Fatal error: protocol.buffer_updated() call failed.");

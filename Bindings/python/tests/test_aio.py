@@ -358,6 +358,9 @@ class Aio(unittest.TestCase):
         transport.set_write_buffer_limits(1)
         self.assertEqual(transport.get_write_buffer_size(), 0)
         self.assertIn("SocketTransport", repr(transport))
+        for high in (1e6, 1 << 70):
+            transport.set_write_buffer_limits(high)
+            self.assertEqual(transport.get_write_buffer_limits()[1], min(high, sys.maxsize))
         transport.close()
         transport.abort()
         transport._look_again()
@@ -443,6 +446,37 @@ class Aio(unittest.TestCase):
         seen = []
         self.run_it(main)
         self.assertEqual(seen, [b"2"] * 2)
+
+    def test_bytes_are_told_of_to_the_protocol_whose_buffer_they_are_in(self):
+        calls = []
+
+        class Buffered(asyncio.BufferedProtocol):
+            def connection_made(self, transport):
+                self.transport = transport
+                self.buffer = bytearray(3)
+
+            def get_buffer(self, hint):
+                self.transport.set_protocol(Next())
+                return self.buffer
+
+            def buffer_updated(self, count):
+                calls.append(bytes(self.buffer[:count]))
+
+        class Next(asyncio.Protocol):
+            def data_received(self, data):
+                calls.append(data)
+
+        async def main():
+            near, far = socket.socketpair()
+            near.setblocking(False)
+            with far:
+                transport, _ = await asyncio.get_running_loop().create_connection(Buffered, sock=near)
+                far.send(b"12345")
+                await asyncio.sleep(0.01)
+                transport.close()
+
+        self.run_it(main)
+        self.assertEqual(calls, [b"123", b"45"] * 2)
 
     def test_a_call_on_another_thread_is_refused_and_changes_nothing(self):
         async def main():
