@@ -155,7 +155,8 @@ int transport_eof(PyObject *transport) {
 
 static PyObject *transport_end_of_input(PyObject *transport, PyObject *unused) {
     (void)unused;
-    return transport_none_or(transport_eof(transport));
+    return transport_none_or(transport_loop(transport_part(transport)) ? transport_eof(transport)
+                                                                       : 0);
 }
 
 static PyObject *transport_is_reading(PyObject *transport, PyObject *unused) {

@@ -358,6 +358,7 @@ class Aio(unittest.TestCase):
         transport.set_write_buffer_limits(1)
         self.assertEqual(transport.get_write_buffer_size(), 0)
         self.assertIn("SocketTransport", repr(transport))
+        transport._end_of_input()
         for high in (1e6, 1 << 70):
             transport.set_write_buffer_limits(high)
             self.assertEqual(transport.get_write_buffer_limits()[1], min(high, sys.maxsize))
