@@ -814,6 +814,29 @@ ready.wait()
             left.clear()
         self.assertEqual(len(seen), 1)
 
+    def test_what_runs_while_events_are_made_does_not_take_their_bytes_away(self):
+        loop = self.loop
+        refused = []
+
+        class Last:
+            def __del__(self):
+                for call in (loop.close, loop.pull, loop.next):
+                    try:
+                        call()
+                    except sluiceio.Error as error:
+                        refused.append(error.code)
+
+        for pull in (lambda: loop.pull(0), lambda: [loop.next(0) for _ in "ab"]):
+            loop.set_user(loop.timer(0), Last())
+            self.assertEqual(self.pull(sluiceio.TIMER).kind, sluiceio.TIMER)
+            for byte in b"ab":
+                near, far = socket.socketpair()
+                self.addCleanup(far.close)
+                loop.adopt(near.detach())
+                far.send(bytes([byte]) * 20_000)
+            self.assertEqual([bytes(event.data[:1]) for event in pull()], [b"a", b"b"])
+        self.assertEqual(len(refused), 6)
+
     def test_a_long_chain_of_events_takes_no_deep_stack_to_go(self):
         event = self.loop
         for _ in range(200_000):
