@@ -278,7 +278,9 @@ export class Loop implements Iterable<Event> {
 
   /**
    * Reports SIGNAL each time that the signal comes: 'SIGTERM', or its number. Listeners of `process.on`
-   * do not hear of it while the handle lives. Only one loop of a process may have a signal.
+   * do not hear of it while the handle lives. Only one loop of a process may have a signal. Add the first
+   * listener, and remove the last, before the call or after the handle's end: Node.js takes the signal
+   * back at these moments, and the loop hears of it no more.
    */
   signal(signal: NodeJS.Signals | number): Id;
 

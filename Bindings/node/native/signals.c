@@ -4,7 +4,8 @@
  * own, which do not block it: a signal for the process may come to one of them. So each signal that
  * a loop has gets a handler here, which passes it on to the loop's thread. It pends there until the
  * loop reads it. When the handle ends, what was done about the signal before is done again: a
- * listener of process.on, or its default.
+ * listener of process.on, or its default. Unless something else is done about it by then: a
+ * listener that process.on was given meanwhile stays.
  *
  * `taken` changes under the lock. The handler reads an entry while `is_taken` says that it stands.
  * An entry ends in three steps: the handler is taken away, `is_taken` is cleared, and handlers that
@@ -61,13 +62,21 @@ static int take(struct box *box, int signo, sluice_id *id) {
     return code;
 }
 
+/* Whether nobody has done anything else about the signal since: Node.js does, where process.on gets
+ * its first listener. */
+static bool is_still_passed_on(int signo) {
+    struct sigaction now;
+    return sigaction(signo, NULL, &now) == 0 && now.sa_handler == pass_on;
+}
+
 void give_signals_back(struct box *box, sluice_id id) {
     if (box->signal_count == 0)
         return;
     pthread_mutex_lock(&lock);
     for (int signo = 1; signo < SIGNALS; signo++)
         if (is_there(signo) && taken[signo].box == box && (id == 0 || taken[signo].id == id)) {
-            sigaction(signo, &taken[signo].before, NULL);
+            if (is_still_passed_on(signo))
+                sigaction(signo, &taken[signo].before, NULL);
             atomic_store(&is_taken[signo], false);
             while (atomic_load(&handling) > 0)
                 sched_yield();

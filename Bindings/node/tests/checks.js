@@ -83,6 +83,16 @@ const children = {
     setTimeout(() => process.exit(0), 10_000);
   },
 
+  // A listener that process.on is given while a loop has the signal stays when the loop has it no more.
+  listened() {
+    const loop = new Loop();
+    const signal = loop.signal('SIGTERM');
+    process.on('SIGTERM', () => process.exit(7));
+    loop.close(signal);
+    process.kill(process.pid, 'SIGTERM');
+    setTimeout(() => process.exit(0), 10_000);
+  },
+
   // Its main thread ends while a worker is in a pull, or in a poller's wait.
   exit() {
     const worker = new Worker(__filename, { workerData: process.argv[3] });
@@ -689,6 +699,8 @@ const checks = {
       const child = spawnSync(process.execPath, [__filename, 'signalled', end], { timeout: 20_000 });
       assert.equal(child.signal, 'SIGTERM', `${child.stdout}${child.stderr}`);
     }
+    const child = spawnSync(process.execPath, [__filename, 'listened'], { timeout: 20_000 });
+    assert.equal(child.status, 7, `${child.signal}${child.stdout}${child.stderr}`);
   },
 
   async 'a poller that is woken by another thread'() {

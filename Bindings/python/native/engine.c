@@ -16,6 +16,23 @@
 
 #define BATCH 256
 
+static PyObject *thread_name;
+
+/* A call from another thread than the last. An event loop is often made by one thread and run by
+ * another: it is that one's while it runs, and else whose who calls. False with an exception. */
+static bool take_over(struct engine *engine) {
+    PyObject *thread = PyObject_GetAttr(engine->asyncio_loop, thread_name);
+    bool is_free = thread == Py_None, is_own = false;
+    if (thread && !is_free)
+        is_own = PyLong_AsUnsignedLong(thread) == PyThread_get_thread_ident();
+    Py_XDECREF(thread);
+    if (PyErr_Occurred())
+        return false;
+    if (engine->selecting || !(is_free || is_own))
+        return core_raise(SLUICE_ETHREAD), false;
+    return sluice_take_over(engine->loop) == 0;
+}
+
 sluice_loop *engine_living(struct engine *engine) {
     if (!engine->loop) {
         PyErr_SetString(PyExc_RuntimeError, "Event loop is closed");
@@ -29,7 +46,7 @@ sluice_loop *engine_living(struct engine *engine) {
         }
         engine->forks = core_forks;
     }
-    return engine->loop;
+    return sluice_now(engine->loop) >= 0 || take_over(engine) ? engine->loop : NULL;
 }
 
 /* ---- Transports ----------------------------------------------------------------------------- */
@@ -334,7 +351,8 @@ static PyObject *engine_open(PyObject *object, PyObject *arguments) {
     struct engine *engine = (struct engine *)object;
     PyObject *loop;
     int empty_file;
-    if (!PyArg_ParseTuple(arguments, "Oi", &loop, &empty_file) || engine->loop)
+    if (!PyArg_ParseTuple(arguments, "Oi", &loop, &empty_file) || engine->loop ||
+        !core_intern(&thread_name, "_thread_id"))
         return NULL;
     /* asyncio has no limit on what is queued: a protocol that does not heed pause_writing has its
      * way. */

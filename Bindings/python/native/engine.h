@@ -61,7 +61,8 @@ struct transport_part {
 /* The marks that asyncio has by default. */
 enum { HIGH_MARK = 64 * 1024, LOW_MARK = 16 * 1024 };
 
-/* Whether a call may go on: the core's loop, or NULL with an exception. */
+/* Whether a call may go on: the core's loop, or NULL with an exception. While the event loop runs,
+ * only its own thread may call. */
 sluice_loop *engine_living(struct engine *engine);
 
 /* Listeners: see engine_listen.c. An ACCEPTED, whose stream gets its transport. */

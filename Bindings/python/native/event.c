@@ -24,12 +24,23 @@ static int clear(PyObject *object) {
     return 0;
 }
 
+/* What is attached to a handle may be the event before, and to that one's the one before it. Each
+ * is let go of here, and not within the other: so many would take too much of the stack. */
 static void dealloc(PyObject *object) {
     PyTypeObject *type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
+    PyObject *user = ((struct event *)object)->user;
+    ((struct event *)object)->user = NULL;
     clear(object);
     PyObject_GC_Del(object);
     Py_DECREF(type);
+    while (user && Py_TYPE(user) == core_event_type && Py_REFCNT(user) == 1) {
+        PyObject *next = ((struct event *)user)->user;
+        ((struct event *)user)->user = NULL;
+        Py_DECREF(user);
+        user = next;
+    }
+    Py_XDECREF(user);
 }
 
 static PyObject *get_seen(PyObject *object, void *unused) {

@@ -26,9 +26,9 @@ struct handle *handle_part(PyObject *handle) {
 
 PyObject *handle_new(PyTypeObject *type, PyObject *loop, PyObject *callback, PyObject *args,
                      PyObject *context) {
-    PyObject *handle = args ? PyType_GenericAlloc(type, 0) : NULL;
+    PyObject *handle = PyType_GenericAlloc(type, 0);
     if (!handle) {
-        Py_XDECREF(args);
+        Py_DECREF(args);
         return NULL;
     }
     struct handle *part = handle_part(handle);
@@ -52,25 +52,31 @@ static int tell_failure(PyObject *handle) {
     return done ? 0 : -1;
 }
 
+/* NULL is no argument of a call. */
+static PyObject *or_none(PyObject *object) {
+    return Py_NewRef(object ? object : Py_None);
+}
+
 /* context.run(callback, *args). The handle may be cancelled meanwhile, and lose what it has. */
 static PyObject *call(const struct handle *part) {
     enum { FEW = 6 };
     PyObject *few[1 + 2 + FEW], **stack = few;
-    PyObject *args = part->args;
-    Py_ssize_t count = args ? PyTuple_Size(args) : 0;
-    if (count < 0)
+    PyObject *args = part->args ? PySequence_Tuple(part->args) : NULL; /* mostly itself */
+    if (part->args && !args)
         return NULL;
-    if (count > FEW && !(stack = PyMem_Malloc((size_t)(1 + 2 + count) * sizeof *stack)))
+    Py_ssize_t count = args ? PyTuple_Size(args) : 0;
+    if (count > FEW && !(stack = PyMem_Malloc((size_t)(1 + 2 + count) * sizeof *stack))) {
+        Py_DECREF(args);
         return PyErr_NoMemory();
-    stack[1] = Py_XNewRef(part->context);
-    stack[2] = Py_XNewRef(part->callback);
-    Py_XINCREF(args);
+    }
+    stack[1] = or_none(part->context);
+    stack[2] = or_none(part->callback);
     for (Py_ssize_t i = 0; i < count; i++)
         stack[3 + i] = PyTuple_GetItem(args, i);
     PyObject *result = PyObject_Vectorcall(
         handle_context_run, stack + 1, (size_t)(2 + count) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-    Py_XDECREF(stack[1]);
-    Py_XDECREF(stack[2]);
+    Py_DECREF(stack[1]);
+    Py_DECREF(stack[2]);
     Py_XDECREF(args);
     if (stack != few)
         PyMem_Free(stack);
@@ -149,13 +155,35 @@ static int clear(PyObject *handle) {
     return 0;
 }
 
-static void dealloc(PyObject *handle) {
+static void end(PyObject *handle) {
     PyTypeObject *type = Py_TYPE(handle);
-    PyObject_GC_UnTrack(handle);
     PyObject_ClearWeakRefs(handle);
     clear(handle);
     PyObject_GC_Del(handle);
     Py_DECREF(type);
+}
+
+/* A handle whose callback is a method of another handle, and so on: the end of each is within that
+ * of the one before. What is too deep waits in a list, whose links are where the repr was. */
+static void dealloc(PyObject *handle) {
+    enum { DEEP = 50 };
+    static int depth;
+    static PyObject *waiting;
+    PyObject_GC_UnTrack(handle);
+    if (depth == DEEP) {
+        Py_CLEAR(handle_part(handle)->representation);
+        handle_part(handle)->representation = waiting;
+        waiting = handle;
+        return;
+    }
+    depth++;
+    end(handle);
+    while ((handle = waiting) != NULL) {
+        waiting = handle_part(handle)->representation;
+        handle_part(handle)->representation = NULL;
+        end(handle);
+    }
+    depth--;
 }
 
 /* Offsets within the part. */

@@ -71,7 +71,7 @@ static PyObject *loop_close(PyObject *object, PyObject *unused) {
     struct loop *self = (struct loop *)object;
     if (!self->loop)
         Py_RETURN_NONE;
-    if (!loop_owned(self) || !loop_release_views(self))
+    if (!loop_owned(self) || !loop_gives_nothing(self) || !loop_release_views(self))
         return NULL;
     sluice_loop *loop = self->loop; /* out of reach before it is gone */
     self->loop = NULL;

@@ -21,6 +21,7 @@ struct loop {
     sluice_loop *loop; /* NULL once it is closed */
     int batch;
     bool views, pulling, woken;
+    bool giving;            /* events are being made of what was pulled, whose bytes must stay */
     bool has_pulled;        /* an event, since the last wait */
     unsigned forks;         /* core_forks as of this loop's process */
     PyObject *users;        /* NULL, or what is attached, by id */
@@ -36,6 +37,10 @@ sluice_loop *loop_living(struct loop *self);
 /* The same, for what changes something here before it asks the core: it must be the loop's thread.
  */
 sluice_loop *loop_owned(struct loop *self);
+
+/* Whether a pull or a close may go on, or false with an exception: not in a __del__ that runs while
+ * events are made of what was pulled. */
+bool loop_gives_nothing(const struct loop *self);
 
 /* A view of an event's bytes; and the end of all there are. */
 int loop_make_lender_type(void);

@@ -165,9 +165,17 @@ static int take_waiting(struct loop *self, sluice_event *events, int capacity, i
     return count;
 }
 
+bool loop_gives_nothing(const struct loop *self) {
+    if (self->giving)
+        core_raise_with(SLUICE_ESTATE, PyUnicode_FromString("a pull is not done yet"));
+    return !self->giving;
+}
+
 /* Of a loop that is `owned`. How many events there are, 0 when the time is up or after a wake, or
  * -1 with an exception. */
 static int pull(struct loop *self, sluice_event *events, int capacity, int64_t timeout_ns) {
+    if (!loop_gives_nothing(self))
+        return -1;
     if (self->lent && (!loop_release_views(self) || !loop_living(self)))
         return -1;
     bool waits = timeout_ns > 0 && timeout_ns < SLUICE_FOREVER;
@@ -207,9 +215,14 @@ PyObject *loop_iter(PyObject *self) {
 }
 
 static PyObject *next_within(struct loop *self, int64_t timeout_ns) {
-    sluice_event event;
-    int count = loop_owned(self) ? pull(self, &event, 1, timeout_ns) : -1;
-    return count < 0 ? NULL : count > 0 ? event_of(self, &event) : Py_NewRef(Py_None);
+    sluice_event from;
+    int count = loop_owned(self) ? pull(self, &from, 1, timeout_ns) : -1;
+    if (count <= 0)
+        return count < 0 ? NULL : Py_NewRef(Py_None);
+    self->giving = true;
+    PyObject *event = event_of(self, &from);
+    self->giving = false;
+    return event;
 }
 
 /* A wake gives no event, and so ends nothing here. */
@@ -232,6 +245,7 @@ static PyObject *loop_next_event(PyObject *object, PyObject *const *arguments, P
 }
 
 static PyObject *list_of(struct loop *self, const sluice_event *events, int count) {
+    self->giving = true;
     PyObject *list = PyList_New(0);
     for (int i = 0; list && i < count; i++) {
         PyObject *event = event_of(self, &events[i]);
@@ -239,6 +253,7 @@ static PyObject *list_of(struct loop *self, const sluice_event *events, int coun
             Py_CLEAR(list);
         Py_XDECREF(event);
     }
+    self->giving = false;
     return list;
 }
 

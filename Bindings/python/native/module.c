@@ -239,9 +239,22 @@ static bool keep_items(PyObject *from, PyObject **to, int count) {
     return true;
 }
 
+/* Types and what they use are the process's. So one interpreter has them, the first that asks. */
+static bool is_for_this_interpreter(void) {
+    static int64_t owner = -1;
+    int64_t interpreter = PyInterpreterState_GetID(PyInterpreterState_Get());
+    if (owner < 0)
+        owner = interpreter;
+    if (owner != interpreter)
+        PyErr_SetString(PyExc_ImportError, "sluiceio is loaded by another interpreter already");
+    return owner == interpreter;
+}
+
 /* _setup(error_of, kinds, written, ready) */
 static PyObject *setup(PyObject *module, PyObject *arguments) {
     (void)module;
+    if (!is_for_this_interpreter())
+        return NULL;
     PyObject *error_of, *kinds, *written, *ready;
     if (!PyArg_ParseTuple(arguments, "OOOO", &error_of, &kinds, &written, &ready) ||
         !keep_items(kinds, core_kinds, SLUICE_EVENT_KINDS) ||

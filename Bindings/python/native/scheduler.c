@@ -61,14 +61,17 @@ static PyObject *tuple_of(PyObject *const *items, Py_ssize_t count) {
     return tuple;
 }
 
-/* A handle of callback(*arguments), in the context, or else in a copy of the current one. */
+/* A handle of callback(*args), in the context, or else in a copy of the current one. NULL for
+ * `args` is no memory for them. */
 static PyObject *make_handle(PyTypeObject *type, PyObject *loop, PyObject *callback, PyObject *args,
                              PyObject *context) {
     PyObject *copy = NULL;
+    if (!args)
+        return NULL;
     if (!context || context == Py_None) {
         context = copy = core_call(copy_context, NULL);
         if (!copy) {
-            Py_XDECREF(args);
+            Py_DECREF(args);
             return NULL;
         }
     }
@@ -178,6 +181,8 @@ static PyObject *get_ready(PyObject *object, void *unused) {
 static int set_ready(PyObject *object, PyObject *ready, void *unused) {
     (void)unused;
     struct scheduler *self = (struct scheduler *)object;
+    if (!ready)
+        PyErr_SetString(PyExc_AttributeError, "an event loop cannot be without a queue");
     PyObject *append = ready ? PyObject_GetAttr(ready, append_name) : NULL;
     PyObject *popleft = append ? PyObject_GetAttr(ready, popleft_name) : NULL;
     if (!popleft) {

@@ -15,10 +15,13 @@ static PyObject *lost_name;
 
 /* ---- Calling the protocol ------------------------------------------------------------------- */
 
+/* The call may be the transport's own, and another protocol take its place meanwhile. */
 PyObject *transport_run(const struct transport_part *part, PyObject *call, PyObject *argument) {
-    PyObject *arguments[] = {NULL, call, argument};
-    return PyObject_Vectorcall(part->run, arguments + 1,
-                               (argument ? 2 : 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    PyObject *arguments[] = {NULL, Py_NewRef(call), argument};
+    PyObject *result = PyObject_Vectorcall(
+        part->run, arguments + 1, (argument ? 2 : 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    Py_DECREF(call);
+    return result;
 }
 
 PyObject *transport_run_method(const struct transport_part *part, PyObject *name,

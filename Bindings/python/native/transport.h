@@ -13,6 +13,11 @@ static inline sluice_loop *transport_loop(const struct transport_part *part) {
     return part->engine ? part->engine->loop : NULL;
 }
 
+/* Whether a call may go on, or false with an exception: of a stream, only on its loop's thread. */
+static inline bool transport_may(const struct transport_part *part) {
+    return !transport_loop(part) || engine_living(part->engine);
+}
+
 /* transport_run(call, argument), in the context of this connection. */
 PyObject *transport_run(const struct transport_part *part, PyObject *call, PyObject *argument);
 PyObject *transport_run_method(const struct transport_part *part, PyObject *name,

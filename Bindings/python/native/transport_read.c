@@ -17,6 +17,8 @@ bool transport_setup_reading(void) {
 static PyObject *transport_pause(PyObject *transport, PyObject *unused) {
     (void)unused;
     struct transport_part *part = transport_part(transport);
+    if (!transport_may(part))
+        return NULL;
     if (!(part->state & (STATE_CLOSING | STATE_PAUSED)) && transport_loop(part)) {
         part->state |= STATE_PAUSED;
         sluice_pause(transport_loop(part), part->id);
@@ -44,6 +46,8 @@ static int read_on(PyObject *transport) {
 static PyObject *transport_resume(PyObject *transport, PyObject *unused) {
     (void)unused;
     struct transport_part *part = transport_part(transport);
+    if (!transport_may(part))
+        return NULL;
     if (!(part->state & STATE_PAUSED))
         Py_RETURN_NONE;
     part->state &= ~(uint32_t)STATE_PAUSED;
@@ -97,14 +101,16 @@ static int buffer_data(PyObject *transport, const char *bytes, size_t length) {
                         : transport_tell(transport, fatal_name,
                                          "Fatal error: protocol.data_received() call failed.");
         }
+        PyObject *received = Py_NewRef(part->received); /* of who gives the buffer */
         size_t filled = fill(part, bytes, length);
+        PyObject *count = filled ? PyLong_FromSize_t(filled) : NULL;
+        PyObject *done = count ? transport_run(part, received, count) : NULL;
+        Py_DECREF(received);
+        Py_XDECREF(count);
+        Py_XDECREF(done);
         if (filled == 0)
             return transport_tell(transport, fatal_name,
                                   "Fatal error: protocol.get_buffer() call failed.");
-        PyObject *count = PyLong_FromSize_t(filled);
-        PyObject *done = count ? transport_run(part, part->received, count) : NULL;
-        Py_XDECREF(count);
-        Py_XDECREF(done);
         if (!done)
             return transport_tell(transport, fatal_name,
                                   "Fatal error: protocol.buffer_updated() call failed.");
@@ -149,7 +155,8 @@ int transport_eof(PyObject *transport) {
 
 static PyObject *transport_end_of_input(PyObject *transport, PyObject *unused) {
     (void)unused;
-    return transport_none_or(transport_eof(transport));
+    return transport_none_or(transport_loop(transport_part(transport)) ? transport_eof(transport)
+                                                                       : 0);
 }
 
 static PyObject *transport_is_reading(PyObject *transport, PyObject *unused) {

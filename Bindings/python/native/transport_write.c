@@ -65,7 +65,9 @@ static int pause_protocol(PyObject *transport) {
     part->state |= STATE_PROTOCOL_PAUSED;
     if (part->state & STATE_OWN_MARKS)
         await_empty(part);
-    PyObject *done = PyObject_CallMethodObjArgs(part->protocol, pause_name, NULL);
+    PyObject *protocol = Py_NewRef(part->protocol);
+    PyObject *done = PyObject_CallMethodObjArgs(protocol, pause_name, NULL);
+    Py_DECREF(protocol);
     Py_XDECREF(done);
     return done ? 0 : transport_tell(transport, failed_name, "protocol.pause_writing() failed");
 }
@@ -113,7 +115,7 @@ static PyObject *transport_write(PyObject *transport, PyObject *data) {
         PyErr_SetString(PyExc_RuntimeError, "unable to write; sendfile is in progress");
         return NULL;
     }
-    if (!core_bytes_of(data, &bytes))
+    if (!transport_may(part) || !core_bytes_of(data, &bytes))
         return NULL;
     int code = 0;
     bool writes = bytes.length > 0 && transport_loop(part) && !(part->state & STATE_LOST);
@@ -130,7 +132,7 @@ static PyObject *transport_write(PyObject *transport, PyObject *data) {
             return PyObject_CallMethodObjArgs(transport, warn_name, NULL);
         Py_RETURN_NONE;
     }
-    if (code == SLUICE_ENOMEM || code == SLUICE_EFULL || code == SLUICE_ETHREAD)
+    if (code == SLUICE_ENOMEM || code == SLUICE_EFULL)
         return core_raise(code);
     /* Who asks is_closing() then lets the loop go on, as StreamWriter.drain does, and is told. */
     if (code < 0)
@@ -142,7 +144,9 @@ static PyObject *transport_write(PyObject *transport, PyObject *data) {
 
 static PyObject *transport_close(PyObject *transport, PyObject *unused) {
     (void)unused;
-    return transport_none_or(transport_close_orderly(transport, false));
+    return transport_may(transport_part(transport))
+               ? transport_none_or(transport_close_orderly(transport, false))
+               : NULL;
 }
 
 static int shut(struct transport_part *part) {
@@ -154,6 +158,8 @@ static int shut(struct transport_part *part) {
 static PyObject *transport_write_eof(PyObject *transport, PyObject *unused) {
     (void)unused;
     struct transport_part *part = transport_part(transport);
+    if (!transport_may(part))
+        return NULL;
     if ((part->state & (STATE_CLOSING | STATE_EOF)) || !transport_loop(part))
         Py_RETURN_NONE;
     part->state |= STATE_EOF;
@@ -165,6 +171,8 @@ static PyObject *transport_write_eof(PyObject *transport, PyObject *unused) {
  * and then an end. So it does here, unless something has to be thrown away: that is a reset. */
 static PyObject *transport_force_close(PyObject *transport, PyObject *error) {
     struct transport_part *part = transport_part(transport);
+    if (!transport_may(part))
+        return NULL;
     if ((part->state & STATE_LOST) || !part->engine)
         Py_RETURN_NONE;
     sluice_loop *loop = transport_loop(part);
@@ -225,7 +233,7 @@ static PyObject *transport_buffer_size(PyObject *transport, PyObject *unused) {
 static PyObject *transport_set_marks(PyObject *transport, PyObject *arguments) {
     struct transport_part *part = transport_part(transport);
     Py_ssize_t high, low;
-    if (!PyArg_ParseTuple(arguments, "nn", &high, &low))
+    if (!PyArg_ParseTuple(arguments, "nn", &high, &low) || !transport_may(part))
         return NULL;
     part->high = (size_t)high;
     part->low = (size_t)low;
@@ -246,7 +254,7 @@ static PyObject *transport_send_file(PyObject *transport, PyObject *arguments) {
     int fd;
     long long offset;
     Py_ssize_t count;
-    if (!PyArg_ParseTuple(arguments, "iLn", &fd, &offset, &count))
+    if (!PyArg_ParseTuple(arguments, "iLn", &fd, &offset, &count) || !transport_may(part))
         return NULL;
     if (!transport_loop(part) || (part->state & STATE_LOST)) {
         PyErr_SetString(PyExc_ConnectionError, "Connection is closed by peer");

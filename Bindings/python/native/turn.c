@@ -83,8 +83,8 @@ static int first_due(const struct scheduler *self, double *seconds) {
     return *seconds == -1 && PyErr_Occurred() ? -1 : 0;
 }
 
-/* How long a select may take: a float, or None; a new reference. asyncio waits for a day at most.
- */
+/* How long a select may take: a float, or None; a new reference. asyncio waits for a day at most,
+ * and not at all for what is no number. */
 static PyObject *timeout_of(struct scheduler *self) {
     const double day = 24 * 3600;
     double now, due;
@@ -94,7 +94,7 @@ static PyObject *timeout_of(struct scheduler *self) {
         return Py_NewRef(Py_None);
     if (first_due(self, &due) < 0 || time_of((PyObject *)self, NULL, &now) < 0)
         return NULL;
-    return PyFloat_FromDouble(due <= now ? 0 : due - now < day ? due - now : day);
+    return PyFloat_FromDouble(!(due > now) ? 0 : due - now < day ? due - now : day);
 }
 
 /* Waits, and has what is ready be added to the queue. */

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import contextvars
+import functools
 import gc
 import os
 import random
@@ -357,6 +358,10 @@ class Aio(unittest.TestCase):
         transport.set_write_buffer_limits(1)
         self.assertEqual(transport.get_write_buffer_size(), 0)
         self.assertIn("SocketTransport", repr(transport))
+        transport._end_of_input()
+        for high in (1e6, 1 << 70):
+            transport.set_write_buffer_limits(high)
+            self.assertEqual(transport.get_write_buffer_limits()[1], min(high, sys.maxsize))
         transport.close()
         transport.abort()
         transport._look_again()
@@ -411,6 +416,122 @@ class Aio(unittest.TestCase):
                 writer.close()
 
         self.run_it(main)
+
+    def test_what_a_protocol_calls_outlives_the_call_that_replaces_it(self):
+        class First(asyncio.Protocol):
+            """With attributes of its own."""
+
+        class Second(asyncio.Protocol):
+            def data_received(self, data):
+                seen.append(data)
+
+        async def main():
+            near, far = socket.socketpair()
+            near.setblocking(False)
+            with far:
+
+                def replaced(data):
+                    transport.set_protocol(Second())
+
+                def make():
+                    protocol = First()
+                    protocol.data_received = functools.lru_cache(replaced)  # in C, and it has a state
+                    return protocol
+
+                transport = (await asyncio.get_running_loop().create_connection(make, sock=near))[0]
+                for byte in (b"1", b"2"):
+                    far.send(byte)
+                    await asyncio.sleep(0.01)
+                transport.close()
+
+        seen = []
+        self.run_it(main)
+        self.assertEqual(seen, [b"2"] * 2)
+
+    def test_bytes_are_told_of_to_the_protocol_whose_buffer_they_are_in(self):
+        calls = []
+
+        class Buffered(asyncio.BufferedProtocol):
+            def connection_made(self, transport):
+                self.transport = transport
+                self.buffer = bytearray(3)
+
+            def get_buffer(self, hint):
+                self.transport.set_protocol(Next())
+                return self.buffer
+
+            def buffer_updated(self, count):
+                calls.append(bytes(self.buffer[:count]))
+
+        class Next(asyncio.Protocol):
+            def data_received(self, data):
+                calls.append(data)
+
+        async def main():
+            near, far = socket.socketpair()
+            near.setblocking(False)
+            with far:
+                transport, _ = await asyncio.get_running_loop().create_connection(Buffered, sock=near)
+                far.send(b"12345")
+                await asyncio.sleep(0.01)
+                transport.close()
+
+        self.run_it(main)
+        self.assertEqual(calls, [b"123", b"45"] * 2)
+
+    def test_a_call_on_another_thread_is_refused_and_changes_nothing(self):
+        async def main():
+            loop = asyncio.get_running_loop()
+            near, far = socket.socketpair()
+            near.setblocking(False)
+            with far:
+                transport, _ = await loop.create_connection(asyncio.Protocol, sock=near)
+                for call in (
+                    transport.pause_reading, transport.resume_reading, transport.write_eof,
+                    transport.close, transport.abort, transport.set_write_buffer_limits,
+                    lambda: transport.write(b"1"),
+                ):  # fmt: skip
+                    with self.assertRaises(sluiceio.WrongThread):
+                        await loop.run_in_executor(None, call)
+                self.assertTrue(transport.is_reading())
+                self.assertFalse(transport.is_closing())
+                transport.write(b"2")
+                transport.close()
+                far.settimeout(10)
+                self.assertEqual(await loop.run_in_executor(None, far.recv, 9), b"2")
+                self.assertEqual(await loop.run_in_executor(None, far.recv, 9), b"")
+
+        self.run_it(main)
+
+    def test_a_loop_may_be_run_and_closed_by_another_thread_than_the_one_that_made_it(self):
+        async def main():
+            transport, _ = await asyncio.get_running_loop().create_connection(
+                asyncio.Protocol, sock=near
+            )
+            await asyncio.sleep(0)
+            return transport
+
+        def on_a_thread(call, *arguments):
+            thread = threading.Thread(target=lambda: results.append(call(*arguments)))
+            thread.start()
+            thread.join()
+            return results.pop()
+
+        for debug in (False, True):
+            results = []
+            near, far = socket.socketpair()
+            near.setblocking(False)
+            loop = aio.new_event_loop()
+            loop.set_debug(debug)
+            with far:
+                transport = on_a_thread(loop.run_until_complete, main())
+                transport.write(b"1")
+                on_a_thread(transport.write, b"2")
+                transport.close()
+                loop.run_until_complete(asyncio.sleep(0))
+                self.assertEqual((far.recv(9), far.recv(9)), (b"12", b""))
+            self.assertIsNone(on_a_thread(loop.close))
+            self.assertTrue(loop.is_closed())
 
     def test_nothing_is_kept_of_a_connection_that_has_ended(self):
         async def main():

@@ -11,6 +11,11 @@ import weakref
 
 from sluiceio import aio
 
+try:
+    import _testcapi
+except ImportError:
+    _testcapi = None
+
 
 class Handles(unittest.TestCase):
     def setUp(self):
@@ -233,6 +238,66 @@ class Handles(unittest.TestCase):
         self.turn()
         gc.collect()
         self.assertEqual(len(kept), 0)
+
+    def test_a_long_chain_of_handles_takes_no_deep_stack_to_go(self):
+        for make in (self.loop.call_soon, lambda call: self.loop.call_at(9e9, call)):
+            handle = make(print)
+            for _ in range(200_000):
+                handle = make(handle._run)
+            self.loop._ready.clear()
+            self.loop._scheduled.clear()
+            gone = weakref.ref(handle)
+            del handle
+            self.assertIsNone(gone())
+
+    def test_a_handle_that_lacks_what_it_calls_is_told_of(self):
+        for name in ("_callback", "_context", "_args"):
+            handle = self.loop.call_soon(list)
+            delattr(handle, name)
+        self.loop._ready.append(aio.Handle.__new__(aio.Handle))
+        with self.assertRaises(AttributeError):  # it has no loop that could be told
+            self.turn()
+        self.assertEqual([type(problem["exception"]) for problem in self.problems], [TypeError] * 2)
+        self.turn()
+
+    def test_a_handle_takes_its_arguments_from_a_list_too(self):
+        calls = []
+        self.loop._ready.append(aio.Handle(lambda *args: calls.append(args), [1, 2], self.loop))
+        self.turn()
+        self.assertEqual(calls, [(1, 2)])
+
+    @unittest.skipIf(_testcapi is None, "nothing here takes the memory away")
+    def test_where_there_is_no_memory_a_call_says_so_and_all_goes_on(self):
+        def failures(call, *args):
+            for number in range(20):
+                _testcapi.set_nomemory(number, number + 1)
+                try:
+                    call(*args)
+                except MemoryError:
+                    yield number
+                finally:
+                    _testcapi.remove_mem_hooks()
+
+        calls = []
+        add = calls.append
+        self.assertIn(0, list(failures(self.loop.call_soon, lambda *args: add(args), 1, 2, 3, 4, 5, 6, 7)))
+        self.assertIn(0, list(failures(self.loop.call_at, 0, lambda *args: add(args), 1)))
+        self.turn()
+        self.turn()
+        self.assertLessEqual(set(calls), {(1, 2, 3, 4, 5, 6, 7), (1,)})
+        self.assertGreater(len(calls), 10)
+
+    def test_a_timer_of_no_number_does_not_keep_the_others_waiting(self):
+        calls = []
+        self.loop.call_at(float("nan"), calls.append, 1)
+        self.loop.call_later(0.001, self.loop.stop)
+        self.loop.run_forever()
+        self.assertEqual(calls, [1])
+
+    def test_the_queue_cannot_be_taken_away(self):
+        with self.assertRaises(AttributeError):
+            del self.loop._ready
+        self.turn()
 
 
 if __name__ == "__main__":

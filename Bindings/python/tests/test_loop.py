@@ -12,12 +12,18 @@ import socket
 import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
 import time
 import unittest
 
 import sluiceio
 from sluiceio import Written
+
+try:
+    import _testcapi
+except ImportError:
+    _testcapi = None
 
 
 class Checks(unittest.TestCase):
@@ -807,6 +813,57 @@ ready.wait()
                 self.loop.close(timer)  # it has ended: its last event is gathered
             left.clear()
         self.assertEqual(len(seen), 1)
+
+    def test_what_runs_while_events_are_made_does_not_take_their_bytes_away(self):
+        loop = self.loop
+        refused = []
+
+        class Last:
+            def __del__(self):
+                for call in (loop.close, loop.pull, loop.next):
+                    try:
+                        call()
+                    except sluiceio.Error as error:
+                        refused.append(error.code)
+
+        for pull in (lambda: loop.pull(0), lambda: [loop.next(0) for _ in "ab"]):
+            loop.set_user(loop.timer(0), Last())
+            self.assertEqual(self.pull(sluiceio.TIMER).kind, sluiceio.TIMER)
+            for byte in b"ab":
+                near, far = socket.socketpair()
+                self.addCleanup(far.close)
+                loop.adopt(near.detach())
+                far.send(bytes([byte]) * 20_000)
+            self.assertEqual([bytes(event.data[:1]) for event in pull()], [b"a", b"b"])
+        self.assertEqual(len(refused), 6)
+
+    def test_a_long_chain_of_events_takes_no_deep_stack_to_go(self):
+        event = self.loop
+        for _ in range(200_000):
+            self.loop.set_user(self.loop.timer(0), event)
+            event = self.loop.next()
+        self.assertIsInstance(event.user, sluiceio.Event)
+        del event
+        for _ in range(2):  # the loop has two events, to use them again
+            self.loop.timer(0)
+            self.assertIsNone(self.loop.next().user)
+
+    @unittest.skipIf(_testcapi is None, "nothing here makes another interpreter")
+    def test_another_interpreter_of_the_process_is_refused(self):
+        read, write = os.pipe()
+        code = f"""
+            import os, sys
+            sys.path[:] = {sys.path!r}
+            try:
+                import sluiceio
+            except ImportError as error:
+                os.write({write}, str(error).encode())
+            os.write({write}, b".")
+        """
+        with open(read, "rb") as told:
+            _testcapi.run_in_subinterp(textwrap.dedent(code))
+            os.close(write)
+            self.assertIn(b"another interpreter", told.read())
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ class SocketTransport(_Base):
             low = high // 4
         if not high >= low >= 0:
             raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
-        self._set_marks(high, low)
+        self._set_marks(int(min(high, sys.maxsize)), int(min(low, sys.maxsize)))
 
     def _fatal_error(self, error: BaseException, message: str = "Fatal error on transport") -> None:
         if isinstance(error, OSError):
