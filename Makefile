@@ -544,7 +544,7 @@ test-site: docs ##docs the site, and each link in it
 
 # Two lanes beside each other, because much of it is to wait. What both need is there before: packages, and
 # the libraries.
-TEST_LANES := "test-header test-docs test-c test-languages test-python" \
+TEST_LANES := "test-header test-docs test-c test-python" \
 	"test-swift test-programs"
 
 .PHONY: test
@@ -792,7 +792,7 @@ clang: deps-c deps-swift deps-libevent ##faults the library and its headers, wit
 
 # The lanes as above: each has a folder of its own to build in. What counts instructions does not mind that
 # the machine is busy.
-CHECK_LANES := "demo test-consumer test-clients test-integrations test-large bench-gate asan" \
+CHECK_LANES := "demo test-languages test-consumer test-clients test-integrations test-large bench-gate asan" \
 	"test-abi test-faults test-examples test-one-file test-adapters test-python-asyncio test-python-others clang lint tsan coverage differential fuzz test-site test-shown"
 
 .PHONY: check check-beyond
