@@ -78,18 +78,24 @@ class ProxyTest(ExampleTest):
         self.assertEqual(found, [data])
         self.assertLess(proxy.peak_memory() - before, 16 * MEGABYTE)
 
-    def test_an_upstream_that_is_not_there_ends_the_client_alone(self):
-        proxy = self.start(self.PROGRAM, "127.0.0.1:0", refused_address())
-        for _ in range(3):
+    def assert_parts(self, proxy):
+        """It parts with a client: maybe so early that the client's connect is reset."""
+        try:
             with connect(proxy.address) as client:
                 client.send(b"is anybody there?")
                 self.assertEqual(wait_for_parting(client), b"")
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+
+    def test_an_upstream_that_is_not_there_ends_the_client_alone(self):
+        proxy = self.start(self.PROGRAM, "127.0.0.1:0", refused_address())
+        for _ in range(3):
+            self.assert_parts(proxy)
         proxy.wait_for("refused")
 
     def test_a_name_that_there_is_not(self):
         proxy = self.start(self.PROGRAM, "127.0.0.1:0", "no-such-name.invalid:80")
-        with connect(proxy.address) as client:
-            self.assertEqual(wait_for_parting(client), b"")
+        self.assert_parts(proxy)
 
     def test_a_reset_of_one_ends_the_other(self):
         for first in (0, 1):
