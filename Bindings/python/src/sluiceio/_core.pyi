@@ -1,6 +1,8 @@
 # What is in C: its types, and its texts. setup.py puts these texts into the extension, so that help() has them,
 # and they are written here alone.
 
+from __future__ import annotations
+
 import asyncio
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -219,7 +221,7 @@ class Scheduler:
         *args: Unpack[_Arguments],
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
-        """Has a callback be called at a time of the loop's clock, which is `time`."""
+        """Has a callback be called at a time of the loop's clock: see time()."""
     def create_future(self) -> asyncio.Future[Any]:
         """A future of this loop."""
     def get_debug(self) -> bool:
