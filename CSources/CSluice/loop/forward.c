@@ -8,7 +8,7 @@
  * What the other takes no more is the caller's: bytes come as DATA, and the end as EOF.
  *
  * Decided against: splice(2), which moves pages instead of copying bytes. For much data it takes
- * less than half the CPU time (Benchmarks/report, "Much data"). But each direction needs a pipe:
+ * two thirds of the CPU time, or less (Benchmarks/report, "Much data"). But it needs a pipe each way:
  * two descriptors more, and up to 64 KiB of kernel memory that no mark of the loop's limits, of
  * which a user may have some 1,000 before the kernel makes them smaller. For messages it costs a
  * system call more. A program that moves bulk only can watch its two sockets, and splice by itself.
