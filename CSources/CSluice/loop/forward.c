@@ -8,10 +8,10 @@
  * What the other takes no more is the caller's: bytes come as DATA, and the end as EOF.
  *
  * Decided against: splice(2), which moves pages instead of copying bytes. For much data it takes
- * two thirds of the CPU time, or less (Benchmarks/report, "Much data"). But it needs a pipe each way:
- * two descriptors more, and up to 64 KiB of kernel memory that no mark of the loop's limits, of
- * which a user may have some 1,000 before the kernel makes them smaller. For messages it costs a
- * system call more. A program that moves bulk only can watch its two sockets, and splice by itself.
+ * two thirds of the CPU time, or less (Benchmarks/report, "Much data"). But each way needs a pipe:
+ * two descriptors more, and up to 64 KiB of kernel memory that no limit of the loop knows. The
+ * kernel makes these pipes smaller once a user has some 1,000. For messages it costs a system call
+ * more. A program that moves bulk only can watch its two sockets, and splice by itself.
  */
 #include "base/platform.h"
 
