@@ -44,6 +44,15 @@ int transport_tell(PyObject *transport, PyObject *name, const char *message) {
     return done ? 0 : -1;
 }
 
+int transport_call_soon(PyObject *transport, const char *method) {
+    PyObject *call = PyObject_GetAttrString(transport, method);
+    PyObject *call_soon = transport_part(transport)->engine->call_soon;
+    PyObject *done = call ? PyObject_CallFunctionObjArgs(call_soon, call, NULL) : NULL;
+    Py_XDECREF(call);
+    Py_XDECREF(done);
+    return done ? 0 : -1;
+}
+
 int transport_lose(PyObject *transport, PyObject *error, bool in_context) {
     struct transport_part *part = transport_part(transport);
     part->state |= STATE_CLOSING | STATE_LOST;

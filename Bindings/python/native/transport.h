@@ -27,6 +27,9 @@ PyObject *transport_run_method(const struct transport_part *part, PyObject *name
  * name is called with the exception. */
 int transport_tell(PyObject *transport, PyObject *name, const char *message);
 
+/* Has a method of the transport's own be called soon. */
+int transport_call_soon(PyObject *transport, const char *method);
+
 /* Has connection_lost be called soon. The stream is no transport's from now on. */
 int transport_lose(PyObject *transport, PyObject *error, bool in_context);
 

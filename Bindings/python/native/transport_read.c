@@ -35,12 +35,7 @@ static int read_on(PyObject *transport) {
     if (!(part->state & STATE_EOF_WAITS))
         return 0;
     part->state &= ~(uint32_t)STATE_EOF_WAITS;
-    PyObject *call = PyObject_GetAttrString(transport, "_end_of_input");
-    PyObject *done =
-        call ? PyObject_CallFunctionObjArgs(part->engine->call_soon, call, NULL) : NULL;
-    Py_XDECREF(call);
-    Py_XDECREF(done);
-    return done ? 0 : -1;
+    return transport_call_soon(transport, "_end_of_input");
 }
 
 static PyObject *transport_resume(PyObject *transport, PyObject *unused) {

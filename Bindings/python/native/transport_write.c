@@ -88,12 +88,7 @@ static int look_again(PyObject *transport) {
     if ((part->state & (paused | STATE_RESUMES)) != paused || queued(part) > part->low)
         return 0;
     part->state |= STATE_RESUMES;
-    PyObject *call = PyObject_GetAttrString(transport, "_look_again");
-    PyObject *done =
-        call ? PyObject_CallFunctionObjArgs(part->engine->call_soon, call, NULL) : NULL;
-    Py_XDECREF(call);
-    Py_XDECREF(done);
-    return done ? 0 : -1;
+    return transport_call_soon(transport, "_look_again");
 }
 
 /* A stream that takes no more says so by its CLOSED, and what is written until then is lost. It is
