@@ -5,9 +5,9 @@
  * byte queue, sockets.
  *
  * Every call returns 0 or a count, or a negative code from `enum sluice_error`. A code that the
- * kernel gave is its errno, negated. Nothing is printed, nothing aborts, and SIGPIPE is never
- * raised. EINTR is returned only where it was asked for. Every descriptor that a call makes is
- * close-on-exec.
+ * kernel gave is its errno, negated. Nothing is printed, but for the trace that sluice_open can be
+ * asked for. Nothing aborts, and SIGPIPE is never raised. EINTR is returned only where it was asked
+ * for. Every descriptor that a call makes is close-on-exec.
  *
  * No macro is needed: where a macro stands for a value, its comment says which. No function is
  * inline.
