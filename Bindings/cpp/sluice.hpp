@@ -150,6 +150,10 @@ struct Event : sluice_event {
     [[nodiscard]] bool is_last() const noexcept {
         return kind == SLUICE_DATA && (value & SLUICE_LAST) != 0;
     }
+    /* CLOSED: whether the peer had ended its input before: all that it wanted to send has come. */
+    [[nodiscard]] bool input_ended() const noexcept {
+        return kind == SLUICE_CLOSED && value == SLUICE_INPUT_ENDED;
+    }
     /* Why a stream ended, a listener stopped or a name has no address; none for an orderly end. */
     [[nodiscard]] std::error_code reason() const noexcept {
         return error_code(error);

@@ -294,12 +294,15 @@ func checkWhatComesAgain() {
 	must(syscall.Close(peer))
 	expectData("bcd", 3, true)
 	pull(loop, sluice.EOF, stream)
+	expectValue("whether the input had ended", pull(loop, sluice.Closed, stream).InputEnded, true)
 
 	stream, peer = adopted(loop, sluice.StreamOptions{})
 	send("!")
 	expectData("!", 0, false)
 	must(loop.HoldUntil(stream, 1, 21))
-	expect(pull(loop, sluice.Closed, stream).Err, sluice.ErrFull)
+	event = pull(loop, sluice.Closed, stream)
+	expect(event.Err, sluice.ErrFull)
+	expectValue("whether the input had ended", event.InputEnded, false)
 	must(syscall.Close(peer))
 	must(loop.Close())
 }

@@ -47,6 +47,9 @@ type Event struct {
 	Unsent    int
 	Value     uint64
 	Err       error
+	// InputEnded says of a Closed that the peer had ended its input before: all that it wanted to send has
+	// come, whatever Err says.
+	InputEnded bool
 }
 
 // Readiness is what the descriptor of a Ready event is ready for.
@@ -117,7 +120,7 @@ func eventOf(loop *C.sluice_loop, raw *C.sluice_event, room []byte) Event {
 		event.Data = room[:copy(room, bytesOf(raw))]
 		event.Seen, event.IsLast = int(raw.value>>1), raw.value&C.SLUICE_LAST != 0
 	case Closed:
-		event.Unsent = int(raw.length)
+		event.Unsent, event.InputEnded = int(raw.length), raw.value == C.SLUICE_INPUT_ENDED
 		if words := C.sluice_name_problem(loop, raw.id); words != nil {
 			event.Err = fmt.Errorf("%w: %s", event.Err, C.GoString(words))
 		}

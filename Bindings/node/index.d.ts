@@ -72,6 +72,8 @@ export class Event {
   readonly isLast: boolean;
   /** Of CLOSED: how many queued bytes the kernel did not take. */
   readonly unsent: number;
+  /** Of CLOSED: the peer had ended its input before. All that it wanted to send has come, whatever the error. */
+  readonly inputEnded: boolean;
   /** Of RESOLVED: the addresses, in the order in which a connect would try them. */
   readonly addresses: string[] | undefined;
 }

@@ -32,6 +32,7 @@ class Event {
     this.seen = 0;
     this.isLast = false;
     this.unsent = 0;
+    this.inputEnded = false;
     this.addresses = undefined;
   }
 }
@@ -88,6 +89,7 @@ function eventOf(raw, header, data) {
       event.value = words[2];
       break;
     case KINDS.CLOSED:
+      event.inputEnded = halves[4] === 1;
       closed(event, raw, halves[1], header.doubles[3]);
       break;
     case KINDS.OVERLOADED:

@@ -538,6 +538,16 @@ const checks = {
     assert.equal(loop.stats().handles[5], 4);
   },
 
+  'an end says whether the input had ended'(loop) {
+    const [inner, client] = pair(loop);
+    loop.close(client);
+    const ended = [pull(loop, sluice.CLOSED), pull(loop, sluice.CLOSED)].find(({ id }) => id === inner);
+    assert.equal(ended.inputEnded, true);
+    const [aborted] = pair(loop);
+    loop.abort(aborted);
+    assert.equal(pull(loop, sluice.CLOSED, aborted).inputEnded, false);
+  },
+
   'several events by one call'(loop) {
     const [one, onePeer] = pair(loop);
     const [two, twoPeer] = pair(loop);

@@ -55,6 +55,13 @@ static PyObject *get_is_last(PyObject *object, void *unused) {
     return PyBool_FromLong(event->number == SLUICE_DATA && (event->value & SLUICE_LAST));
 }
 
+static PyObject *get_input_ended(PyObject *object, void *unused) {
+    (void)unused;
+    struct event *event = (struct event *)object;
+    bool ended = event->number == SLUICE_CLOSED && event->value == SLUICE_INPUT_ENDED;
+    return PyBool_FromLong(ended);
+}
+
 static PyObject *get_flags(PyObject *object, void *unused) {
     (void)unused;
     struct event *event = (struct event *)object;
@@ -80,10 +87,12 @@ static PyMemberDef members[] = {
     {"value", T_ULONGLONG, offsetof(struct event, value), READONLY, DOC_Event_value},
     {NULL, 0, 0, 0, NULL}};
 
-static PyGetSetDef computed[] = {{"seen", get_seen, NULL, DOC_Event_seen, NULL},
-                                 {"is_last", get_is_last, NULL, DOC_Event_is_last, NULL},
-                                 {"flags", get_flags, NULL, DOC_Event_flags, NULL},
-                                 {NULL, NULL, NULL, NULL, NULL}};
+static PyGetSetDef computed[] = {
+    {"seen", get_seen, NULL, DOC_Event_seen, NULL},
+    {"is_last", get_is_last, NULL, DOC_Event_is_last, NULL},
+    {"input_ended", get_input_ended, NULL, DOC_Event_input_ended, NULL},
+    {"flags", get_flags, NULL, DOC_Event_flags, NULL},
+    {NULL, NULL, NULL, NULL, NULL}};
 
 static PyType_Slot slots[] = {{Py_tp_dealloc, dealloc}, {Py_tp_traverse, traverse},
                               {Py_tp_clear, clear},     {Py_tp_members, members},

@@ -762,6 +762,15 @@ class Checks(unittest.TestCase):
         self.loop.pull(0.01)
         self.assertEqual(right.recv(100), b"through")
 
+    def test_an_end_says_whether_the_input_had_ended(self):
+        clients, streams = self.accepted(2)
+        clients[0].close()
+        event = self.pull(sluiceio.CLOSED)
+        self.assertEqual((event.id, event.input_ended), (streams[0], True))
+        self.loop.abort(streams[1])
+        event = self.pull(sluiceio.CLOSED)
+        self.assertEqual((event.id, event.input_ended), (streams[1], False))
+
     def test_kinds_and_statistics(self):
         listener = self.loop.listen("127.0.0.1:0")
         self.assertIs(self.loop.kind_of(listener), sluiceio.HandleKind.LISTENER)

@@ -62,6 +62,8 @@ pub enum Event<'a> {
         stream: Stream,
         /// Queued bytes that were not handed to the kernel.
         unsent: usize,
+        /// Whether the peer had ended its input before: all that it wanted to send has come.
+        input_ended: bool,
         /// Why: `Ok` for an orderly end.
         reason: Result<(), Error>,
     },
@@ -146,6 +148,7 @@ impl RawEvent {
             sys::SLUICE_CLOSED => Event::Closed {
                 stream: Stream(it),
                 unsent: self.length,
+                input_ended: self.value == sys::SLUICE_INPUT_ENDED,
                 reason: check(self.error).map(drop),
             },
             sys::SLUICE_OVERLOADED => Event::Overloaded {

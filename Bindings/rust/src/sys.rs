@@ -116,6 +116,7 @@ const _: () = assert!(std::mem::size_of::<RawReady>() == 24);
 pub const SLUICE_FOREVER: i64 = 9223372036854775807;
 pub const SLUICE_ADDRESS_MAX: usize = 160;
 pub const SLUICE_LAST: u64 = 1;
+pub const SLUICE_INPUT_ENDED: u64 = 1;
 
 pub const SLUICE_READY: u32 = 1;
 pub const SLUICE_TIMER: u32 = 2;

@@ -378,6 +378,11 @@ fn closed(server: &mut Loop, expected: Stream) -> Result<Result<(), Error>, Erro
     }
 }
 
+/// What the end that was pulled last says of its peer.
+fn input_had_ended(server: &Loop) -> bool {
+    matches!(server.event(), Event::Closed { input_ended, .. } if input_ended)
+}
+
 /// So many clients, and their streams.
 fn clients(server: &mut Loop, count: usize) -> Result<(Vec<TcpStream>, Vec<Stream>), Error> {
     let listener = server.listen("127.0.0.1:0")?;
@@ -525,6 +530,8 @@ fn what_comes_again() -> Result<(), Error> {
     assert_eq!(data(&mut server, b"bcd")?, (3, true));
     server.pull()?;
     assert!(matches!(server.event(), Event::Eof(id) if id == stream));
+    assert_eq!(closed(&mut server, stream)?, Ok(()));
+    assert!(input_had_ended(&server));
 
     let (ours, mut peer) = UnixStream::pair().unwrap();
     let stream = server.adopt(ours)?;
@@ -534,6 +541,7 @@ fn what_comes_again() -> Result<(), Error> {
     }
     server.hold_until(stream, 1, 21)?;
     assert_eq!(closed(&mut server, stream)?, Err(ErrorKind::Full.into()));
+    assert!(!input_had_ended(&server));
     Ok(())
 }
 

@@ -142,8 +142,8 @@ enum sluice_event_kind {
     SLUICE_EOF,       /* the peer will send no more */
     SLUICE_DRAINED,   /* a stream's queue was over its high mark, and has fallen to its low mark;
                        * or a file can go on: see sluice_send_file */
-    SLUICE_CLOSED,    /* a stream's last: error says why, length how much was not sent; or that of a
-                       * listener that was shut down */
+    SLUICE_CLOSED, /* a stream's last: error says why, length how much was not sent, value whether
+                    * the peer had ended; or that of a listener that was shut down */
     SLUICE_OVERLOADED, /* a listener had to stop accepting; it resumes by itself; error says why */
     SLUICE_RESOLVED,   /* data, length: a name's addresses; or error, and the words of it */
     SLUICE_EVENT_KINDS /* one more than the last */
@@ -165,6 +165,11 @@ typedef struct sluice_event {
  * without macros. The bits above it, value >> 1, say how many of the first bytes were in an event
  * before: a search need not begin with those again. */
 #define SLUICE_LAST 1
+
+/* The value of a stream's CLOSED: the peer had ended its input before, so all that it wanted to
+ * send has come, whatever the error says. 0 where it had not: what came may be a part. The caller
+ * of sluice_forward, which gives no EOF, has it from here. Its value is 1. */
+#define SLUICE_INPUT_ENDED 1
 
 /* The options of a loop. Begin with zeros and `size = sizeof(sluice_options)`: 0 or NULL means a
  * member's default. */
@@ -603,10 +608,11 @@ SLUICE_API int64_t sluice_pending(const sluice_loop *loop, sluice_id id);
 /* A proxy: what `from` receives is written to `to`, without an event. `from`'s end is passed on as
  * a shutdown, even if it came before. What `from` holds is passed on first. `from` is not read from
  * while `to` is over its high mark. 0 for `to` ends it. When `to` takes no more, `from` gives DATA
- * again, and EOF where its end had gone to `to`. A stream that gives CLOSED leaves the other open:
- * close the other one, or abort it if an error has cut it off. A stream may be forwarded to itself:
- * an echo. O(1), and the bytes that are held. Errors: -EPIPE (`to` takes no more), SLUICE_ENOMEM,
- * and those of a write of what is held. */
+ * again, and EOF where its end had gone to `to`. A stream that gives CLOSED leaves the other open.
+ * Close the other one where the value of CLOSED is SLUICE_INPUT_ENDED, even if there is an error:
+ * what it has got is whole, and may still be queued. Abort it otherwise: it has got a part. A
+ * stream may be forwarded to itself: an echo. O(1), and the bytes that are held. Errors: -EPIPE
+ * (`to` takes no more), SLUICE_ENOMEM, and those of a write of what is held. */
 SLUICE_API int sluice_forward(sluice_loop *loop, sluice_id from, sluice_id to);
 
 /* ---- Readiness ------------------------------------------------------------------------------ */

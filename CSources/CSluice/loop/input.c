@@ -31,7 +31,19 @@ void sluice_stream_failed_to_connect(sluice_loop *loop, struct sluice_stream *st
     sluice_stream_notify(loop, stream, NOTICE_CONNECTED, true);
 }
 
+/* Whether the connection is broken, and a failed send has taken the error that says so: a receive
+ * then finds an end, which is none of the peer's. EPIPE is no such error: the kernel gives it where
+ * the peer had ended before. */
+static bool is_broken(const struct sluice_stream *stream) {
+    return (stream->state & OUTPUT_FAILED) && !(stream->state & STREAM_NO_SOCKET) &&
+           stream->error != -EPIPE;
+}
+
 void sluice_stream_received_end(sluice_loop *loop, struct sluice_stream *stream) {
+    if (is_broken(stream)) {
+        sluice_input_fail(loop, stream, stream->error);
+        return;
+    }
     stream->state |= INPUT_ENDED;
     bool passed_on = !(stream->state & STREAM_CLOSING) && stream->extras &&
                      sluice_forward_end_of_input(loop, stream);
@@ -41,14 +53,12 @@ void sluice_stream_received_end(sluice_loop *loop, struct sluice_stream *stream)
         sluice_stream_on_agenda(loop, stream);
         return;
     }
-    /* After a reset a receive finds the end, where a send has taken the error: that is no EOF. */
-    uint32_t notices = stream->error == -ECONNRESET ? 0 : NOTICE_EOF;
+    uint32_t notices = NOTICE_EOF;
     if (stream->extras && stream->extras->held > 0)
         notices |= NOTICE_HELD;
-    if (notices)
-        sluice_stream_notify(loop, stream, notices, false);
+    sluice_stream_notify(loop, stream, notices, false);
     /* Nothing follows until that has been told, but that a reset is looked for. */
-    if (!notices || (stream->state & STREAM_HALF_OPEN))
+    if (stream->state & STREAM_HALF_OPEN)
         sluice_stream_on_agenda(loop, stream);
 }
 

@@ -43,7 +43,8 @@ void sluice_stream_tell_closed(sluice_loop *loop, struct sluice_stream *stream, 
                             .error = stream->error,
                             .id = sluice_id_of(SLUICE_KIND_STREAM, index, stream->slot.generation),
                             .user = stream->slot.user,
-                            .length = stream->output.length};
+                            .length = stream->output.length,
+                            .value = stream->state & INPUT_ENDED};
     if (stream->extras)
         sluice_stream_told_end(loop, stream);
     sluice_slots_give_back(&loop->streams, index, &stream->slot);

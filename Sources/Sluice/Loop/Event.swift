@@ -150,6 +150,7 @@ extension Event {
                 StreamID(rawValue: event.id),
                 StreamEnding(
                     unsentBytes: event.length,
+                    inputEnded: event.value == SLUICE_INPUT_ENDED,
                     error: error == 0 ? nil : SluiceError.Code(rawValue: error)))
         case SLUICE_OVERLOADED.rawValue:
             self = unsafe .overloaded(

@@ -22,12 +22,16 @@ public struct StreamID: Handle {
 public struct StreamEnding: Hashable, Sendable {
     /// How many queued bytes the kernel did not take.
     public let unsentBytes: Int
+    /// Whether the peer had ended its input before: so all that it wanted to send has come, whatever
+    /// the error. Who forwards the stream, and so is told of no end, has it from here.
+    public let inputEnded: Bool
     /// Why it ended; `nil` for an orderly end.
     public let error: SluiceError.Code?
 
     @usableFromInline
-    init(unsentBytes: Int, error: SluiceError.Code?) {
+    init(unsentBytes: Int, inputEnded: Bool, error: SluiceError.Code?) {
         self.unsentBytes = unsentBytes
+        self.inputEnded = inputEnded
         self.error = error
     }
 }

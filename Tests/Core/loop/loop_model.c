@@ -261,6 +261,10 @@ static void check_closed(const sluice_event *event, struct stream *stream) {
     bool by_itself = (stream->was_forwarded && stream->finished) ||
                      (stream->is_target && (stream->eof || stream->means == PIPE_OUT));
     check_told(stream);
+    bool input_ended = event->value == SLUICE_INPUT_ENDED;
+    check(input_ended || event->value == 0, "the value of CLOSED");
+    check(stream->finished || !input_ended, "CLOSED says that an input has ended that has not");
+    check(input_ended || !stream->eof, "CLOSED does not say that the input has ended");
     switch (event->error) {
     case 0:
         check(stream->closing || by_itself, "CLOSED without a reason");

@@ -233,6 +233,9 @@ void add_to_story(struct story *story, const sluice_event *event) {
         story->closed++;
         story->error = event->error;
         story->unsent = event->length;
+        assert_true(event->value == 0 || event->value == SLUICE_INPUT_ENDED);
+        story->input_ended = event->value == SLUICE_INPUT_ENDED;
+        assert_true(story->input_ended || story->eof == 0);
         break;
     default:
         fail_event("an event of a stream", event);

@@ -52,8 +52,9 @@ struct story {
     bool is_pattern;         /* all of them are, from place 0 on */
     bool has_last;           /* SLUICE_LAST */
     unsigned connected, data, eof, drained, closed;
-    int error; /* CLOSED's */
+    int error; /* CLOSED's, as the two that follow */
     size_t unsent;
+    bool input_ended;
 };
 
 struct story new_story(void);

@@ -30,10 +30,10 @@ static int send_error(enum end end) {
     return end == TCP_RESET ? -ECONNRESET : -EPIPE;
 }
 
-/* Whether the peer's end may be an EOF. Of TCP_RESET, the failed send has taken the reset's error
- * out of the socket, which then looks like one that has ended. */
-static bool may_be_eof(enum end end) {
-    return end != UNIX_UNREAD;
+/* Whether the peer has ended its input before it went. Where a failed send has taken the reset's
+ * error out of the socket, a receive finds an end, too: that is none of the peer's. */
+static bool ended_input(enum end end) {
+    return end == UNIX_CLOSED || end == TCP_END_THEN_RESET;
 }
 
 static void put_pattern(int fd, size_t place, size_t length) {
@@ -170,7 +170,7 @@ static void check_story(const struct story *story, enum end end, const struct ca
     int error = sends ? send_error(end) : end == UNIX_CLOSED ? 0 : -ECONNRESET;
     if (!sends && end == TCP_END_THEN_RESET)
         error = -EPIPE; /* so the kernel calls a reset that comes after the peer's end */
-    if (story->length != length || !story->is_pattern || (story->eof && !may_be_eof(end)))
+    if (story->length != length || !story->is_pattern || (story->input_ended && !ended_input(end)))
         fail_msg("end %d, %s: %zu of %zu bytes, %u EOF", end, call->name, story->length, length,
                  story->eof);
     if (story->error != error || story->unsent != unsent || (fails && story->error >= 0))

@@ -161,7 +161,8 @@ static int end_seen(struct line line) {
 
 /* The kernel has all of the part, and the peer, too: that alone would be an orderly end. */
 static void a_part_does_not_look_whole(void) {
-    enum { RESET, ORDERLY, BEHIND_ITS_END, CLOSED_BY_CALL, HOWS };
+    static const unsigned char large[65536];
+    enum { RESET, HEARD_BY_A_SEND, ORDERLY, BEHIND_ITS_END, CLOSED_BY_CALL, HOWS };
     for (int how = 0; how < HOWS; how++) {
         sluice_loop *loop = make_loop();
         struct line from = tcp_line(loop);
@@ -185,14 +186,20 @@ static void a_part_does_not_look_whole(void) {
         } else {
             reset_connection(from.peer);
         }
+        if (how == HEARD_BY_A_SEND) { /* which takes the error: a receive finds an end behind it */
+            await(sluice_fd(loop, from.id), POLLERR);
+            assert_int_equal(sluice_write(loop, from.id, large, sizeof large), -ECONNRESET);
+        }
         if (how == BEHIND_ITS_END) /* it is heard by a send */
             put_text(to.peer, "an answer");
         sluice_event event = next_event(loop);
         while (event.kind != SLUICE_CLOSED || event.id != from.id)
             event = next_event(loop);
-        assert_true(how == RESET || how == BEHIND_ITS_END ? event.error < 0 : event.error == 0);
+        bool is_part = how == RESET || how == HEARD_BY_A_SEND;
+        assert_true(is_part || how == BEHIND_ITS_END ? event.error < 0 : event.error == 0);
+        assert_int_equal(event.value, is_part ? 0 : SLUICE_INPUT_ENDED);
         (void)sluice_abort(loop, to.id); /* which may have ended, too */
-        assert_int_equal(end_seen(to), how == RESET ? ECONNRESET : 0);
+        assert_int_equal(end_seen(to), is_part ? ECONNRESET : 0);
     }
 }
 

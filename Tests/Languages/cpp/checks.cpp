@@ -266,6 +266,7 @@ static void what_comes_again() {
     pair.end();
     check_data(loop, "bcd", 3, true);
     pull(loop, SLUICE_EOF, pair.stream);
+    check(pull(loop, SLUICE_CLOSED, pair.stream).input_ended(), "whether the input had ended");
     loop.poster().post(3);
     while (!loop.next(event) || event.kind != SLUICE_POSTED) {
     }
@@ -275,7 +276,9 @@ static void what_comes_again() {
     other.send("!");
     check_data(loop, "!", 0, false);
     check(!loop.hold_until(other.stream, 1, 21), "more than the hard limit");
-    check(pull(loop, SLUICE_CLOSED, other.stream).reason() == errc::full, "the reason");
+    event = pull(loop, SLUICE_CLOSED, other.stream);
+    check(event.reason() == errc::full, "the reason");
+    check(!event.input_ended(), "whether the input had ended");
 }
 
 static void a_file_that_is_sent() {

@@ -64,6 +64,9 @@ class Event:
     def seen(self) -> int:
         """DATA: how many of the first bytes were in an event before, and were held."""
     @property
+    def input_ended(self) -> bool:
+        """CLOSED: whether the peer had ended its input before: all that it wanted to send has come."""
+    @property
     def is_last(self) -> bool:
         """DATA: whether these were held when the input ended, and nothing follows them."""
 
