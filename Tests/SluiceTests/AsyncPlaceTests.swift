@@ -111,7 +111,8 @@ extension AsyncTests {
                 try await Client.connect(to: address, on: loop) { connection in
                     #expect(loop.isCurrent)
                     try await connection.write("0")
-                    try await connection.forward(to: connection)
+                    let isWhole = try await connection.forward(to: connection)
+                    #expect(isWhole)
                     #expect(loop.isCurrent)
                 }
             }

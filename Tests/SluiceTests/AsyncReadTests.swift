@@ -96,7 +96,7 @@ extension AsyncTests {
                     }
                 }
             ),
-            ("forward(to: itself)", { try await $0.forward(to: $0) }),
+            ("forward(to: itself)", { _ = try await $0.forward(to: $0) }),
         ]
 
         @Test("each kind of read gives all bytes, and the end", arguments: everyWay)

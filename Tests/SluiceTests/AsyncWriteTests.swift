@@ -330,32 +330,6 @@ extension AsyncTests {
                 }
             }
         }
-
-        @Test("a proxy forwards both ways, and both ends", arguments: everyWay)
-        func proxy(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
-            let all = pattern(3_000_000)
-            try await withServer(backend, tasks: tasks, echo) { _, target in
-                let handler: Server.Handler = { caller in
-                    try await Client.connect(to: target) { called in
-                        #expect(called.loop === caller.loop)
-                        try await withThrowingTaskGroup(of: Void.self) { group in
-                            group.addTask { try await called.forward(to: caller) }
-                            try await caller.forward(to: called)
-                            try await group.waitForAll()
-                        }
-                    }
-                }
-                try await withServer(backend, tasks: tasks, handler) { loop, address in
-                    try await Client.connect(to: address, on: loop) { connection in
-                        async let got = readAll(connection)
-                        try await connection.write(all)
-                        try await connection.finishWriting()
-                        let back = try await got
-                        expectSame(back, all)
-                    }
-                }
-            }
-        }
     }
 }
 

@@ -88,6 +88,8 @@ public final class Connection: Waiter, @unchecked Sendable {
         var taken = 0
         let writer = Waiter()
         var closing: Waiter?
+        /// Connections that are being forwarded to this one.
+        var sources: [Connection] = []
         var deadline: Deadline?
         /// Why the name that was to be connected to has no address.
         var nameProblem: String?
@@ -277,6 +279,7 @@ public final class Connection: Waiter, @unchecked Sendable {
         }
         wakeAll()
         unsafe more?.closing?.wake(core)
+        for source in unsafe more?.sources ?? [] { source.wake(core) }
         unsafe more?.deadline?.cancelAll(core)
         acceptor?.hasEnded(self)
         // The loop's reference: nothing follows.

@@ -216,16 +216,17 @@ extension Connection {
     }
 
     /// Passes on to another connection of the same loop what this one receives, and its end: one half
-    /// of a proxy. Returns when this one's stream has ended.
+    /// of a proxy. Returns when this one's input has ended, or the other takes no more.
     ///
-    /// - Throws: why either has ended, where that was no end in order.
-    public nonisolated(nonsending) func forward(to destination: Connection) async throws {
+    /// - Returns: whether all went over. `false` where the other takes no more: its own reads say how
+    ///   it has ended, and still give what its peer had sent before.
+    /// - Throws: why this one has ended, where that was no end in order; ``TimedOut``;
+    ///   `CancellationError`.
+    public nonisolated(nonsending) func forward(to destination: Connection) async throws -> Bool {
         precondition(
             destination.core === core,
             "both connections are to be of one loop; connect on connection.loop")
-        guard core.isCurrent else { return try await loop.forward(self, to: destination) }
-        while let bytes = try await next() { try await destination.write(bytes) }
-        try await destination.finishWriting()
+        return try await loop.forward(self, to: destination)
     }
 }
 
@@ -249,7 +250,19 @@ extension Loop {
         try await connection.send(file: file, from: offset, count: count)
     }
 
-    func forward(_ connection: Connection, to destination: Connection) async throws {
-        try await connection.forward(to: destination)
+    func forward(_ source: Connection, to destination: Connection) async throws -> Bool {
+        // So that its end ends a wait for what is to go there.
+        destination.some.sources.append(source)
+        defer { destination.some.sources.removeAll { $0 === source } }
+        while let bytes = try await source.next() {
+            do {
+                try await destination.write(bytes)
+            } catch let error as SluiceError where !error.code.saysNoRoom {
+                return false
+            }
+        }
+        if destination.has(Connection.isClosed) { return false }
+        try await destination.finishWriting()
+        return true
     }
 }
