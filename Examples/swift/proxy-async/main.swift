@@ -21,10 +21,11 @@ try await Server.run(
 ) { client in
     // On the client's loop. What the client says until then waits, and the kernel makes it feel that.
     try await Client.connect(to: upstream, on: client.loop) { server in
-        // Where one way fails the other is cancelled, and both connections end.
+        // One that takes no more may still have something to say, and goes on. Where one is cut off,
+        // the other way is cancelled, and both connections end.
         try await withThrowingDiscardingTaskGroup { group in
-            group.addTask { try await client.forward(to: server) }
-            group.addTask { try await server.forward(to: client) }
+            group.addTask { _ = try await client.forward(to: server) }
+            group.addTask { _ = try await server.forward(to: client) }
         }
     }
 }

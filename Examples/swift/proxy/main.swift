@@ -33,8 +33,8 @@ func serve(on address: Address, upstream: Address) throws {
                 print("\(stream): \(loop.nameProblem(of: stream) ?? error.message)")
             }
             // Of two that have ended this does nothing.
-            if ending.error == nil || ending.error?.errno == .brokenPipe {
-                // It has said all, and what is queued for the other is still sent.
+            if ending.error == nil || ending.inputEnded {
+                // What is queued for the other is still sent.
                 loop.close(other)
             } else {
                 // A part is not to look whole.
