@@ -1,8 +1,8 @@
 internal import CSluice
 
-/// Bytes in order, for what a program gathers, holds back or passes on: appended at the end, read
-/// where they lie, taken from the beginning, and moved from queue to queue without a copy. They lie
-/// in pieces of 4 KiB.
+/// Bytes in order, for what a program gathers, holds back or passes on. They are appended at the
+/// end, read where they lie, taken from the beginning, and moved from queue to queue without a
+/// copy. They lie in pieces of 4 KiB.
 ///
 /// ```swift
 /// var queue = try ByteQueue()
@@ -12,14 +12,14 @@ internal import CSluice
 /// try queue.removeFirst(7)
 /// ```
 ///
-/// A queue belongs to one thread at a time, which its being noncopyable sees to. Below, *n* is the
-/// number of pieces that a call fills, shows or takes.
+/// A queue belongs to one thread at a time. It is noncopyable, so the compiler makes sure of that.
+/// Below, *n* is the number of pieces that a call fills, shows or takes.
 @safe
 public struct ByteQueue: ~Copyable {
     private let handle: OpaquePointer
 
-    /// An empty queue, whose pieces take `limit` bytes of memory at most, in whole pieces and one
-    /// at least; no limit for `nil`.
+    /// Makes an empty queue. `limit` is the most memory, in bytes, that its pieces may take, in
+    /// whole pieces and one at least. `nil` is no limit.
     ///
     /// - Throws: ``SluiceError/Code/outOfMemory``, ``SluiceError/Code/badOption`` for a limit under
     ///   1.
@@ -41,12 +41,12 @@ public struct ByteQueue: ~Copyable {
         unsafe sluice_queue_length(handle)
     }
 
-    /// Whether there are none.
+    /// Whether there are no bytes.
     ///
     /// - Complexity: O(1).
     public var isEmpty: Bool { count == 0 }
 
-    /// Copies bytes behind those that there are, all or none.
+    /// Appends a copy of the bytes, all or none.
     ///
     /// - Complexity: O(bytes).
     /// - Throws: ``SluiceError/Code/full``, ``SluiceError/Code/outOfMemory``.
@@ -57,23 +57,23 @@ public struct ByteQueue: ~Copyable {
         try check(code, "append to byte queue")
     }
 
-    /// Copies bytes behind those that there are, all or none.
+    /// Appends a copy of the bytes, all or none.
     public mutating func append(_ bytes: [UInt8]) throws(SluiceError) {
         try append(bytes.span)
     }
 
-    /// Copies a text, as UTF-8, behind the bytes that there are, all or nothing.
+    /// Appends a copy of a text as UTF-8, all or nothing.
     public mutating func append(_ text: String) throws(SluiceError) {
         try append(text.utf8Span.span)
     }
 
-    /// Appends what `body` writes into room for at least `room` bytes, without a copy. Where it
-    /// throws, nothing is appended.
+    /// Appends what `body` writes, without a copy. `body` gets room for at least `room` bytes. If
+    /// it throws, nothing is appended.
     ///
     /// - Parameter room: 1 to 4,096.
     /// - Complexity: O(1), beside `body`.
-    /// - Throws: ``SluiceError/Code/noCapacity`` for a room out of that range,
-    ///   ``SluiceError/Code/full``, ``SluiceError/Code/outOfMemory``, and what `body` does.
+    /// - Throws: ``SluiceError/Code/noCapacity`` for a `room` outside that range,
+    ///   ``SluiceError/Code/full``, ``SluiceError/Code/outOfMemory``, and what `body` throws.
     public mutating func append(
         room: Int, _ body: (inout OutputRawSpan) throws(SluiceError) -> Void
     ) throws(SluiceError) {
@@ -86,8 +86,8 @@ public struct ByteQueue: ~Copyable {
         do {
             try body(&output)
         } catch {
-            // Which ends the program where the body has moved the room elsewhere: the compiler (6.3)
-            // lets it.
+            // This ends the program if the body has moved the room elsewhere, which the compiler
+            // (6.3) allows.
             _ = unsafe output.finalize(for: buffer)
             _ = unsafe sluice_queue_commit(handle, 0)
             throw error
@@ -96,8 +96,8 @@ public struct ByteQueue: ~Copyable {
         try check(unsafe sluice_queue_commit(handle, written), "append to byte queue")
     }
 
-    /// The first of the bytes, as many as lie together; nothing in an empty queue. The compiler
-    /// sees to it that they are not kept past the next change of the queue.
+    /// The first bytes, as many as lie together. It is empty if the queue is empty. The compiler
+    /// makes sure that it is not kept past the next change of the queue.
     ///
     /// - Complexity: O(1).
     public var firstPiece: Span<UInt8> {
@@ -115,7 +115,7 @@ public struct ByteQueue: ~Copyable {
     /// Calls `body` with each piece of the bytes, from the first on.
     ///
     /// - Complexity: O(*n*), without an allocation for up to 64 pieces (256 KiB).
-    /// - Throws: what `body` does.
+    /// - Throws: what `body` throws.
     public func forEachPiece<Failure: Error>(
         _ body: (Span<UInt8>) throws(Failure) -> Void
     ) throws(Failure) {
@@ -135,21 +135,22 @@ public struct ByteQueue: ~Copyable {
         try result.get()
     }
 
-    /// Takes the first `count` bytes away.
+    /// Removes the first `count` bytes.
     ///
     /// - Complexity: O(*n*).
-    /// - Throws: ``SluiceError/Code/noCapacity`` for more than there are; none is taken.
+    /// - Throws: ``SluiceError/Code/noCapacity`` if there are fewer. None is removed then.
     public mutating func removeFirst(_ count: Int) throws(SluiceError) {
         let code = unsafe sluice_queue_consume(handle, count)
         try check(code, "remove \(count) bytes of byte queue")
     }
 
-    /// Moves the first bytes of another queue behind those of this one, without copying whole
-    /// pieces: `most` of them, or all for `nil` and where there are no more.
+    /// Moves the first bytes of another queue to the end of this one, without copying whole pieces.
+    /// It moves `most` bytes, or all if `most` is `nil` or there are no more.
     ///
     /// - Returns: how many were moved.
     /// - Complexity: O(1) for all, O(*n*) for a part.
-    /// - Throws: ``SluiceError/Code/full``, ``SluiceError/Code/outOfMemory``; nothing was moved.
+    /// - Throws: ``SluiceError/Code/full``, ``SluiceError/Code/outOfMemory``. Nothing was moved
+    ///   then.
     @discardableResult
     public mutating func append(
         moving other: inout ByteQueue, most: Int? = nil

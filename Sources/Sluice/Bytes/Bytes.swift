@@ -1,9 +1,9 @@
-// What the standard library (6.3) lacks on Span<UInt8>, under the names that it has for arrays and
-// strings. A program that parses what it receives needs nothing unsafe.
+// What the standard library (6.3) lacks for Span<UInt8>, under the names that it has for arrays and
+// strings. With it, a program that parses what it receives needs nothing unsafe.
 
 private import Glibc
 
-/// What bytes can be made into: copies, which outlive them.
+/// Copies of bytes, which outlive them.
 extension Array where Element == UInt8 {
     /// A copy of the bytes.
     ///
@@ -14,14 +14,14 @@ extension Array where Element == UInt8 {
 
     /// Appends a copy of the bytes.
     ///
-    /// - Complexity: O(bytes), where there is capacity.
+    /// - Complexity: O(bytes), if there is capacity.
     public mutating func append(contentsOf bytes: Span<UInt8>) {
         unsafe bytes.withUnsafeBufferPointer { unsafe append(contentsOf: $0) }
     }
 
     /// Appends a copy of a queue's bytes.
     ///
-    /// - Complexity: O(bytes), where there is capacity.
+    /// - Complexity: O(bytes), if there is capacity.
     public mutating func append(contentsOf queue: borrowing ByteQueue) {
         reserveCapacity(count + queue.count)
         queue.forEachPiece { append(contentsOf: $0) }
@@ -34,7 +34,8 @@ extension Array where Element == UInt8 {
     /// ```
     @inlinable
     public mutating func append<Number: FixedWidthInteger>(_ integer: Number, _ order: ByteOrder) {
-        // By its value and not by its memory, which of a type that a program has made may be anything.
+        // By the integer's value and not by its memory: a type that a program defines may have any
+        // layout.
         let width = Number.bitWidth / 8
         for place in 0..<width {
             let shift = 8 * (order == .bigEndian ? width - 1 - place : place)
@@ -44,14 +45,14 @@ extension Array where Element == UInt8 {
 }
 
 extension String {
-    /// The text of these bytes, where what is no UTF-8 is replaced by U+FFFD.
+    /// The text of these bytes. What is not UTF-8 is replaced by U+FFFD.
     ///
     /// - Complexity: O(bytes).
     public init(decoding bytes: Span<UInt8>, as encoding: UTF8.Type) {
         self = unsafe bytes.withUnsafeBufferPointer { unsafe String(decoding: $0, as: encoding) }
     }
 
-    /// The text of these bytes, or `nil` where they are no UTF-8.
+    /// The text of these bytes, or `nil` if they are not UTF-8.
     ///
     /// - Complexity: O(bytes).
     public init?(validating bytes: Span<UInt8>, as encoding: UTF8.Type = UTF8.self) {
@@ -64,8 +65,8 @@ extension String {
 }
 
 extension FixedWidthInteger {
-    /// The number that these bytes say in ASCII digits, such as "-12"; `nil` where they say none, or
-    /// one that does not fit.
+    /// The number that these bytes spell in ASCII digits, such as "-12". `nil` if they spell no
+    /// number, or one that does not fit.
     ///
     /// - Parameter radix: 2 to 36.
     /// - Complexity: O(bytes).
@@ -101,29 +102,29 @@ extension UInt8 {
         }
     }
 
-    /// An ASCII letter as the small one.
+    /// The lower-case letter of an ASCII capital. Any other byte is itself.
     fileprivate var lowercased: UInt8 {
         (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(self) ? self | 0x20 : self
     }
 }
 
-/// In which order an integer's bytes stand.
+/// The order of an integer's bytes.
 public enum ByteOrder: Hashable, Sendable {
-    /// The most significant first: network byte order.
+    /// The most significant byte first: network byte order.
     case bigEndian
-    /// The least significant first.
+    /// The least significant byte first.
     case littleEndian
 }
 
-/// What can be looked for in bytes, and compared with them.
+/// Searching in bytes, and comparing them.
 extension Span where Element == UInt8 {
-    /// The first byte, where there is one.
+    /// The first byte, or `nil` if there is none.
     public var first: UInt8? { isEmpty ? nil : self[0] }
 
-    /// The last byte, where there is one.
+    /// The last byte, or `nil` if there is none.
     public var last: UInt8? { isEmpty ? nil : self[count - 1] }
 
-    /// The bytes at some of the indices, which must be there.
+    /// The bytes at a range of indices. The range must lie within the bytes.
     ///
     /// - Complexity: O(1), no copy.
     public subscript(range: some RangeExpression<Int>) -> Span<UInt8> {
@@ -131,7 +132,7 @@ extension Span where Element == UInt8 {
         get { extracting(range) }
     }
 
-    /// Where a byte is first, from an index on.
+    /// The first index of a byte, from `start` on. `nil` if it is not there.
     ///
     /// - Complexity: O(bytes).
     @inline(__always)
@@ -145,9 +146,9 @@ extension Span where Element == UInt8 {
         }
     }
 
-    /// Where bytes stand first, from an index on.
+    /// The first index at which other bytes stand, from `start` on. `nil` if they are not there.
     ///
-    /// - Complexity: O(bytes × others) at worst, and O(bytes) where the first of the others is rare.
+    /// - Complexity: O(bytes × others) at worst, and O(bytes) if the first of the others is rare.
     public func firstIndex(of others: Span<UInt8>, from start: Int = 0) -> Int? {
         precondition(start >= 0, "no byte has the index \(start)")
         guard let first = others.first else { return start <= count ? start : nil }
@@ -159,7 +160,7 @@ extension Span where Element == UInt8 {
         return nil
     }
 
-    /// Where a text stands first, as UTF-8, from an index on.
+    /// The first index at which a text stands, as UTF-8, from `start` on.
     public func firstIndex(of text: String, from start: Int = 0) -> Int? {
         firstIndex(of: text.utf8Span.span, from: start)
     }
@@ -167,7 +168,7 @@ extension Span where Element == UInt8 {
     /// Whether the byte is among these.
     public func contains(_ byte: UInt8) -> Bool { firstIndex(of: byte) != nil }
 
-    /// Whether the bytes are the same as others.
+    /// Whether the bytes equal others.
     ///
     /// - Complexity: O(bytes).
     public func elementsEqual(_ others: Span<UInt8>) -> Bool {
@@ -184,7 +185,7 @@ extension Span where Element == UInt8 {
         return indices.allSatisfy { self[$0].lowercased == others[$0].lowercased }
     }
 
-    /// Whether others are the first of these bytes.
+    /// Whether the bytes begin with others.
     ///
     /// - Complexity: O(others).
     public func starts(with others: Span<UInt8>) -> Bool {
@@ -199,10 +200,10 @@ extension Span where Element == UInt8 {
         }
     }
 
-    /// Whether a text in UTF-8 is the first of these bytes.
+    /// Whether the bytes begin with a text, in UTF-8.
     public func starts(with text: String) -> Bool { starts(with: text.utf8Span.span) }
 
-    /// The integer whose bytes stand at an index; `nil` where there are not that many.
+    /// The integer whose bytes stand at an index. `nil` if there are not enough bytes.
     ///
     /// ```swift
     /// let port = bytes.integer(at: 2, as: UInt16.self, .bigEndian)
@@ -236,14 +237,14 @@ extension Span where Element == UInt8 {
         }
     }
 
-    /// The parts between separators, one after the other, also the empty ones.
+    /// The parts between separators, one after the other. Empty parts are included.
     ///
     /// ```swift
     /// var words = line.split(separator: UInt8(ascii: " "))
     /// while let word = words.next() { … }
     /// ```
     ///
-    /// - Parameter most: how many times it is split; what is left is the last part.
+    /// - Parameter most: how many times to split at most. What is left is the last part.
     @_lifetime(copy self)
     public func split(separator: UInt8, most: Int = .max) -> SplitBytes {
         SplitBytes(self, separator, most)

@@ -22,13 +22,13 @@ public struct ReceiveBuffer: ~Copyable {
         unsafe storage.deallocate()
     }
 
-    /// How many bytes one receive brings at most.
+    /// The most bytes that one receive brings.
     public var capacity: Int {
         unsafe storage.count
     }
 
-    /// What the last receive brought; nothing before the first, and after one that brought nothing.
-    /// The compiler sees to it that the span is not kept past the next receive.
+    /// What the last receive brought. It is empty before the first receive, and after one that
+    /// brought nothing. The compiler makes sure that the span is not kept past the next receive.
     public var bytes: Span<UInt8> {
         @_lifetime(borrow self)
         get {

@@ -1,13 +1,13 @@
 public import CSluice
 
-/// What a loop has to tell. It cannot be kept past the next pull; what it names, such as a
+/// What a loop reports. An event cannot be kept past the next pull. The ids in it, such as a
 /// ``StreamID``, can.
 public enum Event: ~Escapable {
-    /// Nothing has been pulled: not yet, or not before the time was up.
+    /// No event: none has been pulled yet, or the time was up before one came.
     case nothing
     /// A watched descriptor is ready.
     case ready(WatchID, Readiness)
-    /// A timer's time has come. One that does not repeat has ended with it.
+    /// A timer's time has come. A timer that does not repeat ends with this event.
     case timer(TimerID)
     /// A signal came.
     case signal(SignalID)
@@ -15,22 +15,22 @@ public enum Event: ~Escapable {
     case posted(UInt64)
     /// A listener accepted a connection.
     case accepted(StreamID, by: ListenerID)
-    /// A connect is done. One that fails is ``closed(_:_:)`` instead.
+    /// A connect has succeeded. One that fails gives ``closed(_:_:)`` instead.
     case connected(StreamID)
     /// A stream received bytes.
     case data(StreamID, Span<UInt8>)
-    /// The peer will send no more. Unless told to stay half-open, the stream sends what is queued
-    /// and closes.
+    /// The peer will send no more. The stream then sends what is queued and closes, unless it was
+    /// told to stay half-open.
     case endOfStream(StreamID)
     /// A stream's queue was over its high mark, and has fallen to its low mark.
     case drained(StreamID)
     /// A stream's last event: how it ended.
     case closed(StreamID, StreamEnding)
-    /// The last event of a listener that ``EventLoop/drain(_:)`` has let come to its end.
+    /// The last event of a listener that ``EventLoop/drain(_:)`` has ended.
     case finished(ListenerID)
-    /// A listener had to stop accepting, for that reason. It resumes by itself.
+    /// A listener had to stop accepting, for the given reason. It resumes by itself.
     case overloaded(ListenerID, SluiceError.Code)
-    /// A lookup has ended, with a name's addresses or without.
+    /// A lookup has ended. It has found the addresses of a name, or the reason why there are none.
     case resolved(LookupID, LookupAnswer)
 }
 
@@ -106,7 +106,7 @@ extension Event {
 }
 
 extension Event {
-    /// The event as C has it. Its bytes live as long as they do there: the caller binds them.
+    /// Makes the event from C's. Its bytes live as long as C's: the caller binds their lifetime.
     @_lifetime(immortal)
     @inlinable
     @inline(__always)
@@ -114,7 +114,7 @@ extension Event {
         let event = unsafe event.pointee
         switch unsafe event.kind {
         case SLUICE_DATA.rawValue:
-            // DATA has at least one byte, so the pointer is there.
+            // DATA has at least one byte, so the pointer is not nil.
             let bytes = unsafe Span(
                 _unsafeStart: event.data!.assumingMemoryBound(to: UInt8.self),
                 count: event.length)

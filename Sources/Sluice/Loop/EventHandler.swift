@@ -1,5 +1,5 @@
-/// A program as what it does with each event: a struct or a final class with its state, beside the
-/// loop that is lent to it.
+/// A program, written as what it does with each event. It is a struct or a final class that has the
+/// program's state. The loop is beside it, and is lent to it for each event.
 ///
 /// ```swift
 /// struct Echo: EventHandler {
@@ -18,20 +18,20 @@
 /// }
 /// ```
 ///
-/// The loop is not within the handler: an event that is in hand borrows the loop, and what is
-/// borrowed cannot be changed, nor can anything that it is a part of.
+/// The loop is not a part of the handler. An event that is being handled borrows the loop, and
+/// nobody can change a borrowed value, or a value that contains it.
 public protocol EventHandler: ~Copyable {
-    /// Deals with one event. Anything may be done with the loop but to pull from it.
+    /// Handles one event. It may do anything with the loop except pull from it.
     ///
-    /// What it throws ends the run. What befalls one connection is no reason to: see
-    /// ``Event/closed(_:_:)``.
+    /// An error that it throws ends the run. What happens to one connection is no reason to throw:
+    /// see ``Event/closed(_:_:)``.
     mutating func handle(_ event: Event, in loop: borrowing EventLoop) throws
 }
 
 extension EventLoop {
     /// Opens a loop, makes a handler, and hands it each event until ``stop()`` or
-    /// ``Poster/wake()``. Then the loop ends: what is queued is offered to the kernel once more, and
-    /// the files of unix sockets go.
+    /// ``Poster/wake()``. Then the loop ends: what is queued is offered to the kernel once more,
+    /// and the files of unix sockets are removed.
     ///
     /// - Parameter begin: listens or connects, and makes the handler.
     /// - Throws: what ``init(_:options:)``, `begin`, ``next(timeout:)`` and the handler throw.
@@ -46,7 +46,7 @@ extension EventLoop {
 
     /// Pulls events until ``stop()`` or ``Poster/wake()``, and hands each to `handler`.
     ///
-    /// - Throws: what ``next(timeout:)`` throws, and what the handler does.
+    /// - Throws: what ``next(timeout:)`` and the handler throw.
     @inlinable
     public mutating func run<Handler: EventHandler & ~Copyable>(_ handler: inout Handler) throws {
         while try next() { try handler.handle(event, in: self) }
@@ -54,7 +54,7 @@ extension EventLoop {
 
     /// Pulls events until ``stop()`` or ``Poster/wake()``, and hands each to an object.
     ///
-    /// - Throws: what ``next(timeout:)`` throws, and what the handler does.
+    /// - Throws: what ``next(timeout:)`` and the handler throw.
     @inlinable
     public mutating func run<Handler: EventHandler & AnyObject>(_ handler: Handler) throws {
         var handler = handler
@@ -69,7 +69,7 @@ extension EventLoop {
     /// }
     /// ```
     ///
-    /// - Throws: what ``next(timeout:)`` throws, and what the closure does.
+    /// - Throws: what ``next(timeout:)`` and the closure throw.
     @inlinable
     public mutating func run(
         _ handler: (Event, borrowing EventLoop) throws -> Void

@@ -1,21 +1,22 @@
-// How it works: `next()` pulls and mutates the loop, `event` borrows what was pulled from it, and
-// all that can be asked of a loop, such as `write`, borrows it too. So while an event is in hand
-// the loop can be used but not pulled.
+// How it works: `next()` pulls, and mutates the loop. `event` borrows the loop to show what was
+// pulled, and calls such as `write` borrow it too. So a program that holds an event can use the
+// loop, but cannot pull from it.
 //
-// Why not one `next() -> Event?`: the compiler (6.3) takes the exclusive access of a mutating call
-// to be over when the same call is made again in a loop, and so lets the bytes of one turn be kept
-// into the next, where they are gone. A borrow by another name is held against the pull in every
-// turn. Tests/CompileFailures has the cases. And why not a class: it has no exclusive access that
-// the compiler could check.
+// Why not one `next() -> Event?`: if the same mutating call is made again in a `while` loop, the
+// compiler (6.3) takes the exclusive access of the first call to be over. It would let a program
+// keep the bytes of one turn into the next, where they are gone. A borrow under another name is
+// checked against the pull in every turn. Tests/CompileFailures has the cases. Why not a class: a
+// class has no exclusive access that the compiler could check.
 //
-// What an event costs is compiled into the program: the pull, the event and the write are inlinable,
-// down to the call in C. For that alone the C module is imported publicly; no signature names it.
+// What runs for each event is compiled into the program: the pull, the event and the write are
+// inlinable, down to the call in C. The C module is imported publicly for this reason only. No
+// signature names it.
 
 public import CSluice
 private import Glibc
 
-/// A loop that you pull: it looks after streams, listeners, timers, signals and watches, and hands
-/// out one event after the other.
+/// A loop that you pull events from. It looks after streams, listeners, timers, signals and
+/// watches, and hands out one event after the other.
 ///
 /// An echo server, with write queues, backpressure and clean-up:
 ///
@@ -27,23 +28,24 @@ private import Glibc
 /// }
 /// ```
 ///
-/// Nothing calls back. While an event is handled, anything may be written, closed or added, also
-/// what the event is about; only the next pull has to wait until the event is done with, which the
-/// compiler sees to. For a program that would rather be called there is ``EventHandler``, and
+/// There are no callbacks. While you handle an event, you may write, close and add anything, and
+/// also close what the event is about. Only the next pull has to wait until you are done with the
+/// event: the compiler checks that. If you would rather be called, use ``EventHandler``, or
 /// ``run(_:)-((Event,EventLoop)->Void)`` with a closure.
 ///
-/// Keep a loop in a variable of its own, beside what it serves and not within it, and hand it on as
-/// `borrowing EventLoop`: to the compiler, an event that is in hand is in the way of changing
-/// anything in the same value. At the top level of a program a variable is never ended. There put the
-/// loop in a function, or use ``run(_:options:_:)``.
+/// Keep a loop in a variable of its own, beside your state and not in the same value. While you
+/// hold an event, the compiler lets nothing change in the value that the loop is in. Hand the loop
+/// on as `borrowing EventLoop`. A variable at the top level of a program is never ended. There, put
+/// the loop in a function, or use ``run(_:options:_:)``.
 ///
-/// A loop belongs to the thread that opened it, until another calls ``takeOver()``. Only a ``Poster``
-/// and a ``Mailbox`` may be used elsewhere. Anything else ends the program there with a message, for
-/// it is a fault of the program. It ends with its variable, on any thread: handles end without an
-/// event, what is queued is offered to the kernel once more, and descriptors are closed, but those of
-/// watches.
+/// A loop belongs to the thread that opened it, until another thread calls ``takeOver()``. Other
+/// threads may use only a ``Poster`` and a ``Mailbox``. Any other call there is a fault of the
+/// program, and ends it with a message.
 ///
-/// An event of a stream that exists allocates nothing and counts no references.
+/// A loop ends with its variable, on any thread. Its handles end without an event. What is queued
+/// is offered to the kernel once more. The descriptors are closed, except those of watches.
+///
+/// An event of an existing stream allocates nothing and counts no references.
 @safe
 public struct EventLoop: ~Copyable {
     @usableFromInline
@@ -54,25 +56,25 @@ public struct EventLoop: ~Copyable {
     /// Posts words to this loop from any thread, and wakes it.
     public let poster: Poster
 
-    /// What the last pull left, and what stands beside it.
+    /// What the last pull left, and the state that goes with it.
     @unsafe
     @usableFromInline
     struct Pulled {
         @usableFromInline let handle: OpaquePointer
         @usableFromInline var event = unsafe sluice_event()
-        /// Whether nothing is to be done before the next pull: nothing of the two that follow.
+        /// Whether the next pull has nothing to do first: no stop, and no rest of frames to hold.
         @usableFromInline var isPlain = true
         var isStopping = false
         @usableFromInline var rest = unsafe Rest()
-        /// The stream that is to be resumed, once what its frames have left is held; or 0.
+        /// The stream to resume as soon as the rest of its frames is held, or 0.
         var resuming: UInt64 = 0
-        /// What is held and need not be searched again, of streams that were left much.
+        /// For streams with many held bytes: how many of them need not be searched again.
         var searched: [UInt64: Searched] = [:]
-        /// The process that the loop was opened in, or that has it after a fork.
+        /// The process that opened the loop, or that has it after a fork.
         var process: CInt = getpid()
-        /// Those that are told of streams that have closed.
+        /// The tables that are told of streams that have closed.
         var tables: [Listening] = []
-        /// Those that may have a word that there was no room to post.
+        /// The mailboxes. Each may have a word that there was no room to post.
         var mailboxes: [Addressee] = []
 
         struct Addressee {
@@ -87,22 +89,22 @@ public struct EventLoop: ~Copyable {
             unsafe self.handle = handle
         }
 
-        /// Whether the stream lives, or the event in hand is its last.
+        /// Whether the stream is live, or the event pulled last is its last event.
         @usableFromInline
         func hasOrJustHad(_ stream: StreamID) -> Bool {
             unsafe has(stream)
                 || HandleKind(of: stream.rawValue) == .stream && event.id == stream.rawValue
         }
 
-        /// Whether the stream lives.
+        /// Whether the stream is live.
         @usableFromInline
         func has(_ stream: StreamID) -> Bool {
             unsafe sluice_kind_of(handle, stream.rawValue) == CInt(HandleKind.stream.rawValue)
         }
     }
 
-    /// Opens a loop over `backend` or, for `nil`, over the one that `SLUICE_BACKEND` names in the
-    /// environment, or the best there is.
+    /// Opens a loop over `backend`. For `nil` it takes the backend that `SLUICE_BACKEND` names in
+    /// the environment. If that is unset or empty, it takes the best there is.
     ///
     /// - Throws: ``SluiceError/Code/unknownBackend``, ``SluiceError/Code/badOption``,
     ///   ``SluiceError/Code/outOfMemory`` or an errno.
@@ -123,36 +125,36 @@ public struct EventLoop: ~Copyable {
     }
 
     deinit {
-        // Who was about to use it at a fork is not in the child.
+        // A thread that was about to use the poster at a fork does not exist in the child.
         if unsafe pulled.pointee.process != getpid() { poster.afterFork() }
-        // First, so that no post finds a loop that is going.
+        // This comes first, so that no post reaches a loop that is ending.
         poster.retire()
         for listening in unsafe pulled.pointee.tables { listening.table?.loopHasEnded() }
-        // Whoever has the loop has it alone, so that it may end on any thread.
+        // Nobody else has the loop now, so it may end on any thread.
         _ = unsafe sluice_take_over(handle)
         unsafe sluice_destroy(handle)
         unsafe pulled.deinitialize(count: 1)
         unsafe pulled.deallocate()
     }
 
-    /// Pulls the next event, which is then ``event``. What was written while the last one was
-    /// handled is sent first. One stream's data, however much, does not keep others, timers or
-    /// posts waiting.
+    /// Pulls the next event, which ``event`` then shows. First it sends what was written while the
+    /// last event was handled. However much data one stream has, it keeps no other stream, timer or
+    /// post waiting.
     ///
-    /// A `timeout` of `nil` waits for ever; one of zero or less looks and does not wait.
+    /// With a `timeout` of `nil` it waits for ever. With zero or less it looks and does not wait.
     ///
-    /// - Returns: whether there is one: not when the time is up, and not after ``stop()`` or
+    /// - Returns: whether there is an event. It is false if the time is up, and after ``stop()`` or
     ///   ``Poster/wake()``.
-    /// - Complexity: O(1) for each event, beside what the backend's wait costs. No allocation.
-    /// - Throws: ``SluiceError/Code/outOfMemory``, ``SluiceError/Code/interrupted`` where
-    ///   ``Options/isInterruptible`` asks for it, or what a wait gives; the loop goes on.
+    /// - Complexity: O(1) for each event, plus what the backend's wait costs. No allocation.
+    /// - Throws: ``SluiceError/Code/outOfMemory``, ``SluiceError/Code/interrupted`` if
+    ///   ``Options/isInterruptible`` asks for it, or an error of the wait. The loop goes on.
     @inlinable
     public mutating func next(timeout: Duration? = nil) throws(SluiceError) -> Bool {
         guard let timeout else { return try pull(.max) }
         return try pull(Self.nanoseconds(timeout))
     }
 
-    /// The event pulled last, or ``Event/nothing``. The compiler sees to it that neither the event
+    /// The event pulled last, or ``Event/nothing``. The compiler makes sure that neither the event
     /// nor its bytes are kept past the next pull.
     ///
     /// - Complexity: O(1), no allocation.
@@ -165,9 +167,8 @@ public struct EventLoop: ~Copyable {
         }
     }
 
-    /// Makes the next pull return false, whereby ``run(_:)-((Event,EventLoop)->Void)`` returns; the
-    /// pull after that goes on.
-    /// What was written and not sent yet waits until then.
+    /// Makes the next pull return false, so that ``run(_:)-((Event,EventLoop)->Void)`` returns. The
+    /// pull after that goes on. What was written and not sent yet waits for that pull.
     ///
     /// - Complexity: O(1).
     public func stop() {
@@ -175,15 +176,16 @@ public struct EventLoop: ~Copyable {
         unsafe pulled.pointee.isPlain = false
     }
 
-    /// The user word of the handle whose event was pulled last; also where that has ended with it.
+    /// The user word of the handle whose event was pulled last, even if the handle has ended with
+    /// it.
     ///
     /// - Complexity: O(1).
     public var userWord: UInt64 {
         unsafe pulled.pointee.event.user
     }
 
-    /// The time of the last wait, from which timers count: CLOCK_MONOTONIC, since the system came
-    /// up.
+    /// The time of the last wait, from which timers count. It is CLOCK_MONOTONIC: the time since
+    /// the system started.
     ///
     /// - Complexity: O(1).
     public var now: Duration {
@@ -192,8 +194,8 @@ public struct EventLoop: ~Copyable {
         return .nanoseconds(nanoseconds)
     }
 
-    /// Reads the clock and makes this moment ``now``, for a timer that is to count from it and not
-    /// from the last wait.
+    /// Reads the clock and makes this moment ``now``. It is for a timer that should count from this
+    /// moment and not from the last wait.
     ///
     /// - Complexity: O(1). One system call at most.
     @discardableResult
@@ -201,7 +203,7 @@ public struct EventLoop: ~Copyable {
         .nanoseconds(asked(unsafe sluice_update_now(handle)))
     }
 
-    /// What C has answered, which it refuses on the wrong thread alone.
+    /// Passes on what C has answered. C refuses these calls only on the wrong thread.
     func asked(_ nanoseconds: Int64) -> Int64 {
         if nanoseconds < 0 {
             Self.heedThread(SluiceError.Code(rawValue: CInt(clamping: nanoseconds)))
@@ -209,13 +211,13 @@ public struct EventLoop: ~Copyable {
         return nanoseconds
     }
 
-    /// Makes the calling thread the loop's. The thread that it belonged to has ended or makes no call
-    /// of it any more, and that is known to this thread, as by a join or a lock. Signals that are
-    /// handles are blocked in this thread from now on, and stay blocked in the other.
+    /// Makes the calling thread the loop's. The thread that it belonged to has ended, or does not
+    /// use the loop any more. The caller must make sure of that, by a join or a lock. Signals that
+    /// are handles are blocked in this thread from now on, and stay blocked in the one before.
     ///
     /// - Complexity: O(1).
     public mutating func takeOver() {
-        // It refuses nothing but NULL.
+        // C refuses only NULL here.
         _ = unsafe sluice_take_over(handle)
     }
 
@@ -231,7 +233,7 @@ public struct EventLoop: ~Copyable {
         return stopped()
     }
 
-    /// Does what is to be done before a pull, and says whether there is to be one.
+    /// Does what has to be done before a pull, and says whether to pull at all.
     @usableFromInline
     @inline(never)
     mutating func hasPrepared() -> Bool {
@@ -250,7 +252,7 @@ public struct EventLoop: ~Copyable {
         return false
     }
 
-    /// Out of line, so that a pull that brings an event pays a comparison and no more.
+    /// Out of line, so that a pull that brings an event pays only for a comparison.
     @usableFromInline
     @inline(never)
     mutating func nothingPulled(_ code: CInt, _ timeout: Int64) throws(SluiceError) -> Bool {
@@ -259,16 +261,16 @@ public struct EventLoop: ~Copyable {
         if poster.takeRing(), let word = unpostedWord() {
             unsafe pulled.pointee.event.kind = SLUICE_POSTED.rawValue
             unsafe pulled.pointee.event.value = word
-            // There may be others, and a caller's wake is still to be told.
+            // There may be other words, and a caller's wake has not been reported yet.
             poster.ring()
             return true
         }
-        // A mailbox's wake may come after its word was given: that is nobody's.
+        // A mailbox's wake may come after its word was given. No caller has asked for that wake.
         if poster.takeWake() || timeout != .max { return false }
         return try pull(timeout)
     }
 
-    /// What a mailbox had no room to post.
+    /// A word that a mailbox had no room to post.
     private func unpostedWord() -> UInt64? {
         for addressee in unsafe pulled.pointee.mailboxes {
             if let word = addressee.mailbox?.takeUnposted() { return word }
@@ -276,7 +278,7 @@ public struct EventLoop: ~Copyable {
         return nil
     }
 
-    /// Has a mailbox looked into.
+    /// Makes the loop look into a mailbox.
     func add(_ mailbox: any LoopMailbox) {
         unsafe pulled.pointee.mailboxes.removeAll { $0.mailbox == nil }
         unsafe pulled.pointee.mailboxes.append(Pulled.Addressee(mailbox: mailbox))
@@ -294,7 +296,7 @@ public struct EventLoop: ~Copyable {
         for listening in unsafe pulled.pointee.tables { listening.table?.forget(stream) }
     }
 
-    /// Has a table told of streams that have closed.
+    /// Makes the loop tell a table of streams that have closed.
     func add(_ table: any StreamTable) {
         unsafe pulled.pointee.tables.append(Pulled.Listening(table: table))
     }

@@ -1,18 +1,18 @@
 public import CSluice
 
-/// The name of something that a loop looks after: a ``StreamID``, ``ListenerID``, ``TimerID``,
+/// The id of something that a loop looks after: a ``StreamID``, ``ListenerID``, ``TimerID``,
 /// ``SignalID``, ``WatchID`` or ``LookupID``.
 ///
-/// A name is a small value that can be kept, compared and sent anywhere. What it names ends on its
-/// own time; from then on the name is stale, for ever, and a call that is given it throws
-/// ``SluiceError/Code/stale``. A name means something to the loop that it came from only.
+/// An id is a small value that can be kept, compared and sent anywhere. When its handle has ended,
+/// the id is stale for ever. A call with a stale id does nothing and says so by its result, or
+/// throws ``SluiceError/Code/stale``. An id has a meaning only for the loop that it came from.
 public protocol Handle: RawRepresentable, Hashable, Sendable, CustomStringConvertible
 where RawValue == UInt64 {
-    /// What the name is of.
+    /// The kind of handle that the id stands for.
     static var kind: HandleKind { get }
 }
 
-/// The kinds of what a loop looks after.
+/// The kinds of handles that a loop looks after.
 public enum HandleKind: UInt32, CaseIterable, Hashable, Sendable {
     /// ``WatchID``
     case watch = 1
@@ -29,7 +29,7 @@ public enum HandleKind: UInt32, CaseIterable, Hashable, Sendable {
 }
 
 extension HandleKind {
-    /// What an id is of.
+    /// The kind of handle that an id stands for.
     @inlinable
     init?(of id: UInt64) {
         self.init(rawValue: UInt32(truncatingIfNeeded: id) >> SLUICE_SLOT_BITS.rawValue)
@@ -41,16 +41,17 @@ extension Handle {
     public var description: String { "\(Self.kind) \(rawValue)" }
 }
 
-// What befalls one connection, or another handle, is never thrown at the call in hand: a program that
-// broadcasts to a stream that has just ended would end with it. Such a call does nothing and says so.
-// What is thrown is an error of the program or of the machine. The wrong thread is a fault of the
-// program that no handler could mend, and ends it with a message.
+// What happens to one connection, or to another handle, is never thrown by a call. Otherwise a
+// program that broadcasts would end because one of its streams has just ended. Such a call does
+// nothing, and its result says so. Only errors of the program or of the machine are thrown. A call
+// on the wrong thread is a fault of the program that no handler could repair. It ends the program
+// with a message.
 
 extension EventLoop {
     /// Ends a handle. A stream first sends what is queued, tells the peer, and waits until the peer
-    /// has ended too, at most for ``StreamOptions/lingerTime``; then it gives ``Event/closed(_:_:)``.
-    /// Any other ends at once and gives no further event, not even one that was gathered already.
-    /// The descriptor of a watch stays open.
+    /// has ended too, for at most ``StreamOptions/lingerTime``. Then it gives
+    /// ``Event/closed(_:_:)``. Any other handle ends at once and gives no further event, not even
+    /// one that was gathered already. The descriptor of a watch stays open.
     ///
     /// - Returns: whether the handle was there.
     /// - Complexity: O(1).
@@ -60,11 +61,11 @@ extension EventLoop {
         close(handle.rawValue)
     }
 
-    /// Ends a handle at once. A stream gives ``Event/closed(_:_:)``, which says `reason` and how much
-    /// was not sent; any other ends as by ``close(_:)``.
+    /// Ends a handle at once. A stream gives ``Event/closed(_:_:)``, which says `reason` and how
+    /// much was not sent. Any other handle ends as by ``close(_:)``.
     ///
-    /// - Parameter reason: what the ending is to say; the errno `connectionAbort` where it is none
-    ///   of the errors there are.
+    /// - Parameter reason: the error that the ending says. If it is not an error code, the ending
+    ///   says the errno `connectionAbort`.
     /// - Returns: whether the handle was there.
     /// - Complexity: O(1).
     @inlinable
@@ -83,11 +84,11 @@ extension EventLoop {
         kind(of: handle.rawValue) == Named.kind
     }
 
-    /// The word that comes with each of the handle's events, as ``userWord``. At first it is the one
-    /// that the handle was made with, its listener's for a new connection, or 0. `nil` where the
-    /// handle has ended.
+    /// The word that comes with each of the handle's events, as ``userWord``. At first it is the
+    /// word that the handle was made with. A new connection begins with its listener's word.
+    /// Otherwise it is 0. `nil` if the handle has ended.
     ///
-    /// For a state of more than a word there is ``PerStream``.
+    /// For state that is more than a word, use ``PerStream``.
     ///
     /// - Complexity: O(1).
     @inlinable
@@ -106,7 +107,7 @@ extension EventLoop {
     }
 }
 
-/// The same for a number: what is generic above is compiled into its caller.
+/// The same calls for a raw id. The generic calls above are compiled into their callers.
 extension EventLoop {
     @usableFromInline
     func close(_ id: UInt64) -> Bool {
@@ -115,7 +116,7 @@ extension EventLoop {
 
     @usableFromInline
     func abort(_ id: UInt64, _ reason: SluiceError.Code) -> Bool {
-        // What is not negative is no error.
+        // A code that is not negative is no error.
         let reason = reason.rawValue < 0 ? reason : .aborted
         return isDone(unsafe sluice_abort_with(handle, id, reason.rawValue), id)
     }
@@ -137,15 +138,15 @@ extension EventLoop {
         isDone(unsafe sluice_set_user(handle, id, word), id)
     }
 
-    /// Whether a call on a handle has done what it says.
+    /// Whether a call on a handle did what it says.
     @inlinable
     @inline(__always)
     func isDone(_ code: CInt, _ id: UInt64) -> Bool {
         code >= 0 || isDoneNevertheless(code, id)
     }
 
-    /// Out of line, so that a call that succeeds pays a comparison and no more. What a stream has no
-    /// room for ends it, and its last event says so.
+    /// Out of line, so that a call that succeeds pays only for a comparison. If a stream has no
+    /// room for what a call asks, the stream ends, and its last event says so.
     @usableFromInline
     @inline(never)
     func isDoneNevertheless(_ code: CInt, _ id: UInt64) -> Bool {
@@ -155,7 +156,7 @@ extension EventLoop {
         return false
     }
 
-    /// Throws what a call says that is an error of the program or of the machine.
+    /// Throws the error that a call returned, which is one of the program or of the machine.
     @inlinable
     @inline(__always)
     func check(
@@ -165,7 +166,7 @@ extension EventLoop {
         if code < 0 { throw refusal(code, operation, subject()) }
     }
 
-    /// Out of line, so that a call that succeeds pays a comparison and no more.
+    /// Out of line, so that a call that succeeds pays only for a comparison.
     @usableFromInline
     @inline(never)
     func refusal(
@@ -175,7 +176,7 @@ extension EventLoop {
         return SluiceError(code, operation, subject)
     }
 
-    /// Ends the program where a call was made on the wrong thread.
+    /// Ends the program if a call was made on the wrong thread.
     static func heedThread(_ code: SluiceError.Code) {
         if code == .wrongThread {
             fatalError(
@@ -188,7 +189,7 @@ extension EventLoop {
 }
 
 extension SluiceError.Code {
-    /// Whether a call says by this that a stream has no room for more: its own limit, that of the
-    /// loop, or the machine's memory.
+    /// Whether this code says that a stream has no room for more: because of its own limit, the
+    /// loop's limit, or the machine's memory.
     var saysNoRoom: Bool { self == .full || self == .outOfMemory }
 }

@@ -12,7 +12,8 @@ private import Glibc
 /// try thread.join()
 /// ```
 ///
-/// The loop ends with its thread, when the body returns. One that is not joined goes on by itself.
+/// The loop ends with its thread, when the body returns. A thread that is not joined goes on by
+/// itself.
 public final class LoopThread: Sendable {
     /// What a thread does with its loop.
     public typealias Body = @Sendable (inout EventLoop) throws -> Void
@@ -26,7 +27,7 @@ public final class LoopThread: Sendable {
 
     /// Starts a thread that has the loop from now on, and calls `body` there.
     ///
-    /// - Throws: an errno where there can be no more threads; the loop has ended then.
+    /// - Throws: an errno if no more threads can be started. The loop has ended then.
     public convenience init(
         _ loop: consuming sending EventLoop, _ body: @escaping Body
     ) throws(SluiceError) {
@@ -44,13 +45,14 @@ public final class LoopThread: Sendable {
         if let number = thread.withLock({ $0.take() }) { pthread_detach(number) }
     }
 
-    /// Waits until the thread has ended. To be called on any thread but its own. What is called later
-    /// than the first does not wait.
+    /// Waits until the thread has ended. Call it on any thread except its own. Only the first call
+    /// waits.
     ///
     /// - Throws: what the body has thrown.
     public func join() throws {
         let number = thread.withLock { number in
-            // It would take the number, and whoever waits for the thread would not.
+            // Otherwise this call would take the number, and whoever has to wait for the thread
+            // would not.
             let isOwn = number.map { pthread_equal($0, pthread_self()) != 0 } ?? false
             precondition(!isOwn, "a LoopThread cannot wait for its own end")
             return number.take()
@@ -59,21 +61,22 @@ public final class LoopThread: Sendable {
         if let failure = start.failure.withLock({ $0 }) { throw failure }
     }
 
-    /// Several loops at one address, each on a thread of its own: the kernel spreads the callers over
-    /// them (SO_REUSEPORT). Port 0 is one port that the kernel chooses, the same for all.
+    /// Starts several loops that listen at one address, each on a thread of its own. The kernel
+    /// spreads the callers over them (SO_REUSEPORT). For port 0 the kernel chooses one port, the
+    /// same for all loops.
     ///
     /// ```swift
     /// let threads = try LoopThread.start(4, listeningOn: "*:9999") { loop in try loop.run(Server()) }
     /// ```
     ///
     /// - Parameters:
-    ///   - count: how many; at least 1.
-    ///   - address: one with a port, or a unix socket's for one thread: the kernel spreads no callers of
-    ///     those.
+    ///   - count: how many threads; at least 1.
+    ///   - address: an address with a port. A unix socket's is only for one thread: the kernel does
+    ///     not spread the callers of a unix socket.
     /// - Returns: the threads, and where they listen.
     /// - Throws: ``SluiceError/Code/badOption`` for several threads at a unix socket, what
-    ///   ``EventLoop/init(_:options:)`` and ``EventLoop/listen(on:options:)-(Address,_)`` do, or an
-    ///   errno where there can be no more threads. No thread is left then.
+    ///   ``EventLoop/init(_:options:)`` and ``EventLoop/listen(on:options:)-(Address,_)`` throw, or
+    ///   an errno if no more threads can be started. No thread is left then.
     public static func start(
         _ count: Int, listeningOn address: String, _ backend: Backend? = nil,
         options: EventLoop.Options = EventLoop.Options(),
@@ -91,7 +94,7 @@ public final class LoopThread: Sendable {
                 ))
         }
         listener.reusesPort = !address.isUnix
-        // All listen before one serves, and where one cannot, none does.
+        // All loops listen before one of them serves. If one cannot listen, none serves.
         let gate = Gate()
         var starts: [Start] = []
         for _ in 0..<count {
@@ -109,8 +112,8 @@ public final class LoopThread: Sendable {
     }
 }
 
-/// What a thread begins with, and what it leaves.
-// Sendable: the loop is the starter's until the thread runs, and the thread's from then on.
+/// What a thread starts with, and the error that it leaves.
+// Sendable: the loop belongs to the starter until the thread runs, and to the thread from then on.
 private final class Start: @unchecked Sendable {
     let poster: EventLoop.Poster
     let failure = Locked<(any Error)?>(nil)
@@ -138,7 +141,7 @@ private final class Start: @unchecked Sendable {
     }
 }
 
-/// Holds threads back until all have been started. It stays shut where their starter gave up.
+/// Holds threads back until all have been started. It stays shut if their starter has given up.
 private final class Gate: Sendable {
     let isShut = Locked(false)
 }

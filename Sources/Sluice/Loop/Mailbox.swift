@@ -9,14 +9,15 @@ private import Synchronization
 /// case .posted(jobs.word): for job in jobs.take() { job(loop) }
 /// ```
 ///
-/// However many are sent before the loop looks, it is woken once. Nothing is lost when the loop ends:
-/// what was sent and not taken stays in the mailbox, for whoever has it to ``take()``. In the child of
-/// a fork it goes on with the loop, from ``EventLoop/afterFork()`` on. What waits then is the parent's.
+/// The loop is woken once, however many messages are sent before it looks. Nothing is lost when the
+/// loop ends: messages that were not taken stay in the mailbox, and whoever has the mailbox can
+/// ``take()`` them. In the child of a fork the mailbox works with the child's loop, from
+/// ``EventLoop/afterFork()`` on. Messages that wait at the fork stay the parent's.
 @safe
 public final class Mailbox<Message: Sendable>: @unchecked Sendable {
-    // Sendable, because it is two atomic words beside what does not change; and a message belongs to
-    // its sender until it is in the list, and to who has taken it out after that. A list of links and
-    // no lock: what another thread had locked would stay locked in the child of a fork.
+    // Sendable, because only two atomic words in it change. A message belongs to its sender until
+    // it is in the list, and to whoever takes it out after that. It is a linked list without a
+    // lock: if another thread held a lock at a fork, the lock would stay locked in the child.
     private final class Link {
         let message: Message
         var next: UInt = 0
@@ -30,11 +31,11 @@ public final class Mailbox<Message: Sendable>: @unchecked Sendable {
     private let last = Atomic<UInt>(0)
     private let bell: Bell
 
-    /// What the loop gives as ``Event/posted(_:)`` when there are messages. No other mailbox of the
-    /// program has it.
+    /// The word that the loop gives as ``Event/posted(_:)`` when there are messages. No other
+    /// mailbox of the program has the same word.
     public let word: UInt64
 
-    /// A mailbox of a loop.
+    /// Makes a mailbox of a loop.
     public init(of loop: borrowing EventLoop) {
         word = nextWord.add(1, ordering: .relaxed).newValue
         bell = Bell(word, loop.poster)
@@ -45,12 +46,12 @@ public final class Mailbox<Message: Sendable>: @unchecked Sendable {
         _ = take()
     }
 
-    /// Puts a message behind those that wait, and sees to it that the loop looks. It never lacks room:
-    /// where the loop has none for one more post (``EventLoop/Options/postLimit``), it is woken, and
-    /// looks when nothing else is to be pulled.
+    /// Puts a message behind those that wait, and makes the loop look. There is always room: if the
+    /// loop has no room for one more post (``EventLoop/Options/postLimit``), it is woken all the
+    /// same, and looks when there is nothing else to pull.
     ///
-    /// - Returns: whether it was put there: not where the loop has ended.
-    /// - Complexity: O(1), and one wake-up for as many as wait. Any thread.
+    /// - Returns: whether the message was put there. It is not if the loop has ended.
+    /// - Complexity: O(1), with one wake-up for all the messages that wait. Any thread.
     @discardableResult
     public func send(_ message: sending Message) -> Bool {
         guard !bell.isRetired else { return false }
@@ -69,8 +70,8 @@ public final class Mailbox<Message: Sendable>: @unchecked Sendable {
         return true
     }
 
-    /// All messages that wait, the oldest first; those of one thread in the order in which it sent
-    /// them. They are not in the mailbox any more.
+    /// Takes all messages that wait out of the mailbox, the oldest first. Messages of one thread
+    /// come in the order in which it sent them.
     ///
     /// - Complexity: O(messages). Any thread.
     public func take() -> [Message] {
@@ -101,11 +102,11 @@ extension Mailbox: LoopMailbox {
 protocol LoopMailbox: AnyObject, Sendable {
     /// The word that there was no room to post, if there is one.
     func takeUnposted() -> UInt64?
-    /// Called in the child of a fork: what waits is the parent's.
+    /// Called in the child of a fork: messages that wait are the parent's.
     func afterFork()
 }
 
-/// Has a loop look into a mailbox.
+/// Makes a loop look into a mailbox.
 private final class Bell: Sendable {
     private let word: UInt64
     private let poster: EventLoop.Poster
@@ -129,5 +130,6 @@ private final class Bell: Sendable {
     }
 }
 
-/// From the top of what a word can be, far from those that programs choose.
+/// The words of mailboxes start at the upper half of the range, far from those that programs
+/// choose.
 private let nextWord = Atomic<UInt64>(1 << 63)

@@ -1,29 +1,30 @@
 internal import CSluice
 
 extension EventLoop {
-    /// How a loop is opened. Sizes are bytes, and everything is at least 1.
+    /// The options of a loop. Sizes are in bytes, and every number is at least 1.
     public struct Options: Hashable, Sendable {
-        /// What one receive brings at most: the size of the loop's one receive buffer.
+        /// The most bytes that one receive brings: the size of the loop's one receive buffer.
         public var receiveSize: Int
-        /// Over so many queued bytes a stream is to wait for ``Event/drained(_:)``, and is not read
-        /// from where ``StreamOptions/isThrottled`` says so.
+        /// If a stream has more queued bytes than this, wait for ``Event/drained(_:)``. Meanwhile
+        /// the stream is not read from, if ``StreamOptions/isThrottled`` says so.
         public var highMark: Int
-        /// At so many queued bytes ``Event/drained(_:)`` comes; a quarter of the high mark for
-        /// `nil`.
+        /// ``Event/drained(_:)`` comes when a stream has this many queued bytes left. `nil` is a
+        /// quarter of the high mark.
         public var lowMark: Int?
-        /// Over so many queued bytes of one stream a write is refused.
+        /// A write is refused if its stream would have more queued bytes than this.
         public var hardLimit: Int
-        /// What the queues and the held bytes of all streams may take together; no limit for `nil`.
+        /// The most bytes that the queues and the held bytes of all streams take together. `nil` is
+        /// no limit.
         public var memoryLimit: Int?
         /// How many posts may wait to be pulled.
         public var postLimit: Int
         /// How many handles of each kind there may be.
         public var handleLimit: Int
-        /// Whether a signal that a handler took ends a wait, with ``SluiceError/Code/interrupted``.
-        /// Only where the backend has ``Features/interruptible``.
+        /// Whether a signal ends a wait, with ``SluiceError/Code/interrupted``, after its handler
+        /// has run. Only if the backend has ``Features/interruptible``.
         public var isInterruptible: Bool
 
-        /// The defaults, but where told.
+        /// All options at their defaults, except those that are given.
         public init(
             receiveSize: Int = 64 << 10,
             highMark: Int = 1 << 20,
@@ -47,7 +48,7 @@ extension EventLoop {
 }
 
 extension EventLoop.Options {
-    /// Calls `body` with the options as C takes them, which stand during the call.
+    /// Calls `body` with the options in C's form, which are valid during the call.
     func withC(
         _ backend: Backend?, _ body: (UnsafePointer<sluice_options>) -> CInt
     ) throws(SluiceError) -> CInt {
@@ -69,7 +70,7 @@ extension EventLoop.Options {
     }
 }
 
-/// The option as C has it, where 0 is the default and thus nothing that can be asked for.
+/// The option in C's form. There 0 means the default, so 0 cannot be asked for.
 func positive<Number: FixedWidthInteger>(
     _ value: Int?, _ name: String
 ) throws(SluiceError) -> Number {

@@ -1,7 +1,7 @@
 public import CSluice
 
-/// What a program knows of each stream: a table by ``StreamID``, which forgets a stream by itself
-/// when its ``Event/closed(_:_:)`` has been handled.
+/// A table with a state for each stream, by ``StreamID``. It forgets a stream by itself when the
+/// stream's ``Event/closed(_:_:)`` has been handled.
 ///
 /// ```swift
 /// let names = PerStream<String>(in: loop)
@@ -10,21 +10,21 @@ public import CSluice
 /// case .closed(let stream, _): print("\(names[stream]!) left")
 /// ```
 ///
-/// A stream's state is there up to and with its last event, and is gone at the next pull. For a
-/// stream that has ended before, nothing is kept. The states may be structs, which are changed in
-/// place, or objects. A table belongs to the loop's thread. It may outlive the loop, and is empty
-/// then.
+/// A stream's state is still there with the stream's last event, and is gone at the next pull. A
+/// state that is set for a stream that has ended before that is not kept. States may be structs,
+/// which are changed in place, or objects. A table belongs to the loop's thread. It may outlive the
+/// loop, and is empty then.
 ///
-/// - Complexity: O(1) for each stream, by the slot that its name says. It takes memory for the most
-///   streams that there were at once.
+/// - Complexity: O(1) for each stream, by the slot in its id. The table takes memory for the
+///   largest number of streams that there were at once.
 @safe
 public final class PerStream<State>: StreamTable {
-    /// The stream that has the slot, and its state.
+    /// For each slot: the stream that has it, and its state.
     @usableFromInline var slots: [(stream: StreamID, state: State)?] = []
-    /// The stream whose last event is in hand, where a new one has its slot already.
+    /// The stream whose last event is being handled, if a new stream has its slot already.
     @usableFromInline var ended: (stream: StreamID, state: State)?
     @usableFromInline var loop: UnsafeMutablePointer<EventLoop.Pulled>?
-    /// How many streams have been forgotten since they have closed.
+    /// How many streams have been forgotten because they have closed.
     @usableFromInline var forgotten = 0
 
     /// How many streams have a state.
@@ -37,7 +37,7 @@ public final class PerStream<State>: StreamTable {
         loop.add(self)
     }
 
-    /// The state of a stream; `nil` where it has none. To set `nil` is to forget it.
+    /// The state of a stream; `nil` if it has none. Setting `nil` forgets the stream.
     @inlinable
     public subscript(stream: StreamID) -> State? {
         get {
@@ -45,7 +45,7 @@ public final class PerStream<State>: StreamTable {
             return ended?.stream == stream ? ended?.state : nil
         }
         _modify {
-            // Out of the table meanwhile, so that an array in it is changed in place.
+            // The state is out of the table meanwhile, so that an array in it is changed in place.
             let place = place(of: stream)
             var state = remove(stream)
             defer { put(state, stream, place) }
@@ -53,7 +53,7 @@ public final class PerStream<State>: StreamTable {
         }
     }
 
-    /// The state of a stream; `initial` where it has none yet.
+    /// The state of a stream; `initial` if it has none yet.
     @inlinable
     public subscript(
         stream: StreamID, default initial: @autoclosure () -> State
@@ -67,7 +67,7 @@ public final class PerStream<State>: StreamTable {
         }
     }
 
-    /// Forgets a stream before it has ended, and gives what was known of it.
+    /// Forgets a stream before it has ended, and returns its state.
     @inlinable
     @discardableResult
     public func remove(_ stream: StreamID) -> State? {
@@ -86,8 +86,9 @@ public final class PerStream<State>: StreamTable {
         return slot < slots.count && slots[slot]?.stream == stream ? slot : nil
     }
 
-    /// Before which closing a state is taken out, where there is one. A stream that has a state has its
-    /// last event yet to come, also where it was aborted.
+    /// How many streams have been forgotten when a state is taken out; `nil` if there is no state.
+    /// A stream that has a state has its last event yet to come, even if it was aborted. So if the
+    /// number has not changed, the state can be put back.
     @inlinable
     func place(of stream: StreamID) -> Int? {
         slot(of: stream) != nil || ended?.stream == stream ? forgotten : nil
@@ -134,7 +135,7 @@ public final class PerStream<State>: StreamTable {
 }
 
 extension PerStream: Sequence {
-    /// Gives each stream that has a state, and the state: as it was when the loop over them began.
+    /// Gives each stream that has a state, with that state, as they were when the iteration began.
     public func makeIterator() -> some IteratorProtocol<(stream: StreamID, state: State)> {
         (ended == nil ? slots : slots + [ended]).lazy.compactMap { $0 }.makeIterator()
     }
@@ -147,7 +148,7 @@ protocol StreamTable: AnyObject {
 }
 
 extension StreamID {
-    /// A small number that no other living stream of the loop has.
+    /// A small number that no other live stream of the loop has.
     @inlinable
     var slot: Int { Int(rawValue & (1 << UInt64(SLUICE_SLOT_BITS.rawValue) - 1)) }
 }

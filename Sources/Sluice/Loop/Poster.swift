@@ -3,8 +3,8 @@ private import Glibc
 private import Synchronization
 
 extension EventLoop {
-    /// Posts words to a loop and wakes it, from any thread. It may outlive the loop. What is more than
-    /// a word goes by a ``Mailbox``.
+    /// Posts words to a loop and wakes it, from any thread. It may outlive the loop. For more than
+    /// a word, use a ``Mailbox``.
     ///
     /// ```swift
     /// let poster = loop.poster
@@ -12,41 +12,42 @@ extension EventLoop {
     /// ```
     @safe
     public final class Poster: @unchecked Sendable {
-        // Sendable, because all that is done with the pointer is sluice_post and sluice_wake, which
-        // any thread may call while the loop lives. How many are about to is counted, and the loop
-        // waits for them before it goes. A count and no lock: what another thread had locked would
-        // stay locked in the child of a fork.
+        // Sendable, because the pointer is used only for sluice_post and sluice_wake, which any
+        // thread may call while the loop lives. The threads in such a call are counted, and the
+        // loop waits for them before it ends. It is a count and not a lock: if another thread held
+        // a lock at a fork, the lock would stay locked in the child.
         private static let gone: UInt64 = 1 << 63
 
         private let loop: OpaquePointer
-        /// How many threads use the pointer, and `gone`.
+        /// How many threads use the pointer, and the flag `gone`.
         private let users = Atomic<UInt64>(0)
-        /// Whether a caller has woken the loop, which has not told it yet.
+        /// Whether a caller has woken the loop, and the loop has not reported it yet.
         private let isWoken = Atomic(false)
-        /// Whether a mailbox has, for want of room for its word.
+        /// Whether a mailbox has woken the loop because there was no room for its word.
         private let isRung = Atomic(false)
 
         init(_ loop: OpaquePointer) {
             unsafe self.loop = loop
         }
 
-        /// Wakes the loop, which gives ``Event/posted(_:)``: once for each post, and in order for
-        /// those of one thread. What was written before is visible to who handles the event.
+        /// Posts a word and wakes the loop, which gives ``Event/posted(_:)`` once for each post.
+        /// Posts of one thread come in order. Whoever handles the event sees what this thread has
+        /// written to memory before.
         ///
         /// - Complexity: O(1). Any thread.
-        /// - Throws: ``SluiceError/Code/full`` where too many wait to be pulled,
-        ///   ``SluiceError/Code/outOfMemory``, and ``SluiceError/Code/stale`` where the loop is
-        ///   gone.
+        /// - Throws: ``SluiceError/Code/full`` if too many posts wait to be pulled,
+        ///   ``SluiceError/Code/outOfMemory``, and ``SluiceError/Code/stale`` if the loop has
+        ///   ended.
         public func post(_ word: UInt64) throws(SluiceError) {
             let code = unsafe use { unsafe sluice_post($0, word) }
             guard code >= 0 else { throw SluiceError(code, "post to loop") }
         }
 
-        /// Ends the pull that is under way, or else the next: ``EventLoop/next(timeout:)`` gives
-        /// false, and ``EventLoop/run(_:)-((Event,EventLoop)->Void)`` returns. Events that are there are
-        /// pulled before that.
-        /// Calls made before that pull returns count as one. It does nothing where the loop is gone.
-        /// What was written before is visible to the loop's thread then.
+        /// Ends the pull that is under way, or else the next one: ``EventLoop/next(timeout:)``
+        /// returns false, and ``EventLoop/run(_:)-((Event,EventLoop)->Void)`` returns. Events that
+        /// are there are pulled before that. Calls made before that pull returns count as one. The
+        /// loop's thread then sees what this thread has written to memory before. If the loop has
+        /// ended, nothing happens.
         ///
         /// - Complexity: O(1). Any thread.
         public func wake() {
@@ -60,12 +61,12 @@ extension EventLoop {
             _ = unsafe use { unsafe sluice_wake($0) }
         }
 
-        /// Whether one has, since this was asked last.
+        /// Whether a mailbox has woken the loop since this was last called.
         func takeRing() -> Bool {
             isRung.load(ordering: .relaxed) && isRung.exchange(false, ordering: .acquiring)
         }
 
-        /// Whether a caller has woken the loop, since this was asked last.
+        /// Whether a caller has woken the loop since this was last called.
         func takeWake() -> Bool {
             isWoken.exchange(false, ordering: .acquiring)
         }

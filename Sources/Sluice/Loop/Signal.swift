@@ -1,17 +1,18 @@
 internal import CSluice
 
-/// Names a signal that a loop looks out for.
+/// The id of a signal that a loop reports.
 public struct SignalID: Handle {
     /// ``HandleKind/signal``
     public static var kind: HandleKind { .signal }
 
-    /// The name as the C interface has it.
+    /// The id's number in the C interface.
     public let rawValue: UInt64
 
     /// The signal's number, such as `SIGINT`.
     public let number: CInt
 
-    /// The name that the C interface has so, of a signal whose number is not known.
+    /// The id that has this number in the C interface. The number of its signal is not known, and
+    /// is 0.
     @inlinable
     public init(rawValue: UInt64) {
         self.init(rawValue: rawValue, number: 0)
@@ -25,7 +26,7 @@ public struct SignalID: Handle {
 }
 
 extension SignalID {
-    /// Names are the same where they name the same.
+    /// Ids are equal if they stand for the same handle.
     public static func == (left: Self, right: Self) -> Bool {
         left.rawValue == right.rawValue
     }
@@ -37,17 +38,18 @@ extension SignalID {
 }
 
 extension EventLoop {
-    /// Gives ``Event/signal(_:)`` each time the signal comes; those that come in quick succession
-    /// may be one to the kernel. The signal is blocked in this thread while the handle lives. A
-    /// program with more threads blocks it in them before they start.
+    /// Gives ``Event/signal(_:)`` each time the signal comes. The kernel may merge signals that
+    /// come in quick succession. The signal is blocked in this thread while the handle lives. A
+    /// program with other threads must block it in them before they start.
     ///
-    /// A child process that is started meanwhile has it blocked, too, also where Foundation's `Process`
-    /// starts it: end such a child by another signal.
+    /// A child process that is started meanwhile has the signal blocked too, even if Foundation's
+    /// `Process` starts it. End such a child by another signal.
     ///
-    /// - Parameter number: such as `SIGINT`. One loop of a process may have a signal.
+    /// - Parameter number: the signal's number, such as `SIGINT`. Only one loop of a process may
+    ///   have a signal.
     /// - Complexity: O(1).
-    /// - Throws: ``SluiceError/Code/alreadyRegistered`` where this loop has it, or the errno
-    ///   `invalidArgument` where it cannot be caught.
+    /// - Throws: ``SluiceError/Code/alreadyRegistered`` if this loop has the signal already, or the
+    ///   errno `invalidArgument` if it cannot be caught.
     @discardableResult
     public func addSignal(_ number: CInt) throws(SluiceError) -> SignalID {
         var id: UInt64 = 0

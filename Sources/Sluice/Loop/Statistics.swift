@@ -26,26 +26,26 @@ extension EventLoop {
         /// How many bytes streams have received.
         public var bytesReceived: UInt64 { counted.bytes_received }
 
-        /// How many bytes of streams the kernel has taken.
+        /// How many bytes of its streams the kernel has taken.
         public var bytesSent: UInt64 { counted.bytes_sent }
 
-        /// How many system calls have received.
+        /// How many system calls were made to receive.
         public var receives: UInt64 { counted.receives }
 
-        /// How many system calls have sent.
+        /// How many system calls were made to send.
         public var sends: UInt64 { counted.sends }
 
-        /// How many system calls have accepted.
+        /// How many system calls were made to accept.
         public var accepts: UInt64 { counted.accepts }
 
-        /// What queued bytes take now, in bytes.
+        /// How much memory queued bytes take now, in bytes.
         public var queueMemory: UInt64 { counted.queue_memory }
 
-        /// The longest time between two waits: what a handler has kept others waiting.
+        /// The longest time between two waits: how long a handler has kept others waiting.
         public var longestGap: Duration { .nanoseconds(counted.longest_gap_ns) }
 
         private static func element<Tuple>(_ index: Int, of counts: Tuple) -> UInt64 {
-            // C's array is a tuple here, of as many UInt64 as fit.
+            // C's array is imported as a tuple of UInt64.
             unsafe withUnsafeBytes(of: counts) { counts in
                 let counts = unsafe counts.bindMemory(to: UInt64.self)
                 return unsafe counts.indices.contains(index) ? counts[index] : 0

@@ -1,8 +1,8 @@
 internal import Glibc
 
-/// Starts a thread that calls `body` and ends. It is to be joined or detached.
+/// Starts a thread that calls `body` and ends. The caller must join or detach it.
 ///
-/// - Throws: an errno where there can be no more threads.
+/// - Throws: an errno if no more threads can be started.
 func startThread(_ body: @escaping @Sendable () -> Void) throws(SluiceError) -> pthread_t {
     final class Body: Sendable {
         let run: @Sendable () -> Void

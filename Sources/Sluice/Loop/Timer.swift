@@ -1,14 +1,14 @@
 internal import CSluice
 
-/// Names a timer of a loop.
+/// The id of a timer of a loop.
 public struct TimerID: Handle {
     /// ``HandleKind/timer``
     public static var kind: HandleKind { .timer }
 
-    /// The name as the C interface has it.
+    /// The id's number in the C interface.
     public let rawValue: UInt64
 
-    /// The name that the C interface has so.
+    /// The id that has this number in the C interface.
     @inlinable
     public init(rawValue: UInt64) {
         self.rawValue = rawValue
@@ -16,13 +16,17 @@ public struct TimerID: Handle {
 }
 
 extension EventLoop {
-    /// Adds a timer that gives ``Event/timer(_:)`` when `delay` is over and, where it repeats, each
-    /// `interval` after that; intervals that were missed are left out. Never early, in order of
-    /// deadline. Both count from ``now``; see ``updateNow()``. One that does not repeat ends with its event.
+    /// Adds a timer that gives ``Event/timer(_:)`` when `delay` is over. If there is an `interval`,
+    /// it gives one after each further `interval`. Intervals that were missed are left out. An
+    /// event never comes early, and timers come in the order of their deadlines. `delay` and
+    /// `interval` count from ``now``; see ``updateNow()``. A timer that does not repeat ends with
+    /// its event.
     ///
-    /// A delay of zero or less is over at once; an interval of less than a nanosecond is one.
+    /// A delay of zero or less is over at once. An interval of less than a nanosecond counts as
+    /// one.
     ///
-    /// - Parameter userWord: comes with each of its events, as ``EventLoop/userWord``.
+    /// - Parameter userWord: the word that comes with each of the timer's events, as
+    ///   ``EventLoop/userWord``.
     /// - Complexity: O(1).
     /// - Throws: ``SluiceError/Code/outOfMemory``, ``SluiceError/Code/full``.
     @discardableResult
@@ -37,8 +41,8 @@ extension EventLoop {
         return TimerID(rawValue: id)
     }
 
-    /// Begins a timer anew: its next event comes when `delay` is over, counted from ``now``. Made
-    /// for idle timeouts, which every byte resets.
+    /// Starts a timer again: its next event comes when `delay` is over, counted from ``now``. This
+    /// is made for idle timeouts, which every byte resets.
     ///
     /// - Returns: whether the timer was there.
     /// - Complexity: O(1).

@@ -1,15 +1,15 @@
 internal import CSluice
 public import SystemPackage
 
-/// Names a watch on a descriptor that a loop does not own.
+/// The id of a watch on a file descriptor that a loop does not own.
 public struct WatchID: Handle {
     /// ``HandleKind/watch``
     public static var kind: HandleKind { .watch }
 
-    /// The name as the C interface has it.
+    /// The id's number in the C interface.
     public let rawValue: UInt64
 
-    /// The name that the C interface has so.
+    /// The id that has this number in the C interface.
     @inlinable
     public init(rawValue: UInt64) {
         self.rawValue = rawValue
@@ -18,9 +18,10 @@ public struct WatchID: Handle {
 
 extension EventLoop {
     /// Gives ``Event/ready(_:_:)`` when the descriptor is ready, as a ``Poller`` would. The
-    /// descriptor stays its owner's; close the watch before it.
+    /// descriptor stays its owner's. Close the watch before the descriptor.
     ///
-    /// - Parameter userWord: comes with each of its events, as ``EventLoop/userWord``.
+    /// - Parameter userWord: the word that comes with each of the watch's events, as
+    ///   ``EventLoop/userWord``.
     /// - Complexity: O(1).
     /// - Throws: what ``Poller/add(_:interest:user:)`` throws.
     @discardableResult
@@ -47,8 +48,9 @@ extension EventLoop {
         return true
     }
 
-    /// The descriptor of a watch, a stream or a listener; `nil` where that has ended, has none yet, or
-    /// is of another kind. It stays the loop's, or the watcher's.
+    /// The descriptor of a watch, a stream or a listener. `nil` if the handle has ended, has no
+    /// descriptor yet, or is of another kind. The descriptor stays the loop's, or its owner's for a
+    /// watch.
     ///
     /// - Complexity: O(1).
     public func descriptor<Named: Handle>(of handle: Named) -> FileDescriptor? {

@@ -2,22 +2,23 @@ internal import CSluice
 
 /// Where to listen, or whom to connect to.
 ///
-/// A text is an address as it is:
+/// Any text can be given as an address. These are the forms:
 ///
-/// - `"127.0.0.1:9999"`, `"[::1]:9999"`, `"[fe80::1%eth0]:9999"`: numeric. With port 0 the kernel
-///   chooses one; ask ``EventLoop/localAddress(of:)->Address``.
+/// - `"127.0.0.1:9999"`, `"[::1]:9999"`, `"[fe80::1%eth0]:9999"`: numeric. For port 0 the kernel
+///   chooses a port; ask ``EventLoop/localAddress(of:)->Address``.
 /// - `"unix:/run/echo.sock"`, `"unix:@abstract"`: a unix socket.
-/// - `"example.com:443"`: a name, which is looked up. A connect does that beside the loop; to listen
-///   at a name may block for seconds.
-/// - `"*:9999"`: every address there is. Only to listen at.
+/// - `"example.com:443"`: a name, which is looked up. A connect does that without blocking the
+///   loop. To listen at a name may block for seconds.
+/// - `"*:9999"`: every address there is. It is only to listen at.
 ///
-/// Whether it is a good one shows in its use, with ``SluiceError/Code/badAddress`` or one of its
-/// like, and in ``problem``.
+/// A wrong address is refused when it is used: with ``SluiceError/Code/badAddress``, or if only a
+/// part of it is wrong, with ``SluiceError/Code/badPort``, ``SluiceError/Code/badPath`` or
+/// ``SluiceError/Code/badScope``. ``problem`` says what is wrong.
 public struct Address: Hashable, Sendable {
     /// The address as text.
     public let text: String
 
-    /// The address that a text says.
+    /// The address with this text.
     public init(_ text: String) {
         self.text = text
     }
@@ -25,7 +26,7 @@ public struct Address: Hashable, Sendable {
     /// An IPv4 host, such as "127.0.0.1".
     public static func ipv4(_ host: String, port: UInt16) -> Self { Self("\(host):\(port)") }
 
-    /// An IPv6 host, such as "::1", with its scope where it needs one: "fe80::1%eth0".
+    /// An IPv6 host, such as "::1", with its scope if it needs one: "fe80::1%eth0".
     public static func ipv6(_ host: String, port: UInt16) -> Self { Self("[\(host)]:\(port)") }
 
     /// A unix socket in the file system.
@@ -34,9 +35,9 @@ public struct Address: Hashable, Sendable {
     /// A unix socket in Linux's abstract name space.
     public static func abstract(_ name: String) -> Self { Self("unix:@\(name)") }
 
-    /// What is wrong with it, for the person who wrote it: one sentence with the value that is wrong,
-    /// such as "the port 99999 is out of range: 65535 is the highest". `nil` where there is nothing
-    /// to say. Names are not looked up, and nobody is called.
+    /// What is wrong with the address, for the person who wrote it. It is one sentence with the
+    /// wrong value, such as "the port 99999 is out of range: 65535 is the highest". `nil` if there
+    /// is nothing to say. Names are not looked up, and nobody is called.
     ///
     /// - Complexity: O(length of the text).
     public var problem: String? {
@@ -50,22 +51,22 @@ public struct Address: Hashable, Sendable {
             decoding: sentence[..<Int(length)].map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
 
-    /// C takes a text to end at a NUL, and would take another address than this one.
+    /// C takes a NUL for the end of a text, and would take another address than this one.
     private var isCutShort: Bool { text.utf8.contains(0) }
 
     private static let cutShort = "the address contains a NUL; leave it out"
 
-    /// Refuses an address that C cannot be told.
+    /// Refuses an address that cannot be handed to C.
     func check(_ operation: String) throws(SluiceError) {
         if isCutShort {
             throw SluiceError(SLUICE_EADDRESS.rawValue, operation, .text(text))
         }
     }
 
-    /// Whether it is a unix socket's.
+    /// Whether it is the address of a unix socket.
     var isUnix: Bool { text.hasPrefix("unix:") }
 
-    /// The port, where the address has one.
+    /// The port, or `nil` if the address has none.
     public var port: UInt16? {
         guard !isUnix, let colon = text.lastIndex(of: ":") else { return nil }
         return UInt16(text[text.index(after: colon)...])
@@ -73,7 +74,7 @@ public struct Address: Hashable, Sendable {
 }
 
 extension Address: ExpressibleByStringInterpolation, CustomStringConvertible {
-    /// The address that a text says.
+    /// The address with this text.
     public init(stringLiteral text: String) {
         self.init(text)
     }

@@ -1,8 +1,8 @@
 internal import CSluice
 public import Glibc
 
-/// How a stream's bytes are cut into frames: by lines, a delimiter, a length in front, or a fixed
-/// size. Each has a limit; a peer that goes over it has its stream ended, with
+/// How a stream's bytes are cut into frames: by lines, by a delimiter, by a length in front, or by
+/// a fixed size. Each rule has a limit. If a peer goes over it, the stream ends with
 /// ``SluiceError/Code/frameTooLong``.
 public struct Framing: Hashable, Sendable {
     @usableFromInline
@@ -15,28 +15,29 @@ public struct Framing: Hashable, Sendable {
 
     @usableFromInline
     let rule: Rule
-    /// The most bytes of a frame, without what delimits it.
+    /// The most bytes of a frame, without its delimiter or length.
     @usableFromInline
     let limit: Int
     /// How many bytes the length in front has.
     var width = 0
     var order = ByteOrder.bigEndian
-    /// How much of what a length counts is not the frame.
+    /// How many of the bytes that a length counts are not part of the frame.
     var excess = 0
-    /// Of a delimiter alone: an array would have its references counted with every event.
+    /// The delimiter, for the rule `delimiter`. For every other rule it is `nil`, since the
+    /// references of an array would be counted with every event.
     var delimiter: [UInt8]?
-    /// Whether what stands behind the last delimiter at the end of the stream is a frame, too.
+    /// Whether the bytes after the last delimiter are a frame too, when the stream ends.
     var takesRest = false
 
     private init(_ rule: Rule, _ limit: Int) {
         precondition(limit >= 1, "a limit of \(limit) bytes; a frame is to have 1 at least")
         self.rule = rule
-        // What is as good as none is so to what is reckoned with it, too.
+        // A limit that large is as good as none, and sums with it cannot overflow.
         self.limit = min(limit, .max / 4)
     }
 
-    /// Lines, without their ends: "\n" or "\r\n". What stands after the last end when the stream
-    /// ends is a line, too.
+    /// Lines, without their line ends: "\n" or "\r\n". When the stream ends, what stands after the
+    /// last line end is a line too.
     ///
     /// - Parameter limit: the most bytes of a line.
     public static func lines(limit: Int = 8_192) -> Self {
@@ -45,13 +46,13 @@ public struct Framing: Hashable, Sendable {
         return framing
     }
 
-    /// What stands before each delimiter, without it.
+    /// The bytes before each delimiter, without it.
     ///
     /// - Parameters:
     ///   - delimiter: at least 1 byte, which no frame contains.
     ///   - limit: the most bytes of a frame.
-    ///   - takesRest: whether what stands behind the last delimiter when the stream ends is a frame,
-    ///     too.
+    ///   - takesRest: whether the bytes after the last delimiter are a frame too, when the stream
+    ///     ends.
     public static func delimited(
         by delimiter: [UInt8], limit: Int = 65_536, takesRest: Bool = false
     ) -> Self {
@@ -62,24 +63,25 @@ public struct Framing: Hashable, Sendable {
         return framing
     }
 
-    /// What stands before each delimiter, such as "\r\n\r\n", without it.
+    /// The bytes before each delimiter, such as "\r\n\r\n", without it.
     public static func delimited(
         by delimiter: String, limit: Int = 65_536, takesRest: Bool = false
     ) -> Self {
         delimited(by: Array(delimiter.utf8), limit: limit, takesRest: takesRest)
     }
 
-    /// So many bytes each. Fewer at the end of the stream are no frame.
+    /// Frames of `size` bytes. Fewer bytes at the end of the stream are not a frame.
     public static func fixed(_ size: Int) -> Self {
         Self(.size, size)
     }
 
-    /// A length, then so many bytes, which are the frame. Fewer at the end of the stream are no frame.
+    /// A length, then that many bytes, which are the frame. Fewer bytes at the end of the stream
+    /// are not a frame.
     ///
     /// - Parameters:
     ///   - width: how many bytes the length has: 1 to 8.
-    ///   - order: in which order they stand.
-    ///   - countsItself: whether the length counts its own bytes, too. One that is less than them
+    ///   - order: the order of the length's bytes.
+    ///   - countsItself: whether the length counts its own bytes too. Then a length under `width`
     ///     ends the stream with ``SluiceError/Code/badFrame``.
     ///   - limit: the most bytes of a frame.
     public static func length(
@@ -96,12 +98,13 @@ public struct Framing: Hashable, Sendable {
 }
 
 extension Framing {
-    /// What the first of some bytes are.
+    /// What stands at the front of the bytes.
     enum Cut {
-        /// A frame of `count` bytes behind `skipped` others; `whole` bytes belong to it in all.
+        /// A frame of `count` bytes behind `skipped` others. With its length or delimiter it takes
+        /// `whole` bytes.
         case frame(skipped: Int, count: Int, whole: Int)
-        /// No frame is whole. It takes `needed` bytes; 0 where that is not known, and then all have
-        /// been searched.
+        /// No frame is complete. The next one takes `needed` bytes. 0 means that this is not known,
+        /// and that all bytes have been searched.
         case none(needed: Int)
         /// The peer has broken the rule.
         case refused(SluiceError.Code)
@@ -110,20 +113,20 @@ extension Framing {
     /// Looks for a frame at the front of the bytes.
     ///
     /// - Parameters:
-    ///   - searched: how many of the first of them are known to have no end of a frame.
-    ///   - isLast: whether nothing follows them.
+    ///   - searched: how many of the first bytes are known to contain no end of a frame.
+    ///   - isLast: whether nothing follows the bytes.
     func cut(_ bytes: Span<UInt8>, searched: Int, isLast: Bool) -> Cut {
         switch rule {
         case .lines:
             guard let end = bytes.firstIndex(of: 0x0A, from: searched) else {
-                // It may have its "\r" already.
+                // The line may have its "\r" already.
                 return cutRest(bytes.count, most: limit + 1, isLast)
             }
             let hasReturn = end > 0 && bytes[end - 1] == 0x0D
             return within(0, end - (hasReturn ? 1 : 0), whole: end + 1)
         case .delimiter:
             let delimiter = delimiter ?? []
-            // It may have begun among those that were searched.
+            // The delimiter may have begun in the bytes that were searched.
             let from = max(0, searched - delimiter.count + 1)
             guard let end = bytes.firstIndex(of: delimiter.span, from: from) else {
                 return cutRest(bytes.count, most: limit + delimiter.count - 1, isLast)
@@ -150,7 +153,7 @@ extension Framing {
             ? .none(needed: whole) : within(width, Int(length), whole: whole)
     }
 
-    /// What stands behind the last delimiter, where nothing follows.
+    /// The bytes after the last delimiter, if nothing follows.
     private func cutRest(_ count: Int, most: Int, _ isLast: Bool) -> Cut {
         guard count <= most else { return .refused(.frameTooLong) }
         guard isLast && takesRest && count > 0 else { return .none(needed: 0) }
@@ -163,13 +166,14 @@ extension Framing {
     }
 }
 
-/// The frames that are whole among the bytes of an event, one after the other. What is left at the
-/// next pull is held, and comes again with what follows. See ``EventLoop/frames(of:in:by:)``.
+/// The complete frames in the bytes of an event, one after the other. What is left at the next pull
+/// is held, and comes again with what follows. See ``EventLoop/frames(of:in:by:)``.
 @safe
 public struct Frames: ~Escapable {
-    // Copyable, and what is left is held by the loop and not by a deinit: the compiler (6.3) lets a
-    // variable of a type that is neither copyable nor escapable be kept too long, and says nothing.
-    // Where it stands is the loop's, too, which so knows what is left: see EventLoop.Rest.
+    // Frames are copyable, and the loop holds what is left, not a deinit. The reason: if a type is
+    // neither copyable nor escapable, the compiler (6.3) lets a variable of it be kept too long,
+    // without an error. The position is in the loop too, so that the loop knows what is left: see
+    // EventLoop.Rest.
 
     @usableFromInline
     let framing: Framing
@@ -182,8 +186,9 @@ public struct Frames: ~Escapable {
         unsafe self.pulled = pulled
     }
 
-    /// The bytes that no frame was made of yet: for what is framed otherwise, such as a body whose
-    /// length a head says. They may be given to ``EventLoop/frames(of:in:by:)`` again.
+    /// The bytes that have not been made into frames yet. They are for what is framed in another
+    /// way, such as a body whose length stands in a head. They may be given to
+    /// ``EventLoop/frames(of:in:by:)`` again.
     public var rest: Span<UInt8> {
         @_lifetime(copy self)
         get {
@@ -193,7 +198,7 @@ public struct Frames: ~Escapable {
         }
     }
 
-    /// The next frame, or `nil` where none is whole. It may be kept until the next pull.
+    /// The next frame, or `nil` if no further one is complete. It may be kept until the next pull.
     ///
     /// - Complexity: O(frame), no copy.
     @inlinable
@@ -202,9 +207,10 @@ public struct Frames: ~Escapable {
         framing.rule == .lines ? nextLine() : nextOther()
     }
 
-    /// Why there are no more frames, where the peer has broken the rule: a frame is over its limit, or
-    /// says a length that it cannot have. Who takes the reason ends the stream, in words of its own;
-    /// else the next pull does, with the reason in its ``Event/closed(_:_:)``.
+    /// Why there are no more frames, if the peer has broken the rule: a frame is over its limit, or
+    /// has an impossible length. If you take the reason, you end the stream yourself, with an
+    /// answer of your own. Otherwise the next pull ends it, with the reason in its
+    /// ``Event/closed(_:_:)``.
     ///
     /// ```swift
     /// if lines.takeRefusal() != nil {
@@ -226,7 +232,7 @@ public struct Frames: ~Escapable {
         let searched = unsafe pulled.pointee.rest.searched
         let left = unsafe pulled.pointee.rest.end - start &- searched
         guard let found = unsafe memchr(start + searched, 0x0A, left) else {
-            // It may have its "\r" already.
+            // The line may have its "\r" already.
             return lastFrame(most: framing.limit &+ 1)
         }
         let at = unsafe UnsafeRawPointer(found) - UnsafeRawPointer(start)
@@ -254,7 +260,7 @@ public struct Frames: ~Escapable {
         }
     }
 
-    /// The first bytes, where they are within the limit.
+    /// The first bytes, if they are within the limit.
     @inlinable
     @inline(__always)
     @_lifetime(copy self)
@@ -267,7 +273,7 @@ public struct Frames: ~Escapable {
         return unsafe _overrideLifetime(frame, copying: self)
     }
 
-    /// No delimiter is there: what stands behind the last one, where nothing follows.
+    /// There is no further delimiter. Gives the bytes after the last one, if nothing follows.
     @usableFromInline
     @inline(never)
     @_lifetime(copy self)
@@ -281,7 +287,7 @@ public struct Frames: ~Escapable {
         return frame(length, then: length)
     }
 
-    /// All that is left has no end of a frame.
+    /// Notes that what is left contains no end of a frame.
     private mutating func wasSearched() {
         let length = unsafe pulled.pointee.rest.length
         unsafe pulled.pointee.rest.searched = length
@@ -300,9 +306,9 @@ public struct Frames: ~Escapable {
 }
 
 extension EventLoop {
-    /// The frames that are whole among the bytes of the ``Event/data(_:_:)`` in hand. What is left
-    /// over is held by itself, and comes again with what follows: also where it is left because the
-    /// loop over the frames was broken off.
+    /// The complete frames in the bytes of the ``Event/data(_:_:)`` that was pulled last. What is
+    /// left over is held for you, and comes again with what follows. That is so even if you leave
+    /// the loop over the frames early.
     ///
     /// ```swift
     /// case .data(let stream, let bytes):
@@ -313,18 +319,20 @@ extension EventLoop {
     /// A frame over its limit ends the stream, with the reason in its ``Event/closed(_:_:)``, unless
     /// ``Frames/takeRefusal()`` is called.
     ///
-    /// - Parameter bytes: the event's, or what is left of them after what was taken from their front.
-    /// - Complexity: O(1); no copy but of what is held.
+    /// - Parameter bytes: the event's bytes, or the rest of them after some were taken from the
+    ///   front.
+    /// - Complexity: O(1). Only what is held is copied.
     @_lifetime(copy bytes, borrow self)
     public func frames(
         of stream: StreamID, in bytes: Span<UInt8>, by framing: Framing
     ) -> Frames {
-        // They borrow the loop, too: bytes that are nobody's, such as none, may live for ever.
+        // The frames borrow the loop too: a span that belongs to nobody, such as an empty one, may
+        // live for ever.
         let event = unsafe pulled.pointee.event
         let isInHand = unsafe event.kind == SLUICE_DATA.rawValue && event.id == stream.rawValue
         precondition(isInHand, "frames(of:in:by:) is for the stream of the event in hand")
         let taken = unsafe bytes.withUnsafeBytes { bytes in
-            // Nothing has no place: it is what is left after all has been taken.
+            // An empty span has no address. It is what is left after all has been taken.
             guard let start = bytes.baseAddress, unsafe !bytes.isEmpty else {
                 return unsafe event.length
             }
@@ -339,41 +347,41 @@ extension EventLoop {
         return unsafe Frames(framing, pulled)
     }
 
-    /// What frames have left of the event in hand, from which the loop holds it.
+    /// What frames have left of the event pulled last. From this the loop knows what to hold.
     @unsafe
     @usableFromInline
     struct Rest {
-        /// From how many bytes on it is noted that they have been searched. A peer that sends byte by
-        /// byte is not to have all that came before searched for each.
+        /// If this many bytes or more have been searched, that is noted. Otherwise a peer that
+        /// sends byte by byte would make the loop search all earlier bytes again for each new one.
         static let worthNoting = 4_096
 
-        /// The bytes that no frame was made of. What is there to begin with is never looked at.
+        /// The bytes that have not been made into frames. The first values are never looked at.
         @usableFromInline var start = unsafe UnsafePointer<UInt8>(bitPattern: 1)!
         @usableFromInline var end = unsafe UnsafePointer<UInt8>(bitPattern: 1)!
-        /// How many of the first of them have no end of a frame among them.
+        /// How many of their first bytes contain no end of a frame.
         @usableFromInline var searched = 0
-        /// How many bytes behind them are the event's, too.
+        /// How many further bytes of the event follow them.
         var behind = 0
-        /// How many bytes it takes to go on, where that is known.
+        /// How many bytes the next frame takes, or 0 if that is not known.
         var needed = 0
         /// Why the stream is to end, or 0.
         var refusal: CInt = 0
-        /// Whether nothing follows: to hold is in vain, but for a pause.
+        /// Whether nothing follows. Then holding is of no use, except for a pause.
         var isLast = false
-        /// Whether there is any of this.
+        /// Whether frames of the event were asked for.
         var isFramed = false
 
         var length: Int { unsafe end - start }
     }
 
-    /// The first bytes of a stream's next event, that need not be searched again.
+    /// How many of the first bytes of a stream's next event need not be searched again.
     struct Searched {
         let framing: Framing
         let count: Int
     }
 
-    /// Holds what frames have left of the event in hand, before the next is pulled. What the stream
-    /// has no room for ends it.
+    /// Holds what frames have left of the event, before the next one is pulled. If the stream has
+    /// no room for that, it ends.
     func holdRest() {
         guard unsafe pulled.pointee.rest.isFramed else { return }
         unsafe pulled.pointee.rest.isFramed = false
@@ -391,7 +399,7 @@ extension EventLoop {
         _ = isDone(unsafe sluice_hold_until(handle, stream, count, total), stream)
     }
 
-    /// Ends the pause of the stream whose frames have just been held.
+    /// Ends the pause of a stream after the rest of its frames has been held.
     func resumeFramed() {
         let stream = unsafe pulled.pointee.resuming
         unsafe pulled.pointee.resuming = 0
@@ -400,7 +408,7 @@ extension EventLoop {
 }
 
 extension EventLoop.Pulled {
-    /// Has frames begin at an index of the event's bytes.
+    /// Makes frames begin at an index of the event's bytes.
     mutating func begin(
         _ framing: Framing, from index: Int, _ count: Int, behind: Int, isWhole: Bool
     ) {
@@ -416,7 +424,7 @@ extension EventLoop.Pulled {
         unsafe isPlain = false
     }
 
-    /// Takes note that all that is left has been searched.
+    /// Notes that all that is left has been searched.
     mutating func note(_ framing: Framing) {
         guard unsafe rest.behind == 0 && !rest.isLast else { return }
         unsafe searched[event.id] = unsafe EventLoop.Searched(framing: framing, count: rest.length)

@@ -1,40 +1,41 @@
 internal import CSluice
 public import SystemPackage
 
-/// Names a listener of a loop. Its connections come as ``Event/accepted(_:by:)``.
+/// The id of a listener of a loop. Its connections come as ``Event/accepted(_:by:)``.
 public struct ListenerID: Handle {
     /// ``HandleKind/listener``
     public static var kind: HandleKind { .listener }
 
-    /// The name as the C interface has it.
+    /// The id's number in the C interface.
     public let rawValue: UInt64
 
-    /// The name that the C interface has so.
+    /// The id that has this number in the C interface.
     @inlinable
     public init(rawValue: UInt64) {
         self.rawValue = rawValue
     }
 }
 
-/// How a listener behaves, and its streams.
+/// How a listener and its streams behave.
 public struct ListenerOptions: Hashable, Sendable {
     /// How many callers may wait to be accepted; at least 1.
     public var backlog: Int
-    /// How many are accepted in one turn of the loop; at least 1. Rounded down to a power of two.
+    /// How many callers are accepted in one turn of the loop; at least 1. It is rounded down to a
+    /// power of two.
     public var acceptBatch: Int
-    /// How many of its connections may be open at once, at least 1; over that, accepting stops
-    /// until one closes. No limit for `nil`.
+    /// How many of its connections may be open at once; at least 1. At this number accepting stops
+    /// until one closes. `nil` is no limit.
     public var connectionLimit: Int?
-    /// Whether several loops listen at one address, and the kernel spreads callers over them.
+    /// Whether several loops may listen at one address. The kernel spreads the callers over them.
     public var reusesPort: Bool
-    /// Whether an IPv6 socket takes no IPv4 callers, nor does `*`.
+    /// Whether an IPv6 socket, and also `*`, takes no IPv4 callers.
     public var onlyIPv6: Bool
-    /// Who may call at a unix socket's path, whatever the umask; as the umask says for `nil`.
+    /// Who may connect at a unix socket's path, whatever the umask. `nil` leaves that to the umask.
     public var unixMode: FilePermissions?
     /// How its connections behave.
     public var streams: StreamOptions
 
-    /// The defaults, but where told.
+    /// All options at their defaults, except those that are given.
     public init(
         backlog: Int = 1024,
         acceptBatch: Int = 64,
@@ -55,7 +56,7 @@ public struct ListenerOptions: Hashable, Sendable {
 }
 
 extension ListenerOptions {
-    /// Hands `body` the options as C takes them.
+    /// Calls `body` with the options in C's form.
     func withC(
         _ body: (UnsafePointer<sluice_listen_options>) -> CInt
     ) throws(SluiceError) -> CInt {
@@ -75,12 +76,13 @@ extension ListenerOptions {
 }
 
 extension EventLoop {
-    /// Listens at an address, or at a name such as "localhost:9999": see ``Address``. To look a name
-    /// up may block for seconds: do that before the loop has work. The file of a unix socket that
-    /// nobody listens at is replaced, and goes when the listener does.
+    /// Listens at an address, or at a name such as "localhost:9999": see ``Address``. Looking a
+    /// name up may block for seconds: do that before the loop has work. The file of a unix socket
+    /// at which nobody listens is replaced. The file is removed when the listener ends.
     ///
-    /// - Throws: ``SluiceError/Code/badAddress`` and its like, ``SluiceError/Code/unknownName``,
-    ///   ``SluiceError/Code/badOption``, or an errno such as `addressInUse`.
+    /// - Throws: ``SluiceError/Code/badAddress`` or another code of a wrong address,
+    ///   ``SluiceError/Code/unknownName``, ``SluiceError/Code/badOption``, or an errno such as
+    ///   `addressInUse`.
     @discardableResult
     public func listen(
         on address: String, options: ListenerOptions = ListenerOptions()
@@ -88,7 +90,7 @@ extension EventLoop {
         try listen(on: Address(address), options: options)
     }
 
-    /// Listens at an address that was made by its parts.
+    /// Listens at an address that was made from its parts.
     @discardableResult
     public func listen(
         on address: Address, options: ListenerOptions = ListenerOptions()
@@ -103,9 +105,9 @@ extension EventLoop {
     }
 
     /// Makes a listener of a stream socket that listens already: one of `LISTEN_FDS` (socket
-    /// activation), or one that another version of the server hands over. It is the loop's to close
-    /// from then on, and made non-blocking for good. Where this throws it stays the caller's. Of
-    /// `options`, those have no effect that say how to begin to listen.
+    /// activation), or one that another version of the server hands over. It belongs to the loop
+    /// from then on, which closes it. It is made non-blocking for good. If this throws, the socket
+    /// stays the caller's. Options that say how to begin to listen have no effect.
     ///
     /// - Throws: ``SluiceError/Code/notListening``, ``SluiceError/Code/badDescriptor``,
     ///   ``SluiceError/Code/alreadyRegistered``, ``SluiceError/Code/badOption``, or an errno such as
@@ -122,11 +124,11 @@ extension EventLoop {
         return ListenerID(rawValue: id)
     }
 
-    /// Lets no more callers in, accepts those who wait by now, then ends the listener with
+    /// Lets no more callers in, accepts those who already wait, then ends the listener with
     /// ``Event/finished(_:)``. Its streams live on.
     ///
     /// - Returns: whether the listener was there.
-    /// - Throws: an errno where the socket cannot be told so; the listener goes on then.
+    /// - Throws: an errno if the socket cannot be told to do so. The listener goes on then.
     @discardableResult
     public func drain(_ listener: ListenerID) throws(SluiceError) -> Bool {
         let code = unsafe sluice_shutdown(handle, listener.rawValue)
@@ -146,13 +148,14 @@ extension EventLoop {
         return address
     }
 
-    /// This end of a stream; `nil` where it has ended, is broken, or has no address.
+    /// The address of this end of a stream. `nil` if the stream has ended, is broken, or has no
+    /// address.
     public func localAddress(of stream: StreamID) -> Address? {
         unsafe knownAddress(of: stream, sluice_local_address)
     }
 
-    /// The other end of a stream; `nil` where it has ended, is broken, or has no address: a caller
-    /// may be gone again before anybody asks.
+    /// The address of the other end of a stream. `nil` if the stream has ended, is broken, or has
+    /// no address: a caller may be gone before you ask.
     public func peerAddress(of stream: StreamID) -> Address? {
         unsafe knownAddress(of: stream, sluice_peer_address)
     }

@@ -1,48 +1,49 @@
-// An answer is a view of the loop's bytes and not an array of them, so that an event stays a value
-// that has nothing to release, and what is not about names pays nothing for them.
+// An answer is a view of the loop's bytes and not an array of them. So an event stays a value that
+// has nothing to release, and events that are not about names pay nothing for it.
 
 public import CSluice
 
-/// Names a lookup of a loop: a host name that is looked up. It ends with ``Event/resolved(_:_:)``.
+/// The id of a lookup of a loop: of a host name that is looked up. A lookup ends with
+/// ``Event/resolved(_:_:)``.
 public struct LookupID: Handle {
     /// ``HandleKind/lookup``
     public static var kind: HandleKind { .lookup }
 
-    /// The name as the C interface has it.
+    /// The id's number in the C interface.
     public let rawValue: UInt64
 
-    /// The name that the C interface has so.
+    /// The id that has this number in the C interface.
     @inlinable
     public init(rawValue: UInt64) {
         self.rawValue = rawValue
     }
 }
 
-/// Which of a name's addresses are asked for.
+/// Which addresses of a name are asked for.
 public enum AddressFamily: UInt32, Hashable, Sendable {
-    /// Those of IPv4.
+    /// IPv4 addresses.
     case ipv4 = 4
-    /// Those of IPv6.
+    /// IPv6 addresses.
     case ipv6 = 6
 }
 
-/// What a lookup has found. It cannot be kept past the next pull; what it gives can.
+/// What a lookup has found. It cannot be kept past the next pull. The values that it gives can.
 public struct LookupAnswer: ~Escapable {
-    /// Addresses, one a line, or why there are none.
+    /// The addresses, one on each line, or why there are none.
     private let text: Span<UInt8>
 
     /// Why there is no address: ``SluiceError/Code/unknownName`` or
-    /// ``SluiceError/Code/outOfMemory``. `nil` where there is one.
+    /// ``SluiceError/Code/outOfMemory``. `nil` if there is an address.
     public let error: SluiceError.Code?
 
-    /// The answer as C has it. Its bytes live as long as they do there: the caller binds them.
+    /// Makes the answer from C's. Its bytes live as long as C's: the caller binds their lifetime.
     @_lifetime(immortal)
     @usableFromInline
     init(_ event: sluice_event) {
-        // Out of memory there may be no words either.
+        // If memory ran out, there may be no words either.
         if let data = unsafe event.data {
-            // By `max` the compiler knows that there is nothing to check, and leaves all of this out
-            // of a program that looks up no names.
+            // From `max` the compiler knows that there is nothing to check. So it leaves all of
+            // this out of a program that looks up no names.
             let bytes = unsafe data.assumingMemoryBound(to: UInt8.self)
             let text = unsafe Span(_unsafeStart: bytes, count: max(0, event.length))
             self.text = unsafe _overrideLifetime(text, copying: ())
@@ -62,8 +63,8 @@ extension LookupAnswer {
         error == nil ? words.split(separator: "\n").map { Address(String($0)) } : []
     }
 
-    /// Why there is no address, in the words of getaddrinfo(3), such as "Name or service not known".
-    /// `nil` where there is one.
+    /// Why there is no address, in the words of getaddrinfo(3), such as "Name or service not
+    /// known". `nil` if there is an address.
     public var problem: String? {
         guard let error else { return nil }
         return words.isEmpty ? error.message : words
@@ -81,13 +82,13 @@ extension LookupAnswer {
 
 extension EventLoop {
     /// Looks up a name, such as "example.com:443". Never blocks. ``Event/resolved(_:_:)`` tells the
-    /// answer; ``close(_:)`` gives the lookup up, and then no event comes. An address that is no name
-    /// is its own answer.
+    /// answer. ``close(_:)`` gives the lookup up, and then no event comes. A numeric address or a
+    /// unix socket's is its own answer.
     ///
     /// - Complexity: O(1).
-    /// - Throws: ``SluiceError/Code/badAddress`` and its like, ``SluiceError/Code/notNumeric`` for
-    ///   `*`, ``SluiceError/Code/full`` where too many names wait, or an errno such as
-    ///   `addressFamilyNotSupported` for an address of another family.
+    /// - Throws: ``SluiceError/Code/badAddress`` or another code of a wrong address,
+    ///   ``SluiceError/Code/notNumeric`` for `*`, ``SluiceError/Code/full`` if too many names wait,
+    ///   or an errno such as `addressFamilyNotSupported` for an address of another family.
     @discardableResult
     public func resolve(
         _ address: String, family: AddressFamily? = nil, userWord: UInt64 = 0
@@ -100,9 +101,10 @@ extension EventLoop {
         return LookupID(rawValue: id)
     }
 
-    /// Why the name has no address that a stream was to be connected to, in the words of
-    /// getaddrinfo(3), such as "Name or service not known". For a stream that has ended with
-    /// ``SluiceError/Code/unknownName``, until another such end is pulled; `nil` for any other.
+    /// Why a stream found no address for the name that it was to connect to, in the words of
+    /// getaddrinfo(3), such as "Name or service not known". Ask for it after the stream has ended
+    /// with ``SluiceError/Code/unknownName``, until another such end is pulled. `nil` for any other
+    /// stream.
     ///
     /// - Complexity: O(1).
     public func nameProblem(of stream: StreamID) -> String? {

@@ -1,14 +1,14 @@
 internal import CSluice
 public import SystemPackage
 
-/// Non-blocking stream sockets, by textual address, whose forms ``Address`` lists. SIGPIPE is never
+/// Non-blocking stream sockets by textual address. ``Address`` lists the forms. SIGPIPE is never
 /// raised.
 extension FileDescriptor {
     /// A listening socket. The caller owns it, and removes the file of a unix socket before closing
     /// it. Looking a name up may block for seconds.
     ///
-    /// - Throws: ``SluiceError/Code/badAddress`` and its like, ``SluiceError/Code/unknownName``, or
-    ///   an errno such as `addressInUse`.
+    /// - Throws: ``SluiceError/Code/badAddress`` or another code of a wrong address,
+    ///   ``SluiceError/Code/unknownName``, or an errno such as `addressInUse`.
     public static func listen(on address: String, backlog: Int = 128) throws(SluiceError) -> Self {
         try Address(address).check("listen on")
         let fd = unsafe address.withCString {
@@ -19,11 +19,11 @@ extension FileDescriptor {
     }
 
     /// A socket that is connecting or connected. Wait for ``Interest/write``, then call
-    /// ``finishConnecting()``. The caller owns it. No name is
-    /// looked up: ``EventLoop/connect(to:options:)`` does that.
+    /// ``finishConnecting()``. The caller owns it. No name is looked up:
+    /// ``EventLoop/connect(to:options:)`` does that.
     ///
-    /// - Throws: ``SluiceError/Code/badAddress`` and its like, ``SluiceError/Code/notNumeric``, or an
-    ///   errno that shows at once.
+    /// - Throws: ``SluiceError/Code/badAddress`` or another code of a wrong address,
+    ///   ``SluiceError/Code/notNumeric``, or an errno that shows at once.
     public static func connect(to address: String) throws(SluiceError) -> Self {
         try Address(address).check("connect to")
         let fd = unsafe address.withCString { unsafe sluice_socket_connect($0) }
@@ -31,16 +31,16 @@ extension FileDescriptor {
         return Self(rawValue: fd)
     }
 
-    /// How a connect ended, once the socket is writable.
+    /// Checks how a connect ended, once the socket is writable.
     ///
-    /// - Throws: why it failed, such as `connectionRefused`.
+    /// - Throws: why the connect failed, such as `connectionRefused`.
     public func finishConnecting() throws(SluiceError) {
         let code = sluice_socket_error(rawValue)
         guard code >= 0 else { throw SluiceError(code, "connect", .descriptor(self)) }
     }
 
-    /// The next pending connection, or `nil` where none is. The caller owns it. A caller whose
-    /// connection has failed is passed over.
+    /// Accepts the next pending connection. `nil` if none is pending. The socket is yours to close.
+    /// A connection that has failed while it was pending is passed over.
     ///
     /// - Throws: an errno such as `tooManyOpenFiles`; the connection then stays pending.
     public func accept() throws(SluiceError) -> FileDescriptor? {
@@ -52,7 +52,7 @@ extension FileDescriptor {
 
     /// What a receive found.
     public enum Received: Hashable, Sendable {
-        /// So many bytes, at least one; the buffer has them.
+        /// This many bytes, at least one. They are in the buffer.
         case bytes(Int)
         /// The other side will send no more.
         case endOfStream
@@ -75,7 +75,7 @@ extension FileDescriptor {
 
     /// Sends as many of the bytes as fit.
     ///
-    /// - Returns: how many those are; 0 where none fits now: wait for ``Interest/write``.
+    /// - Returns: how many bytes were sent. 0 if none fits now: wait for ``Interest/write``.
     /// - Throws: an errno such as `brokenPipe` or `connectionReset`.
     public func send(_ bytes: Span<UInt8>) throws(SluiceError) -> Int {
         let count = unsafe bytes.withUnsafeBytes {
@@ -91,7 +91,7 @@ extension FileDescriptor {
         try send(bytes.span)
     }
 
-    /// Says to the peer that no more will be sent, and goes on receiving (half-close).
+    /// Tells the peer that no more will be sent, and goes on receiving (half-close).
     public func finishSending() throws(SluiceError) {
         let code = sluice_socket_finish_sending(rawValue)
         guard code >= 0 else { throw SluiceError(code, "finish sending to", .descriptor(self)) }

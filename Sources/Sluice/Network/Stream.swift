@@ -1,17 +1,18 @@
 internal import CSluice
 public import SystemPackage
 
-/// Names a stream of a loop: a connection, or a pipe, a terminal or a file that was adopted.
+/// The id of a stream of a loop: of a connection, or of a pipe, a terminal or a file that was
+/// adopted.
 ///
-/// Every stream ends in exactly one ``Event/closed(_:_:)``, and nothing follows that.
+/// Every stream ends with exactly one ``Event/closed(_:_:)``. None of its events follows that.
 public struct StreamID: Handle {
     /// ``HandleKind/stream``
     public static var kind: HandleKind { .stream }
 
-    /// The name as the C interface has it.
+    /// The id's number in the C interface.
     public let rawValue: UInt64
 
-    /// The name that the C interface has so.
+    /// The id that has this number in the C interface.
     @inlinable
     public init(rawValue: UInt64) {
         self.rawValue = rawValue
@@ -22,8 +23,9 @@ public struct StreamID: Handle {
 public struct StreamEnding: Hashable, Sendable {
     /// How many queued bytes the kernel did not take.
     public let unsentBytes: Int
-    /// Whether the peer had ended its input before: so all that it wanted to send has come, whatever
-    /// the error. Who forwards the stream, and so is told of no end, has it from here.
+    /// Whether the peer had ended its input before. Then all that the peer wanted to send has come,
+    /// whatever the error. A program that forwards the stream gets no ``Event/endOfStream(_:)``,
+    /// and learns of the end here.
     public let inputEnded: Bool
     /// Why it ended; `nil` for an orderly end.
     public let error: SluiceError.Code?
@@ -36,38 +38,40 @@ public struct StreamEnding: Hashable, Sendable {
     }
 }
 
-/// How a stream behaves. A time of less than a nanosecond is one.
+/// How a stream behaves. A time of less than a nanosecond counts as one.
 public struct StreamOptions: Hashable, Sendable {
-    /// Whether it stays open when the peer has ended (half-close), until it is closed.
+    /// Whether the stream stays open when the peer has ended (half-close), until you close it.
     public var staysHalfOpen: Bool
     /// Whether Nagle's algorithm is left on, which delays small writes.
     public var delaysSmallWrites: Bool
     /// Whether the kernel probes a silent peer (SO_KEEPALIVE).
     public var keepsAlive: Bool
-    /// How long a peer is silent before the first probe, in whole seconds; the system's for
-    /// `nil`.
+    /// How long a peer must be silent before the first probe, in whole seconds. `nil` is the
+    /// system's time.
     public var keepaliveDelay: Duration?
-    /// Without a byte in or out for so long, while the loop reads, it ends, with the errno
-    /// `timedOut`; never for `nil`.
+    /// The stream ends with the errno `timedOut` if no byte goes in or out for this long while the
+    /// loop reads from it. `nil` is never.
     public var idleTimeout: Duration?
     /// How long a close may take after the last byte went.
     public var lingerTime: Duration
-    /// Not connected after so long it ends, with the errno `timedOut`; never for `nil`.
+    /// The stream ends with the errno `timedOut` if it is not connected after this time. `nil` is
+    /// never.
     public var connectTimeout: Duration?
-    /// Whether it is not read from while it is over its high mark, so that a peer that does not
-    /// read is not read from. For `nil` accepted streams are so; connected and adopted ones are
-    /// not, since two ends that both wait for room would wait for ever.
+    /// Whether the stream is not read from while it is over its high mark. So a peer that does not
+    /// read is not read from either. For `nil`, accepted streams are throttled. Connected and
+    /// adopted streams are not, since two ends that both wait for room would wait for ever.
     public var isThrottled: Bool?
-    /// As ``EventLoop/Options/highMark``, for this stream; the loop's for `nil`.
+    /// As ``EventLoop/Options/highMark``, for this stream. `nil` is the loop's.
     public var highMark: Int?
-    /// As ``EventLoop/Options/lowMark``, for this stream; for `nil` a quarter of its high mark,
-    /// or the loop's where that is `nil` too.
+    /// As ``EventLoop/Options/lowMark``, for this stream. `nil` is a quarter of its high mark, or
+    /// the loop's low mark if ``highMark`` is `nil` too.
     public var lowMark: Int?
-    /// The address that it connects from: numeric, or `unix:@name`. Port 0 is any port. Of a
-    /// name's addresses, those of another family are passed over. The kernel chooses for `nil`.
+    /// The address that the stream connects from: numeric, or `unix:@name`. Port 0 is any port. If
+    /// the stream connects to a name, its addresses of another family are passed over. For `nil`
+    /// the kernel chooses.
     public var source: Address?
 
-    /// The defaults, but where told.
+    /// All options at their defaults, except those that are given.
     public init(
         staysHalfOpen: Bool = false,
         delaysSmallWrites: Bool = false,
@@ -108,8 +112,8 @@ extension Int {
 }
 
 extension StreamOptions {
-    /// Hands `body` the options as C takes them, where 0 is a default and thus nothing that can be
-    /// asked for.
+    /// Calls `body` with the options in C's form. There 0 means a default, so 0 cannot be asked
+    /// for.
     func withC(
         _ body: (UnsafePointer<sluice_stream_options>) -> CInt
     ) throws(SluiceError) -> CInt {
@@ -150,18 +154,18 @@ extension StreamOptions {
 
 extension EventLoop {
     /// Connects to an address, or to a name such as "example.com:443". Never blocks.
-    /// ``Event/connected(_:)`` or ``Event/closed(_:_:)`` tells how it went; what is written before
+    /// ``Event/connected(_:)`` or ``Event/closed(_:_:)`` tells how it went. What is written before
     /// that is queued.
     ///
-    /// A name's addresses are tried as RFC 8305 says, and the first that connects is the stream.
-    /// Until then it has no descriptor. ``StreamOptions/connectTimeout`` holds for all of it
-    /// together. Where the name has no address, the stream ends with
+    /// The addresses of a name are tried as RFC 8305 says. The first that connects is the stream.
+    /// Until then the stream has no descriptor. ``StreamOptions/connectTimeout`` is the limit for
+    /// all of this together. If the name has no address, the stream ends with
     /// ``SluiceError/Code/unknownName``, and ``nameProblem(of:)`` says more.
     ///
-    /// - Throws: ``SluiceError/Code/badAddress`` and its like, ``SluiceError/Code/badOption``,
-    ///   ``SluiceError/Code/full`` where too many names wait to be looked up, or an errno of the
-    ///   machine's, such as `addressFamilyNotSupported`. A connect that fails is never thrown, also
-    ///   where it does for want of a descriptor.
+    /// - Throws: ``SluiceError/Code/badAddress`` or another code of a wrong address,
+    ///   ``SluiceError/Code/badOption``, ``SluiceError/Code/full`` if too many names wait to be
+    ///   looked up, or an errno of the machine, such as `addressFamilyNotSupported`. A failure of
+    ///   the connect itself is never thrown, even if it fails because no descriptor is left.
     @discardableResult
     public func connect(
         to address: String, options: StreamOptions = StreamOptions()
@@ -169,7 +173,7 @@ extension EventLoop {
         try connect(to: Address(address), options: options)
     }
 
-    /// Connects to an address that was made by its parts.
+    /// Connects to an address that was made from its parts.
     @discardableResult
     public func connect(
         to address: Address, options: StreamOptions = StreamOptions()
@@ -183,15 +187,17 @@ extension EventLoop {
         return StreamID(rawValue: id)
     }
 
-    /// Makes a stream of a descriptor: a connected socket, a pipe, a terminal, a file, or what else
-    /// can be read from or written to. It is the loop's to close from then on, and made non-blocking
-    /// until the stream ends. Where this throws it stays the caller's.
+    /// Makes a stream of a descriptor: a connected socket, a pipe, a terminal, a file, or anything
+    /// else that can be read from or written to. It belongs to the loop from then on, which closes
+    /// it. It is made non-blocking until the stream ends. If this throws, the descriptor stays the
+    /// caller's.
     ///
-    /// Of a terminal or a pipe that others have open too, such as standard input, they see that it
-    /// does not block. Where a signal kills the program, nobody is left to undo it, and the shell that
-    /// started the program sees it too. There ``watch(_:for:userWord:)`` the descriptor, which changes
-    /// nothing, and read when it is ready, as `sluice-echo client` does; or adopt an open file of your
-    /// own: `FileDescriptor.open("/dev/tty", .readWrite)`.
+    /// Other processes may have the same terminal or pipe open, such as the one at standard input.
+    /// It becomes non-blocking for them, too. If a signal kills the program, nobody is left to undo
+    /// that, and the shell that started the program is affected too. To avoid it,
+    /// ``watch(_:for:userWord:)`` the descriptor, which changes nothing, and read when it is ready,
+    /// as `sluice-echo client` does. Or adopt an open file of your own:
+    /// `FileDescriptor.open("/dev/tty", .readWrite)`.
     ///
     /// - Throws: ``SluiceError/Code/badDescriptor``, ``SluiceError/Code/listeningSocket``,
     ///   ``SluiceError/Code/badOption``, ``SluiceError/Code/outOfMemory``, …

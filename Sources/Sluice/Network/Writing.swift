@@ -7,27 +7,27 @@ public enum WriteResult: Hashable, Sendable {
     /// They are queued, and the stream is over its high mark now: wait for ``Event/drained(_:)``
     /// before writing more.
     case aboveHighMark
-    /// They were not taken, because there is no room: ``EventLoop/Options/hardLimit``,
-    /// ``EventLoop/Options/memoryLimit``, or the machine's memory.
-    /// ``EventLoop/write(_:to:)-(Span<UInt8>,_)`` has ended the stream with that reason;
+    /// They were not taken, because there is no room: ``EventLoop/Options/hardLimit`` or
+    /// ``EventLoop/Options/memoryLimit`` is reached, or the machine's memory is used up.
+    /// ``EventLoop/write(_:to:)-(Span<UInt8>,_)`` has ended the stream with that reason.
     /// ``EventLoop/tryWrite(_:to:)-(Span<UInt8>,_)`` has changed nothing.
     case full
-    /// They were not taken, because nothing more can be sent: the stream has ended, is ending, or is
-    /// broken, or ``EventLoop/finishSending(on:)`` was called before. Where it has not ended yet,
-    /// ``Event/closed(_:_:)`` tells how it does.
+    /// They were not taken, because nothing more can be sent: the stream has ended, is ending, or
+    /// is broken, or ``EventLoop/finishSending(on:)`` was called before. If the stream has not
+    /// ended yet, ``Event/closed(_:_:)`` tells how it ends.
     case gone
 }
 
-/// What goes out. All writes made while one event is handled are sent together when the next is
+/// Sending. All writes made while one event is handled are sent together when the next one is
 /// pulled.
 ///
-/// No write throws. One stream's end is not the program's: a stream that has gone takes nothing, and
-/// one that has no room for what is written ends, with ``SluiceError/Code/full`` in its
-/// ``Event/closed(_:_:)``. The result says which it was. Look at it where more is to be written:
-/// after ``WriteResult/aboveHighMark``, wait for ``Event/drained(_:)``.
+/// No write throws, because the end of one stream is not the end of the program. A stream that is
+/// gone takes nothing. A stream that has no room for the bytes ends, with ``SluiceError/Code/full``
+/// in its ``Event/closed(_:_:)``. The result says what happened. Look at it if you have more to
+/// write: after ``WriteResult/aboveHighMark``, wait for ``Event/drained(_:)``.
 extension EventLoop {
-    /// Queues the bytes to be sent, whole or not at all. Large ones are offered to the kernel at
-    /// once, and only the rest is copied.
+    /// Queues the bytes to be sent, whole or not at all. Many bytes are offered to the kernel at
+    /// once, and only the rest of them is copied.
     ///
     /// - Complexity: O(bytes).
     @inlinable
@@ -61,7 +61,7 @@ extension EventLoop {
         write(text.utf8Span.span, to: stream)
     }
 
-    /// Queues a head and a body to be sent, both whole or nothing at all.
+    /// Queues a head and a body to be sent, both of them or neither.
     ///
     /// - Complexity: O(bytes).
     @discardableResult
@@ -83,8 +83,9 @@ extension EventLoop {
         return code == 0 ? .queued : ended(notJustQueued(code), code, stream)
     }
 
-    /// Queues the bytes to be sent, whole or not at all, for a program that decides itself what is to
-    /// happen where there is no room: the result is ``WriteResult/full`` then, and the stream goes on.
+    /// Queues the bytes to be sent, whole or not at all. It is for a program that decides itself
+    /// what happens if there is no room: the result is ``WriteResult/full`` then, and the stream
+    /// goes on.
     ///
     /// - Complexity: O(bytes).
     public func tryWrite(_ bytes: Span<UInt8>, to stream: StreamID) -> WriteResult {
@@ -124,7 +125,7 @@ extension EventLoop {
         }
     }
 
-    /// Out of line, so that a write that is queued pays a comparison and no more.
+    /// Out of line, so that a write that is queued pays only for a comparison.
     @usableFromInline
     @inline(never)
     func notJustQueued(_ code: CInt) -> WriteResult {
@@ -134,7 +135,7 @@ extension EventLoop {
         return code.saysNoRoom ? .full : .gone
     }
 
-    /// Ends a stream that had no room for what it was to send.
+    /// Ends a stream that had no room for the bytes to send.
     @usableFromInline
     @inline(never)
     func ended(_ result: WriteResult, _ code: CInt, _ stream: StreamID) -> WriteResult {
@@ -142,7 +143,7 @@ extension EventLoop {
         return result
     }
 
-    /// Sends what is queued, as far as the kernel takes it, now and not at the next pull.
+    /// Sends what is queued now and not at the next pull, as far as the kernel takes it.
     ///
     /// - Returns: whether the stream was there and can send.
     @discardableResult
@@ -150,7 +151,7 @@ extension EventLoop {
         isDone(unsafe sluice_flush(handle, stream.rawValue), stream.rawValue)
     }
 
-    /// Sends what is queued, then says to the peer that no more comes (half-close). Receiving goes
+    /// Sends what is queued, then tells the peer that no more comes (half-close). Receiving goes
     /// on.
     ///
     /// - Returns: whether the stream was there and can send.
@@ -159,7 +160,7 @@ extension EventLoop {
         isDone(unsafe sluice_shutdown(handle, stream.rawValue), stream.rawValue)
     }
 
-    /// How many bytes are queued to be sent; none of a stream that has gone.
+    /// How many bytes are queued to be sent; 0 for a stream that is gone.
     ///
     /// - Complexity: O(1).
     public func pendingBytes(of stream: StreamID) -> Int {

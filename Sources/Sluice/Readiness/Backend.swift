@@ -10,8 +10,8 @@ public struct Backend: Hashable, Sendable {
     /// Its name, as ``Poller`` and the environment variable `SLUICE_BACKEND` take it.
     public let name: String
 
-    /// The backend of that name, or `nil` where there is none. What several backends have before a
-    /// colon stands for the best of them.
+    /// The backend of that name, or `nil` if there is none. If several backends have the same word
+    /// before a colon, the word stands for the best of them.
     public init?(_ name: String) {
         let named = Self.all.first { $0.name == name || $0.name.hasPrefix("\(name):") }
         guard let named else { return nil }
@@ -39,7 +39,7 @@ public struct Backend: Hashable, Sendable {
         public static let libevent = Backend("libevent")!
     #endif
 
-    /// Makes those known to the core that are not of it; done once.
+    /// Registers the backends that are not part of the core. This is done once.
     static let registration: Void = {
         #if Libevent
             let code = sluice_libevent_register()
@@ -47,7 +47,7 @@ public struct Backend: Hashable, Sendable {
         #endif
     }()
 
-    /// Those that there are, best first.
+    /// All backends that there are, best first.
     public static let all: [Backend] = {
         registration
         var backends: [Backend] = []
@@ -57,7 +57,7 @@ public struct Backend: Hashable, Sendable {
         return backends
     }()
 
-    /// What chooses where no backend is named, in the words of the shell.
+    /// The setting that chooses if no backend is named, as the shell writes it.
     static var environmentSetting: String {
         let value = unsafe getenv("SLUICE_BACKEND").map { unsafe String(cString: $0) }
         return "SLUICE_BACKEND=\(value ?? "")"

@@ -7,7 +7,7 @@ public struct Interest: OptionSet, Hashable, Sendable {
     /// The flags as the C interface has them.
     public let rawValue: UInt32
 
-    /// The set of the flags that the C interface has so.
+    /// The set that has these flags in the C interface.
     public init(rawValue: UInt32) {
         self.rawValue = rawValue
     }
@@ -26,14 +26,14 @@ public struct Interest: OptionSet, Hashable, Sendable {
     public static let write = Interest(SLUICE_WRITE)
     /// Out-of-band data is there: what select(2) calls exceptional.
     public static let priority = Interest(SLUICE_PRIORITY)
-    /// Both directions are shut, or there is an error; nothing else. It stands alone, as for a stream
-    /// that is not read from at the moment, or beside others. Only where ``Poller/features`` has
-    /// ``Features/conditions``.
+    /// Both directions are shut, or there is an error, and nothing else. It can stand alone, for a
+    /// stream that is not read from at the moment, or beside others. Only if ``Poller/features``
+    /// has ``Features/conditions``.
     public static let hangup = Interest(SLUICE_HANGUP)
-    /// Report changes of readiness and not the state (edge-triggered). Only where
-    /// ``Poller/features`` has ``Features/edge``.
+    /// Report changes of readiness and not the state (edge-triggered). Only if ``Poller/features``
+    /// has ``Features/edge``.
     public static let edge = Interest(SLUICE_EDGE)
-    /// Fall silent after one event, until modified.
+    /// Silence the registration after one event, until it is modified.
     public static let oneShot = Interest(SLUICE_ONE_SHOT)
 }
 
@@ -45,7 +45,7 @@ public struct Readiness: OptionSet, Hashable, Sendable {
     /// The flags as the C interface has them.
     public let rawValue: UInt32
 
-    /// The set of the flags that the C interface has so.
+    /// The set that has these flags in the C interface.
     public init(rawValue: UInt32) {
         self.rawValue = rawValue
     }
@@ -88,7 +88,7 @@ public struct Features: OptionSet, Hashable, Sendable {
     /// The flags as the C interface has them.
     public let rawValue: UInt32
 
-    /// The set of the flags that the C interface has so.
+    /// The set that has these flags in the C interface.
     public init(rawValue: UInt32) {
         self.rawValue = rawValue
     }
@@ -104,9 +104,9 @@ public struct Features: OptionSet, Hashable, Sendable {
     /// ``Readiness/error``, ``Readiness/hangup`` and ``Readiness/readClosed`` are told apart, and
     /// ``Interest/hangup`` can be asked for: epoll and poll have it.
     public static let conditions = Features(SLUICE_FEATURE_CONDITIONS)
-    /// ``Interest/priority``: every backend has it but libevent.
+    /// ``Interest/priority``: every backend except libevent has it.
     public static let priority = Features(SLUICE_FEATURE_PRIORITY)
-    /// ``Poller/setInterruptible(_:)`` and ``EventLoop/Options/isInterruptible``: every backend has
-    /// it but libevent.
+    /// ``Poller/setInterruptible(_:)`` and ``EventLoop/Options/isInterruptible``: every backend
+    /// except libevent has it.
     public static let interruptible = Features(SLUICE_FEATURE_INTERRUPTIBLE)
 }

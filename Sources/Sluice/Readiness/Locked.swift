@@ -1,11 +1,11 @@
 private import Glibc
 
-/// A value that threads take turns at.
-// Not the standard library's Mutex (6.3), which ThreadSanitizer does not see on Linux: it takes each use
-// for a race, and so would find none.
+/// A value that several threads use, one at a time.
+// Not the standard library's Mutex (6.3), which ThreadSanitizer does not see on Linux: it takes
+// each use for a race, and so real races would not be found.
 @safe
 final class Locked<Value: Sendable>: @unchecked Sendable {
-    // Sendable, because the value is reached by who has the lock alone.
+    // Sendable, because only the holder of the lock reaches the value.
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private var value: Value
 
@@ -20,7 +20,7 @@ final class Locked<Value: Sendable>: @unchecked Sendable {
         unsafe mutex.deallocate()
     }
 
-    /// Calls `body` with the value, and with nobody else at it.
+    /// Calls `body` with the value, which no other thread can use meanwhile.
     func withLock<Result, Failure: Error>(
         _ body: (inout Value) throws(Failure) -> Result
     ) throws(Failure) -> Result {

@@ -15,9 +15,9 @@ public import SystemPackage
 /// }
 /// ```
 ///
-/// A poller belongs to one thread at a time, which its being noncopyable sees to; only its
-/// ``waker`` may be used from another. It closes itself and none of the descriptors, which stay
-/// their owner's: remove one before closing it.
+/// A poller belongs to one thread at a time. It is noncopyable, so the compiler makes sure of that.
+/// Only its ``waker`` may be used from another thread. A poller closes itself but none of the
+/// descriptors, which stay their owners'. Remove a descriptor before closing it.
 @safe
 public struct Poller: ~Copyable {
     private let handle: OpaquePointer
@@ -40,11 +40,11 @@ public struct Poller: ~Copyable {
         public let user: UInt64
     }
 
-    /// Makes a poller over `backend` or, for `nil`, over the one that `SLUICE_BACKEND` names in the
-    /// environment, or the best there is.
+    /// Makes a poller over `backend`. For `nil` it takes the backend that `SLUICE_BACKEND` names in
+    /// the environment. If that is unset or empty, it takes the best there is.
     ///
-    /// - Parameter batch: how many events a wait gathers at most, at least 1; the only memory that
-    ///   events take.
+    /// - Parameter batch: how many events a wait gathers at most; at least 1. Events take no other
+    ///   memory.
     /// - Throws: ``SluiceError/Code/unknownBackend``, ``SluiceError/Code/noCapacity`` or an errno.
     public init(_ backend: Backend? = nil, batch: Int = 256) throws(SluiceError) {
         guard batch >= 1, batch <= Int(CInt.max) else {
@@ -70,7 +70,7 @@ public struct Poller: ~Copyable {
     }
 
     deinit {
-        // Who was about to use it at a fork is not in the child.
+        // A thread that was about to use the waker at a fork does not exist in the child.
         if process != getpid() { waker.afterFork() }
         waker.retire()
         unsafe sluice_poller_destroy(handle)
@@ -79,7 +79,7 @@ public struct Poller: ~Copyable {
 
     /// The backend in use.
     public var backend: Backend {
-        // The poller was made over one of those that there are, so the name is there.
+        // The poller was made over an existing backend, so there is one of that name.
         unsafe Backend(String(cString: sluice_poller_backend_name(handle)))!
     }
 
@@ -92,7 +92,7 @@ public struct Poller: ~Copyable {
     ///
     /// - Complexity: O(1).
     /// - Throws: ``SluiceError/Code/badDescriptor``, ``SluiceError/Code/alreadyRegistered``,
-    ///   ``SluiceError/Code/notSupported`` for an edge or priority where the backend has none,
+    ///   ``SluiceError/Code/notSupported`` for an edge or priority that the backend does not have,
     ///   ``SluiceError/Code/unknownInterest``, ``SluiceError/Code/outOfMemory``.
     public mutating func add(
         _ descriptor: FileDescriptor, interest: Interest, user: UInt64 = 0
@@ -117,7 +117,7 @@ public struct Poller: ~Copyable {
     }
 
     /// Ends a registration, whether its descriptor is still open or not. None of its events comes
-    /// any more, also of those gathered already.
+    /// any more, not even one that was gathered already.
     ///
     /// - Complexity: O(1).
     /// - Throws: ``SluiceError/Code/notRegistered``.
@@ -127,16 +127,16 @@ public struct Poller: ~Copyable {
     }
 
     /// Waits until a descriptor is ready, the ``waker`` is used or the timeout is over, and gathers
-    /// the events for ``next()``. Those of the last wait that were not pulled are let go; a
-    /// level-triggered one comes again.
+    /// the events for ``next()``. Events of the last wait that were not pulled are dropped.
+    /// Level-triggered ones come again.
     ///
-    /// A `timeout` of `nil` waits for ever; one of zero or less looks and does not wait. A signal
-    /// neither ends the wait nor prolongs it, unless ``setInterruptible(_:)`` asks for that.
+    /// With a `timeout` of `nil` it waits for ever. With zero or less it looks and does not wait. A
+    /// signal neither ends the wait nor prolongs it, unless ``setInterruptible(_:)`` asks for that.
     ///
     /// - Returns: how many events were gathered; 0 when the time is up, or after a wake.
     /// - Complexity: O(events) with epoll, O(registrations) with poll, O(highest number) with
     ///   select. One system call, no allocation.
-    /// - Throws: ``SluiceError/Code/interrupted``, only where it was asked for.
+    /// - Throws: ``SluiceError/Code/interrupted``, only if it was asked for.
     @discardableResult
     public mutating func wait(timeout: Duration? = nil) throws(SluiceError) -> Int {
         position = 0
@@ -148,12 +148,12 @@ public struct Poller: ~Copyable {
         return count
     }
 
-    /// Says whether a signal whose handler ran during a wait ends it, with
-    /// ``SluiceError/Code/interrupted``. One that comes before the wait has begun does not; a wake
-    /// does in any case.
+    /// Sets whether a signal whose handler ran during a wait ends the wait, with
+    /// ``SluiceError/Code/interrupted``. A signal that comes before the wait has begun does not end
+    /// it. A wake ends it in any case.
     ///
     /// - Complexity: O(1).
-    /// - Throws: ``SluiceError/Code/notSupported`` where the backend has no
+    /// - Throws: ``SluiceError/Code/notSupported`` if the backend has no
     ///   ``Features/interruptible``.
     public mutating func setInterruptible(_ isInterruptible: Bool) throws(SluiceError) {
         let code = unsafe sluice_poller_set_flags(
@@ -161,25 +161,27 @@ public struct Poller: ~Copyable {
         guard code >= 0 else { throw SluiceError(code, "have signals interrupt") }
     }
 
-    /// A descriptor that is readable while a wait that does not wait would bring an event or end by
-    /// a wake: for a wait in a loop of another kind. It stays the poller's; do not read it.
+    /// A descriptor that is readable while a ``wait(timeout:)`` with a timeout of zero would bring
+    /// an event or end by a wake. It is for a wait in a loop of another kind. It stays the
+    /// poller's: do not read it.
     ///
     /// - Complexity: O(1).
-    /// - Throws: ``SluiceError/Code/notSupported`` but on epoll.
+    /// - Throws: ``SluiceError/Code/notSupported`` on every backend except epoll.
     public mutating func backendDescriptor() throws(SluiceError) -> FileDescriptor {
         let fd = unsafe sluice_poller_backend_fd(handle)
         guard fd >= 0 else { throw SluiceError(fd, "find the backend's descriptor") }
         return FileDescriptor(rawValue: fd)
     }
 
-    /// Makes the poller usable in a process that was just forked; to be called there before anything
-    /// else. Parent and child then have the same registrations, and share none.
+    /// Makes the poller usable in a process that was just forked. Call it in the child before
+    /// anything else. Parent and child then have the same registrations, and share none.
     ///
     /// - Complexity: O(registrations).
     /// - Throws: ``SluiceError/Code/wrongState`` in the process that made the poller,
     ///   ``SluiceError/Code/outOfMemory`` or an errno. It can be called again then.
     public mutating func afterFork() throws(SluiceError) {
-        // Here another thread may be waking the poller, by what this makes anew.
+        // In the process that made the poller, another thread may be waking it by what this call
+        // replaces.
         guard process != getpid() else {
             throw SluiceError(SLUICE_ESTATE.rawValue, "go on after fork where there was none")
         }

@@ -1,7 +1,8 @@
 internal import CSluice
 public import SystemPackage
 
-/// What ``select(reading:writing:excepting:timeout:)`` found, each list in the order it was given.
+/// What ``select(reading:writing:excepting:timeout:)`` found. Each list keeps the order in which it
+/// was given.
 public struct Selection: Hashable, Sendable {
     /// A read would not block.
     public var readable: [FileDescriptor]
@@ -10,7 +11,7 @@ public struct Selection: Hashable, Sendable {
     /// Out-of-band data is there.
     public var exceptional: [FileDescriptor]
 
-    /// What is ready; nothing, unless told.
+    /// A selection of these descriptors. A list that is not given is empty.
     public init(
         readable: [FileDescriptor] = [], writable: [FileDescriptor] = [],
         exceptional: [FileDescriptor] = []
@@ -24,8 +25,8 @@ public struct Selection: Hashable, Sendable {
 /// Waits until one of the descriptors is ready or the timeout is over: select(2) itself, with no
 /// limit on descriptor numbers.
 ///
-/// A `timeout` of `nil` waits for ever; one of zero or less looks and does not wait. A signal
-/// neither ends the wait nor prolongs it.
+/// With a `timeout` of `nil` it waits for ever. With zero or less it looks and does not wait. A
+/// signal neither ends the wait nor prolongs it.
 ///
 /// ```swift
 /// let ready = try select(reading: inputs, writing: outputs, timeout: .milliseconds(500))
@@ -33,7 +34,7 @@ public struct Selection: Hashable, Sendable {
 /// ```
 ///
 /// - Complexity: O(*n* + the highest number), for *n* entries in the lists.
-/// - Throws: ``SluiceError/Code/badDescriptor`` that names the first descriptor that is not open.
+/// - Throws: ``SluiceError/Code/badDescriptor``, which names the first descriptor that is not open.
 public func select(
     reading: [FileDescriptor] = [],
     writing: [FileDescriptor] = [],
@@ -41,7 +42,7 @@ public func select(
     timeout: Duration? = nil
 ) throws(SluiceError) -> Selection {
     let lists = [reading, writing, excepting]
-    // One block for all that C reads and writes: what is asked, then room for what is ready.
+    // One array for what all the lists ask, and one with room for what is ready.
     let count = lists.reduce(0) { $0 + $1.count }
     let asked = lists.flatMap { list in list.map(\.rawValue) }
     var ready = [CInt](repeating: 0, count: count)
@@ -74,7 +75,7 @@ public func select(
     return Selection(readable: answer(0), writable: answer(1), exceptional: answer(2))
 }
 
-/// select(2) does not say which descriptor it refuses, so each is asked by itself.
+/// select(2) does not say which descriptor it refuses, so each is tried by itself.
 private func selectError(_ code: CInt, _ lists: [[FileDescriptor]]) -> SluiceError {
     guard code == SLUICE_EBADF.rawValue else { return SluiceError(code, "select") }
     let culprit = lists.joined().first { descriptor in

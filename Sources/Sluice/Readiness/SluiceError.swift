@@ -21,7 +21,7 @@ public struct SluiceError: Error, Hashable, Sendable {
         case descriptor(FileDescriptor)
         case text(String)
         case handle(HandleKind, UInt64)
-        /// A text, and what is to be said of it in place of the code's words.
+        /// A text, and a message in place of the code's.
         case refused(String, String)
     }
 
@@ -54,15 +54,15 @@ extension SluiceError.Code {
     public static var unknownInterest: Self { Self(SLUICE_EINTEREST) }
     /// A capacity or a count is too small.
     public static var noCapacity: Self { Self(SLUICE_ECAPACITY) }
-    /// The text is no address.
+    /// The text is not an address.
     public static var badAddress: Self { Self(SLUICE_EADDRESS) }
-    /// An address without a port, or with one that is none.
+    /// The port of an address is missing, or is not a port.
     public static var badPort: Self { Self(SLUICE_EPORT) }
-    /// The path of a unix socket that is empty or too long.
+    /// The path of a unix socket is empty or too long.
     public static var badPath: Self { Self(SLUICE_EPATH) }
-    /// An IPv6 address with a network interface that there is not.
+    /// The network interface of an IPv6 address does not exist.
     public static var badScope: Self { Self(SLUICE_ESCOPE) }
-    /// `*`, or a host name, where that will not do.
+    /// `*` was given to connect to, or a host name where only a numeric address is taken.
     public static var notNumeric: Self { Self(SLUICE_ENUMERIC) }
     /// The host name could not be looked up, or has no address.
     public static var unknownName: Self { Self(SLUICE_ENAME) }
@@ -74,7 +74,7 @@ extension SluiceError.Code {
     public static var full: Self { Self(SLUICE_EFULL) }
     /// The handle has ended, or never was.
     public static var stale: Self { Self(SLUICE_ESTALE) }
-    /// The handle is of a kind that this cannot be done with.
+    /// This cannot be done with a handle of this kind.
     public static var wrongKind: Self { Self(SLUICE_EKIND) }
     /// The loop belongs to another thread.
     public static var wrongThread: Self { Self(SLUICE_ETHREAD) }
@@ -86,12 +86,12 @@ extension SluiceError.Code {
     public static var aborted: Self { Self(rawValue: -Errno.connectionAbort.rawValue) }
     /// A frame is longer than its limit.
     public static var frameTooLong: Self { Self(rawValue: -Errno.messageTooLong.rawValue) }
-    /// A frame says a length that it cannot have.
+    /// A frame has an impossible length.
     public static var badFrame: Self { Self(rawValue: -Errno.badMessage.rawValue) }
     /// An option is out of its range.
     public static var badOption: Self { Self(SLUICE_EOPTION) }
 
-    /// The kernel's error, where it is one.
+    /// The kernel's error; `nil` if the code is one of Sluice's own.
     public var errno: Errno? {
         rawValue < 0 && rawValue > SLUICE_ENOTSUP.rawValue ? Errno(rawValue: -rawValue) : nil
     }

@@ -1,12 +1,13 @@
 internal import CSluice
 
 extension Duration? {
-    /// The timeout as C takes it: rounded up to a nanosecond, so that no wait ends early, `nil` and
-    /// what is over 292 years for ever, and a moment that is past already without waiting.
+    /// The timeout as C takes it. It is rounded up to a nanosecond, so that no wait ends early.
+    /// `nil` and anything over 292 years is for ever. Zero and less is without waiting.
     var timeoutInNanoseconds: Int64 {
         guard let self, self < .nanoseconds(Int64.max) else { return Int64.max }
         guard self > .zero else { return 0 }
-        // There are durations of which this cannot be asked, but they are longer or past.
+        // Some durations do not fit into `components`, but those are too long or negative, and
+        // ended above.
         let (seconds, attoseconds) = self.components
         return seconds * 1_000_000_000 + (attoseconds + 999_999_999) / 1_000_000_000
     }

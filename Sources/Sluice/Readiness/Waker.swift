@@ -6,14 +6,14 @@ extension Poller {
     /// Ends a poller's wait from any thread. It may outlive the poller, and then does nothing.
     @safe
     public final class Waker: @unchecked Sendable {
-        // Sendable, because all that is done with the pointer is sluice_poller_wake, which any thread
-        // may call while the poller lives. How many are about to is counted, and the poller waits for
-        // them before it goes. A count and no lock: what another thread had locked would stay locked
-        // in the child of a fork.
+        // Sendable, because the pointer is used only for sluice_poller_wake, which any thread may
+        // call while the poller lives. The threads in such a call are counted, and the poller waits
+        // for them before it ends. It is a count and not a lock: if another thread held a lock at a
+        // fork, the lock would stay locked in the child.
         private static let gone: UInt64 = 1 << 63
 
         private let poller: OpaquePointer
-        /// How many threads use the pointer, and `gone`.
+        /// How many threads use the pointer, and the flag `gone`.
         private let users = Atomic<UInt64>(0)
 
         init(_ poller: OpaquePointer) {
