@@ -7,16 +7,16 @@
  *         if (event.kind == SLUICE_DATA)
  *             loop.write(event.id, event.bytes());
  *
- * What a call takes and how long what it gives stays valid is said in sluice.h; the names are the
- * same. An event's bytes are valid until the next pull, which is the next step of the range-for.
+ * sluice.h says what each call takes, and how long its result stays valid. The names are the same.
+ * An event's bytes are valid until the next pull, which is the next step of the range-for.
  *
  * Calls throw a std::system_error, whose code is an errno in std::system_category(), or one of
- * sluice::errc. Each call takes a std::error_code too, as its last argument, and then sets that and
- * throws nothing. Where it fails, it gives 0, false, nothing or a negative descriptor. What befalls
- * a connection is no error of the call in hand: its CLOSED says it.
+ * sluice::errc. Each call also takes a std::error_code, as its last argument. Then it sets that and
+ * throws nothing, and if it fails, it returns 0, false, nothing or a negative descriptor. What
+ * happens to a connection is not an error of a call: the connection's CLOSED says it.
  *
  * With C++20 there is std::span beside std::string_view, and a loop is a std::ranges::input_range.
- * All is in one file, so that one can be copied where nothing is installed.
+ * Everything is in one file, which can be copied where nothing is installed.
  */
 #ifndef SLUICE_HPP
 #define SLUICE_HPP
@@ -43,7 +43,7 @@
 
 namespace sluice {
 
-/* The codes that Sluice itself gives. Those that are an errno, negated, are std::errc. */
+/* The codes that Sluice itself gives. A negated errno is a std::errc. */
 enum class errc {
     not_supported = SLUICE_ENOTSUP,
     no_backend = SLUICE_EBACKEND,
@@ -75,7 +75,7 @@ inline const std::error_category &category() noexcept {
         std::string message(int code) const override {
             return code == SLUICE_ENULL ? "the loop is closed" : sluice_error_message(code);
         }
-        /* The errno that comes nearest: so errors can be compared with a std::errc. */
+        /* The nearest errno, so that errors can be compared with a std::errc. */
         std::error_condition default_error_condition(int code) const noexcept override {
             return {sluice_error_errno(code), std::generic_category()};
         }
@@ -88,7 +88,7 @@ inline std::error_code make_error_code(errc code) noexcept {
     return {static_cast<int>(code), category()};
 }
 
-/* What a negative result stands for; none for 0 or a count. */
+/* The error that a negative result stands for; none for 0 or a count. */
 [[nodiscard]] inline std::error_code error_code(int result) noexcept {
     if (result >= 0)
         return {};
@@ -97,7 +97,7 @@ inline std::error_code make_error_code(errc code) noexcept {
     return {result, category()};
 }
 
-/* An error as C has it, and 0 for one that C has not. */
+/* The code that C has for an error, and 0 if C has none. */
 [[nodiscard]] inline int code_of(const std::error_code &error) noexcept {
     if (error.category() == category())
         return error.value();
@@ -106,8 +106,9 @@ inline std::error_code make_error_code(errc code) noexcept {
     return is_errno ? -error.value() : 0;
 }
 
-/* Stands for no std::error_code, where a call takes one: it throws. Nothing is ever written to it.
- * Decided against: each call twice, as in std::filesystem, which would double this file. */
+/* Given in place of a std::error_code, it makes a call throw. Nothing is ever written to it.
+ * Decided against: two overloads of each call, as in std::filesystem, which would double this
+ * file. */
 [[nodiscard]] inline std::error_code &throws() noexcept {
     static std::error_code none;
     return none;
@@ -123,7 +124,7 @@ template <typename Result> Result report(Result result, std::error_code &error, 
     return result;
 }
 
-/* What became of a write; it need not be looked at. */
+/* What became of a write. You need not look at it. */
 enum class written {
     queued,
     over_high_mark, /* queued too; wait for DRAINED before writing more */
@@ -133,7 +134,7 @@ enum class written {
 };
 
 struct Event : sluice_event {
-    /* Empty for an event that has no data: the length of a CLOSED is of another kind. */
+    /* Empty for an event without data. The length of a CLOSED means something else. */
     [[nodiscard]] std::string_view bytes() const noexcept {
         return data ? std::string_view(static_cast<const char *>(data), length) : "";
     }
@@ -146,11 +147,12 @@ struct Event : sluice_event {
     [[nodiscard]] std::size_t seen() const noexcept {
         return kind == SLUICE_DATA ? static_cast<std::size_t>(value >> 1) : 0;
     }
-    /* DATA: whether these were held when the input ended, and nothing follows them. */
+    /* DATA: whether the bytes were held when the input ended, and nothing follows them. */
     [[nodiscard]] bool is_last() const noexcept {
         return kind == SLUICE_DATA && (value & SLUICE_LAST) != 0;
     }
-    /* CLOSED: whether the peer had ended its input before: all that it wanted to send has come. */
+    /* CLOSED: whether the peer had ended its input before. Then all that it wanted to send has
+     * come. */
     [[nodiscard]] bool input_ended() const noexcept {
         return kind == SLUICE_CLOSED && value == SLUICE_INPUT_ENDED;
     }
@@ -158,7 +160,7 @@ struct Event : sluice_event {
     [[nodiscard]] std::error_code reason() const noexcept {
         return error_code(error);
     }
-    /* RESOLVED: a name's addresses. Where there are none, `bytes` says why, in words. */
+    /* RESOLVED: a name's addresses. If there are none, `bytes` says why, in words. */
     [[nodiscard]] std::vector<std::string> addresses() const {
         std::vector<std::string> all;
         std::string_view rest = kind == SLUICE_RESOLVED && error == 0 ? bytes() : "";
@@ -172,8 +174,7 @@ struct Event : sluice_event {
 };
 static_assert(sizeof(Event) == sizeof(sluice_event), "an array of one is an array of the other");
 
-/* Reaches a loop from any thread, for as long as one likes: once the loop has ended, calls say
- * errc::closed. */
+/* Reaches a loop from any thread. It may outlive the loop: then calls say errc::closed. */
 class Poster {
   public:
     /* Moving one copies it, so that the old one can still be used. */
@@ -183,7 +184,7 @@ class Poster {
         std::lock_guard<std::mutex> lock(target_->mutex);
         report(sluice_post(target_->loop, value), error, "post");
     }
-    /* Ends the pull that is under way, or else the next. */
+    /* Ends the pull that is under way, or else the next one. */
     void wake(std::error_code &error = throws()) const {
         std::lock_guard<std::mutex> lock(target_->mutex);
         report(sluice_wake(target_->loop), error, "wake");
@@ -201,8 +202,8 @@ class Poster {
     std::shared_ptr<Target> target_;
 };
 
-/* The bytes of a DATA event beyond the next pull: as long as this lives, and the loop does. Let it
- * end on the loop's thread, or they stay until the loop ends. */
+/* The bytes of a DATA event, kept beyond the next pull. They are valid as long as both this object
+ * and the loop live. Destroy it on the loop's thread, or the bytes stay until the loop ends. */
 class [[nodiscard]] Kept {
   public:
     Kept(Kept &&other) noexcept
@@ -241,13 +242,13 @@ class [[nodiscard]] Kept {
     std::string_view bytes_;
 };
 
-/* Of the thread that made it: calls from others say errc::wrong_thread. Let it end there too, or it
- * stays open. Pointers to it are the caller's to keep right, as with any object. */
+/* A loop belongs to the thread that made it: calls from others say errc::wrong_thread. Destroy it
+ * there too, or it stays open. As with any object, the caller keeps pointers to it valid. */
 class Loop {
   public:
     using nanoseconds = std::chrono::nanoseconds;
 
-    /* Where `error` is given and set, the loop is as one that was moved away. */
+    /* If `error` is given and was set, the loop is like one that was moved away. */
     explicit Loop(const sluice_options *options = nullptr, std::error_code &error = throws())
         : target_(std::make_shared<Poster::Target>()) {
         report(sluice_open(&target_->loop, options), error, "open");
@@ -279,8 +280,8 @@ class Loop {
                             std::error_code &error = throws()) {
         return report(sluice_next(loop_, &event, timeout.count()), error, "next") > 0;
     }
-    /* As many as there are, up to `capacity`. The bytes of each are valid until the next pull; a
-     * stream may have ended before its event is looked at. */
+    /* Pulls as many events as there are, up to `capacity`. The bytes of each are valid until the
+     * next pull. A stream may have ended before its event is looked at. */
     [[nodiscard]] std::size_t next_many(Event *events, std::size_t capacity,
                                         nanoseconds timeout = nanoseconds::max(),
                                         std::error_code &error = throws()) {
@@ -334,9 +335,9 @@ class Loop {
         Event event_{};
     };
 
-    /* All events to come, and after a wake one of kind 0. There is no end to them: leave by break
-     * or return. Each step waits for its event, also one that a view takes only to see that it is
-     * done: views::take(1) waits for a second one. */
+    /* All events to come. After a wake it is an event of kind 0. There is no end to them: leave by
+     * break or return. Each step waits for its event, even a step that a view takes only to see
+     * that it is done: views::take(1) waits for a second event. */
     [[nodiscard]] Iterator begin() {
         return Iterator(*this);
     }
@@ -354,15 +355,15 @@ class Loop {
     [[nodiscard]] nanoseconds now(std::error_code &error = throws()) const {
         return nanoseconds(count(report(sluice_now(loop_), error, "now")));
     }
-    /* The same, read anew. */
+    /* Reads that clock again. */
     nanoseconds update_now(std::error_code &error = throws()) {
         return nanoseconds(count(report(sluice_update_now(loop_), error, "update_now")));
     }
-    /* Makes the calling thread the loop's. The one that had it makes no call of it any more. */
+    /* Makes the calling thread the loop's. The thread that had it must not use it any more. */
     void take_over(std::error_code &error = throws()) {
         report(sluice_take_over(loop_), error, "take_over");
     }
-    /* In the child, after a fork. */
+    /* Call it in the child, after a fork. */
     void after_fork(std::error_code &error = throws()) {
         report(sluice_after_fork(loop_), error, "after_fork");
     }
@@ -382,14 +383,14 @@ class Loop {
 
     /* ---- Handles ---- */
 
-    /* What has ended already is let pass. */
+    /* If the handle has ended already, this does nothing. */
     void close(sluice_id id, std::error_code &error = throws()) {
         told(id, sluice_close(loop_, id), error, "close");
     }
     void abort(sluice_id id, std::error_code &error = throws()) {
         told(id, sluice_abort(loop_, id), error, "abort");
     }
-    /* The same, but a stream's CLOSED has this reason: sluice::errc, or an errno. */
+    /* The same, except that a stream's CLOSED has this reason: sluice::errc, or an errno. */
     void abort_with(sluice_id id, std::error_code reason, std::error_code &error = throws()) {
         told(id, sluice_abort_with(loop_, id, code_of(reason)), error, "abort_with");
     }
@@ -408,7 +409,7 @@ class Loop {
         return static_cast<sluice_kind>(count(report(sluice_kind_of(loop_, id), error, "kind_of")));
     }
 
-    /* Of calls that make a handle the id need not be looked at: each event says whose it is. */
+    /* You need not keep the id that these calls return: each event says whose it is. */
     sluice_id watch(int fd, std::uint32_t interest, std::uint64_t user = 0,
                     std::error_code &error = throws()) {
         sluice_id id = 0;
@@ -501,16 +502,17 @@ class Loop {
 
     /* ---- Streams ---- */
 
-    /* A stream for which that is too much ends: full, which is also the reason of its CLOSED. */
+    /* If there is no room for the bytes, the answer is full, and the stream ends. Its CLOSED has
+     * the same reason. */
     written write(sluice_id id, std::string_view bytes, std::error_code &error = throws()) {
         return told(id, sluice_write(loop_, id, bytes.data(), bytes.size()), error, "write");
     }
-    /* As write, but where the answer is full, the stream goes on as it was. */
+    /* As write, except that after full the stream goes on as it was. */
     [[nodiscard]] written try_write(sluice_id id, std::string_view bytes,
                                     std::error_code &error = throws()) {
         return written_of(sluice_write(loop_, id, bytes.data(), bytes.size()), error, "try_write");
     }
-    /* Several pieces, together whole or not at all. */
+    /* Several pieces, all of them or none. */
     written writev(sluice_id id, const sluice_slice *slices, int count,
                    std::error_code &error = throws()) {
         return told(id, sluice_writev(loop_, id, slices, count), error, "writev");
@@ -525,9 +527,9 @@ class Loop {
         return written_of(sluice_write(loop_, id, bytes.data(), bytes.size()), error, "try_write");
     }
 #endif
-    /* Has the kernel send bytes of a file, behind all that was written. How many went: where those
-     * are fewer than `length`, DRAINED says when to go on with the rest. Nothing for a stream that
-     * is gone. An error is the file's, and the stream goes on. */
+    /* Makes the kernel send bytes of a file, after all that was written. Returns how many went. If
+     * they are fewer than `length`, DRAINED says when to go on with the rest. Returns nothing for a
+     * stream that is gone. An error is about the file, and the stream goes on. */
     [[nodiscard]] std::optional<std::size_t> send_file(sluice_id id, int fd, std::int64_t offset,
                                                        std::size_t length,
                                                        std::error_code &error = throws()) {
@@ -544,7 +546,7 @@ class Loop {
             told(id, code, error, "send_file");
         return std::nullopt;
     }
-    /* False for a stream that is gone: each call on a stream that returns a bool says that. */
+    /* False for a stream that is gone. So it is for each call on a stream that returns a bool. */
     bool flush(sluice_id id, std::error_code &error = throws()) {
         return told(id, sluice_flush(loop_, id), error, "flush") < written::gone;
     }
@@ -560,12 +562,12 @@ class Loop {
     bool resume(sluice_id id, std::error_code &error = throws()) {
         return told(id, sluice_resume(loop_, id), error, "resume") < written::gone;
     }
-    /* A stream for which that is too much ends, as of write. */
+    /* If there is no room for the bytes, the stream ends, as with write. */
     bool hold(sluice_id id, std::size_t length, std::error_code &error = throws()) {
         return told(id, sluice_hold(loop_, id, length), error, "hold") < written::gone;
     }
-    /* The same, and no DATA comes before `total` bytes are there together, those among them, or the
-     * stream ends. */
+    /* The same, and no DATA comes before `total` bytes are there, counting those that are held, or
+     * the stream ends. */
     bool hold_until(sluice_id id, std::size_t length, std::size_t total,
                     std::error_code &error = throws()) {
         return told(id, sluice_hold_until(loop_, id, length, total), error, "hold_until") <
@@ -574,8 +576,8 @@ class Loop {
     bool forward(sluice_id from, sluice_id to, std::error_code &error = throws()) {
         return told(from, sluice_forward(loop_, from, to), error, "forward") < written::gone;
     }
-    /* Keeps the bytes of the event just pulled. Nothing for a stream that is gone, and where there
-     * is no room: they can be copied then. */
+    /* Keeps the bytes of the event just pulled. Returns nothing if the stream is gone, or if there
+     * is no room: then copy them. */
     [[nodiscard]] std::optional<Kept> keep(const Event &event, std::error_code &error = throws()) {
         void *name = nullptr;
         const written result = written_of(sluice_keep(loop_, event.id, &name), error, "keep");
@@ -588,16 +590,16 @@ class Loop {
     }
 
   private:
-    /* In C a 0 byte would end it. */
+    /* In C a 0 byte would end the address. */
     static bool has_nul(const std::string &address) noexcept {
         return address.find('\0') != std::string::npos;
     }
-    /* A result that is no error, and 0 for one that is. */
+    /* The result, or 0 if it is an error. */
     template <typename Result> static std::size_t count(Result result) noexcept {
         return result < 0 ? 0 : static_cast<std::size_t>(result);
     }
-    /* What a call of a stream says. That it is broken is told in the kernel's words, and no error;
-     * no memory is one. */
+    /* What a call on a stream says. An errno says that the stream is broken, which is not an error
+     * here. ENOMEM is one. */
     static written written_of(int result, std::error_code &error, const char *call) {
         const bool is_error =
             result == SLUICE_ENOMEM ||
@@ -607,7 +609,8 @@ class Loop {
             return static_cast<written>(result);
         return result == SLUICE_EFULL ? written::full : written::gone;
     }
-    /* The same of a call whose bytes are lost where they are too many: that ends the stream. */
+    /* The same for a call whose bytes are lost if there is no room for them: that ends the
+     * stream. */
     written told(sluice_id id, int code, std::error_code &error, const char *call) {
         const written result = written_of(code, error, call);
         if (result == written::full)
@@ -627,11 +630,11 @@ class Loop {
     std::shared_ptr<Poster::Target> target_;
 };
 
-/* The readiness layer by itself: registrations, and the kernel's call that waits on them. One
- * thread at a time may use it; descriptors stay the caller's. */
+/* The readiness layer by itself: registrations, and the kernel's call that waits for them. One
+ * thread at a time may use it. Descriptors stay the caller's. */
 class Poller {
   public:
-    /* By its name: "epoll", "poll", "select"; the best there is for nullptr. */
+    /* A backend is named "epoll", "poll" or "select". nullptr is the best there is. */
     explicit Poller(const char *backend = nullptr, std::error_code &error = throws()) {
         report(sluice_poller_create(&poller_, backend), error, "create");
     }
@@ -658,7 +661,8 @@ class Poller {
     void remove(int fd, std::error_code &error = throws()) {
         report(sluice_poller_remove(poller_, fd), error, "remove");
     }
-    /* How many of the `capacity` events were filled in: 0 when the time is up, or on a wake. */
+    /* Returns how many of the `capacity` events were filled in: 0 when the time is up, or on a
+     * wake. */
     [[nodiscard]] std::size_t
     wait(sluice_ready *events, std::size_t capacity,
          std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max(),
@@ -676,11 +680,12 @@ class Poller {
         return wait(events.data(), events.size(), timeout, error);
     }
 #endif
-    /* Whether the registration that an event speaks of still stands. */
+    /* Whether the registration of an event still stands. */
     [[nodiscard]] bool is_current(const sluice_ready &event) const noexcept {
         return sluice_poller_is_current(poller_, &event) > 0;
     }
-    /* From any thread while this lives: ends the wait that is under way, or else the next. */
+    /* Ends the wait that is under way, or else the next one. Any thread may call it while this
+     * lives. */
     void wake(std::error_code &error = throws()) {
         report(sluice_poller_wake(poller_), error, "wake");
     }

@@ -1,4 +1,4 @@
-// What is reported, and never undefined.
+// Behaviour that is reported, and never undefined.
 package sluice_test
 
 import (
@@ -35,7 +35,7 @@ func expectWrite(loop *sluice.Loop, stream sluice.ID, length int, expected sluic
 	}
 }
 
-// accepted is a stream whose peer is one of the same loop's.
+// accepted is a stream whose peer is another stream of the same loop.
 func accepted(loop *sluice.Loop) sluice.ID {
 	listener, err := loop.Listen("127.0.0.1:0")
 	must(err)
@@ -52,7 +52,7 @@ func accepted(loop *sluice.Loop) sluice.ID {
 	}
 }
 
-// pull is the next event of a handle that is of a kind.
+// pull is the next event of one kind that a handle has.
 func pull(loop *sluice.Loop, kind sluice.Kind, id sluice.ID) sluice.Event {
 	for {
 		event, err := loop.Next()
@@ -114,7 +114,7 @@ func checkListener(loop *sluice.Loop) {
 	expect(err, sluice.ErrNotListening)
 }
 
-// listening is a listener, and where it is.
+// listening is a listener, and the address where it listens.
 func listening(loop *sluice.Loop, at string, options sluice.ListenOptions) (sluice.ID, string) {
 	listener, err := loop.ListenWith(at, options)
 	must(err)
@@ -134,7 +134,7 @@ func pullAccepted(loop *sluice.Loop, listener sluice.ID) sluice.ID {
 	}
 }
 
-// option is a number that getsockopt(2) has of a handle's socket.
+// option is a socket option of a handle, as getsockopt(2) gives it.
 func option(loop *sluice.Loop, id sluice.ID, level, name int) int {
 	fd, err := loop.Fd(id)
 	must(err)
@@ -149,7 +149,7 @@ func expectValue(what string, value, expected any) {
 	}
 }
 
-// connected is so many clients, and their streams.
+// connected makes that many clients, and gives them and their streams.
 func connected(loop *sluice.Loop, count int) (clients []net.Conn, streams []sluice.ID) {
 	listener, address := listening(loop, "127.0.0.1:0", sluice.ListenOptions{})
 	for len(clients) < count {
@@ -173,7 +173,7 @@ func expectConversation(loop *sluice.Loop, client net.Conn, stream sluice.ID, wr
 	must(client.Close())
 }
 
-// useGone makes all calls that need not know that a stream is gone.
+// useGone makes all calls that may be made on a stream that is gone.
 func useGone(loop *sluice.Loop, gone, other sluice.ID) {
 	must(loop.Pause(gone))
 	must(loop.Resume(gone))
@@ -699,7 +699,8 @@ func checkClosed() {
 	}
 }
 
-// checkRace has calls of other goroutines while the loop is closed: refused, and no more.
+// checkRace makes calls from other goroutines while the loop is closed. They are refused, and that
+// is all.
 func checkRace() {
 	for i := 0; i < 300; i++ {
 		loop, err := sluice.Open()

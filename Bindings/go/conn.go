@@ -16,13 +16,13 @@ type Conn struct {
 	mutex       sync.Mutex
 	changed     sync.Cond
 	received    []byte // not read yet
-	isPaused    bool   // since that is too much
+	isPaused    bool   // since too much waits
 	isConnected bool
 	isAtEnd     bool // the peer has ended
 	isOver      bool // the high mark
 	isClosed    bool // by Close
 	hasEnded    bool
-	err         error // how
+	err         error // why
 }
 
 var _ io.ReadWriteCloser = (*Conn)(nil)

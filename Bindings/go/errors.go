@@ -59,7 +59,7 @@ func errorOf(result C.int) error {
 	}
 }
 
-// codeOf is an error as C has it, and 0 for an error that C does not know.
+// codeOf is an error as a code of C, and 0 for an error that C does not know.
 func codeOf(err error) C.int {
 	var errno syscall.Errno
 	var code Code

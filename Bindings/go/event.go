@@ -31,9 +31,9 @@ const (
 	Data       Kind = C.SLUICE_DATA       // Data was received
 	EOF        Kind = C.SLUICE_EOF        // the peer will send no more
 	Drained    Kind = C.SLUICE_DRAINED    // a stream's queue has fallen to its low mark
-	Closed     Kind = C.SLUICE_CLOSED     // a stream's last: Err says why, Unsent how much was not sent
+	Closed     Kind = C.SLUICE_CLOSED     // a stream's last: Err says why, and Unsent how much was not sent
 	Overloaded Kind = C.SLUICE_OVERLOADED // a listener had to stop accepting: Err says why
-	Resolved   Kind = C.SLUICE_RESOLVED   // a lookup's last: Addresses, or Err says why there are none
+	Resolved   Kind = C.SLUICE_RESOLVED   // a lookup's last: it has Addresses, or Err says why there are none
 )
 
 // An Event is what was pulled.
@@ -41,14 +41,14 @@ type Event struct {
 	Kind      Kind
 	ID        ID     // whose event it is
 	Data      []byte // valid until the next pull, which fills the same array
-	Seen      int    // how many of the first bytes of Data were held, and so came before
+	Seen      int    // how many of the first bytes of Data were held, and so were in an event before
 	IsLast    bool   // Data was held when the input ended, and nothing follows it
 	Addresses []string
 	Unsent    int
 	Value     uint64
 	Err       error
-	// InputEnded says of a Closed that the peer had ended its input before: all that it wanted to send has
-	// come, whatever Err says.
+	// InputEnded says of a Closed that the peer had ended its input before. Then all that it wanted to
+	// send has come, whatever Err says.
 	InputEnded bool
 }
 
@@ -75,7 +75,7 @@ const (
 // Readiness is what is true of a descriptor.
 type Readiness uint32
 
-// Has says whether all of an interest is ready.
+// Has says whether everything in an interest is ready.
 func (readiness Readiness) Has(interest Interest) bool {
 	return Interest(readiness)&interest == interest
 }

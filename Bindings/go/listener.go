@@ -37,7 +37,7 @@ func (listener *Listener) Address() string {
 	return listener.address
 }
 
-// Close accepts no more. Connections that were not accepted yet are aborted, the others live on.
+// Close accepts no more. Connections that were not accepted yet are aborted. The others live on.
 func (listener *Listener) Close() error {
 	return listener.runner.call(func() error {
 		delete(listener.runner.listeners, listener.id)

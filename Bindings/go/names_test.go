@@ -2,8 +2,8 @@ package sluice_test
 
 import . "example.com/sluice/Bindings/go"
 
-// The package takes no name that a program has for something else. One that it exports would not
-// compile here: with the dot import, a name cannot be declared twice.
+// The package exports no name that a program has for something else. Such a name would not compile
+// here: with the dot import, a name cannot be declared twice.
 const (
 	Error = iota
 	Write

@@ -112,7 +112,7 @@ func (loop *Loop) madeWith(options any, call func(raw *C.sluice_loop, id *C.slui
 	return ID(id), err
 }
 
-// LocalAddress is where a listener or stream is.
+// LocalAddress is the address of a stream's own end, or of a listener.
 func (loop *Loop) LocalAddress(id ID) (string, error) {
 	var text [C.SLUICE_ADDRESS_MAX]C.char
 	length := loop.callOf(func(raw *C.sluice_loop) C.int {
@@ -121,7 +121,7 @@ func (loop *Loop) LocalAddress(id ID) (string, error) {
 	return C.GoString(&text[0]), errorOf(length)
 }
 
-// PeerAddress is where a stream's peer is.
+// PeerAddress is the address of a stream's peer.
 func (loop *Loop) PeerAddress(id ID) (string, error) {
 	var text [C.SLUICE_ADDRESS_MAX]C.char
 	length := loop.callOf(func(raw *C.sluice_loop) C.int {

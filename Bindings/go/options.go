@@ -29,10 +29,10 @@ type StreamOptions struct {
 	HalfOpen       bool          // it stays open when the peer has ended
 	Delay          bool          // Nagle's algorithm stays on
 	KeepAlive      bool          // a silent peer is probed
-	KeepAliveAfter time.Duration // after so much silence; rounded up to whole seconds
+	KeepAliveAfter time.Duration // after this long a silence; rounded up to whole seconds
 	Throttled      bool          // no reading while over the high mark: the default of accepted streams
 	Unthrottled    bool          // reading all the same: the default of others
-	IdleTimeout    time.Duration // it ends after so long without a byte
+	IdleTimeout    time.Duration // it ends after this long without a byte
 	Linger         time.Duration // how long a close may take
 	ConnectTimeout time.Duration // only for Connect
 	HighMark       int           // as in Options, for this stream
@@ -40,7 +40,7 @@ type StreamOptions struct {
 	Source         string // only for Connect: the address that it comes from, numeric or unix:@name
 }
 
-// ListenOptions say how a listener behaves, and its streams.
+// ListenOptions say how a listener and its streams behave.
 type ListenOptions struct {
 	ReusePort       bool // several loops accept at one address
 	OnlyIPv6        bool // an IPv6 socket takes no IPv4 callers
@@ -66,7 +66,8 @@ func callWith(options any, call func() C.int) error {
 	return err
 }
 
-// fitsC says whether the options can be told to C, which has no negative sizes, and no 0 byte in a text.
+// fitsC says whether C can be given the options: it takes no negative sizes, and no 0 byte in a
+// text.
 func fitsC(options reflect.Value) bool {
 	for i := 0; i < options.NumField(); i++ {
 		field := options.Field(i)
@@ -107,7 +108,7 @@ func givenOf(options reflect.Value) (given []string) {
 	return given
 }
 
-// countOf is an option as C has it. A number that does not fit is as good as the highest one.
+// countOf is an option in C's form. A number that does not fit becomes the highest one.
 func countOf(value int) C.uint32_t {
 	if value > math.MaxUint32 {
 		return math.MaxUint32
@@ -115,7 +116,8 @@ func countOf(value int) C.uint32_t {
 	return C.uint32_t(value)
 }
 
-// addressOf is an address as C has it, to be freed. A 0 byte is refused, since it would end it in C.
+// addressOf is an address in C's form, to be freed. A 0 byte is refused, since it would end the
+// address in C.
 func addressOf(address string) (*C.char, error) {
 	if strings.Contains(address, "\x00") {
 		return nil, ErrAddress
@@ -123,7 +125,7 @@ func addressOf(address string) (*C.char, error) {
 	return C.CString(address), nil
 }
 
-// textOf is an option as C has it, to be freed; nil for "".
+// textOf is an option in C's form, to be freed; nil for "".
 func textOf(text string) *C.char {
 	if text == "" {
 		return nil

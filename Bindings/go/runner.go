@@ -27,7 +27,7 @@ type Runner struct {
 	closed bool
 	err    error // why the loop has ended
 
-	// The loop's goroutine's.
+	// Used only by the loop's goroutine.
 	conns     map[ID]*Conn
 	listeners map[ID]*Listener
 }
@@ -178,8 +178,8 @@ func (runner *Runner) DialWith(address string, options StreamOptions) (*Conn, er
 	return runner.connOf(func() (ID, error) { return runner.loop.ConnectWith(address, options) })
 }
 
-// Adopt makes a Conn of a connected descriptor, which is the loop's from then on. With an error it
-// stays the caller's.
+// Adopt makes a Conn of a connected descriptor. The loop owns it from then on. If the call fails,
+// it stays the caller's.
 func (runner *Runner) Adopt(fd int) (*Conn, error) {
 	return runner.made(func() (ID, error) {
 		return runner.loop.AdoptWith(fd, StreamOptions{HalfOpen: true})

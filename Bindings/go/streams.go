@@ -33,10 +33,10 @@ func write(raw *C.sluice_loop, id ID, bytes []byte) C.int {
 	return C.sluice_write(raw, C.sluice_id(id), first, C.size_t(len(bytes)))
 }
 
-// SendFile makes the kernel send bytes of a file, after everything that was written. It says how many
-// went. If they are fewer than length, Drained says when to go on with the rest. It says false if the
-// stream is gone. An error is about the file, such as syscall.ENODATA if it ends before offset. Then
-// the stream goes on.
+// SendFile makes the kernel send bytes of a file, after everything that was written. It returns how
+// many went. If they are fewer than length, Drained says when to go on with the rest. It returns
+// false if the stream is gone. An error is about the file, such as syscall.ENODATA if it ends
+// before offset. Then the stream goes on.
 func (loop *Loop) SendFile(id ID, file *os.File, offset int64, length int) (int, bool, error) {
 	if length < 0 {
 		length = 0
@@ -82,14 +82,14 @@ func (loop *Loop) Pause(id ID) error {
 	return err
 }
 
-// Resume lets them come again.
+// Resume lets Data and EOF come again.
 func (loop *Loop) Resume(id ID) error {
 	_, err := loop.told(id, func(raw *C.sluice_loop) C.int { return C.sluice_resume(raw, C.sluice_id(id)) })
 	return err
 }
 
-// Hold makes the last length bytes of the Data in hand come again, joined with what follows. If they
-// would exceed a limit, the stream ends, as with Write.
+// Hold makes the last length bytes of the Data that was pulled last come again, joined with what
+// follows. If they would exceed a limit, the stream ends, as with Write.
 func (loop *Loop) Hold(id ID, length int) error {
 	_, err := loop.told(id, func(raw *C.sluice_loop) C.int {
 		return C.sluice_hold(raw, C.sluice_id(id), C.size_t(length))
@@ -120,7 +120,7 @@ func (loop *Loop) Pending(id ID) (int, error) {
 	return int(bytes), nil
 }
 
-// Forward writes what the stream from receives to the stream to. With 0 for to, it ends that.
+// Forward writes what the stream from receives to the stream to. 0 for to ends that.
 func (loop *Loop) Forward(from, to ID) error {
 	_, err := loop.told(from, func(raw *C.sluice_loop) C.int {
 		return C.sluice_forward(raw, C.sluice_id(from), C.sluice_id(to))

@@ -11,13 +11,16 @@
  * says more about it.
  *
  * A call that fails throws an Error. Its `code` is 'EADDRINUSE' and the like if the kernel said so,
- * or 'SLUICE_ESTALE' and the like. Its `errno` is negative, as in Node.js's own errors; for a code
- * of Sluice's it is the one that comes nearest. An argument of another type is a TypeError or a
- * RangeError, with a `code` as Node.js has them. What befalls a connection is thrown by no call: its
- * CLOSED says it.
+ * or 'SLUICE_ESTALE' and the like. Its `errno` is negative, as in Node.js's own errors. For a code
+ * of Sluice's it is the nearest errno. An argument of another type is a TypeError or a RangeError,
+ * with a `code` as Node.js has them. What happens to a connection is never thrown by a call: the
+ * connection's CLOSED says it.
  */
 
-/** The name of a handle: a timer, listener, stream and so on. It can be kept anywhere. 0n is none. */
+/**
+ * The id of a handle: of a timer, a listener, a stream and so on. It can be kept anywhere. 0n is
+ * none.
+ */
 export type Id = bigint;
 
 /** The error of a call or an event. */
@@ -46,11 +49,11 @@ export const DATA: 7;
 export const EOF: 8;
 /** A stream's queue was over its high mark, and has fallen to its low mark; or a file can go on. */
 export const DRAINED: 9;
-/** The last of a stream. `error` says why, `unsent` how many bytes were not sent. */
+/** The last event of a stream. `error` says why, `unsent` how many bytes were not sent. */
 export const CLOSED: 10;
 /** A listener had to stop accepting, and resumes by itself. `error` says why. */
 export const OVERLOADED: 11;
-/** The last of a lookup: `addresses`, or `error`. */
+/** The last event of a lookup: it has `addresses`, or an `error`. */
 export const RESOLVED: 12;
 
 /** What was pulled. All events have all members. */
@@ -60,19 +63,22 @@ export class Event {
   readonly id: Id;
   /** Of DATA: the bytes. They are yours, a copy. */
   readonly data: Buffer | undefined;
-  /** Of READY and SIGNAL a number, of POSTED and ACCEPTED a BigInt. */
+  /** Of READY and SIGNAL: a number. Of POSTED and ACCEPTED: a BigInt. */
   readonly value: number | bigint | undefined;
   /** What {@link Loop.setUser} has attached to the handle. */
   readonly user: any;
   /** Of CLOSED, OVERLOADED and RESOLVED: what was wrong, or null. */
   readonly error: SluiceError | null;
-  /** Of DATA: how many of its first bytes were held, and so came before. */
+  /** Of DATA: how many of its first bytes were held, and so were in an event before. */
   readonly seen: number;
   /** Of DATA: the bytes were held when the input ended, and nothing follows them. */
   readonly isLast: boolean;
   /** Of CLOSED: how many queued bytes the kernel did not take. */
   readonly unsent: number;
-  /** Of CLOSED: the peer had ended its input before. All that it wanted to send has come, whatever the error. */
+  /**
+   * Of CLOSED: the peer had ended its input before. Then all that it wanted to send has come,
+   * whatever the error.
+   */
   readonly inputEnded: boolean;
   /** Of RESOLVED: the addresses, in the order in which a connect would try them. */
   readonly addresses: string[] | undefined;
@@ -133,17 +139,17 @@ export interface StreamOptions {
   delay?: boolean;
   /** A silent peer is probed. */
   keepAlive?: boolean;
-  /** After so long a silence; rounded up to whole seconds. */
+  /** How long a peer must be silent before the first probe; rounded up to whole seconds. */
   keepAliveAfter?: number;
   /** No reading while over the high mark: the default of accepted streams. */
   throttled?: boolean;
   /** Reading all the same: the default of other streams. */
   unthrottled?: boolean;
-  /** It ends with ETIMEDOUT after so long without a byte. */
+  /** It ends with ETIMEDOUT after this long without a byte. */
   idleTimeout?: number;
   /** How long a close may take; 10 s. */
   linger?: number;
-  /** Only for `connect`: it ends with ETIMEDOUT. */
+  /** Only for `connect`: after this long without a connection it ends with ETIMEDOUT. */
   connectTimeout?: number;
   /** As in {@link LoopOptions}, for this stream. */
   highMark?: number;
@@ -155,7 +161,7 @@ export interface ConnectOptions extends StreamOptions {
   source?: string;
 }
 
-/** How a listener behaves, and its streams. */
+/** How a listener and its streams behave. */
 export interface ListenOptions extends StreamOptions {
   /** Several loops accept at one address. */
   reusePort?: boolean;
@@ -199,7 +205,10 @@ export interface Statistics {
  * 'SLUICE_ENULL'.
  */
 export class Loop implements Iterable<Event> {
-  /** An unknown option, or one out of its range, throws 'SLUICE_EOPTION'. So with all options. */
+  /**
+   * An option that is unknown or out of its range throws 'SLUICE_EOPTION'. So it is with all
+   * options.
+   */
   constructor(options?: LoopOptions);
 
   /** Ends all handles, without an event, and the loop. A second one does nothing. */
@@ -214,15 +223,16 @@ export class Loop implements Iterable<Event> {
   next(timeout?: number): Event | null;
 
   /**
-   * As many events as there are, `most` at most, which is 1,024 at most. Waits only for the first. An
-   * empty array where `next` gives null. `hold` and `holdUntil` take only the last event of them.
+   * Pulls as many events as there are, up to `most`, which may be up to 1,024. It waits only for
+   * the first. It returns an empty array if `next` would return null. `hold` and `holdUntil` take
+   * only the last event of them.
    */
   nextMany(timeout?: number, most?: number): Event[];
 
   /** Pulls for ever, and passes over wakes. An iteration that is left loses nothing. */
   [Symbol.iterator](): IterableIterator<Event>;
 
-  /** What another thread makes a {@link Poster} of. */
+  /** Another thread makes a {@link Poster} from this. */
   readonly poster: bigint;
 
   /** As {@link Poster.post}. */
@@ -240,7 +250,7 @@ export class Loop implements Iterable<Event> {
   /** A descriptor that is readable when there are events to pull. Only epoll has one. */
   backendFd(): number;
 
-  /** After so long there may be an event too. Infinity for never. */
+  /** The time after which there may be an event too. Infinity for never. */
   untilNext(): number;
 
   stats(): Statistics;
@@ -252,12 +262,13 @@ export class Loop implements Iterable<Event> {
   listen(address: string, options?: ListenOptions): Id;
 
   /**
-   * Makes a listener of a socket that listens already. The loop owns the descriptor from then on. If
-   * the call fails, it stays the caller's. What a net.Server has is the server's: give none of these.
+   * Makes a listener of a socket that listens already. The loop owns the descriptor from then on.
+   * If the call fails, it stays the caller's. Do not give it the descriptor of a net.Server, which
+   * the server owns.
    */
   listenFd(fd: number, options?: ListenOptions): Id;
 
-  /** A stream to an address or a name. CONNECTED comes, or CLOSED with an error. */
+  /** Makes a stream to an address or a name. CONNECTED comes, or CLOSED with an error. */
   connect(address: string, options?: ConnectOptions): Id;
 
   /** Makes a stream of a descriptor, which the loop owns from then on, as with `listenFd`. */
@@ -286,7 +297,7 @@ export class Loop implements Iterable<Event> {
    */
   signal(signal: NodeJS.Signals | number): Id;
 
-  /** Ends a handle. A stream first sends what is queued; CLOSED tells when it has ended. */
+  /** Ends a handle. A stream first sends what is queued. CLOSED tells when it has ended. */
   close(id: Id): void;
 
   /**
@@ -295,7 +306,10 @@ export class Loop implements Iterable<Event> {
    */
   abort(id: Id, reason?: Error): void;
 
-  /** What is attached to a handle; undefined at first, or for a new connection what its listener has. */
+  /**
+   * The value that is attached to a handle. At first it is undefined, or for a new connection its
+   * listener's.
+   */
   user(id: Id): any;
 
   /** Attaches a value of any kind, which comes with each event of the handle. */
@@ -307,10 +321,10 @@ export class Loop implements Iterable<Event> {
   /** 1 is a watch, 2 a timer, 3 a signal, 4 a listener, 5 a stream, 6 a lookup. */
   kindOf(id: Id): number;
 
-  /** Where a listener or stream is. */
+  /** The address of a stream's own end, or of a listener. */
   localAddress(id: Id): string;
 
-  /** Where a stream's peer is. */
+  /** The address of a stream's peer. */
   peerAddress(id: Id): string;
 
   /**
@@ -341,12 +355,12 @@ export class Loop implements Iterable<Event> {
   /** Stops DATA and EOF. */
   pause(id: Id): void;
 
-  /** Lets them come again. */
+  /** Lets DATA and EOF come again. */
   resume(id: Id): void;
 
   /**
-   * Makes the last `length` bytes of the DATA in hand come again, joined with what follows. If there
-   * is no room for them, the stream ends, as with `write`.
+   * Makes the last `length` bytes of the DATA that was pulled last come again, joined with what
+   * follows. If there is no room for them, the stream ends, as with `write`.
    */
   hold(id: Id, length: number): void;
 
@@ -389,10 +403,13 @@ export class Poller {
   /** Ends a registration. */
   remove(fd: number): void;
 
-  /** Those that are ready, `most` at most, which is 1,024 at most. Blocks the thread. Empty after a wake. */
+  /**
+   * Returns the descriptors that are ready, up to `most`, which may be up to 1,024. Blocks the
+   * thread. Empty after a wake.
+   */
   wait(timeout?: number, most?: number): Ready[];
 
-  /** What another thread makes a {@link Poster} of: its `wake` ends the wait. */
+  /** Another thread makes a {@link Poster} from this: its `wake` ends the wait. */
   readonly poster: bigint;
 
   /** Ends the next wait. */
@@ -411,9 +428,9 @@ export class Poller {
 /** The names of the backends, best first. */
 export function backends(): string[];
 
-/** A loop of whichever thread, as far as others may use it. */
+/** The part of a loop or a poller that any thread may use. */
 export class Poster {
-  /** Of a `poster` of a loop or a poller, which can be sent to any thread of the process. */
+  /** Takes the `poster` of a loop or a poller, which can be sent to any thread of the process. */
   constructor(poster: bigint);
 
   /** Brings a POSTED event with `value`, from 0 to 2^64 - 1, and ends the pull. A poller has no events. */
@@ -423,5 +440,5 @@ export class Poster {
   wake(): void;
 }
 
-/** The slot of an id: a small number that no other living handle of its kind has in its loop. */
+/** The slot of an id: a small number that no other live handle of its kind has in its loop. */
 export function slotOf(id: Id): number;

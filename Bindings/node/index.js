@@ -1,8 +1,8 @@
 'use strict';
 
-// The loop. The addon, build/sluice.node, returns what C returned; here is what that means. What
-// befalls a connection is its CLOSED's to say, and what the programmer or the machine did is thrown.
-// index.d.ts describes each call.
+// The loop. The addon, build/sluice.node, returns what C returned, and this file says what that
+// means. What happens to a connection is told by its CLOSED. What the program or the machine did
+// wrong is thrown. index.d.ts describes each call.
 
 const os = require('node:os');
 const { isMainThread } = require('node:worker_threads');
@@ -18,7 +18,7 @@ if (isMainThread) process.on('exit', () => native.cancelOthers());
 
 const bytesOf = (data) => (typeof data === 'string' ? Buffer.from(data) : data);
 
-// An address with a NUL in it is none: in C it would end there.
+// An address with a NUL in it is refused: in C it would end there.
 function addressOf(address) {
   if (typeof address !== 'string') {
     throw Object.assign(new TypeError('an address is a string'), { code: 'ERR_INVALID_ARG_TYPE' });
@@ -30,7 +30,7 @@ function addressOf(address) {
 class Loop {
   #raw;
   #header = new Headers(1);
-  #headers = this.#header; // of as many as were asked for last
+  #headers = this.#header; // as many as were asked for last
   #users = new Map(); // by id
 
   constructor(options) {
@@ -75,7 +75,7 @@ class Loop {
     return event;
   }
 
-  // A new connection has what its listener has, and what has ended has nothing any more.
+  // A new connection gets its listener's value. A handle that has ended has none any more.
   #attach(event) {
     const { kind, id } = event;
     event.user = this.#users.get(kind === ACCEPTED ? event.value : id);
@@ -198,7 +198,7 @@ class Loop {
     this.#forgetHandle(id);
   }
 
-  // A stream keeps what it has until its CLOSED.
+  // A stream keeps its value until its CLOSED.
   #forgetHandle(id) {
     if (!isStream(id)) this.#forgetEnded(id);
   }
@@ -295,7 +295,7 @@ class Loop {
     this.#told(from, native.forward(this.#raw, from, to));
   }
 
-  // What became of a call on a stream, which ends where there is no room for what the call adds.
+  // What became of a call on a stream. The stream ends if there is no room for what the call adds.
   #told(id, code) {
     const result = written(code);
     if (result === FULL) checked(native.abortWith(this.#raw, id, CODES.EFULL));
@@ -303,10 +303,10 @@ class Loop {
   }
 }
 
-// `using`, where there is such a thing.
+// `using`, if this Node.js has it.
 if (Symbol.dispose) Loop.prototype[Symbol.dispose] = Loop.prototype.destroy;
 
-// A loop of whichever thread, as far as others may use it.
+// The part of a loop or a poller that any thread may use.
 class Poster {
   #token;
 
@@ -326,10 +326,10 @@ class Poster {
   }
 }
 
-// The kind of an id stands in it before the slot.
+// The four bits above an id's slot are its kind.
 const isStream = (id) => ((id >> 28n) & 15n) === 5n;
 
-// The slot of an id: a small number that no other living handle of its kind has.
+// The slot of an id: a small number that no other live handle of its kind has.
 function slotOf(id) {
   return Number(BigInt.asUintN(28, id));
 }

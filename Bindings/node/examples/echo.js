@@ -3,7 +3,8 @@
 // node echo.js [ADDRESS]: an echo server that says where it listens, and on SIGTERM ends in order:
 // it accepts no more, sends what is queued, and waits until each peer has it.
 //
-// The loop is a worker's, so that the main thread can hear of the signal. It posts to the loop then.
+// The loop runs in a worker, so that the main thread can hear of the signal. Then it posts to the
+// loop.
 
 const { Worker, isMainThread, parentPort, workerData } = require('node:worker_threads');
 const { Loop, Poster, ACCEPTED, CLOSED, DATA, POSTED } = require('..');

@@ -1,6 +1,6 @@
 'use strict';
 
-// What was pulled. Numbers of kinds are those of sluice.h.
+// What was pulled. The numbers of kinds are those of sluice.h.
 
 const native = require('../build/sluice.node');
 const { CODES, errorOf } = require('./errors');
@@ -20,7 +20,7 @@ const KINDS = Object.freeze({
   RESOLVED: 12,
 });
 
-// Each has all members, whatever its kind: so all have one shape, which V8 is fast with.
+// Each event has all members, whatever its kind. So all have one shape, which V8 is fast with.
 class Event {
   constructor(kind, id) {
     this.kind = kind;
@@ -49,7 +49,7 @@ class Header {
   }
 }
 
-// Several of them, one behind the other.
+// Several headers, one behind the other.
 class Headers {
   constructor(count) {
     this.words = new BigUint64Array(count * HEADER_WORDS);
@@ -70,7 +70,7 @@ function resolved(event, code, data) {
   else event.error = errorOf(code, text && `: ${text}`);
 }
 
-// The event that a header has. `data` is its bytes, if it has some.
+// The event that a header has. `data` is its bytes, if there are any.
 function eventOf(raw, header, data) {
   const { words, halves } = header;
   const event = new Event(halves[0], words[1]);

@@ -66,7 +66,7 @@ class Poller {
   }
 }
 
-// `using`, where there is such a thing.
+// `using`, if this Node.js has it.
 if (Symbol.dispose) Poller.prototype[Symbol.dispose] = Poller.prototype.destroy;
 
 // The names of the backends, best first.

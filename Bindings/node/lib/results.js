@@ -15,7 +15,7 @@ function checked(code, words) {
   return code;
 }
 
-// An id, a text or a number; a code that is negative is an error.
+// An id, a text or a number. A number that is negative is an error.
 function made(result, words) {
   return typeof result === 'number' ? checked(result, words) : result;
 }

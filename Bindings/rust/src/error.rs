@@ -5,12 +5,12 @@ use std::ffi::CStr;
 use std::os::raw::c_int;
 use std::{fmt, io};
 
-/// Why a call was refused: a code of Sluice's own, or what the kernel said. Two of one code are equal,
-/// whatever else they say.
+/// Why a call was refused: a code of Sluice's own, or what the kernel said. Two errors of the same
+/// code are equal, whatever else they say.
 #[derive(Clone)]
 pub struct Error {
     code: c_int,
-    /// The options that the call was given, which one of them may be to blame for.
+    /// The options that the call was given. One of them may be the cause.
     given: Option<Box<str>>,
 }
 
@@ -43,11 +43,11 @@ macro_rules! kinds {
     };
 }
 
-/// Not one of C's: there the ids of two loops may be the same number.
+/// This is not one of C's codes. In C the ids of two loops may be the same number.
 const OTHER_LOOP: c_int = -20001;
 
 kinds! {
-    /// No memory; nothing was changed.
+    /// Out of memory; nothing was changed.
     OutOfMemory = sys::SLUICE_ENOMEM,
     /// This backend cannot do that.
     NotSupported = sys::SLUICE_ENOTSUP,
@@ -59,33 +59,34 @@ kinds! {
     Capacity = sys::SLUICE_ECAPACITY,
     /// The loop or the poller is gone.
     Closed = sys::SLUICE_ENULL,
-    /// A text that is no address.
+    /// A text that is not an address.
     Address = sys::SLUICE_EADDRESS,
-    /// Over a limit; nothing was taken.
+    /// A limit is reached; nothing was taken.
     Full = sys::SLUICE_EFULL,
     /// The handle has ended.
     Stale = sys::SLUICE_ESTALE,
     /// The handle is of another kind.
     WrongKind = sys::SLUICE_EKIND,
-    /// Called from a thread that the loop is not of, which safe code cannot do but after a fork.
+    /// The call was made on a thread that the loop does not belong to. Safe code can do this only
+    /// after a fork.
     WrongThread = sys::SLUICE_ETHREAD,
-    /// Not now: such as a hold without a `Data` in hand.
+    /// The call cannot be made now, such as a hold if the last event is not a `Data`.
     State = sys::SLUICE_ESTATE,
-    /// An option out of its range.
+    /// An option is out of its range.
     Option = sys::SLUICE_EOPTION,
     /// A host name has no address.
     Name = sys::SLUICE_ENAME,
-    /// A socket that listens, of which no stream can be made.
+    /// A socket that listens: no stream can be made of it.
     Listens = sys::SLUICE_ELISTENS,
     /// A socket that does not listen.
     NotListening = sys::SLUICE_ENOLISTEN,
-    /// An address without a port, or with one that is none.
+    /// An address without a port, or with one that is not a port.
     Port = sys::SLUICE_EPORT,
     /// A unix path that is empty or too long.
     Path = sys::SLUICE_EPATH,
-    /// An IPv6 address with an interface that there is not.
+    /// An IPv6 address whose interface does not exist.
     Scope = sys::SLUICE_ESCOPE,
-    /// `*` to connect to, or a host name where only a number will do.
+    /// `*` to connect to, or a host name where only a numeric address is taken.
     Numeric = sys::SLUICE_ENUMERIC,
     /// A handle of another loop.
     OtherLoop = OTHER_LOOP,
@@ -112,7 +113,7 @@ impl Error {
         self.given.as_deref().unwrap_or("")
     }
 
-    /// An errno, for a reason of one's own.
+    /// An error with this errno, for a reason of your own.
     pub const fn from_raw_os_error(number: i32) -> Error {
         Error::of(number.wrapping_neg())
     }
@@ -122,12 +123,12 @@ impl Error {
         ErrorKind::of(self.code)
     }
 
-    /// The errno, where the kernel gave one.
+    /// The errno, if the kernel gave one.
     pub fn raw_os_error(&self) -> Option<i32> {
         (self.code > -10000).then(|| self.code.wrapping_neg())
     }
 
-    /// The errno that comes nearest; the kernel's, where it gave one.
+    /// The nearest errno; the kernel's, if it gave one.
     pub fn errno(&self) -> i32 {
         if self.code == OTHER_LOOP {
             return 22; // EINVAL
@@ -204,7 +205,7 @@ pub(crate) fn check(code: c_int) -> Result<c_int, Error> {
     }
 }
 
-/// The same of a call whose count is larger.
+/// The same for a call that returns a larger number.
 pub(crate) fn check_long(code: i64) -> Result<u64, Error> {
     u64::try_from(code).map_err(|_| Error::of(code as c_int))
 }

@@ -8,7 +8,7 @@ use std::num::NonZeroU64;
 use std::os::raw::c_int;
 use std::ptr;
 
-/// What was pulled. It borrows the loop, which can be used meanwhile, and not pulled.
+/// What was pulled. It borrows the loop, which can be used meanwhile, but not pulled.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -23,7 +23,7 @@ pub enum Event<'a> {
     Timer(Timer),
     /// A signal came.
     Signal {
-        /// Who waits for it.
+        /// The handle that waits for it.
         signal: Signal,
         /// Its number.
         number: c_int,
@@ -32,9 +32,9 @@ pub enum Event<'a> {
     Posted(u64),
     /// A new connection.
     Accepted {
-        /// It.
+        /// The new stream.
         stream: Stream,
-        /// Whose it is.
+        /// The listener that accepted it.
         listener: Listener,
     },
     /// A connect is done. One that failed is a `Closed` instead.
@@ -42,13 +42,13 @@ pub enum Event<'a> {
     /// What a stream received.
     #[non_exhaustive]
     Data {
-        /// Who received it.
+        /// The stream that received it.
         stream: Stream,
         /// Valid until the next pull, as the borrow says.
         bytes: &'a [u8],
         /// How many of the first bytes were in an event before, and were held.
         seen: usize,
-        /// Whether these were held when the input ended, and nothing follows them.
+        /// Whether the bytes were held when the input ended, and nothing follows them.
         is_last: bool,
     },
     /// The peer will send no more.
@@ -58,11 +58,11 @@ pub enum Event<'a> {
     /// A stream's last event.
     #[non_exhaustive]
     Closed {
-        /// Which it was.
+        /// Which stream it was.
         stream: Stream,
         /// Queued bytes that were not handed to the kernel.
         unsent: usize,
-        /// Whether the peer had ended its input before: all that it wanted to send has come.
+        /// Whether the peer had ended its input before. Then all that it wanted to send has come.
         input_ended: bool,
         /// Why: `Ok` for an orderly end.
         reason: Result<(), Error>,
@@ -71,7 +71,7 @@ pub enum Event<'a> {
     Ended(Listener),
     /// A listener had to stop accepting. It resumes by itself.
     Overloaded {
-        /// Which.
+        /// Which listener it is.
         listener: Listener,
         /// Why.
         reason: Error,
@@ -79,14 +79,14 @@ pub enum Event<'a> {
     /// A name's addresses.
     #[non_exhaustive]
     Resolved {
-        /// Which lookup's.
+        /// Which lookup it was.
         lookup: Lookup,
-        /// The addresses, one a line; or why there are none, in words.
+        /// The addresses, one on each line; or why there are none, in words.
         text: &'a str,
-        /// `Ok` where there are some.
+        /// `Ok` if there are addresses.
         reason: Result<(), Error>,
     },
-    /// There is none: nothing was pulled yet, the time was up, or the loop was woken.
+    /// No event: nothing was pulled yet, the time was up, or the loop was woken.
     Nothing,
 }
 
@@ -108,7 +108,7 @@ impl RawEvent {
         }
     }
 
-    /// As the event of the loop whose handles are marked by `of`.
+    /// The event in Rust's form. `of` marks the handles of its loop.
     pub(crate) fn of(&self, of: usize) -> Event<'_> {
         if self.kind == sys::SLUICE_POSTED {
             return Event::Posted(self.value);
@@ -164,7 +164,7 @@ impl RawEvent {
         })
     }
 
-    /// The loop's buffer, which nothing fills but a pull, and that needs the loop to itself.
+    /// The loop's buffer. Only a pull fills it, and a pull needs the loop to itself.
     fn bytes(&self) -> &[u8] {
         if self.data.is_null() {
             return &[];

@@ -1,4 +1,4 @@
-//! The loop: pulling, and what it looks after. What streams do is in `streams.rs`.
+//! The loop: pulling, and what it looks after. The calls on streams are in `streams.rs`.
 
 use crate::error::{check, check_long, Error};
 use crate::event::Event;
@@ -18,22 +18,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Streams, listeners, timers, signals, watches and lookups, of one thread. Dropped, it ends them
-/// all.
+/// A loop looks after streams, listeners, timers, signals, watches and lookups. It belongs to one
+/// thread. When it is dropped, it ends them all.
 pub struct Loop {
     pub(crate) raw: *mut RawLoop,
     event: RawEvent,
     shared: Arc<Shared>,
-    /// What its handles are marked by: no two loops of a process have the same.
+    /// The mark of its handles: no two loops of a process have the same.
     of: usize,
 }
 
-/// A descriptor that could not be made a stream or a listener, and why. It is open as before, and is
-/// closed with this.
+/// A descriptor that could not be made a stream or a listener, and why. It is open as before, and
+/// is closed when this is dropped.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct NotAdopted {
-    /// It.
+    /// The descriptor.
     pub fd: OwnedFd,
     /// Why.
     pub error: Error,
@@ -61,7 +61,7 @@ impl std::error::Error for NotAdopted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Family {
-    /// Of any kind.
+    /// Both kinds.
     Any,
     /// IPv4.
     V4,
@@ -69,7 +69,7 @@ pub enum Family {
     V6,
 }
 
-/// Counted since the loop was opened, but what says "now".
+/// Counted since the loop was opened, except where it says "now".
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Statistics {
@@ -96,12 +96,12 @@ pub struct Statistics {
 }
 
 impl Loop {
-    /// With all defaults.
+    /// Opens a loop with all defaults.
     pub fn open() -> Result<Loop, Error> {
         Loop::open_with(&Options::new())
     }
 
-    /// With options.
+    /// Opens a loop with options.
     pub fn open_with(options: &Options) -> Result<Loop, Error> {
         static LOOPS: AtomicUsize = AtomicUsize::new(0);
         let mut raw = ptr::null_mut();
@@ -119,7 +119,7 @@ impl Loop {
         self.pull_ns(sys::SLUICE_FOREVER).map(drop)
     }
 
-    /// Waits for it no longer than `timeout`: whether there is one.
+    /// Waits for the next event no longer than `timeout`. Says whether there is one.
     pub fn pull_within(&mut self, timeout: Duration) -> Result<bool, Error> {
         self.pull_ns(nanoseconds(timeout))
     }
@@ -137,7 +137,7 @@ impl Loop {
         self.event.of(self.of)
     }
 
-    /// Reaches the loop from any thread.
+    /// A poster, which reaches the loop from any thread.
     pub fn poster(&self) -> Poster {
         Poster(Arc::clone(&self.shared))
     }
@@ -147,24 +147,25 @@ impl Loop {
         check_long(unsafe { sys::sluice_now(self.raw) }).map(Duration::from_nanos)
     }
 
-    /// The same, read anew.
+    /// Reads that clock again.
     pub fn update_now(&self) -> Result<Duration, Error> {
         check_long(unsafe { sys::sluice_update_now(self.raw) }).map(Duration::from_nanos)
     }
 
-    /// To wait for the loop in another one: a descriptor that is readable while there are events. On
-    /// epoll.
+    /// A descriptor that is readable while there are events, to wait for the loop in another one.
+    /// Only epoll has one.
     pub fn backend_fd(&self) -> Result<BorrowedFd<'_>, Error> {
         let fd = check(unsafe { sys::sluice_backend_fd(self.raw) })?;
         Ok(unsafe { BorrowedFd::borrow_raw(fd) }) // open as long as the loop is
     }
 
-    /// How long until a timer may be due, for the same.
+    /// How long until a timer may be due, to wait for the loop in another one.
     pub fn until_next(&self) -> Result<Duration, Error> {
         check_long(unsafe { sys::sluice_until_next(self.raw) }).map(Duration::from_nanos)
     }
 
-    /// In the child of a fork, before anything else: parent and child have a loop each then.
+    /// Call it in the child of a fork, before anything else. Then parent and child have a loop
+    /// each.
     pub fn after_fork(&mut self) -> Result<(), Error> {
         self.event = RawEvent::nothing();
         check(unsafe { sys::sluice_after_fork(self.raw) }).map(drop)
@@ -193,8 +194,8 @@ impl Loop {
 
     // ---- Handles ----
 
-    /// Ends a handle; a stream after what is queued was sent, and `Closed` says when. Nothing where it
-    /// has ended already, as of `abort`.
+    /// Ends a handle. A stream first sends what is queued, and `Closed` says when it has ended. If
+    /// the handle has ended already, this does nothing. So it is with `abort`.
     pub fn close(&self, handle: impl Handle) -> Result<(), Error> {
         let id = self.own(handle)?;
         self.told(id, unsafe { sys::sluice_close(self.raw, id) })
@@ -208,39 +209,41 @@ impl Loop {
             .map(drop)
     }
 
-    /// The descriptor of a stream or a listener. The loop is borrowed whole, since it may close it.
+    /// The descriptor of a stream or a listener. The whole loop is borrowed, since it may close the
+    /// descriptor.
     pub fn fd(&mut self, handle: impl HasDescriptor) -> Result<BorrowedFd<'_>, Error> {
         let fd = check(unsafe { sys::sluice_fd(self.raw, self.own(handle)?) })?;
         Ok(unsafe { BorrowedFd::borrow_raw(fd) })
     }
 
-    /// Reports `Ready` for a descriptor, which stays the caller's. Close the watch before it.
+    /// Reports `Ready` for a descriptor, which stays the caller's. Close the watch before the
+    /// descriptor.
     pub fn watch(&self, fd: impl AsFd, interest: Interest) -> Result<Watch, Error> {
         let fd = fd.as_fd().as_raw_fd();
         let watch = |id: *mut u64| unsafe { sys::sluice_watch(self.raw, id, fd, interest.0, 0) };
         self.made(watch).map(Watch)
     }
 
-    /// Changes what it is waited for.
+    /// Changes what a watch waits for.
     pub fn rewatch(&self, watch: Watch, interest: Interest) -> Result<(), Error> {
         check(unsafe { sys::sluice_rewatch(self.raw, self.own(watch)?, interest.0) }).map(drop)
     }
 
-    /// Reports `Timer` once, after `first`, and then every `repeat` where that is not zero.
+    /// Reports `Timer` after `first` and, if `repeat` is not zero, every `repeat` after that.
     pub fn timer(&self, first: Duration, repeat: Duration) -> Result<Timer, Error> {
         let (first, repeat) = (nanoseconds(first), nanoseconds(repeat));
         let timer = |id: *mut u64| unsafe { sys::sluice_timer(self.raw, id, first, repeat, 0) };
         self.made(timer).map(Timer)
     }
 
-    /// Has a timer begin anew.
+    /// Starts a timer again.
     pub fn timer_reset(&self, timer: Timer, first: Duration) -> Result<(), Error> {
         let (id, first) = (self.own(timer)?, nanoseconds(first));
         check(unsafe { sys::sluice_timer_reset(self.raw, id, first) }).map(drop)
     }
 
-    /// Reports `Signal` each time that it comes. It is blocked in this thread meanwhile; block it in
-    /// the others before they start.
+    /// Reports `Signal` each time that the signal comes. The signal is blocked in this thread while
+    /// the handle lives. Block it in other threads before they start.
     pub fn signal(&self, number: c_int) -> Result<Signal, Error> {
         self.made(|id| unsafe { sys::sluice_signal(self.raw, id, number) })
             .map(Signal)
@@ -249,12 +252,12 @@ impl Loop {
     // ---- Network ----
 
     /// Accepts connections at an address: `127.0.0.1:9999`, `[::1]:0`, `*:9999`,
-    /// `unix:/run/echo.sock`. A name may block for seconds to be looked up.
+    /// `unix:/run/echo.sock`. A name is looked up first, which may block for seconds.
     pub fn listen(&self, address: &str) -> Result<Listener, Error> {
         self.listen_with(address, &ListenOptions::new())
     }
 
-    /// With options.
+    /// The same with options.
     pub fn listen_with(&self, address: &str, options: &ListenOptions) -> Result<Listener, Error> {
         let text = c_address(address)?;
         options.in_c(|options| {
@@ -263,13 +266,13 @@ impl Loop {
         })
     }
 
-    /// Makes a listener of a socket that listens already, such as a `TcpListener`, which is the loop's
+    /// Makes a listener of a socket that listens already, such as a `TcpListener`. The loop owns it
     /// from then on.
     pub fn listen_fd(&self, fd: impl Into<OwnedFd>) -> Result<Listener, NotAdopted> {
         self.listen_fd_with(fd, &ListenOptions::new())
     }
 
-    /// With options.
+    /// The same with options.
     pub fn listen_fd_with(
         &self,
         fd: impl Into<OwnedFd>,
@@ -288,7 +291,7 @@ impl Loop {
         self.connect_with(address, &StreamOptions::new())
     }
 
-    /// With options.
+    /// The same with options.
     pub fn connect_with(&self, address: &str, options: &StreamOptions) -> Result<Stream, Error> {
         let text = c_address(address)?;
         options.in_c(|options| {
@@ -297,13 +300,13 @@ impl Loop {
         })
     }
 
-    /// Makes a stream of a connected descriptor, such as a `UnixStream`, which is the loop's from
-    /// then on.
+    /// Makes a stream of a connected descriptor, such as a `UnixStream`. The loop owns it from then
+    /// on.
     pub fn adopt(&self, fd: impl Into<OwnedFd>) -> Result<Stream, NotAdopted> {
         self.adopt_with(fd, &StreamOptions::new())
     }
 
-    /// With options.
+    /// The same with options.
     pub fn adopt_with(
         &self,
         fd: impl Into<OwnedFd>,
@@ -339,13 +342,13 @@ impl Loop {
         unsafe { CStr::from_ptr(words) }.to_str().ok()
     }
 
-    /// Where a stream or a listener is.
+    /// The address of a stream's own end, or of a listener.
     pub fn local_address(&self, handle: impl HasDescriptor) -> Result<String, Error> {
         let id = self.own(handle)?;
         address(|text, room| unsafe { sys::sluice_local_address(self.raw, id, text, room) })
     }
 
-    /// Where a stream's peer is.
+    /// The address of a stream's peer.
     pub fn peer_address(&self, stream: Stream) -> Result<String, Error> {
         let id = self.own(stream)?;
         address(|text, room| unsafe { sys::sluice_peer_address(self.raw, id, text, room) })
@@ -383,7 +386,7 @@ impl fmt::Debug for Loop {
     }
 }
 
-/// Of what a call makes its own, or gives back.
+/// Gives a descriptor to a call, which takes it or gives it back.
 fn taken<T>(fd: OwnedFd, call: impl FnOnce(c_int) -> Result<T, Error>) -> Result<T, NotAdopted> {
     match call(fd.as_raw_fd()) {
         Ok(made) => {
@@ -394,7 +397,7 @@ fn taken<T>(fd: OwnedFd, call: impl FnOnce(c_int) -> Result<T, Error>) -> Result
     }
 }
 
-/// In C a 0 byte would end it.
+/// The address for C. A 0 byte is refused, since it would end the text there.
 fn c_address(address: &str) -> Result<CString, Error> {
     CString::new(address).map_err(|_| ErrorKind::Address.into())
 }

@@ -1,4 +1,4 @@
-//! Names of what a loop looks after.
+//! The ids of what a loop looks after.
 
 use crate::sys::SLUICE_SLOT_BITS;
 use std::num::NonZeroU64;
@@ -10,17 +10,17 @@ mod sealed {
 }
 pub(crate) use sealed::Sealed;
 
-/// An id, and which loop's. Two loops may have the same id for different things.
+/// An id, and the loop that it belongs to. Two loops may have the same id for different things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Raw {
     pub(crate) id: NonZeroU64,
     pub(crate) of: usize,
 }
 
-/// Any of the handles below, for calls that take each of them.
+/// Any of the handles below, for calls that take all of them.
 pub trait Handle: Copy + Sealed {}
 
-/// A handle that has a descriptor which is the loop's.
+/// A handle whose descriptor belongs to the loop.
 pub trait HasDescriptor: Handle {}
 
 macro_rules! handles {
@@ -28,20 +28,21 @@ macro_rules! handles {
         $(
             $(#[$words])*
             ///
-            /// A value that can be kept anywhere. Once what it names has ended, calls that ask for
-            /// something say [`ErrorKind::Stale`](crate::ErrorKind::Stale); of another loop, each
-            /// says [`ErrorKind::OtherLoop`](crate::ErrorKind::OtherLoop).
+            /// A value that can be kept anywhere. Once the handle has ended, calls that ask for
+            /// something say [`ErrorKind::Stale`](crate::ErrorKind::Stale). Each call of another
+            /// loop says [`ErrorKind::OtherLoop`](crate::ErrorKind::OtherLoop).
             #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
             pub struct $name(pub(crate) Raw);
 
             impl $name {
-                /// The number that the loop knows it by; another loop may have the same.
+                /// The number that the handle has in its loop. Another loop may have the same
+                /// number.
                 pub fn id(self) -> NonZeroU64 {
                     self.0.id
                 }
 
-                /// A small number that no other living handle of the kind has in its loop: an index
-                /// for a table of one's own.
+                /// A small number that no other live handle of the kind has in its loop. Use it as
+                /// an index for a table of your own.
                 pub fn slot(self) -> usize {
                     (self.0.id.get() & ((1 << SLUICE_SLOT_BITS) - 1)) as usize
                 }
@@ -59,17 +60,17 @@ macro_rules! handles {
 }
 
 handles! {
-    /// Names a stream: a connection, or a descriptor that was adopted.
+    /// The id of a stream: of a connection, or of a descriptor that was adopted.
     Stream,
-    /// Names a listener.
+    /// The id of a listener.
     Listener,
-    /// Names a timer.
+    /// The id of a timer.
     Timer,
-    /// Names a watch over a descriptor of the program's.
+    /// The id of a watch on a descriptor of the program's.
     Watch,
-    /// Names a signal that is waited for.
+    /// The id of a signal that is waited for.
     Signal,
-    /// Names a host name that is looked up.
+    /// The id of a host name that is looked up.
     Lookup,
 }
 

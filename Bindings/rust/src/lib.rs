@@ -1,4 +1,4 @@
-//! I/O multiplexing over epoll, poll or select: a loop that is pulled. It calls nothing back, and has
+//! I/O multiplexing over epoll, poll or select: a loop that is pulled. There are no callbacks and
 //! no runtime: a program pulls the next event, deals with it, and pulls again.
 //!
 //! ```no_run
@@ -20,9 +20,9 @@
 //!
 //! # Bytes and borrows
 //!
-//! [`Loop::pull`] takes the loop mutably and [`Loop::event`] shares it, as all else does. So while an
-//! event's bytes are in hand, the loop can be used and not pulled. What is to be kept is copied, or
-//! [held](Loop::hold) until more has come:
+//! [`Loop::pull`] borrows the loop mutably. [`Loop::event`] shares it, as almost all other calls
+//! do. So while you have an event's bytes, you can use the loop, but not pull from it. To keep
+//! bytes, copy them, or [hold](Loop::hold) them until more has come:
 //!
 //! ```
 //! use sluice::{Event, Loop};
@@ -128,8 +128,8 @@
 //!
 //! # Threads
 //!
-//! A loop is of one thread. From others it is reached by a [`Poster`]. This does not compile, nor does
-//! its use from another thread:
+//! A loop belongs to one thread. Other threads reach it through a [`Poster`]. To move a loop to
+//! another thread, or to use it there, does not compile:
 //!
 //! ```compile_fail,E0277
 //! # fn main() -> Result<(), sluice::Error> {
@@ -151,10 +151,10 @@
 //!
 //! # Handles
 //!
-//! What a loop looks after is named by small values: [`Stream`], [`Listener`], [`Timer`], [`Watch`],
-//! [`Signal`] and [`Lookup`]. They can be copied, compared and kept anywhere. Once their thing has
-//! ended, calls that ask for something say [`ErrorKind::Stale`]; those of another loop are refused
-//! with [`ErrorKind::OtherLoop`]. One kind for another does not compile:
+//! A loop's handles are small values: [`Stream`], [`Listener`], [`Timer`], [`Watch`], [`Signal`]
+//! and [`Lookup`]. They can be copied, compared and kept anywhere. Once a handle has ended, calls
+//! that ask for something say [`ErrorKind::Stale`]. A handle of another loop is refused with
+//! [`ErrorKind::OtherLoop`]. A handle of the wrong kind does not compile:
 //!
 //! ```compile_fail,E0308
 //! # fn main() -> Result<(), sluice::Error> {
@@ -165,7 +165,7 @@
 //! # }
 //! ```
 //!
-//! Nor does the use of a loop after it is gone:
+//! The use of a loop that is gone does not compile either:
 //!
 //! ```compile_fail,E0382
 //! # fn main() -> Result<(), sluice::Error> {
@@ -178,9 +178,10 @@
 //!
 //! # Errors
 //!
-//! An [`Error`] is what the program or the machine did. What befalls a connection is none: it is the
-//! reason in its [`Event::Closed`], and a call on a stream that is gone says so by its answer,
-//! [`Written`], which need not be looked at. So a server can write to all its streams:
+//! An [`Error`] comes from the program or the machine. What happens to a connection is not an
+//! error: it is the reason in the connection's [`Event::Closed`]. A call on a stream that is gone
+//! says so by its answer, [`Written`], which you need not look at. So a server can write to all its
+//! streams:
 //!
 //! ```
 //! use sluice::{Loop, Stream, Written};
@@ -197,7 +198,7 @@
 //! }
 //! ```
 //!
-//! What each call does is said at length in sluice.h; the names are the same.
+//! sluice.h says in full what each call does. The names are the same.
 //!
 //! # Readiness alone
 //!

@@ -1,4 +1,4 @@
-//! What a loop, a listener and a stream are made with. What is not set has its default.
+//! The options of a loop, a listener and a stream. What is not set has its default.
 
 use crate::error::Error;
 use crate::sys::{self, RawListenOptions, RawOptions, RawStreamOptions};
@@ -9,7 +9,7 @@ use std::os::raw::c_char;
 use std::ptr;
 use std::time::Duration;
 
-/// A struct of options, each with a method that sets it, and `given`, which says those that were set.
+/// A struct of options. Each option has a method that sets it, and `given` says which were set.
 macro_rules! options {
     ($(#[$about:meta])* $name:ident {
         $($(#[$words:meta])* $field:ident: $stored:ty = $taken:ty,)*
@@ -50,65 +50,66 @@ macro_rules! options {
 }
 
 options! {
-    /// What a loop is opened with.
+    /// The options of a loop. After the semicolon is the default.
     Options {
-        /// Of what it waits by: `epoll`, `poll`, `select`; the best there is.
+        /// What the loop waits with: `epoll`, `poll` or `select`; the best there is.
         backend: String = impl Into<String>,
         /// Bytes that one receive brings at most; 64 KiB.
         receive_size: usize = usize,
-        /// Queued bytes over which a stream is to wait for `Drained`; 1 MiB.
+        /// Queued bytes over which a writer should wait for `Drained`; 1 MiB.
         high_mark: usize = usize,
         /// Queued bytes at which `Drained` comes; a quarter of the high mark.
         low_mark: usize = usize,
         /// Queued bytes that a write may not go over; 64 MiB.
         hard_limit: usize = usize,
-        /// Bytes of all that is queued and held; none.
+        /// Bytes of all that is queued and held; no limit.
         memory_limit: usize = usize,
         /// Posts that wait to be pulled; 1,048,576.
         post_limit: usize = usize,
         /// Handles of each kind; 16,777,216.
         handle_limit: u32 = u32,
-        /// Whether a signal that a handler took ends a pull, with the errno EINTR.
+        /// Whether a signal ends a pull, with the errno EINTR, after its handler has run.
         interruptible: bool = bool,
     }
 }
 
 options! {
-    /// How a stream behaves.
+    /// How a stream behaves. After the semicolon is the default.
     StreamOptions {
-        /// Whether it stays when the peer has ended.
+        /// Whether the stream stays open when the peer has ended.
         half_open: bool = bool,
         /// Whether Nagle's algorithm is left on.
         delay: bool = bool,
         /// Whether a silent peer is probed.
         keepalive: bool = bool,
-        /// How long the peer is silent before the first probe; in whole seconds, rounded up.
+        /// How long the peer must be silent before the first probe; in whole seconds, rounded up.
         keepalive_after: Duration = Duration,
-        /// Whether it is not read from over its high mark: by default accepted streams are not.
+        /// Whether the stream is not read from while it is over its high mark. By default this is
+        /// so for accepted streams.
         throttled: bool = bool,
-        /// Without a byte for so long it ends; never.
+        /// The stream ends after this long without a byte; never.
         idle_timeout: Duration = Duration,
         /// How long a close may take after the last byte went; 10 seconds.
         linger: Duration = Duration,
-        /// Of a connect alone; never.
+        /// Only for a connect: how long it may take; no limit.
         connect_timeout: Duration = Duration,
         /// As the loop's, for this stream.
         high_mark: usize = usize,
         /// As the loop's, for this stream.
         low_mark: usize = usize,
-        /// Of a connect alone: the address that it comes from, numeric or `unix:@name`.
+        /// Only for a connect: the address that it comes from, numeric or `unix:@name`.
         source: String = impl Into<String>,
     }
 }
 
 options! {
-    /// How a listener behaves, and its streams.
+    /// How a listener and its streams behave. After the semicolon is the default.
     ListenOptions {
         /// Whether several loops accept at one address.
         reuse_port: bool = bool,
         /// Whether an IPv6 socket takes no IPv4 callers.
         only_ipv6: bool = bool,
-        /// Callers that wait to be accepted; 1,024.
+        /// Connections that wait to be accepted; 1,024.
         backlog: u32 = u32,
         /// Connections accepted in one turn; 64.
         accept_batch: u32 = u32,
@@ -116,12 +117,12 @@ options! {
         connection_limit: u32 = u32,
         /// Its streams' options.
         streams: StreamOptions = StreamOptions,
-        /// Who may call at a unix path, such as 0o600; as the umask says.
+        /// Who may connect at a unix path, such as 0o600; as the umask says.
         unix_mode: Mode = u32,
     }
 }
 
-/// Told in octal, as it is written.
+/// Shown in octal, as it is written.
 #[derive(Clone, Copy)]
 struct Mode(u32);
 
@@ -142,7 +143,7 @@ fn flags(of: &[(Option<bool>, u32)]) -> u32 {
     asked.fold(0, |all, (_, flag)| all | flag)
 }
 
-/// A text for as long as C looks at it. In C a 0 byte would end it.
+/// A text for as long as C looks at it. A 0 byte is refused, since it would end the text in C.
 fn c_text(text: &Option<String>) -> Result<Option<CString>, Error> {
     let text = text.as_deref().map(CString::new).transpose();
     text.map_err(|_| ErrorKind::Option.into())
@@ -156,7 +157,7 @@ pub(crate) fn nanoseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(sys::SLUICE_FOREVER)
 }
 
-/// 0 is C's word for the default, and is refused here as what it would mean: at once.
+/// In C 0 means the default. Here it would mean "at once", and is refused.
 fn limit(duration: Option<Duration>) -> Result<i64, Error> {
     match duration.map(nanoseconds) {
         None => Ok(0),
@@ -166,7 +167,7 @@ fn limit(duration: Option<Duration>) -> Result<i64, Error> {
 }
 
 impl Options {
-    /// Makes a call with these; an error says what they were.
+    /// Makes a call with these options. An error says what they were.
     pub(crate) fn in_c<T>(
         &self,
         call: impl FnOnce(*const RawOptions) -> Result<T, Error>,

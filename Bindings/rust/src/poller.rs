@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Registered descriptors, and the kernel's call that waits until some are ready: epoll, poll or
-/// select. It has mio's shape, but that it is level-triggered unless [`Interest::edge`] asks for
-/// more, and that a wake has no token: it ends the wait.
+/// select. It has mio's shape, with two differences: it is level-triggered unless
+/// [`Interest::edge`] asks for more, and a wake has no token, but ends the wait.
 ///
 /// ```
 /// use sluice::{Events, Interest, Poller, Token};
@@ -36,7 +36,7 @@ use std::time::Duration;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// One thread at a time may use it; it can be sent to another. A descriptor is to be deregistered
+/// One thread at a time may use a poller, and it can be sent to another. Deregister a descriptor
 /// before it is closed.
 #[derive(Debug)]
 pub struct Poller {
@@ -45,14 +45,14 @@ pub struct Poller {
     one_thread_at_a_time: PhantomData<Cell<()>>,
 }
 
-// It is of no thread in particular.
+// A poller belongs to no thread in particular.
 unsafe impl Send for Poller {}
 
-/// What the program knows a descriptor by.
+/// The number by which the program knows a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(pub usize);
 
-/// Room for what a wait brings.
+/// Room for the events of a wait.
 pub struct Events {
     ready: Vec<RawReady>,
     capacity: usize,
@@ -70,7 +70,7 @@ pub struct Waker(Arc<Shared>);
 #[derive(Debug)]
 struct Shared(Mutex<*mut RawPoller>);
 
-// The pointer is used under the lock alone, and for sluice_poller_wake alone.
+// The pointer is used only under the lock, and only for sluice_poller_wake.
 unsafe impl Send for Shared {}
 unsafe impl Sync for Shared {}
 
@@ -81,13 +81,13 @@ impl Shared {
 }
 
 impl Poller {
-    /// Over the best backend that there is, or the one that `SLUICE_BACKEND` names in the
-    /// environment.
+    /// Makes a poller over the best backend that there is, or over the one that `SLUICE_BACKEND`
+    /// names in the environment.
     pub fn new() -> Result<Poller, Error> {
         Poller::create(ptr::null())
     }
 
-    /// Over `epoll`, `poll` or `select`.
+    /// Makes a poller over `epoll`, `poll` or `select`.
     pub fn with_backend(name: &str) -> Result<Poller, Error> {
         let name = CString::new(name).map_err(|_| ErrorKind::NoBackend)?;
         Poller::create(name.as_ptr())
@@ -109,24 +109,24 @@ impl Poller {
         check(unsafe { sys::sluice_poller_add(self.raw, fd, interest.0, user) }).map(drop)
     }
 
-    /// Replaces its token and its interest, and arms it again after a one-shot event.
+    /// Replaces a descriptor's token and interest, and arms it again after a one-shot event.
     pub fn reregister(&self, fd: impl AsFd, token: Token, interest: Interest) -> Result<(), Error> {
         let (fd, user) = (fd.as_fd().as_raw_fd(), token.0 as u64);
         check(unsafe { sys::sluice_poller_modify(self.raw, fd, interest.0, user) }).map(drop)
     }
 
-    /// Reports it no more.
+    /// Reports a descriptor no more.
     pub fn deregister(&self, fd: impl AsFd) -> Result<(), Error> {
         self.deregister_raw(fd.as_fd().as_raw_fd())
     }
 
-    /// The same for one that was closed already.
+    /// The same for a descriptor that was closed already.
     pub fn deregister_raw(&self, fd: RawFd) -> Result<(), Error> {
         check(unsafe { sys::sluice_poller_remove(self.raw, fd) }).map(drop)
     }
 
-    /// Waits until something is ready, the time is up, or a [`Waker`] ends it; `None` waits as long as
-    /// it takes. `events` is what was ready: empty in the other two cases.
+    /// Waits until something is ready, the time is up, or a [`Waker`] ends the wait. `None` waits
+    /// for ever. `events` gets what is ready: nothing in the other two cases.
     pub fn poll(&mut self, events: &mut Events, timeout: Option<Duration>) -> Result<(), Error> {
         events.ready.clear();
         let capacity = i32::try_from(events.capacity).unwrap_or(i32::MAX);
@@ -138,29 +138,30 @@ impl Poller {
         Ok(())
     }
 
-    /// Whether the registration that an event speaks of still stands: one that was handled before it
-    /// may have ended this one's.
+    /// Whether the registration of an event still stands. The handling of an earlier event may have
+    /// ended it.
     pub fn is_current(&self, event: &PollerEvent) -> bool {
         unsafe { sys::sluice_poller_is_current(self.raw, &event.0) == 1 }
     }
 
-    /// Reaches it from any thread.
+    /// A waker, which reaches the poller from any thread.
     pub fn waker(&self) -> Waker {
         Waker(Arc::clone(&self.shared))
     }
 
-    /// A descriptor that is readable while there is something to be polled. On epoll.
+    /// A descriptor that is readable while there is something to poll. Only epoll has one.
     pub fn backend_fd(&self) -> Result<BorrowedFd<'_>, Error> {
         let fd = check(unsafe { sys::sluice_poller_backend_fd(self.raw) })?;
         Ok(unsafe { BorrowedFd::borrow_raw(fd) }) // open as long as the poller is
     }
 
-    /// In the child of a fork, before anything else: its registrations become its own.
+    /// Call it in the child of a fork, before anything else. The registrations become the child's
+    /// own.
     pub fn after_fork(&mut self) -> Result<(), Error> {
         check(unsafe { sys::sluice_poller_after_fork(self.raw) }).map(drop)
     }
 
-    /// Of what it waits by.
+    /// The name of what it waits with.
     pub fn backend_name(&self) -> &'static str {
         let name = unsafe { CStr::from_ptr(sys::sluice_poller_backend_name(self.raw)) };
         name.to_str().unwrap_or("")
@@ -175,7 +176,8 @@ impl Drop for Poller {
 }
 
 impl Waker {
-    /// Ends the wait that is under way, or else the next. It does nothing once the poller is gone.
+    /// Ends the wait that is under way, or else the next one. Once the poller is gone, it does
+    /// nothing.
     pub fn wake(&self) -> Result<(), Error> {
         let reached = self.0.lock();
         if reached.is_null() {
@@ -186,7 +188,7 @@ impl Waker {
 }
 
 impl Events {
-    /// As many as a wait brings at most.
+    /// Room for `capacity` events, which is the most that a wait brings.
     pub fn with_capacity(capacity: usize) -> Events {
         Events {
             ready: Vec::with_capacity(capacity),
@@ -194,28 +196,28 @@ impl Events {
         }
     }
 
-    /// What the last wait has brought.
+    /// The events of the last wait.
     pub fn iter(&self) -> Iter<'_> {
         Iter(self.ready.iter())
     }
 
-    /// Whether that is nothing.
+    /// Whether there are no events.
     pub fn is_empty(&self) -> bool {
         self.ready.is_empty()
     }
 
-    /// How many a wait brings at most.
+    /// How many events a wait brings at most.
     pub fn capacity(&self) -> usize {
         self.capacity
     }
 
-    /// Forgets them.
+    /// Forgets the events.
     pub fn clear(&mut self) {
         self.ready.clear();
     }
 }
 
-/// Over the events of a wait.
+/// An iterator over the events of a wait.
 pub struct Iter<'a>(std::slice::Iter<'a, RawReady>);
 
 impl Iterator for Iter<'_> {
@@ -236,17 +238,17 @@ impl<'a> IntoIterator for &'a Events {
 }
 
 impl PollerEvent {
-    /// What it was registered with.
+    /// The token that the descriptor was registered with.
     pub fn token(&self) -> Token {
         Token(self.0.user as usize)
     }
 
-    /// What it is ready for.
+    /// What the descriptor is ready for.
     pub fn readiness(&self) -> Readiness {
         Readiness(self.0.flags)
     }
 
-    /// Its number.
+    /// The descriptor's number.
     pub fn raw_fd(&self) -> RawFd {
         self.0.fd
     }

@@ -5,10 +5,10 @@ use crate::sys::{self, RawLoop};
 use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Reaches a loop from any thread, for as long as one likes. Once the loop is gone, calls say
+/// Reaches a loop from any thread. It may outlive the loop: then calls say
 /// [`ErrorKind::Closed`](crate::ErrorKind::Closed).
 ///
-/// Not in a signal handler: it takes a lock.
+/// Do not use it in a signal handler: it takes a lock.
 #[derive(Clone, Debug)]
 pub struct Poster(pub(crate) Arc<Shared>);
 
@@ -16,7 +16,7 @@ pub struct Poster(pub(crate) Arc<Shared>);
 #[derive(Debug)]
 pub(crate) struct Shared(Mutex<*mut RawLoop>);
 
-// The pointer is used under the lock alone, and for sluice_post and sluice_wake alone, which any
+// The pointer is used only under the lock, and only for sluice_post and sluice_wake, which any
 // thread may call.
 unsafe impl Send for Shared {}
 unsafe impl Sync for Shared {}
@@ -30,21 +30,21 @@ impl Shared {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Nobody reaches it any more, and nobody is about to.
+    /// After this nobody reaches the loop any more, and nobody is about to.
     pub(crate) fn forget(&self) {
         *self.lock() = ptr::null_mut();
     }
 }
 
 impl Poster {
-    /// Has `value` come as [`Event::Posted`](crate::Event::Posted), once, and in order for each
+    /// Makes `value` come as [`Event::Posted`](crate::Event::Posted), once, and in order for each
     /// thread.
     pub fn post(&self, value: u64) -> Result<(), Error> {
         let reached = self.0.lock();
         check(unsafe { sys::sluice_post(*reached, value) }).map(drop)
     }
 
-    /// Ends the pull that is under way, or else the next.
+    /// Ends the pull that is under way, or else the next one.
     pub fn wake(&self) -> Result<(), Error> {
         let reached = self.0.lock();
         check(unsafe { sys::sluice_wake(*reached) }).map(drop)

@@ -1,10 +1,11 @@
-//! What is waited for, and what is so.
+//! What to wait for, and what is ready.
 
 use crate::sys;
 use std::fmt;
 use std::ops::{BitOr, BitOrAssign};
 
-/// What to wait for. By default as long as it is so (level-triggered), not only when it becomes so.
+/// What to wait for. By default it is reported as long as it is so (level-triggered), not only when
+/// it becomes so.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Interest(pub(crate) u32);
 
@@ -20,19 +21,20 @@ impl Interest {
     /// An error, or a hang-up of both directions, and nothing else.
     pub const HANGUP: Interest = Interest(sys::SLUICE_HANGUP);
 
-    /// Both. The same as `|`, where a constant is made.
+    /// Both interests. The same as `|`, for use in a constant.
     #[must_use]
     pub const fn add(self, other: Interest) -> Interest {
         Interest(self.0 | other.0)
     }
 
-    /// Told when it becomes so, and not again before it changes (edge-triggered). On epoll.
+    /// Reports when it becomes so, and not again before it changes (edge-triggered). Only epoll has
+    /// it.
     #[must_use]
     pub const fn edge(self) -> Interest {
         Interest(self.0 | sys::SLUICE_EDGE)
     }
 
-    /// Told once, and then not before it is asked for again.
+    /// Reports once, and then not before it is asked for again.
     #[must_use]
     pub const fn one_shot(self) -> Interest {
         Interest(self.0 | sys::SLUICE_ONE_SHOT)
@@ -58,7 +60,7 @@ impl BitOrAssign for Interest {
     }
 }
 
-/// What a descriptor is ready for. `select` tells the first three alone.
+/// What a descriptor is ready for. `select` tells only the first three.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Readiness(pub(crate) u32);
 

@@ -1,5 +1,5 @@
-//! What streams do. That one is gone, or cannot take more, is no error: it is an answer, and
-//! `Closed` says how the stream has ended.
+//! The calls on streams. That a stream is gone, or cannot take more, is not an error. It is an
+//! answer, and `Closed` says how the stream has ended.
 
 use crate::error::{check, check_long, Error};
 use crate::handle::{Listener, Stream};
@@ -9,11 +9,11 @@ use std::io::IoSlice;
 use std::os::raw::c_int;
 use std::os::unix::io::{AsFd, AsRawFd};
 
-/// What became of a write; it need not be looked at.
+/// What became of a write. You need not look at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Written {
-    /// To be sent with all others when the next event is pulled.
+    /// It will be sent with all others when the next event is pulled.
     Queued,
     /// Queued too; wait for `Drained` before writing more.
     OverHighMark,
@@ -25,14 +25,14 @@ pub enum Written {
 }
 
 impl Loop {
-    /// Queues bytes, whole or not at all. A stream for which that is too much ends: `Full`, which is
-    /// also the reason of its `Closed`.
+    /// Queues bytes, all or none. If there is no room for them, the answer is `Full`, and the
+    /// stream ends. Its `Closed` has the same reason.
     pub fn write(&self, stream: Stream, bytes: &[u8]) -> Result<Written, Error> {
         let id = self.own(stream)?;
         self.told(id, self.write_raw(id, bytes))
     }
 
-    /// As `write`, but where the answer is `Full`, the stream goes on as it was.
+    /// As `write`, except that after `Full` the stream goes on as it was.
     pub fn try_write(&self, stream: Stream, bytes: &[u8]) -> Result<Written, Error> {
         let id = self.own(stream)?;
         written(self.write_raw(id, bytes))
@@ -42,7 +42,7 @@ impl Loop {
         unsafe { sys::sluice_write(self.raw, id, bytes.as_ptr().cast(), bytes.len()) }
     }
 
-    /// As `write`, of several pieces: together whole or not at all.
+    /// As `write`, for several pieces: all of them or none.
     pub fn write_vectored(&self, stream: Stream, pieces: &[IoSlice<'_>]) -> Result<Written, Error> {
         let id = self.own(stream)?;
         let count = c_int::try_from(pieces.len()).map_err(|_| ErrorKind::Capacity)?;
@@ -56,9 +56,9 @@ impl Loop {
         })
     }
 
-    /// Has the kernel send bytes of a file, behind all that was written. How many went: where those
-    /// are fewer than `length`, `Drained` says when to go on with the rest. `None` for a stream that
-    /// is gone. An error is the file's, and the stream goes on.
+    /// Makes the kernel send bytes of a file, after all that was written. Returns how many went. If
+    /// they are fewer than `length`, `Drained` says when to go on with the rest. `None` for a
+    /// stream that is gone. An error is about the file, and the stream goes on.
     pub fn send_file(
         &self,
         stream: Stream,
@@ -80,24 +80,25 @@ impl Loop {
         self.told(id, code).map(|_| None)
     }
 
-    /// Sends what is queued now: `Queued`, `Gone` or `Full`, as of `write`.
+    /// Sends now what is queued. The answer is `Queued`, `Gone` or `Full`, as with `write`.
     pub fn flush(&self, stream: Stream) -> Result<Written, Error> {
         let id = self.own(stream)?;
         self.told(id, unsafe { sys::sluice_flush(self.raw, id) })
     }
 
-    /// Sends what is queued, then tells the peer that no more comes, as `flush`. Receiving goes on.
+    /// Sends what is queued, then tells the peer that no more comes. Receiving goes on. The answer
+    /// is as with `flush`.
     pub fn shutdown(&self, stream: Stream) -> Result<Written, Error> {
         let id = self.own(stream)?;
         self.told(id, unsafe { sys::sluice_shutdown(self.raw, id) })
     }
 
-    /// Lets no more callers in, accepts those who wait, and ends by an `Ended`.
+    /// Lets no more callers in, accepts those who wait, and ends with an `Ended`.
     pub fn shutdown_listener(&self, listener: Listener) -> Result<(), Error> {
         check(unsafe { sys::sluice_shutdown(self.raw, self.own(listener)?) }).map(drop)
     }
 
-    /// As [`abort`](Loop::abort), but `Closed` has this reason.
+    /// As [`abort`](Loop::abort), except that `Closed` has this reason.
     pub fn abort_with(&self, stream: Stream, reason: impl Into<Error>) -> Result<(), Error> {
         let (id, reason) = (self.own(stream)?, reason.into().code());
         self.told(id, unsafe { sys::sluice_abort_with(self.raw, id, reason) })
@@ -111,23 +112,23 @@ impl Loop {
             .map(drop)
     }
 
-    /// Has them come again.
+    /// Lets `Data` and `Eof` come again.
     pub fn resume(&self, stream: Stream) -> Result<(), Error> {
         let id = self.own(stream)?;
         self.told(id, unsafe { sys::sluice_resume(self.raw, id) })
             .map(drop)
     }
 
-    /// Has the last `length` bytes of the `Data` in hand come again, joined with what follows. A
-    /// stream for which that is too much ends, as of `write`.
+    /// Makes the last `length` bytes of the `Data` that was pulled last come again, joined with
+    /// what follows. If there is no room for them, the stream ends, as with `write`.
     pub fn hold(&self, stream: Stream, length: usize) -> Result<(), Error> {
         let id = self.own(stream)?;
         self.told(id, unsafe { sys::sluice_hold(self.raw, id, length) })
             .map(drop)
     }
 
-    /// The same, and no `Data` comes before `total` bytes are there together, those among them, or
-    /// the stream ends.
+    /// The same, and no `Data` comes before `total` bytes are there, counting those that are held,
+    /// or the stream ends.
     pub fn hold_until(&self, stream: Stream, length: usize, total: usize) -> Result<(), Error> {
         let id = self.own(stream)?;
         self.told(id, unsafe {
@@ -150,7 +151,8 @@ impl Loop {
             .map(drop)
     }
 
-    /// What a call says whose bytes are lost where they are too many: that ends the stream.
+    /// The answer of a call whose bytes are lost if there is no room for them: that ends the
+    /// stream.
     pub(crate) fn told(&self, id: u64, code: c_int) -> Result<Written, Error> {
         let written = written(code)?;
         if written == Written::Full {
@@ -160,7 +162,7 @@ impl Loop {
     }
 }
 
-/// That a connection is broken, in the kernel's words, is no error, nor that it has ended.
+/// An errno says that a connection is broken. That is not an error here, and neither is an end.
 fn written(code: c_int) -> Result<Written, Error> {
     match code {
         0 => Ok(Written::Queued),

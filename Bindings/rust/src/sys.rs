@@ -1,10 +1,10 @@
-//! What stands in sluice.h: layouts, values and calls. Those who change sluice.h change this too; a
-//! test compares the values and the sizes.
+//! The layouts, values and calls of sluice.h. If you change sluice.h, change this too. A test
+//! compares the values and the sizes.
 
 use std::os::raw::{c_char, c_int, c_void};
 
-// `unsafe extern` where the compiler knows it: see build.rs. The tokens of a macro are parsed where
-// it is expanded, so that an older compiler never sees them.
+// `unsafe extern` if the compiler knows it: see build.rs. The tokens of a macro are parsed when it
+// is expanded, so an older compiler never sees them.
 #[cfg(unsafe_extern)]
 macro_rules! foreign { ($($declarations:tt)*) => { unsafe extern "C" { $($declarations)* } }; }
 #[cfg(not(unsafe_extern))]

@@ -1,7 +1,7 @@
-"""I/O multiplexing over Sluice: a loop that is pulled, and what the standard library has, over it.
+"""I/O multiplexing over Sluice: a loop that is pulled, and what the standard library has, over that loop.
 
-`Loop` is described at the class. `select`, `poll` and `epoll` are those of the module `select`, and
-`SelectSelector`, `PollSelector`, `EpollSelector` and `DefaultSelector` those of `selectors`.
+See the class for `Loop`. `select`, `poll` and `epoll` work like those of the module `select`, and
+`SelectSelector`, `PollSelector`, `EpollSelector` and `DefaultSelector` like those of `selectors`.
 `sluiceio.aio` has an event loop for asyncio, and `run` runs a coroutine on it.
 """
 

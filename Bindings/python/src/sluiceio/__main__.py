@@ -11,7 +11,8 @@ GRACE_S = 1.0
 
 
 def echo(address: str) -> None:
-    """Serves until a signal comes, and what is queued has gone, or another comes."""
+    """Serves until a signal comes. Then it ends when what is queued has been sent, or another signal
+    comes."""
     with Loop() as loop:
         listener = loop.listen(address)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -40,7 +41,7 @@ def echo(address: str) -> None:
 
 
 def has_to_send(loop: Loop, stream: int) -> bool:
-    """Closes a stream. Whether something is still queued, and so its CLOSED is worth a wait."""
+    """Closes a stream. Says whether something is still queued, so that its CLOSED is worth a wait."""
     queued = loop.flush(stream) and loop.pending(stream) > 0
     loop.close(stream)
     return queued
@@ -63,5 +64,5 @@ def main(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     code = main(sys.argv[1:])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Python's own end is not to be interrupted
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Python's own end must not be interrupted
     sys.exit(code)

@@ -1,11 +1,11 @@
-"""A `with` over what has a close()."""
+"""A `with` statement for objects that have a close()."""
 
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 
 class Closing:
-    """Is closed at the end of its `with`."""
+    """An object that is closed at the end of its `with`."""
 
     __slots__ = ()
 
@@ -27,4 +27,4 @@ class Closing:
         except BufferError:  # a view of a loop's bytes is kept
             if error is None:
                 raise
-            # That error is the one to be told. The loop ends with the last view.
+            # The error that ended the `with` is raised then. The loop ends with the last view.

@@ -1,5 +1,5 @@
-# What is in C: its types, and its texts. setup.py puts these texts into the extension, so that help() has them,
-# and they are written here alone.
+# What is in C: its types, and its docstrings. setup.py puts these docstrings into the extension, so that
+# help() has them. They are written only here.
 
 from __future__ import annotations
 
@@ -29,22 +29,23 @@ def backends() -> list[str]:
 
 def error_errno(code: int, /) -> int: ...
 def address_problem(address: str, /) -> str:
-    """What is wrong with an address, in words; empty where nothing is."""
+    """What is wrong with an address, in words. Empty if nothing is wrong."""
 
 def fileno(file: Any, /) -> int: ...
 
 class Event:
-    """What a loop's pull brings. `kind` says which of the others have a meaning."""
+    """What a pull brings. `kind` says which of the other attributes have a meaning."""
 
     @property
     def kind(self) -> Kind:
         """What has happened: READY, DATA, CLOSED, ..."""
     @property
     def id(self) -> int:
-        """Whose event it is: the handle's id; 0 of a POSTED."""
+        """Whose event it is: the handle's id. 0 for POSTED."""
     @property
     def data(self) -> Any:
-        """DATA: bytes, or a memoryview of a loop with views. RESOLVED: a list of addresses. Else None."""
+        """DATA: bytes, or a memoryview if the loop has views. RESOLVED: a list of addresses. Otherwise
+        None."""
     @property
     def error(self) -> OSError | None:
         """CLOSED, OVERLOADED, RESOLVED: why; None for an orderly end."""
@@ -53,7 +54,7 @@ class Event:
         """What `set_user` has attached to the handle."""
     @property
     def length(self) -> int:
-        """DATA: of the data. CLOSED: how many queued bytes were not sent."""
+        """DATA: the length of the data. CLOSED: how many queued bytes were not sent."""
     @property
     def value(self) -> int:
         """SIGNAL: its number. POSTED: the word. ACCEPTED: the listener's id. READY: the flags."""
@@ -65,13 +66,14 @@ class Event:
         """DATA: how many of the first bytes were in an event before, and were held."""
     @property
     def input_ended(self) -> bool:
-        """CLOSED: whether the peer had ended its input before: all that it wanted to send has come."""
+        """CLOSED: whether the peer had ended its input before. Then all that it wanted to send has
+        come."""
     @property
     def is_last(self) -> bool:
-        """DATA: whether these were held when the input ended, and nothing follows them."""
+        """DATA: whether the bytes were held when the input ended, and nothing follows them."""
 
 class Loop:
-    """What of sluiceio.Loop is in C."""
+    """The part of sluiceio.Loop that is in C."""
 
     def _open(self, options: dict[str, Any], batch: int, views: bool, /) -> None: ...
     def _close(self) -> None: ...
@@ -91,36 +93,37 @@ class Loop:
     def closed(self) -> bool:
         """Whether the loop has been closed."""
     def __iter__(self) -> Self:
-        """All events to come. What a `for` that is left has not come to, the next one brings."""
+        """All events to come. If a `for` is left early, the next one brings the events that are left."""
     def __next__(self) -> Event:
         """The next event, however long it takes."""
     def pull(self, timeout: float | None = None, /) -> list[Event]:
-        """The events there are, after waiting for the first; empty when the time is up, or after a wake."""
+        """Waits for an event, and returns all that are there. Empty when the time is up, or after a
+        wake."""
     def next(self, timeout: float | None = None, /) -> Event | None:
         """The next event; None when the time is up, or after a wake."""
     def write(self, stream: int, data: Buffer, /) -> Written:
-        """Queues bytes, whole or not at all, to be sent with all others at the next pull.
+        """Queues bytes, all or none. They are sent with all others at the next pull.
 
-        A stream that would go over its hard limit, or the loop's memory limit, ends: FULL, which is
-        also the error of its CLOSED. The result need not be looked at.
+        If they would go over the stream's hard limit, or the loop's memory limit, the answer is FULL and
+        the stream ends. FULL is also the error of its CLOSED. You need not look at the result.
         """
     def try_write(self, stream: int, data: Buffer, /) -> Written:
-        """As `write`, but where the answer is FULL, the stream goes on as it was."""
+        """As `write`, except that after FULL the stream goes on as it was."""
     def flush(self, stream: int, /) -> bool:
-        """Sends what is queued, now. False for a stream that is gone."""
+        """Sends now what is queued. False for a stream that is gone."""
     def pause(self, stream: int, /) -> bool:
         """Stops DATA and EOF of a stream, until `resume`. False for a stream that is gone."""
     def resume(self, stream: int, /) -> bool:
-        """Has DATA and EOF of a stream come again. False for a stream that is gone."""
+        """Lets DATA and EOF of a stream come again. False for a stream that is gone."""
     def shutdown(self, handle: int, /) -> bool:
         """Half-close: sends what is queued, then tells the peer that no more comes.
 
-        False for a stream that is gone. Of a listener: lets no more callers in, and ends by a CLOSED.
+        False for a stream that is gone. A listener lets no more callers in, and ends with a CLOSED.
         """
     def pending(self, stream: int, /) -> int:
         """How many bytes are queued to be sent."""
     def fileno_of(self, handle: int, /) -> int:
-        """The descriptor of a watch, listener or stream, which stays whose it is."""
+        """The descriptor of a watch, listener or stream. Its owner stays the same: do not close it."""
     def local_address(self, handle: int, /) -> str:
         """This end's address, as text."""
     def peer_address(self, handle: int, /) -> str:
@@ -128,54 +131,57 @@ class Loop:
     def user(self, handle: int, /) -> Any:
         """What is attached to a handle."""
     def set_user(self, handle: int, user: Any, /) -> None:
-        """Attaches an object to a handle: it is its events' `user`. Of a listener, its streams have it."""
+        """Attaches an object to a handle, whose events have it as `user`. A new connection has its
+        listener's."""
     def watch(self, fd: int | _HasFileno, interest: int, /) -> int:
         """Reports READY for a descriptor, which stays the caller's."""
     def rewatch(self, watch: int, interest: int, /) -> None:
-        """Has a watch wait for something else."""
+        """Makes a watch wait for something else."""
     def timer(self, first: float | None, repeat: float = 0, /) -> int:
-        """Reports TIMER after `first` seconds, and every `repeat` after that, unless that is 0."""
+        """Reports TIMER after `first` seconds and, unless `repeat` is 0, every `repeat` seconds after
+        that."""
     def timer_reset(self, timer: int, first: float | None, /) -> None:
-        """Begins anew: the next TIMER comes after `first` seconds."""
+        """Starts a timer again: the next TIMER comes after `first` seconds."""
     def post(self, value: int, /) -> None:
-        """Has `value`, 64 bits, come as POSTED. From any thread, and in a signal handler."""
+        """Makes `value`, of 64 bits, come as POSTED. Any thread may call it, and a signal handler."""
     def wake(self) -> None:
-        """Ends the pull that is under way, or else the next. From any thread, and in a signal handler."""
+        """Ends the pull that is under way, or else the next one. Any thread may call it, and a signal
+        handler."""
     def take_over(self) -> None:
-        """Makes the calling thread the loop's. The one that had it makes no call of it any more."""
+        """Makes the calling thread the loop's. The thread that had it must not use it any more."""
     def now(self) -> float:
         """time.monotonic() as of the last wait; timers count from it."""
     def update_now(self) -> float:
-        """Reads the clock anew, for a timer that is to count from this moment."""
+        """Reads the clock again, for a timer that should count from this moment."""
     def backend_fd(self) -> int:
         """A descriptor that is readable when there is something to pull, to embed the loop in another."""
     def until_next(self) -> float | None:
-        """After so many seconds there may be something to pull, too; None for never."""
+        """The seconds after which there may be something to pull, too. None for never."""
 
 class Poller:
-    """Descriptors that are waited for."""
+    """A set of descriptors to wait for."""
 
     def _open(self, backend: str | None, /) -> None: ...
     @property
     def closed(self) -> bool:
         """Whether the poller has been closed."""
     def close(self) -> None:
-        """Ends it. The descriptors stay open."""
+        """Ends the poller. The descriptors stay open."""
     def add(self, fd: int | _HasFileno, interest: int, /) -> None:
-        """Has `wait` report a descriptor. FileExistsError where it does already."""
+        """Makes `wait` report a descriptor. FileExistsError if it does already."""
     def modify(self, fd: int | _HasFileno, interest: int, /) -> None:
-        """Has a descriptor be waited for otherwise. FileNotFoundError where it was not added."""
+        """Changes what `wait` reports for a descriptor. FileNotFoundError if it was not added."""
     def remove(self, fd: int | _HasFileno, /) -> None:
-        """Has `wait` report a descriptor no more."""
+        """Makes `wait` report a descriptor no more."""
     def wait(self, timeout: float | None, most: int, /) -> list[tuple[int, int]]:
-        """Waits, and gives up to `most` pairs: a descriptor that is ready, and for what.
+        """Waits, and returns up to `most` pairs: a descriptor that is ready, and for what.
 
         `timeout` is seconds; None is for ever.
         """
     def fileno(self) -> int:
         """A descriptor that is readable while one that was added is ready."""
 
-# What sluiceio.aio is made of; none of it is for others.
+# The parts of sluiceio.aio that are in C. They are not for other use.
 
 def _transport_type(base: type, buffered: type) -> type: ...
 def _asyncio(
@@ -191,7 +197,7 @@ def _asyncio(
 ) -> tuple[type[Handle], type[TimerHandle]]: ...
 
 class Handle(asyncio.Handle):
-    """A callback that is to be called, as asyncio.Handle has it."""
+    """A callback to be called, as asyncio.Handle has it."""
 
     def cancel(self) -> None:
         """Keeps the callback from being called."""
@@ -199,10 +205,10 @@ class Handle(asyncio.Handle):
         """Whether `cancel` was called."""
 
 class TimerHandle(asyncio.TimerHandle):
-    """A callback that is to be called at a time, as asyncio.TimerHandle has it."""
+    """A callback to be called at a time, as asyncio.TimerHandle has it."""
 
 class Scheduler:
-    """What of sluiceio.aio.EventLoop is in C: the running of callbacks."""
+    """The part of sluiceio.aio.EventLoop that is in C: it runs the callbacks."""
 
     _ready: Any
     _scheduled: Any
@@ -216,7 +222,7 @@ class Scheduler:
         *args: Unpack[_Arguments],
         context: Context | None = None,
     ) -> asyncio.Handle:
-        """Has a callback be called in the next turn, behind those that wait already."""
+        """Arranges for a callback to be called in the next turn, after those that wait already."""
     def call_at(
         self,
         when: float,
@@ -224,7 +230,7 @@ class Scheduler:
         *args: Unpack[_Arguments],
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
-        """Has a callback be called at a time of the loop's clock: see time()."""
+        """Arranges for a callback to be called at a time of the loop's clock: see time()."""
     def create_future(self) -> asyncio.Future[Any]:
         """A future of this loop."""
     def get_debug(self) -> bool:
@@ -252,7 +258,7 @@ class Engine:
     def wake(self) -> None: ...
 
 class Transport(asyncio.Transport):
-    """What of sluiceio.aio.SocketTransport is in C."""
+    """The part of sluiceio.aio.SocketTransport that is in C."""
 
     _sock: socket.socket | None
     _extra: dict[str, Any] | None
@@ -296,15 +302,15 @@ class Transport(asyncio.Transport):
     def abort(self) -> None:
         """Ends the connection at once. What is queued is lost."""
     def pause_reading(self) -> None:
-        """Has the protocol receive nothing, until resume_reading."""
+        """Stops the protocol from receiving, until resume_reading."""
     def resume_reading(self) -> None:
-        """Has the protocol receive again."""
+        """Lets the protocol receive again."""
     def is_closing(self) -> bool:
         """Whether the connection is closing, or has ended."""
     def is_reading(self) -> bool:
         """Whether the protocol receives: it is neither paused nor closing."""
     def set_protocol(self, protocol: asyncio.BaseProtocol, /) -> None:
-        """Has another protocol receive from now on."""
+        """Makes another protocol receive from now on."""
     def get_write_buffer_size(self) -> int:
         """How many bytes are queued to be sent."""
     def get_write_buffer_limits(self) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The loop: what is not hot, and what has options. See _core.pyi for the rest."""
+"""The loop: the calls that are not hot, and those with options. See _core.pyi for the rest."""
 
 import dataclasses
 import errno
@@ -11,15 +11,15 @@ from ._values import Error, Family, HandleKind, Kind, code_of
 
 Address = str | tuple[str, int] | tuple[str, int, int, int]
 """127.0.0.1:9999, [::1]:9999, example.com:443, *:9999, unix:/run/echo.sock, unix:@abstract; or as
-`socket` has it: a host and a port, and of IPv6 a scope."""
+`socket` has it: a host and a port, and for IPv6 a scope."""
 
 
 class LoopOptions(TypedDict, total=False):
-    """What a loop is opened with. None, and what is not given, is the default.
+    """The options of a loop. After the semicolon is the default, which None stands for, too.
 
     backend: epoll, poll or select; the best there is.
     receive_size: bytes that one receive brings at most; 64 KiB.
-    high_mark: queued bytes over which a stream is to wait for DRAINED; 1 MiB.
+    high_mark: queued bytes over which a writer should wait for DRAINED; 1 MiB.
     low_mark: queued bytes at which DRAINED comes; a quarter of the high mark.
     hard_limit: queued bytes that a write may not go over; 64 MiB.
     memory_limit: bytes of all that is queued and held; none.
@@ -38,14 +38,15 @@ class LoopOptions(TypedDict, total=False):
 
 
 class StreamOptions(TypedDict, total=False):
-    """How a stream behaves. None, and what is not given, is the default. Times are seconds.
+    """How a stream behaves. After the semicolon is the default, which None stands for, too. Times are
+    seconds.
 
-    half_open: it stays when the peer has ended; no.
+    half_open: the stream stays open when the peer has ended; no.
     delay: leaves Nagle's algorithm on; no.
-    keepalive: has the kernel send probes while it is silent; no.
+    keepalive: makes the kernel probe a silent peer; no.
     keepalive_after: silent seconds before the first probe; the system's.
-    throttled: is not read from over its high mark; so are those that are accepted.
-    idle_timeout: without a byte for so long it ends; never.
+    throttled: the stream is not read from while it is over its high mark; yes for accepted streams.
+    idle_timeout: the stream ends after this long without a byte; never.
     linger: how long a close may take after the last progress; 10.
     high_mark: as the loop's, for these streams.
     low_mark: the same.
@@ -63,10 +64,10 @@ class StreamOptions(TypedDict, total=False):
 
 
 class ConnectOptions(StreamOptions, total=False):
-    """Those of a stream (StreamOptions), and of its beginning.
+    """The options of a stream (StreamOptions), and of its connect.
 
-    connect_timeout: after so long without a connection it ends with ETIMEDOUT; never.
-    source: the address that it comes from, numeric or unix:@name.
+    connect_timeout: the stream ends with ETIMEDOUT if it is not connected after this long; never.
+    source: the address that it connects from, numeric or unix:@name.
     """
 
     connect_timeout: float | None
@@ -74,14 +75,14 @@ class ConnectOptions(StreamOptions, total=False):
 
 
 class ListenOptions(StreamOptions, total=False):
-    """Those of a listener, and of its streams (StreamOptions).
+    """The options of a listener, and of its streams (StreamOptions).
 
     reuse_port: several loops accept at one address; no.
     only_ipv6: takes no IPv4 callers; no.
     backlog: connections that wait to be accepted; 1,024.
     accept_batch: connections accepted in one turn; 64.
     connection_limit: connections that are open at once; none.
-    unix_mode: such as 0o600: who may call at a unix path.
+    unix_mode: who may connect at a unix path, such as 0o600.
     """
 
     reuse_port: bool | None
@@ -94,7 +95,7 @@ class ListenOptions(StreamOptions, total=False):
 
 @dataclasses.dataclass(frozen=True)
 class Statistics:
-    """Counted since the loop was opened, but what says "now".
+    """Counted since the loop was opened, except where it says "now".
 
     turns: waits.
     events: events that were pulled, by kind.
@@ -130,8 +131,8 @@ def text_of(address: Address) -> str:
 
 
 class Loop(Closing, _core.Loop):
-    """Looks after watches, timers, signals, listeners, streams and names to look up, each named by an
-    id, and is pulled:
+    """A loop looks after watches, timers, signals, listeners, streams and names to look up. Each has an
+    id. The program pulls the events:
 
         with sluiceio.Loop() as loop:
             loop.listen("127.0.0.1:9999")
@@ -139,55 +140,55 @@ class Loop(Closing, _core.Loop):
                 if event.kind is sluiceio.DATA:
                     loop.write(event.id, event.data)
 
-    A loop belongs to the thread that opened it. Only `post` and `wake` may be called from another. Calls
-    raise an OSError of the kernel's errno, or `Error` where Sluice has the word. What befalls a
-    connection is not raised by the call in hand: its CLOSED says it. Times are seconds.
+    A loop belongs to the thread that opened it. Only `post` and `wake` may be called from another. A
+    call that fails raises an OSError with the kernel's errno, or an `Error` of Sluice's own. What
+    happens to a connection is never raised by a call: its CLOSED says it. Times are seconds.
     """
 
     def __init__(
         self, *, batch: int = 64, views: bool = False, **options: Unpack[LoopOptions]
     ) -> None:
-        """Opens it. `batch` is how many events one pull brings at most. With `views`, the data of an
-        event are a read-only memoryview of the loop's own buffer, released at the next pull."""
+        """Opens a loop. `batch` is how many events one pull brings at most. With `views`, an event's
+        data is a read-only memoryview of the loop's own buffer, which is released at the next pull."""
         self._open(dict(options), batch, views)
 
     def __repr__(self) -> str:
         return f"<sluiceio.Loop {'closed' if self.closed else hex(id(self))}>"
 
     def close(self, handle: int | None = None) -> None:
-        """Ends a handle, unless it has ended; a stream after what is queued has been sent, and its
-        CLOSED tells when. Without one: ends all handles, without an event, and the loop."""
+        """Ends a handle, unless it has ended. A stream first sends what is queued, and its CLOSED tells
+        when it has ended. Without a handle: ends all handles, without an event, and the loop."""
         if handle is None:
             self._close()
         else:
             self._close_handle(handle)
 
     def abort(self, handle: int, reason: OSError | type[Error] | int | None = None) -> None:
-        """Ends a handle at once, unless it has ended. The error of a stream's CLOSED is `reason`, where
-        there is one: an errno, or an OSError such as Full() or another stream's."""
+        """Ends a handle at once, unless it has ended. If there is a `reason`, it is the error of a
+        stream's CLOSED: an errno, or an OSError such as Full() or another stream's error."""
         self._abort(handle, code_of(errno.ECONNABORTED if reason is None else reason))
 
     def signal(self, number: int | signal.Signals) -> int:
-        """Reports SIGNAL, which is blocked in this thread for as long as the handle lives."""
+        """Reports SIGNAL. The signal is blocked in this thread as long as the handle lives."""
         return self._signal(int(number))
 
     def listen(self, address: Address, **options: Unpack[ListenOptions]) -> int:
-        """Accepts connections at an address. At a name, such as localhost:9999, it may block for
-        seconds to look that up."""
+        """Accepts connections at an address. A name, such as localhost:9999, is looked up first, which
+        may block for seconds."""
         return self._listen(text_of(address), dict(options))
 
     def listen_fd(self, fd: int, **options: Unpack[ListenOptions]) -> int:
-        """A listener of a socket that listens already, which is the loop's from then on: give it what
-        detach() returns. Where this raises, it stays the caller's."""
+        """Makes a listener of a socket that listens already. The loop owns it from then on: give it
+        what detach() returns. If this raises, the socket stays the caller's."""
         return self._listen(fd, dict(options))
 
     def connect(self, address: Address, **options: Unpack[ConnectOptions]) -> int:
-        """A stream to an address: it will be CONNECTED, or CLOSED with an error."""
+        """Makes a stream to an address. CONNECTED comes, or CLOSED with an error."""
         return self._connect(text_of(address), dict(options))
 
     def adopt(self, fd: int, **options: Unpack[StreamOptions]) -> int:
-        """A stream of a connected descriptor, which is the loop's from then on: give it what a
-        socket's detach() returns. Where this raises, it stays the caller's."""
+        """Makes a stream of a connected descriptor. The loop owns it from then on: give it what a
+        socket's detach() returns. If this raises, the descriptor stays the caller's."""
         return self._adopt(fd, dict(options))
 
     def resolve(self, name: Address, family: Family = Family.ANY) -> int:
@@ -195,24 +196,24 @@ class Loop(Closing, _core.Loop):
         return self._resolve(text_of(name), family)
 
     def send_file(self, stream: int, file: Any, offset: int, length: int) -> int | None:
-        """Has the kernel send bytes of a file, a number or what has a fileno(), behind all that was
-        written. How many went; where those are fewer than `length`, DRAINED says when to go on with the
-        rest. None for a stream that is gone. An OSError is the file's: ENODATA where it ends before
-        `offset`. The stream goes on then."""
+        """Makes the kernel send bytes of a file, after all that was written. `file` is a number, or has
+        a fileno(). Returns how many bytes went. If they are fewer than `length`, DRAINED says when to
+        go on with the rest. None for a stream that is gone. An OSError is about the file, such as
+        ENODATA if it ends before `offset`. Then the stream goes on."""
         return self._send_file(stream, file, offset, length)
 
     def hold(self, stream: int, length: int) -> bool:
-        """Has the last `length` bytes of its DATA come again, joined with what follows. Over a limit
-        the stream ends, as of `write`. False for a stream that is gone."""
+        """Makes the last `length` bytes of the stream's DATA come again, joined with what follows. If
+        they go over a limit, the stream ends, as with `write`. False for a stream that is gone."""
         return self._hold(stream, length)
 
     def hold_until(self, stream: int, length: int, total: int) -> bool:
-        """As `hold`, and no DATA comes before `total` bytes are there together, those among them, or the
-        stream ends."""
+        """As `hold`, and no DATA comes before `total` bytes are there, counting those that are held, or
+        the stream ends."""
         return self._hold(stream, length, total)
 
     def forward(self, stream: int, to: int) -> bool:
-        """A proxy: what `stream` receives is written to `to`; 0 ends that."""
+        """A proxy: writes what `stream` receives to the stream `to`. 0 for `to` ends that."""
         return self._forward(stream, to)
 
     def kind_of(self, handle: int) -> HandleKind:
@@ -226,12 +227,13 @@ class Loop(Closing, _core.Loop):
         told["handles"] = {kind: told["handles"][kind] for kind in HandleKind}
         return Statistics(**told)
 
-    # Framing. Lists, so that who leaves a `for` over one, or is thrown out of it, has changed nothing.
+    # Framing. These return lists, so that a `for` over one can be left early, or by an exception, and
+    # nothing changes.
 
     def lines(self, event: _core.Event, limit: int = 65536) -> list[bytes]:
-        """The whole lines of a DATA event, each without its newline. The rest is held, and comes again.
-        A line of more than `limit` bytes ends the stream: the error of its CLOSED is EMSGSIZE. A last
-        line needs no newline."""
+        """The complete lines of a DATA event, each without its newline. The rest is held, and comes
+        again. A line of more than `limit` bytes ends the stream: the error of its CLOSED is EMSGSIZE.
+        The last line of a stream needs no newline."""
         data = bytes(event.data)
         *lines, rest = data.split(b"\n")
         for index, line in enumerate(lines):
@@ -247,9 +249,9 @@ class Loop(Closing, _core.Loop):
         return lines
 
     def frames(self, event: _core.Event, header: int = 4, limit: int = 65536) -> list[bytes]:
-        """The whole messages of a DATA event, each with its length in front, in `header` bytes, the
-        highest first. The rest is held, and comes again when its message is whole. One of more than
-        `limit` bytes ends the stream: the error of its CLOSED is EMSGSIZE."""
+        """The complete messages of a DATA event. In front of each is its length, in `header` bytes, the
+        highest first. The rest is held, and comes again when its message is complete. A message of more
+        than `limit` bytes ends the stream: the error of its CLOSED is EMSGSIZE."""
         data = bytes(event.data)
         frames: list[bytes] = []
         start = 0

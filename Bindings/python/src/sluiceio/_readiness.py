@@ -1,8 +1,8 @@
 """`select`, `poll` and `epoll`, with the signatures of the module `select`, over Sluice's pollers.
 
-No number of a descriptor is too high. A poller is of one thread at a time: a call while another waits
-raises RuntimeError. A descriptor that is closed without being unregistered is silent, where poll(2)
-says POLLNVAL.
+There is no limit on descriptor numbers. A poller belongs to one thread at a time: a call while another
+thread waits raises RuntimeError. A descriptor that is closed without being unregistered is silent,
+while poll(2) would say POLLNVAL.
 """
 
 import errno
@@ -31,7 +31,8 @@ _ALL = -1
 
 
 class Poller(Closing, _core.Poller):
-    """Descriptors, and the kernel's call that waits for them: by a backend's name, or the best one."""
+    """Descriptors, and the kernel's call that waits for them. `backend` is its name; None is the best
+    one."""
 
     def __init__(self, backend: str | None = None) -> None:
         self._open(backend)
@@ -40,8 +41,8 @@ class Poller(Closing, _core.Poller):
 def select(
     rlist: Any, wlist: Any, xlist: Any, timeout: float | None = None, /
 ) -> tuple[list[Any], list[Any], list[Any]]:
-    """Waits until a descriptor of the three lists can be read, be written, or has an exceptional
-    condition: those of each that do. As select.select, without its limit at 1,024."""
+    """Waits until a descriptor of the three lists can be read, can be written, or has an exceptional
+    condition. Returns those of each list. It works as select.select, without its limit of 1,024."""
     if timeout is not None and timeout < 0:
         raise ValueError("timeout must be non-negative")
     lists = []
@@ -69,7 +70,7 @@ def select(
 
 
 def _interest(mask: int) -> int:
-    """The bits that are the kernel's own are the poller's, too."""
+    """What the poller is asked for. Its bits are the same as the kernel's."""
     interest = mask & (POLLIN | POLLPRI | POLLOUT)
     if mask & POLLRDNORM:
         interest |= POLLIN
@@ -100,7 +101,7 @@ class poll:  # noqa: N801
     def register(
         self, fd: Any, eventmask: int = POLLIN | POLLPRI | POLLOUT, /
     ) -> None:
-        """Has `poll` report a descriptor; one that it reports already is asked for the new events."""
+        """Makes `poll` report a descriptor. If it does already, the new events replace the old ones."""
         number = _core.fileno(fd)
         mask = _ushort(eventmask)
         if number in self._masks and number not in self._invalid:
@@ -118,17 +119,17 @@ class poll:  # noqa: N801
             if problem.errno not in (errno.EBADF, errno.EEXIST):  # closed, or the poller's
                 del self._masks[number]
                 raise
-            self._invalid.add(number)  # which poll(2) says of it
+            self._invalid.add(number)  # poll(2) says POLLNVAL for it
 
     def modify(self, fd: Any, eventmask: int, /) -> None:
-        """Has a descriptor that is registered be asked for other events."""
+        """Changes the events that a registered descriptor is asked for."""
         number = _core.fileno(fd)
         if number not in self._masks:
             raise FileNotFoundError(errno.ENOENT, "not registered")
         self.register(number, eventmask)
 
     def unregister(self, fd: Any, /) -> None:
-        """Ends a registration. KeyError where there is none."""
+        """Ends a registration. KeyError if there is none."""
         number = _core.fileno(fd)
         del self._masks[number]
         if number in self._invalid:
@@ -191,13 +192,13 @@ class epoll(Closing):  # noqa: N801
         return self._poller.fileno()
 
     def register(self, fd: Any, eventmask: int = EPOLLIN | EPOLLPRI | EPOLLOUT) -> None:
-        """Has `poll` report a descriptor. FileExistsError where it does already."""
+        """Makes `poll` report a descriptor. FileExistsError if it does already."""
         number = _core.fileno(fd)
         self._poller.add(number, _epoll_interest(eventmask))
         self._masks[number] = eventmask
 
     def modify(self, fd: Any, eventmask: int) -> None:
-        """Has a descriptor that is registered be asked for other events."""
+        """Changes the events that a registered descriptor is asked for."""
         number = _core.fileno(fd)
         self._poller.modify(number, _epoll_interest(eventmask))
         self._masks[number] = eventmask

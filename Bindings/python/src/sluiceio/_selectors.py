@@ -32,8 +32,8 @@ class Keys(Mapping[Any, selectors.SelectorKey]):
 
 
 def number_of(fileobj: Any, keys: dict[int, selectors.SelectorKey]) -> int:
-    """A file's number; where it is closed by now, that under which it is registered. What a selector
-    says of an object that is no file is ValueError."""
+    """A file's number. If the file is closed by now, the number under which it is registered. An object
+    that is not a file raises ValueError, as selectors do."""
     try:
         fd = fileobj if isinstance(fileobj, int) else int(fileobj.fileno())
         if fd >= 0:
@@ -56,7 +56,8 @@ def interest_of(events: int) -> int:
 
 
 def events_of(flags: int) -> int:
-    """What a poller has told. An end is both: whoever waits for either finds it."""
+    """The events of what a poller has reported. An end is both, so that whoever waits for either finds
+    it."""
     events = 0
     if flags & (_READ | _ENDS):
         events |= selectors.EVENT_READ
@@ -75,7 +76,7 @@ class _Selector(selectors.BaseSelector):
         self._map: Keys | None = Keys(self._keys)
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        """Has `select` report a file object."""
+        """Makes `select` report a file object."""
         interest = interest_of(events)
         key = selectors.SelectorKey(fileobj, number_of(fileobj, self._keys), events, data)
         if key.fd in self._keys:
@@ -85,7 +86,7 @@ class _Selector(selectors.BaseSelector):
         return key
 
     def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        """Ends a registration, also of a file that is closed by now."""
+        """Ends a registration, even of a file that is closed by now."""
         try:
             key = self._keys.pop(number_of(fileobj, self._keys))
         except KeyError:
@@ -97,7 +98,7 @@ class _Selector(selectors.BaseSelector):
         return key
 
     def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        """Has a registration wait for other events, or have other data."""
+        """Gives a registration other events to wait for, or other data."""
         try:
             key = self._keys[number_of(fileobj, self._keys)]
         except KeyError:
@@ -113,7 +114,7 @@ class _Selector(selectors.BaseSelector):
         return key
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """The registrations that are ready, and for what. `timeout` is seconds; none, for ever."""
+        """The registrations that are ready, and for what. `timeout` is seconds; None is for ever."""
         if timeout is not None and timeout < 0:
             timeout = 0
         ready = []
@@ -129,7 +130,7 @@ class _Selector(selectors.BaseSelector):
         return self._map
 
     def get_key(self, fileobj: Any) -> selectors.SelectorKey:
-        """The registration of a file object. KeyError where there is none."""
+        """The registration of a file object. KeyError if there is none."""
         if self._map is None:
             raise RuntimeError("Selector is closed")
         return self._map[fileobj]

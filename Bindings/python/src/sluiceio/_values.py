@@ -24,7 +24,8 @@ class Kind(enum.IntEnum):
 
 
 class Interest(enum.IntFlag):
-    """What a watch waits for (the first three, and HANGUP), how, and what READY reports."""
+    """What a watch waits for (the first three, and HANGUP), how it waits, and what READY
+    reports."""
 
     READ = 1
     PRIORITY = 2
@@ -37,7 +38,7 @@ class Interest(enum.IntFlag):
 
 
 class Written(enum.IntEnum):
-    """What became of a write. Of the last two nothing was taken.
+    """What became of a write. With the last two, nothing was taken.
 
     OVER_HIGH_MARK: wait for DRAINED before writing more. GONE: the stream has ended, or takes no more,
     since its connection is broken or it was shut down. FULL: it would have gone over a limit.
@@ -69,7 +70,7 @@ class HandleKind(enum.IntEnum):
 
 
 class Error(OSError):
-    """What Sluice refuses by itself. `code` is of enum sluice_error in sluice.h."""
+    """An error that Sluice itself gives. `code` is one of enum sluice_error in sluice.h."""
 
     code = 0
 
@@ -87,13 +88,13 @@ class WrongKind(Error):
 
 
 class WrongThread(Error):
-    """The loop is of another thread."""
+    """The loop belongs to another thread."""
 
     code = -10011
 
 
 class Full(Error):
-    """Over a limit; nothing was taken."""
+    """A limit is reached; nothing was taken."""
 
     code = -10008
 
@@ -105,13 +106,13 @@ class ClosedLoop(Error):
 
 
 class BadOption(Error):
-    """An option out of its range, or options that do not go together."""
+    """An option is out of its range, or options do not go together."""
 
     code = -10013
 
 
 class BadAddress(Error):
-    """A text that is no address."""
+    """The text is not an address."""
 
     code = -10007
 
@@ -129,12 +130,12 @@ class NotListening(Error):
 
 
 _OWN: dict[int, type[Error]] = {kind.code: kind for kind in Error.__subclasses__()}
-_OWN |= dict.fromkeys(range(-10023, -10019), BadAddress)  # what is wrong with one
+_OWN |= dict.fromkeys(range(-10023, -10019), BadAddress)  # a part of the address is wrong
 _FIRST_OWN = -10000  # an errno is above that
 
 
 def error_of(code: int, words: str | None) -> OSError:
-    """The exception that stands for a negative code: an OSError of the errno that comes nearest."""
+    """The exception that stands for a negative code: an OSError with the nearest errno."""
     number = _core.error_errno(code)
     if code > _FIRST_OWN:
         return OSError(number, words or os.strerror(number))
@@ -144,7 +145,7 @@ def error_of(code: int, words: str | None) -> OSError:
 
 
 def code_of(reason: OSError | type[Error] | int) -> int:
-    """A reason as C takes it: that of an error, or an errno, which is negated there."""
+    """A reason as a code of C: the code of an error, or an errno, which is negated there."""
     if isinstance(reason, int):
         return -reason
     code = getattr(reason, "code", 0)

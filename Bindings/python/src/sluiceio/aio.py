@@ -4,9 +4,9 @@
     asyncio.Runner(loop_factory=sluiceio.aio.new_event_loop)
     asyncio.set_event_loop_policy(sluiceio.aio.EventLoopPolicy())
 
-It is asyncio's own loop for Unix, with Sluice's in the place of its selector. Connections are streams of
-Sluice's, whose transports are in C, and so are the handles of callbacks, and what runs them. TLS is asyncio's,
-over the transports. Datagrams, pipes, subprocesses, signals and names are asyncio's.
+It is asyncio's own loop for Unix, with Sluice's loop in place of its selector. Connections are Sluice's
+streams. Their transports are in C, and so are the handles of callbacks and the code that runs them. TLS is
+asyncio's, over these transports. Datagrams, pipes, subprocesses, signals and names are asyncio's.
 """
 
 import asyncio
@@ -37,14 +37,14 @@ _T = TypeVar("_T")
 if TYPE_CHECKING:
     _Base = _core.Transport
 else:
-    # Of asyncio's classes the one that its sendfile asks for.
+    # The one of asyncio's classes that its sendfile asks for.
     _Base = _core._transport_type(
         asyncio.transports._FlowControlMixin, asyncio.BufferedProtocol
     )
 
 
 def _failed(handle: Any, error: BaseException) -> None:
-    """A callback has raised: as asyncio's own Handle tells it."""
+    """Reports that a callback has raised, as asyncio's own Handle does."""
     call = asyncio.format_helpers._format_callback_source(handle._callback, handle._args)
     problem = {"message": f"Exception in callback {call}", "exception": error, "handle": handle}
     if handle._source_traceback:
@@ -57,13 +57,13 @@ Handle, TimerHandle = _core._asyncio(
     contextvars.Context, contextvars.copy_context, heapq, _failed,
 )  # fmt: skip
 
-_SSLProtocol: Any = asyncio.sslproto.SSLProtocol  # with times as floats, which its types have not
+_SSLProtocol: Any = asyncio.sslproto.SSLProtocol  # takes times as floats, which its types do not say
 
 __all__ = ["EventLoop", "SocketTransport", "new_event_loop", "run"]
 
 
 class SocketTransport(_Base):
-    """A connection. `asyncio.Transport` describes its methods; those that are not here are in C."""
+    """A connection. `asyncio.Transport` describes its methods. Those that are not here are in C."""
 
     if not TYPE_CHECKING:
         __slots__ = ("__weakref__",)
@@ -85,7 +85,7 @@ class SocketTransport(_Base):
         return self._protocol
 
     def can_write_eof(self) -> bool:
-        """Whether write_eof is there: it is."""
+        """Whether write_eof can be called. It always can."""
         return True
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
@@ -107,14 +107,15 @@ class SocketTransport(_Base):
         return extra.get(name, default)
 
     def _socket(self) -> socket.socket | None:
-        """The connection as a socket, which the core has: it is let go of, and never closed, here."""
+        """The connection as a socket. The core owns the descriptor: the socket is detached here, and never
+        closed."""
         if self._sock is None and (fd := self._fileno()) >= 0:
             self._sock = socket.socket(fileno=fd)
         return self._sock
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Over `high` queued bytes the protocol's pause_writing is called, at `low` its
-        resume_writing. Marks other than asyncio's own are heeded as soon as nothing is queued."""
+        """The protocol's pause_writing is called over `high` queued bytes, and its resume_writing at `low`.
+        Marks other than asyncio's own take effect as soon as nothing is queued."""
         if high is None:
             high = 64 * 1024 if low is None else 4 * low
         if low is None:
@@ -140,7 +141,7 @@ class SocketTransport(_Base):
         asyncio.log.logger.warning("socket.send() raised exception.")
 
     def _sent(self) -> None:
-        """A file can go on."""
+        """The sending of a file can go on."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -167,7 +168,8 @@ class SocketTransport(_Base):
 
 
 class _Selector(selectors.BaseSelector):
-    """Sluice's loop, as asyncio's asks for a selector. What is a stream's is not seen here."""
+    """Sluice's loop as a selector, which asyncio's loop asks for. What belongs to streams is not seen
+    here."""
 
     def __init__(self, engine: _core.Engine) -> None:
         self._engine = engine
@@ -261,7 +263,7 @@ class EventLoop(_core.Scheduler, asyncio.SelectorEventLoop):
     def _make_socket_transport(
         self, sock: Any, protocol: Any, waiter: Any = None, *, extra: Any = None, server: Any = None
     ) -> SocketTransport:
-        if not issubclass(type(sock), socket.socket):  # whose it is, is not known
+        if not issubclass(type(sock), socket.socket):  # its owner is not known
             return super()._make_socket_transport(  # type: ignore[misc,no-any-return]
                 sock, protocol, waiter, extra=extra, server=server
             )
@@ -449,7 +451,7 @@ if sys.version_info < (3, 14):  # from then on asyncio warns of policies
     __all__ += ["EventLoopPolicy"]
 
     class EventLoopPolicy(asyncio.DefaultEventLoopPolicy):
-        """Has asyncio.run, and whoever else asks asyncio for a loop, get one of Sluice's."""
+        """Gives asyncio.run, and all else that asks asyncio for a loop, one of Sluice's."""
 
         def _loop_factory(self) -> EventLoop:
             return EventLoop()
