@@ -1,6 +1,6 @@
 // swift-tools-version: 6.2
-// The programs: a package of their own, so that who depends on Sluice resolves nothing that only they
-// need.
+// The programs are a package of their own. So a package that depends on Sluice resolves nothing
+// that only the programs need.
 import PackageDescription
 
 /// For every Swift target: uses of unsafe constructs are marked, or do not compile cleanly.

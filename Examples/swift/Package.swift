@@ -2,7 +2,8 @@
 // Programs on Sluice, as a package of its own: what yours would look like.
 import PackageDescription
 
-/// A program is a folder of one file. What is not safe in memory is a warning, and that an error.
+/// A program is a folder of one file. Code that is not memory-safe gives a warning, which is an
+/// error here.
 func program(_ name: String) -> Target {
     let http: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
     return .executableTarget(

@@ -2,7 +2,7 @@ import ArgumentParser
 import Dispatch
 import Synchronization
 
-/// Whether a command is to go by structured concurrency.
+/// Whether a command uses structured concurrency.
 struct AsyncOption: ParsableArguments {
     @Flag(
         name: .customLong("async"),
@@ -10,7 +10,7 @@ struct AsyncOption: ParsableArguments {
     var isAsync = false
 }
 
-/// Waits in this thread until `body` has ended. With an async `main` a pulled loop would have more
+/// Waits in this thread until `body` has ended. If `main` were async, a pulled loop would have more
 /// threads than its own, too.
 func waitFor<Value: Sendable>(
     _ body: @escaping @Sendable () async throws -> Value

@@ -2,11 +2,12 @@ import Sluice
 import Synchronization
 import SystemPackage
 
-/// Sends standard input to a server, prints what comes back, and compares the two: a task for each,
-/// and between them pipes, which bound what has not come back yet, and what is not printed yet.
+/// Sends standard input to a server, prints what comes back, and compares the two. There is a task
+/// for each, and pipes are between them. The pipes limit what has not come back yet, and what is
+/// not printed yet.
 final class AsyncEchoClient: Sendable {
     private static let limit = 1 << 20
-    /// To a pipe that is writable as many bytes can be written without blocking (PIPE_BUF).
+    /// To a writable pipe, this many bytes can be written without blocking (PIPE_BUF).
     private static let printedAtOnce = 4096
 
     private let address: Address
@@ -14,9 +15,9 @@ final class AsyncEchoClient: Sendable {
     private let loop: Loop
     private let input: Descriptor
     private let screen: Descriptor
-    /// What has been read and did not come back yet.
+    /// What has been read, but has not come back yet.
     private let expected = BytePipe.make(capacity: limit)
-    /// What came back and is not printed yet.
+    /// What came back, but is not printed yet.
     private let unprinted = BytePipe.make(capacity: limit)
     private let state = Mutex(State())
 
@@ -60,7 +61,7 @@ final class AsyncEchoClient: Sendable {
         }
     }
 
-    /// Until what came back is printed.
+    /// Returns when what came back is printed.
     private func exchange(with server: Connection) async throws {
         prompt()
         try await withThrowingTaskGroup(of: Part.self) { group in
@@ -103,7 +104,7 @@ final class AsyncEchoClient: Sendable {
             do {
                 try await server.write(buffer.bytes)
             } catch is SluiceError {
-                return  // The connection has ended, which who receives will say.
+                return  // The connection has ended. The task that receives says so.
             }
         }
     }

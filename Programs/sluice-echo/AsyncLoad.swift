@@ -3,10 +3,10 @@ import Histogram
 import Sluice
 import Synchronization
 
-/// Keeps a server busy by a task for each connection, all on one loop.
+/// Keeps a server busy, with a task for each connection, all on one loop.
 ///
-/// First all connect, then all send for a while, and then what is under way may come back. A
-/// connection that fails in between ends the load: what is measured is a server at work.
+/// First all connect, then all send for a while, and then what is under way may come back. If a
+/// connection fails in between, the load ends: a server at work is measured.
 final class AsyncLoad: Sendable {
     private let settings: LoadSettings
     private let messages: LoadMessages
@@ -15,7 +15,7 @@ final class AsyncLoad: Sendable {
     private let created = ContinuousClock.now
     private let state: Mutex<State>
     private let arrivals: AsyncStream<Void>.Continuation
-    /// Ends when all have connected; it is cancelled where one can not.
+    /// Ends when all have connected. If one cannot connect, it is cancelled.
     private let start: Task<Void, Never>
 
     private struct State {
@@ -23,7 +23,7 @@ final class AsyncLoad: Sendable {
         var sent = 0
         var returned = 0
         var latency = Histogram<UInt64>(highestTrackableValue: 3_600_000_000_000)
-        /// When the first message was sent, and when the last; what was back by then.
+        /// When the first and the last message were sent, and what had come back by then.
         var begin: ContinuousClock.Instant?
         var end: ContinuousClock.Instant?
         var returnedInTime = 0
@@ -31,7 +31,7 @@ final class AsyncLoad: Sendable {
         var last = ContinuousClock.now
     }
 
-    /// What did not come back is given up.
+    /// Thrown when what has not come back is given up.
     private struct GivenUp: Error {}
 
     init(_ settings: LoadSettings, _ progress: ProgressBar?) throws {
@@ -40,7 +40,8 @@ final class AsyncLoad: Sendable {
         messages = LoadMessages(size: settings.size)
         loop = try Loop.start(settings.backend, options: settings.loopOptions)
         var state = State()
-        // For whoever stops it, or the machine, for more than an hour.
+        // The histogram grows, since this program, or the machine, may be stopped for more than an
+        // hour.
         state.latency.autoResize = true
         self.state = Mutex(state)
         let (all, arrivals) = AsyncStream.makeStream(of: Void.self)
@@ -94,7 +95,8 @@ final class AsyncLoad: Sendable {
         }
     }
 
-    /// The second does not wait for what is under way, nor one while connecting.
+    /// The second signal does not wait for what is under way. While connecting, the first does not
+    /// either.
     private func heed(_ signals: Signals) async throws {
         for await _ in signals {
             if state.withLock({ $0.begin == nil || $0.end != nil }) { throw GivenUp() }
@@ -146,9 +148,10 @@ final class AsyncLoad: Sendable {
         }
     }
 
-    /// Connects, and exchanges messages. Where there is no room for one more, it tries again.
+    /// Connects, and exchanges messages. If there is no room for one more, it tries again.
     private func connect(_ number: Int) async throws {
-        // All is back when a connection is closed: whoever does not end then is not waited for.
+        // When a connection is closed, everything is back. A peer that does not end then is not
+        // waited for.
         let options = StreamOptions(
             lingerTime: .seconds(1), connectTimeout: LoadGenerator.connectTimeout)
         while true {
@@ -189,7 +192,7 @@ final class AsyncLoad: Sendable {
     private func send(_ own: inout LoadConnection, to server: Connection) async throws {
         let place = own.next(of: messages, at: .now)
         state.withLock { $0.sent += 1 }
-        // A span of the property would be a borrow of it, which no await may be within.
+        // A span of the property would borrow it, and no borrow may last over an await.
         let text = messages.text
         try await server.write(text.span.extracting(place))
     }

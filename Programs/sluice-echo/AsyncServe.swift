@@ -3,10 +3,10 @@ import Glibc
 import Sluice
 import Synchronization
 
-/// Serves by a task for each client, until an interrupt, and then until everything is sent, or
-/// another interrupt.
+/// Serves with a task for each client, until an interrupt. Then it goes on until everything is
+/// sent, or until another interrupt.
 func serveAsync(_ settings: ServeSettings) async throws {
-    // One that comes when it has ended has nothing left to end.
+    // A signal that comes after the end has nothing left to end.
     for number in interrupts { signal(number, SIG_IGN) }
     let output = settings.output
     let count = ServedCount()
@@ -48,11 +48,11 @@ func serveAsync(_ settings: ServeSettings) async throws {
         throw StartFailure(error, settings.inherited == nil ? settings.address : nil)
     }
     output.line("\(count)")
-    // It has said why already.
+    // The output has said why already.
     if output.hasFailed { throw ExitCode.failure }
 }
 
-/// What several loops have served. What was queued for a connection that was lost is not known.
+/// What several loops have served. It is not known what was queued for a connection that was lost.
 private final class ServedCount: Sendable, CustomStringConvertible {
     let connections = Atomic(0)
     let bytes = Atomic(0)

@@ -3,15 +3,16 @@ import SystemPackage
 
 /// Sends standard input to a server, prints what comes back, and compares the two.
 ///
-/// Standard input, standard output and the connection are waited for together, by one loop, so that
-/// none of the three makes the others wait. The first two are watched and not made streams: a stream
-/// is non-blocking, and so then would be a terminal or pipe that others have open, too.
+/// One loop waits for standard input, standard output and the connection together, so that none of
+/// the three makes the others wait. The first two are watched and not made streams. A stream is
+/// non-blocking, and others may have the same terminal or pipe open: for them it would be
+/// non-blocking too.
 ///
-/// Memory is bounded: what has been read and did not come back yet, and what came back and is not
-/// printed yet, are each held to a limit.
+/// Memory is bounded. There is a limit on what has been read but has not come back yet, and a limit
+/// on what came back but is not printed yet.
 struct EchoClient: ~Copyable {
     private static let limit = 1 << 20
-    /// To a pipe that is writable as many bytes can be written without blocking (PIPE_BUF).
+    /// To a writable pipe, this many bytes can be written without blocking (PIPE_BUF).
     private static let printedAtOnce = 4096
 
     private let address: Address
@@ -21,7 +22,7 @@ struct EchoClient: ~Copyable {
     private let prompts: Bool
     private var buffer = ReceiveBuffer(capacity: 1 << 16)
 
-    /// Read, and not come back yet.
+    /// What has been read, but has not come back yet.
     private var expected = PendingBytes()
     private var unprinted = PendingBytes()
     private var returned = 0
@@ -102,7 +103,7 @@ struct EchoClient: ~Copyable {
         } catch {
             throw ClientFailure("cannot read standard input: \(error.code.message) (\(error.code))")
         }
-        // It may have ended meanwhile, which its last event will say.
+        // The stream may have ended meanwhile. Then its last event says so.
         guard loop.isLive(server) else { return }
         switch received {
         case .bytes:
@@ -171,7 +172,7 @@ struct ClientFailure: Error, CustomStringConvertible {
         self.description = description
     }
 
-    /// `nameProblem` says why the address has a name that was not found.
+    /// `nameProblem` says why the name in the address was not found.
     init(
         cannotConnectTo address: Address, _ code: SluiceError.Code?, _ nameProblem: String? = nil
     ) {

@@ -1,16 +1,16 @@
 import Sluice
 import SystemPackage
 
-/// Sends everything back to whoever sent it: what one loop serves, beside that loop.
+/// Sends everything back to whoever sent it: the part of a server that is beside its loop.
 ///
-/// The loop sends, queues and holds clients that do not read their answers back (backpressure);
-/// what is left to do here is to answer, to count, and to end in order.
+/// The loop sends, queues, and holds back clients that do not read their answers (backpressure).
+/// What is left to do here is to answer, to count, and to end in order.
 struct EchoServer: EventHandler {
-    /// Which of several loops it is.
+    /// Which of several loops the server has.
     enum Role {
-        /// The one that interrupts come to. It posts them to the others, which report their end.
+        /// The loop that interrupts come to. It posts them to the others, which report their end.
         case first(helpers: [EventLoop.Poster], Mailbox<Report>)
-        /// One of the others, to which a post is an interrupt.
+        /// One of the others. A post to it is an interrupt.
         case helper
     }
 
@@ -20,14 +20,14 @@ struct EchoServer: EventHandler {
     private let role: Role
     /// How many others have not ended.
     private var helpersServing = 0
-    /// Why one of them could not go on.
+    /// Why one of the others could not go on.
     private var failure: (any Error)?
     private var statisticsLine: StatisticsLine
     private var streams: Set<StreamID> = []
     private var served = Served()
     private var isStopping = false
 
-    /// One of a loop that listens.
+    /// Makes a server for a loop that listens.
     init(
         _ settings: ServeSettings, _ listener: ListenerID, _ role: Role,
         in loop: borrowing EventLoop
@@ -40,21 +40,21 @@ struct EchoServer: EventHandler {
         if settings.showsStatistics { try loop.addTimer(after: .seconds(1), every: .seconds(1)) }
         if case .first(let helpers, _) = role {
             helpersServing = helpers.count
-            // That its reader has gone would else show at the next event only. tail(1) does the
-            // same. Not every backend can tell.
+            // Otherwise it would show only at the next event that the reader of the output has
+            // gone. tail(1) does the same. Not every backend can tell it.
             if output.isNeeded { _ = try? loop.watch(.standardOutput, for: .hangup) }
         }
     }
 
-    /// Serves until an interrupt, and then until everything is sent, or another interrupt. What it
-    /// has served, with what the helpers have.
+    /// Serves until an interrupt. Then it goes on until everything is sent, or until another
+    /// interrupt. Returns what it has served, together with what the helpers have served.
     mutating func serve(_ loop: inout EventLoop) throws -> Served {
         try endWhereItIsTime(loop)
         try loop.run(&self)
         return try result(in: loop)
     }
 
-    /// What it has served when the loop has been run.
+    /// What it has served, after the loop has been run.
     func result(in loop: borrowing EventLoop) throws -> Served {
         if let failure { throw failure }
         var served = served
@@ -72,7 +72,7 @@ struct EchoServer: EventHandler {
             served.connections += 1
             if isStopping { try part(from: [stream], in: loop) }
         case .data(let stream, let bytes):
-            // Who does not read for so long that no more can be queued is parted with by that.
+            // If a client has not read for so long that no more can be queued, this write ends it.
             loop.write(bytes, to: stream)
         case .endOfStream(let stream):
             loop.finishSending(on: stream)
@@ -96,7 +96,8 @@ struct EchoServer: EventHandler {
         try endWhereItIsTime(loop)
     }
 
-    /// Who was idle for too long, or had to go at a stop when all was sent, is not lost.
+    /// Clients that were idle for too long, or had to go at a stop when everything was sent, are
+    /// not lost.
     private mutating func note(_ ending: StreamEnding, of stream: StreamID) {
         guard let error = ending.error else { return }
         if ending.unsentBytes == 0 {
@@ -147,14 +148,15 @@ struct EchoServer: EventHandler {
             case .failure(let error): failure = failure ?? error
             }
         }
-        // Without a stop a helper ends by an error only, or by that of the output; no use in going on.
+        // Without a stop, a helper ends only by an error, its own or the output's. There is no use
+        // in going on.
         if !isStopping { try interrupt(loop) }
     }
 
-    /// Ends streams in order. Those that are owed nothing, and have sent nothing that is unread,
-    /// can go at once; to close with bytes unread would be a reset, which takes away what the kernel
-    /// has still to deliver. So the others are sent what is queued and the end of it, and what they
-    /// send is dropped until they have ended too.
+    /// Ends streams in order. Streams that are owed nothing, and have sent nothing that is unread,
+    /// can go at once. To close a stream with unread bytes would be a reset, which takes away what
+    /// the kernel has still to deliver. So the others get what is queued and then the end. What
+    /// they send is dropped until they have ended too.
     private func part(from streams: [StreamID], in loop: borrowing EventLoop) throws {
         var settled: [FileDescriptor: StreamID] = [:]
         for stream in streams where loop.isLive(stream) {

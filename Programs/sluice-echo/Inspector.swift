@@ -2,26 +2,26 @@ import ArgumentParser
 import FoundationEssentials
 import Sluice
 
-/// What `--inspect` serves on the same loop: a page, and pictures of the loop for it by server-sent
-/// events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+/// What `--inspect` serves on the same loop: a page, and pictures of the loop for the page, as
+/// server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
 ///
-/// A page of another origin is refused, also one whose name was made to lead here (DNS rebinding): the
-/// request must name the host by a number or as localhost.
+/// A page of another origin is refused, even if its name was made to lead here (DNS rebinding). So
+/// the request must name the host by a number or as localhost.
 struct Inspector {
-    /// Whoever reads so slowly misses pictures.
+    /// The most queued bytes of a page. A page that reads more slowly misses pictures.
     private static let mostQueued = 1 << 18
     private static let heads = Framing.delimited(by: "\r\n\r\n", limit: 8 << 10)
 
     private let listener: ListenerID
     let address: Address
-    /// All connections, and whether pictures are sent to it.
+    /// All connections, and for each whether pictures are sent to it.
     private var streams: [StreamID: Bool] = [:]
     private var written: UInt64 = 0
     private var unsent: UInt64 = 0
 
     /// Listens.
     ///
-    /// - Parameter isOpen: whether it may be an address that is not the loopback's.
+    /// - Parameter isOpen: whether the address may be another one than the loopback's.
     init(_ text: String, isOpen: Bool, in loop: borrowing EventLoop) throws {
         let asked = Address(text)
         do {
@@ -44,7 +44,7 @@ struct Inspector {
         ["127.", "[::1]:", "[::ffff:127.", "unix:"].contains(where: address.hasPrefix)
     }
 
-    /// How many bytes of all that the loop has sent were for pages.
+    /// How many of the bytes that the loop has sent were for pages.
     func bytesSent(in loop: borrowing EventLoop) -> UInt64 {
         let queued = streams.keys.reduce(0) { $0 + loop.pendingBytes(of: $1) }
         return written - unsent - UInt64(queued)
@@ -52,9 +52,9 @@ struct Inspector {
 
     // MARK: Events
 
-    /// Whether the event is one of its own connections'; then it has been dealt with.
+    /// Whether the event is of one of its own connections. Then it has been handled here.
     mutating func takes(_ event: borrowing Event, in loop: borrowing EventLoop) -> Bool {
-        // All that is asked as long as nobody looks.
+        // This is all that is checked as long as nobody looks.
         if streams.isEmpty && event.kind != .accepted { return false }
         switch event {
         case .accepted(let stream, by: listener):
@@ -88,7 +88,7 @@ struct Inspector {
         for (stream, isPage) in streams
         where isPage && loop.pendingBytes(of: stream) < Self.mostQueued {
             write(event, to: stream, loop)
-            // At once, since the next pull may be a second away.
+            // Flush at once, since the next pull may be a second away.
             loop.flush(stream)
         }
     }
@@ -102,7 +102,7 @@ struct Inspector {
 
     /// Answers one request. Each has a connection of its own.
     private mutating func answer(_ head: String, _ stream: StreamID, _ loop: borrowing EventLoop) {
-        // Of a stream of pictures nothing more is asked.
+        // A connection that gets pictures has no further requests.
         guard streams[stream] == false else { return }
         let lines = head.split(separator: "\r\n")
         let words = lines.first?.split(separator: " ") ?? []
@@ -136,7 +136,7 @@ struct Inspector {
         }
     }
 
-    /// Why another's page may be behind a request.
+    /// Why a page of another origin may be behind a request.
     private static func problem(with fields: [String: String]) -> String? {
         guard let host = fields["host"] else { return "the request names no host" }
         let name = host.hasPrefix("[") ? host.prefix { $0 != "]" } : host.prefix { $0 != ":" }

@@ -62,7 +62,7 @@ struct Load: ParsableCommand {
         guard duration > 0 && duration <= 3600 else {
             throw ValidationError("--duration \(duration): it must be over 0, to 3600 seconds")
         }
-        // A message under way is queued in full at worst, and the moment it was sent is kept.
+        // A message under way may be queued in full, and the moment it was sent is kept.
         let memory = connections * pipeline * (size + MemoryLayout<ContinuousClock.Instant>.size)
         guard memory <= 1 << 30 else {
             throw ValidationError(
@@ -97,9 +97,9 @@ struct Load: ParsableCommand {
     }
 }
 
-/// To the hard limit: the lower one is there for programs whose select(2) stops at 1,024. Where the
-/// limit stays too low, a connect says so. Unsafe because getrlimit(2) takes a pointer, and nothing that
-/// is safe does the same.
+/// Raises the soft limit to the hard limit. The soft one is for programs whose select(2) stops at
+/// 1,024. If the limit is still too low, a connect says so. Unsafe because getrlimit(2) takes a
+/// pointer, and there is no safe way to do the same.
 private func raiseDescriptorLimit() {
     var limit = rlimit()
     let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
@@ -108,7 +108,7 @@ private func raiseDescriptorLimit() {
     _ = unsafe setrlimit(resource, &limit)
 }
 
-/// What a load is to be.
+/// The settings of a load.
 struct LoadSettings {
     let address: Address
     let backend: Backend
@@ -118,15 +118,15 @@ struct LoadSettings {
     let duration: Duration
     let verifies: Bool
 
-    /// As many bytes as may be under way are no reason not to receive: a client that does not read
-    /// because of what it has to send, and a server that does the same, would wait for each other
-    /// for ever.
+    /// The loop goes on receiving even if all bytes under way are queued. Otherwise a client that
+    /// does not read because of what it has to send, and a server that does the same, would wait
+    /// for each other for ever.
     var loopOptions: EventLoop.Options {
         let underWay = max(size * pipeline, 1 << 20)
         return EventLoop.Options(highMark: underWay, hardLimit: underWay)
     }
 
-    /// Whether one who was turned away may try again.
+    /// Whether a connection that was turned away may try again.
     func mayHaveRoom(after code: SluiceError.Code) -> Bool {
         code.errno == .resourceTemporarilyUnavailable || code == .full
     }

@@ -1,13 +1,13 @@
 import Sluice
 
-/// What one connection of a load has sent, and what of that is back.
+/// What one connection of a load has sent, and how much of it is back.
 struct LoadConnection {
     let number: Int
     private var sent = 0
     private var returned = 0
     /// How many bytes of the next message are back.
     private var begun = 0
-    /// When each message that is under way was sent: the one numbered n at n modulo their count.
+    /// When each message under way was sent. The message with number n is at n modulo their count.
     private var sentAt: [ContinuousClock.Instant]
 
     init(number: Int, pipeline: Int) {
@@ -15,7 +15,7 @@ struct LoadConnection {
         sentAt = Array(repeating: .now, count: pipeline)
     }
 
-    /// Where in the text the next message is, which is sent now.
+    /// Where in the text the next message is. It is sent now.
     mutating func next(
         of messages: LoadMessages, at now: ContinuousClock.Instant
     ) -> Range<Int> {
@@ -27,8 +27,8 @@ struct LoadConnection {
     /// Whether messages are under way.
     var isWaiting: Bool { returned < sent }
 
-    /// Takes what has come back, up to the end of a message: how many bytes that is, and when it
-    /// ended one, when that was sent.
+    /// Takes what has come back, up to the end of a message. Returns how many bytes that is and, if
+    /// it ended a message, when the message was sent.
     mutating func take(
         _ bytes: Span<UInt8>, _ messages: LoadMessages, verifies: Bool
     ) throws -> (count: Int, sentAt: ContinuousClock.Instant?) {

@@ -4,14 +4,14 @@ import Sluice
 
 /// Keeps a server busy: the connections of a load, beside the loop that they are on.
 ///
-/// First all connect, then all send for a while, and then what is under way may come back. A
-/// connection that fails in between ends the load: what is measured is a server at work.
+/// First all connect, then all send for a while, and then what is under way may come back. If a
+/// connection fails in between, the load ends: a server at work is measured.
 struct LoadGenerator {
-    /// How long nothing may come back, at the end, until what did not is given up.
+    /// How long nothing may come back at the end, before what is still out is given up.
     static let patience = Duration.seconds(3)
     static let connectTimeout = Duration.seconds(5)
-    /// How long to wait for room, before asking again: in a unix listener's queue, or among the names
-    /// that wait to be looked up.
+    /// How long to wait before asking for room again: in a unix listener's queue, or among the
+    /// names that wait to be looked up.
     static let retryDelay = Duration.milliseconds(1)
     /// How often a progress bar moves.
     static let step = Duration.milliseconds(100)
@@ -21,14 +21,14 @@ struct LoadGenerator {
     private let progress: ProgressBar?
     private let created = ContinuousClock.now
     private var connections: [(stream: StreamID, load: LoadConnection)] = []
-    /// The numbers of those that found no room, and are to try again.
+    /// The numbers of the connections that found no room, and are to try again.
     private var turnedAway: [Int] = []
     private var connected = 0
     private var sent = 0
     private var returned = 0
     private var latency = Histogram<UInt64>(highestTrackableValue: 3_600_000_000_000)
 
-    /// When the first message was sent, and when the last; what was back by then.
+    /// When the first and the last message were sent, and what had come back by then.
     private var begin: ContinuousClock.Instant?
     private var end: ContinuousClock.Instant?
     private var returnedInTime = 0
@@ -43,7 +43,8 @@ struct LoadGenerator {
         self.settings = settings
         self.progress = progress
         messages = LoadMessages(size: settings.size)
-        // For whoever stops it, or the machine, for more than an hour.
+        // The histogram grows, since this program, or the machine, may be stopped for more than an
+        // hour.
         latency.autoResize = true
         for number in interrupts { try loop.addSignal(number) }
         try connect(loop)
@@ -79,7 +80,8 @@ struct LoadGenerator {
         case .timer(let timer):
             try take(timer, in: loop)
         case .signal:
-            // The second does not wait for what is under way, nor one while connecting.
+            // The second signal does not wait for what is under way. While connecting, the first
+            // does not either.
             isGivenUp = begin == nil || end != nil
             if !isGivenUp { try stop(loop) }
         default:
@@ -108,7 +110,7 @@ struct LoadGenerator {
 
     // MARK: The three parts
 
-    /// Connects until there are as many as there should be. Where there is no room for one more, it
+    /// Connects until there are as many as there should be. If there is no room for one more, it
     /// goes on a little later.
     private mutating func connect(_ loop: borrowing EventLoop) throws {
         let options = StreamOptions(connectTimeout: Self.connectTimeout)
@@ -139,7 +141,7 @@ struct LoadGenerator {
         connections.count < settings.connections ? connections.count : nil
     }
 
-    /// A connect has failed: it is tried again where there was no room, and ends the load otherwise.
+    /// A connect has failed. It is tried again if there was no room. Otherwise it ends the load.
     private mutating func heed(
         _ ending: StreamEnding, of stream: StreamID, number: Int, in loop: borrowing EventLoop
     ) throws {
@@ -154,7 +156,7 @@ struct LoadGenerator {
         turnedAway.append(number)
     }
 
-    /// Whether it is worth while to try again.
+    /// Whether it is worth trying again.
     private func mayHaveRoom(after code: SluiceError.Code) -> Bool {
         settings.mayHaveRoom(after: code) && .now - created < Self.connectTimeout
     }
@@ -197,7 +199,7 @@ struct LoadGenerator {
     private mutating func send(
         on number: Int, at now: ContinuousClock.Instant, in loop: borrowing EventLoop
     ) {
-        // One that has ended says so by itself, in its last event.
+        // A stream that has ended says so itself, in its last event.
         let stream = connections[number].stream
         guard loop.isLive(stream) else { return }
         let place = connections[number].load.next(of: messages, at: now)

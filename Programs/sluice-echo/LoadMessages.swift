@@ -1,10 +1,10 @@
 import Sluice
 
-/// The messages of a load: pieces of one text of random bytes, each from another place on. Those
-/// under way on a connection thus all differ, so that no answer passes for another's.
+/// The messages of a load. They are pieces of one text of random bytes, each from another place on.
+/// So the messages under way on a connection all differ, and no answer passes for another's.
 struct LoadMessages {
-    /// A prime, so that the places of so many messages in a row are all different, and more than
-    /// are ever under way.
+    /// A prime, so that this many messages in a row all have different places. It is more than are
+    /// ever under way.
     private static let places = 4093
 
     let size: Int
@@ -26,7 +26,7 @@ struct LoadMessages {
         return start..<start + size
     }
 
-    /// Compares bytes with the message's from `start` on: where the first is that differs.
+    /// Compares bytes with the message's from `start` on. Returns where the first is that differs.
     func firstDifference(
         _ bytes: Span<UInt8>, ofMessage message: Int, of connection: Int, from start: Int
     ) -> Int? {

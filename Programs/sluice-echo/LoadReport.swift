@@ -2,20 +2,20 @@ import FoundationEssentials
 import Histogram
 import Sluice
 
-/// What a load has come to.
+/// The result of a load.
 struct LoadReport {
     private static let percentiles = [
         ("p50", 50.0), ("p90", 90), ("p99", 99), ("p99_9", 99.9), ("p99_99", 99.99),
     ]
 
     let settings: LoadSettings
-    /// While messages were sent.
+    /// The time in which messages were sent.
     let time: Duration
     let sent: Int
     let returned: Int
     /// How many were back in that time.
     let returnedInTime: Int
-    /// Nanoseconds, of all that came back.
+    /// In nanoseconds, of all messages that came back.
     let latency: Histogram<UInt64>
 
     var unanswered: Int { sent - returned }
@@ -29,13 +29,14 @@ struct LoadReport {
             + [("max", latency.maxRecorded)]
     }
 
-    /// How many took how long: each range reaches to twice the nanoseconds of the one before, from
-    /// that of the fastest to that of the slowest.
+    /// How many messages took how long. Each range reaches to twice the nanoseconds of the one
+    /// before. The first has the fastest message, and the last has the slowest.
     private var histogram: [Bucket] {
         var ranges: [Bucket] = []
         var from: UInt64 = 0
         var to: UInt64 = 1000
-        // The bounds are bounds of the histogram's own buckets too, so that none counts twice.
+        // The bounds are also bounds of the histogram's own buckets, so that no message counts
+        // twice.
         while from <= latency.maxRecorded {
             let count = latency.count(within: from...to - 1)
             if !ranges.isEmpty || count > 0 {
@@ -96,7 +97,7 @@ extension LoadReport: CustomStringConvertible {
 // MARK: For programs
 
 extension LoadReport {
-    /// One object, on one line.
+    /// A JSON object, on one line.
     var json: String {
         get throws {
             let encoder = JSONEncoder()

@@ -3,7 +3,7 @@ import Sluice
 
 /// What a loop does, counted event by event, for the screen and the page that show it.
 struct Monitor {
-    /// A connection, until it has been shown for a while after its end.
+    /// A connection. It stays here until it has been shown for a while after its end.
     final class Connection {
         let stream: StreamID
         let descriptor: CInt
@@ -14,9 +14,9 @@ struct Monitor {
         var ended: Duration?
         /// Where it is in `live`.
         var index = 0
-        /// The bytes that it was owed at the last picture.
+        /// How many bytes it was owed at the last picture.
         var queued = 0
-        /// Which kinds of events it had, a bit each, before the picture of that number.
+        /// Which kinds of events it had before the picture with that number, one bit for each kind.
         private var news: UInt16 = 0
         private var picture = 0
 
@@ -48,10 +48,10 @@ struct Monitor {
 
     /// How long a connection is shown after its end.
     static let shownAfterEnd = Duration.seconds(3)
-    /// As many of the last events are shown.
+    /// How many of the last events are shown.
     static let lastsShown = 12
 
-    /// An event, to be put into words when a picture is made: most are gone by then.
+    /// An event. It is put into words only when a picture is made: most are gone by then.
     private struct Last {
         let turn: UInt64
         let kind: Event.Kind
@@ -71,22 +71,24 @@ struct Monitor {
     private var live: [Connection] = []
     private var gone: [Connection] = []
     private var mostLive = 0
-    /// The last events, of which the oldest is not the first.
+    /// The last events. The oldest is not the first: see `oldest`.
     private var lasts: [Last] = []
     private var oldest = 0
     /// How many pictures there were.
     private var pictures = 0
     private var counts = [UInt64](repeating: 0, count: Event.Kind.allCases.count)
-    /// How many turns took so long: less than 1 µs, then 2 µs, 4 µs and so on.
+    /// How many turns took less than 1 µs, then less than 2 µs, 4 µs and so on.
     private var turnTimes = [UInt64](repeating: 0, count: 21)
-    /// How many turns brought an event, and when the last of them began: by that one knows the next.
+    /// How many turns brought an event, and when the last of them began. That shows when the next
+    /// one begins.
     private var turn: UInt64 = 0
     private var turnBegan: Duration
-    /// When the first event of the turn was there, and when its last one was handled; 0 where the turn
+    /// When the first event of the turn was there, and when its last one was handled. 0 if the turn
     /// is not timed.
     private var turnStart: Int64 = 0
     private var turnEnd: Int64 = 0
-    /// So many turns are timed for each picture: to read the clock takes longer than all else here.
+    /// How many turns are timed for each picture. To read the clock takes longer than everything
+    /// else here.
     private static let timedTurns = 100
     private var timed = 0
 
@@ -140,7 +142,7 @@ struct Monitor {
             connection.ended = loop.now
             connection.queued = 0
             connection.note(.closed, before: pictures)
-            // The last one takes its place.
+            // The last connection takes its place.
             live[live.count - 1].index = connection.index
             live.swapAt(connection.index, live.count - 1)
             live.removeLast()
@@ -191,7 +193,7 @@ struct Monitor {
 
     // MARK: Pictures
 
-    /// What there is to show now. What is news in one picture is none in the next.
+    /// What there is to show now. What is news in one picture is not news in the next.
     mutating func picture(by order: Picture.Order, in loop: borrowing EventLoop) -> Picture {
         let now = Counted(
             time: .nanoseconds(Self.clock), statistics: loop.statistics, counts: counts)
@@ -234,7 +236,7 @@ struct Monitor {
         return picture
     }
 
-    /// The first of the connections, without sorting all of a crowd.
+    /// The first of the connections, without sorting all of a large number.
     private func first(by order: Picture.Order) -> [Connection] {
         var first: [Connection] = []
         for connection in live + gone {
@@ -266,6 +268,6 @@ struct Monitor {
 }
 
 extension EventLoop.Statistics {
-    /// Those for I/O: waits, receives, sends and accepts.
+    /// The system calls for I/O: waits, receives, sends and accepts.
     var systemCalls: UInt64 { turns + receives + sends + accepts }
 }

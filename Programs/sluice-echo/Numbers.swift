@@ -1,4 +1,4 @@
-/// A count and what it is of: "1 byte", "2 bytes".
+/// A count, and what is counted: "1 byte", "2 bytes".
 func counted(_ count: some BinaryInteger, _ noun: String) -> String {
     "\(count) \(noun)\(count == 1 ? "" : "s")"
 }
@@ -15,14 +15,14 @@ extension BinaryInteger {
 }
 
 extension UInt64 {
-    /// Nanoseconds as microseconds, with a fraction only where that says something.
+    /// Nanoseconds as microseconds, with a fraction only if that says something.
     var asMicroseconds: String {
         self < 100_000 ? (Double(self) / 1000).fixed(1) : (self / 1000).grouped
     }
 }
 
 extension Double {
-    /// With so many digits after the point.
+    /// With this many digits after the point.
     func fixed(_ digits: Int) -> String {
         let scale = (0..<digits).reduce(1) { scale, _ in scale * 10 }
         let scaled = Int((self * Double(scale)).rounded())

@@ -1,16 +1,16 @@
 import Synchronization
 import SystemPackage
 
-/// Standard output, a line at a time, at once also where it is a pipe. Any thread.
+/// Standard output, a line at a time, at once even if it is a pipe. Any thread.
 ///
-/// Where it cannot be written to, because its reader has gone or its disk is full, that is said on
-/// standard error once.
+/// If it cannot be written to, because its reader has gone or its disk is full, standard error says
+/// so once.
 struct Output: Sendable {
-    /// Whether nothing is printed but errors.
+    /// Whether only errors are printed.
     let isQuiet: Bool
-    /// Whether what is printed is what the program was started for, so that it ends without.
+    /// Whether the program was started for what is printed. Then it ends if it cannot print.
     let isNeeded: Bool
-    /// Before each line: which of several loops says it.
+    /// What stands before each line. It says which of several loops the line is from.
     var prefix = ""
     /// The same for all copies.
     private let failure = Failure()

@@ -16,7 +16,7 @@ struct PendingBytes {
         bytes.append(contentsOf: more)
     }
 
-    /// Receives into `buffer`, and appends what that brought.
+    /// Receives into `buffer`, and appends what came.
     mutating func receive(
         from descriptor: FileDescriptor, through buffer: inout ReceiveBuffer
     ) throws(SluiceError) -> FileDescriptor.Received {
@@ -25,13 +25,14 @@ struct PendingBytes {
         return received
     }
 
-    /// Whether the oldest that wait are these, of which there are no more than wait.
+    /// Whether the oldest of the waiting bytes are these. There must not be more of these than
+    /// wait.
     func begins(with others: Span<UInt8>) -> Bool {
         bytes.span[head...].starts(with: others)
     }
 
-    /// Takes the oldest away. The rest moves to the front once it is the smaller half, so that a
-    /// byte moves once on average.
+    /// Removes the oldest bytes. The rest moves to the front when it has become the smaller half.
+    /// So a byte moves once on average.
     mutating func removeFirst(_ taken: Int) {
         head += taken
         if head >= count {

@@ -2,15 +2,15 @@ import Sluice
 
 /// What a loop does at one moment, to be shown: as text by `Screen`, as JSON by the page.
 ///
-/// What is a rate is one of the last second.
+/// Rates are those of the last second.
 struct Picture: Encodable {
-    /// In which list of select the connection would be.
+    /// The list of select that the connection would be in.
     enum State: String, Encodable, CodingKeyRepresentable, CaseIterable {
-        /// It is waited for what it sends.
+        /// The loop waits for what it sends.
         case reading
-        /// The kernel has not taken all that it is owed, and it is read on.
+        /// The kernel has not taken all that it is owed. It is still read from.
         case writing
-        /// It is owed so much that it is not read from until it has taken some.
+        /// It is owed so much that it is not read from, until it has taken some.
         case held
         /// It has sent its last byte.
         case ending
@@ -48,18 +48,18 @@ struct Picture: Encodable {
     var received = 0
     var sent = 0
     var calls = 0
-    /// Bytes now.
+    /// In bytes, now.
     var queued = 0
-    /// Milliseconds, since the start.
+    /// In milliseconds, since the start.
     var longestGap = 0.0
     var turnTimes: [Int] = []
-    /// The most connections that there were at once.
+    /// The largest number of connections that there were at once.
     var most = 0
     /// How many connections are in each state.
     var states: [State: Int] = [:]
-    /// The first of them in order.
+    /// The first of the connections, in order.
     var rows: [Row] = []
-    /// How many connections are not among them.
+    /// How many connections are not among those.
     var hidden = 0
     /// The last events.
     var words: [String] = []
@@ -74,7 +74,7 @@ struct Picture: Encodable {
         kind == .endOfStream ? "end" : "\(kind)"
     }
 
-    /// What is called in each turn, and pulled, of what a second has.
+    /// System calls in each turn, and events pulled in each turn, over the last second.
     var callsPerTurn: Double { Double(calls) / Double(max(turns, 1)) }
     var eventsPerTurn: Double { Double(events.values.reduce(0, +)) / Double(max(turns, 1)) }
 }

@@ -1,7 +1,7 @@
 import SystemPackage
 
-/// A line at the terminal that shows how far it is, over and over in the same place: standard error,
-/// so that standard output has the report and nothing else.
+/// A line at the terminal that shows how far it is, again and again in the same place. It goes to
+/// standard error, so that standard output has only the report.
 struct ProgressBar {
     private static let width = 30
 

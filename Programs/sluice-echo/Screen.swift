@@ -7,9 +7,9 @@ struct Screen {
     /// How fast events of connections are handled.
     private enum Pace: Equatable {
         case full
-        /// So many a second.
+        /// This many a second.
         case slow(Int)
-        /// When a key says so.
+        /// One when a key says so.
         case paused
 
         var words: String {
@@ -23,9 +23,9 @@ struct Screen {
 
     private let terminal: Terminal
     private var pace = Pace.full
-    /// What to go on with after a pause.
+    /// The pace to go on with after a pause.
     private var paceBefore = Pace.full
-    /// Whether the next event is let through a pause.
+    /// Whether a pause lets the next event through.
     private var steps = false
     private(set) var order = Picture.Order.received
     private var wantsToQuit = false
@@ -43,7 +43,7 @@ struct Screen {
 
     // MARK: Keys
 
-    /// False where there will be no more of them.
+    /// False if there will be no more keys.
     mutating func takeKeys() throws -> Bool {
         let keys = try terminal.readKeys()
         for key in keys {
@@ -74,22 +74,23 @@ struct Screen {
         return !keys.isEmpty
     }
 
-    /// Whether the key for that was pressed; once.
+    /// Whether the key for that was pressed. It is told once.
     mutating func takeWishToQuit() -> Bool {
         defer { wantsToQuit = false }
         return wantsToQuit
     }
 
-    /// Goes on at full speed: the loop is to end.
+    /// Goes on at full speed, because the loop is to end.
     mutating func hurry() {
         pace = .full
     }
 
-    /// Whether the loop's thread is to wait after an event.
+    /// Whether the loop's thread must wait after an event.
     var isHeldBack: Bool { pace != .full }
 
-    /// Waits a little, for keys as well. Returns whether there is more to wait since an event. The loop
-    /// stands still meanwhile: that is what a handler must never do, and here it is what is asked for.
+    /// Waits a little, for keys as well. Returns whether there is more to wait since an event.
+    /// Meanwhile the loop stands still. A handler must never do that, but here the user asked for
+    /// it.
     mutating func waitsOn(since start: ContinuousClock.Instant) throws -> Bool {
         if interruptIsPending { return false }
         let keys = hasKeys ? [FileDescriptor.standardInput] : []
@@ -110,7 +111,7 @@ struct Screen {
         }
     }
 
-    /// Whether one waits for the loop, which does not see it now.
+    /// Whether an interrupt waits for the loop, which does not see it now.
     private var interruptIsPending: Bool {
         var pending = sigset_t()
         unsafe sigpending(&pending)
@@ -125,7 +126,7 @@ struct Screen {
             lines(picture, rows: rows).prefix(rows).map { Self.visible($0).prefix(columns) })
     }
 
-    /// Without what a terminal obeys: a peer may have it in its name.
+    /// The text without what a terminal obeys: a peer may have it in its name.
     private static func visible(_ text: String) -> String {
         String(
             text.map {
@@ -136,7 +137,7 @@ struct Screen {
     /// The picture in lines: the sums, the connections, the last events, and the keys.
     private func lines(_ picture: Picture, rows: Int) -> [String] {
         var lines = sums(picture)
-        // The connections take what is left, and the last events a few.
+        // The last events take a few lines, and the connections take the rest.
         let words = picture.words.suffix(max(0, min(Monitor.lastsShown, (rows - lines.count) / 4)))
         let room = max(1, rows - lines.count - words.count - 4)
         let all = picture.rows.count + picture.hidden
@@ -179,7 +180,7 @@ struct Screen {
             let last = counts.lastIndex(where: { $0 > 0 }), let most = counts.max()
         else { return "none yet" }
         let levels = Array("▁▂▃▄▅▆▇█")
-        // By the logarithm, so that what is rare shows beside what is usual.
+        // On a logarithmic scale, so that what is rare shows beside what is usual.
         func level(_ count: Int) -> Character {
             guard count > 0 else { return " " }
             let part = most == 1 ? 1 : log(Double(count)) / log(Double(most))

@@ -130,7 +130,7 @@ struct Serve: ParsableCommand {
         let settings = try ServeSettings(
             address: Address(address ?? "127.0.0.1:9999"),
             inherited: inherited,
-            // Found out once, to be said and to be the same in every loop.
+            // Chosen once, so that it can be reported and is the same in every loop.
             backend: common.backend ?? Poller().backend,
             maxConnections: maxConnections,
             idleTimeout: idleTimeout.map { .seconds($0) },

@@ -6,15 +6,16 @@ import SystemPackage
 /// How a loop has ended: what it has served, or why it could not go on.
 typealias Report = Result<Served, any Error>
 
-/// Serves with as many loops as the settings say, and reports: the first loop in this thread, each
-/// other in one of its own. Interrupts come to the first, which passes them on.
+/// Serves with as many loops as the settings say, and reports. The first loop is in this thread,
+/// and each other loop has a thread of its own. Interrupts come to the first, which passes them on.
 func serve(_ settings: ServeSettings) throws {
     var loop = try EventLoop(settings.backend, options: settings.loopOptions)
-    // Before anybody is told that we are there: who knows may send a signal. And before there are
-    // other threads, which then have it blocked as this one does, and leave it to this loop.
+    // This comes before anybody is told that we are there, since whoever knows may send a signal.
+    // And it comes before there are other threads. They have the signals blocked as this thread
+    // does, and leave them to this loop.
     for number in interrupts { try loop.addSignal(number) }
     var settings = settings
-    // By which a port that the kernel has chosen is every loop's.
+    // From this address every loop has the port that the kernel has chosen.
     let (listener, address) = try settings.listen(loop)
     settings.address = address
     let output = settings.output
@@ -28,21 +29,21 @@ func serve(_ settings: ServeSettings) throws {
         "listening on \(address) with \(settings.backend)"
             + (helpers.isEmpty ? "" : " in \(counted(settings.loops, "loop"))"))
 
-    // On the screen there is no place for lines.
+    // The screen has no place for lines.
     if settings.isWatched { settings.output = Output(isQuiet: true) }
     var server = try EchoServer(
         settings, listener, .first(helpers: helpers.map(\.poster), reports), in: loop)
     let served =
         settings.isShown ? try show(server, settings, &loop) : try server.serve(&loop)
-    // One that comes from now on has nothing left to end.
+    // A signal that comes from now on has nothing left to end.
     for number in interrupts { signal(number, SIG_IGN) }
     for helper in helpers { try helper.join() }
     output.line("\(served)")
-    // It has said why already.
+    // The output has said why already.
     if output.hasFailed { throw ExitCode.failure }
 }
 
-/// Serves, and shows it meanwhile.
+/// Serves, and shows the loop meanwhile.
 private func show(
     _ server: EchoServer, _ settings: ServeSettings, _ loop: inout EventLoop
 ) throws -> Served {
@@ -64,7 +65,7 @@ private func takeOverTerminal() throws -> Screen {
     return try Screen(terminal)
 }
 
-/// A loop on a thread of its own, that listens when this returns.
+/// Starts a loop on a thread of its own. It listens when this returns.
 private func startHelper(
     _ number: Int, _ settings: ServeSettings, reportingTo reports: Mailbox<Report>
 ) throws -> LoopThread {

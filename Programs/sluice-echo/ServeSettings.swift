@@ -3,15 +3,16 @@ import Glibc
 import Sluice
 import SystemPackage
 
-/// What a server is told, and how its loops are opened by that.
+/// The settings of a server, and how its loops are opened with them.
 struct ServeSettings: Sendable {
-    /// Half of it is the least that a loop's receive buffer can have.
+    /// The smallest limit of a queue. Half of it is the smallest receive buffer that a loop can
+    /// have.
     static let leastQueue = 8192
     /// How long a stop waits for clients to take what they are owed.
     static let patience = Duration.seconds(5)
 
     var address: Address
-    /// What to listen at instead.
+    /// The socket to listen at instead.
     let inherited: FileDescriptor?
     let backend: Backend
     let maxConnections: Int?
@@ -22,7 +23,7 @@ struct ServeSettings: Sendable {
     let traces: Bool
     let showsStatistics: Bool
     let isWatched: Bool
-    /// Where a page shows it.
+    /// The address at which a page shows the loop.
     let inspected: String?
     let isInspectedOpenly: Bool
     var output: Output
@@ -33,7 +34,7 @@ struct ServeSettings: Sendable {
         var options = EventLoop.Options()
         if let maxQueue {
             // One receive fits between the mark at which reading stops and the limit over which an
-            // answer is refused: so none ever is.
+            // answer is refused. So no answer is ever refused.
             options.hardLimit = maxQueue
             options.highMark = maxQueue / 2
             options.receiveSize = min(options.receiveSize, maxQueue - options.highMark)
@@ -45,8 +46,8 @@ struct ServeSettings: Sendable {
         ListenerOptions(
             connectionLimit: maxConnections,
             reusesPort: reusesPort,
-            // Half-open, because a client that has sent all may take its answers as slowly as it
-            // likes; a close would be limited by the linger time.
+            // Half-open, because a client that has sent everything may take its answers as slowly
+            // as it likes. A close would be limited by the linger time.
             streams: StreamOptions(
                 staysHalfOpen: true, idleTimeout: idleTimeout, lingerTime: Self.patience))
     }
@@ -67,10 +68,10 @@ struct ServeSettings: Sendable {
     }
 }
 
-/// The socket that whoever started us has handed over, as sd_listen_fds(3) says; `nil` where the
-/// environment does not speak of us.
+/// The socket that was handed over to us at the start, as sd_listen_fds(3) describes. `nil` if the
+/// environment does not name us.
 func inheritedListener() throws -> FileDescriptor? {
-    // Unsafe because C's environment is pointers; the safe way to it would be Foundation.
+    // Unsafe because C's environment is made of pointers. The safe way to it would be Foundation.
     func number(_ name: String) -> Int? {
         unsafe getenv(name).flatMap { unsafe Int(String(cString: $0)) }
     }

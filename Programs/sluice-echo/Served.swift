@@ -1,6 +1,6 @@
 import Sluice
 
-/// What a loop has served, or several together.
+/// What one loop has served, or several loops together.
 struct Served: Sendable {
     var connections = 0
     var bytes: UInt64 = 0
@@ -24,7 +24,7 @@ extension Served: CustomStringConvertible {
     }
 }
 
-/// What a loop has done since the line before, and what it holds now.
+/// What a loop has done since the last line, and what it holds now.
 struct StatisticsLine {
     private var last: EventLoop.Statistics
 

@@ -1,6 +1,6 @@
 import Sluice
 
-/// A server that is looked at while it serves: on the terminal, or by a page.
+/// A server that is shown while it serves: on the terminal, or by a page.
 struct ShownServer: EventHandler {
     private var server: EchoServer
     private var monitor: Monitor
@@ -21,7 +21,7 @@ struct ShownServer: EventHandler {
         if screen?.hasKeys == true { keys = try? loop.watch(.standardInput, for: .read) }
     }
 
-    /// What the server has served, without what the page took.
+    /// What the server has served, without what the page has taken.
     func result(in loop: borrowing EventLoop) throws -> Served {
         var served = try server.result(in: loop)
         served.bytes -= inspector?.bytesSent(in: loop) ?? 0
@@ -42,7 +42,7 @@ struct ShownServer: EventHandler {
         try server.handle(event, in: loop)
         monitor.noteHandled()
         if screen?.isHeldBack == true, Picture.kinds.contains(event.kind) {
-            // Whoever was answered gets it now and not at the next pull.
+            // The answer goes out now, and not at the next pull.
             if let answered { loop.flush(answered) }
             try holdBack(loop)
         }

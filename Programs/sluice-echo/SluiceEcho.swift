@@ -2,7 +2,7 @@ import ArgumentParser
 import Glibc
 import Sluice
 
-/// What the file VERSION says, which a test compares.
+/// The text of the file VERSION. A test compares them.
 private let version = "0.1.0"
 
 @main
@@ -37,17 +37,18 @@ struct SluiceEcho: ParsableCommand {
         subcommands: [Serve.self, Client.self, Load.self])
 
     static func main() {
-        // A reader of our output who has gone is an error to report, not a reason to be killed.
+        // If a reader of our output has gone, that is an error to report, and no reason to be
+        // killed.
         signal(SIGPIPE, SIG_IGN)
         takeStandardDescriptors()
         main(nil)
     }
 }
 
-/// What ends a server or a load in order; a second one, at once.
+/// The signals that end a server or a load in order. A second one ends it at once.
 let interrupts = [SIGINT, SIGTERM]
 
-/// What every command is told.
+/// The options of every command.
 struct CommonOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(

@@ -1,18 +1,18 @@
 import Glibc
 import SystemPackage
 
-/// Sees to it that the numbers 0, 1 and 2 are taken. Whoever starts a program without one of them
-/// (`<&-`, `>&-`) would have the next file that it opens there: a line meant for standard output
-/// would go to a client.
+/// Makes sure that the numbers 0, 1 and 2 are taken. If a program is started without one of them
+/// (`<&-`, `>&-`), the next file that it opens gets that number. Then a line meant for standard
+/// output would go to a client.
 ///
-/// What stands there then is opened the wrong way round, so that to use it fails as it does on a
-/// descriptor that is closed.
+/// What is opened there has the wrong direction. So using it fails, as it does on a closed
+/// descriptor.
 func takeStandardDescriptors() {
     let modes: [(FileDescriptor, FileDescriptor.AccessMode)] = [
         (.standardInput, .writeOnly), (.standardOutput, .readOnly), (.standardError, .readOnly),
     ]
     for (descriptor, mode) in modes where fcntl(descriptor.rawValue, F_GETFD) < 0 {
-        // The lowest number that is free, and thus this one.
+        // It gets the lowest free number, which is this one.
         _ = try? FileDescriptor.open("/dev/null", mode)
     }
 }

@@ -1,7 +1,8 @@
-// A chat room, one line a message. The pulled twin is in chat.
+// A chat room: each message is a line. The pulled twin is in chat.
 //
-// It shows an actor for what connections share. Tasks of a server prefer its thread, and so the actor
-// runs on it too. It writes to everybody without waiting: who does not read is dropped alone.
+// It shows an actor for what connections share. A server's tasks prefer its thread, and so the
+// actor runs on it too. It writes to everybody without waiting: a client who does not read is
+// dropped, and nobody else.
 //
 //     swift run chat-async localhost:7000
 //     nc localhost 7000        (twice, in two terminals)
@@ -40,7 +41,7 @@ actor Room {
     }
 
     private func rename(_ guest: Connection, _ old: String, to name: String) {
-        // A character may be any number of bytes, and a name stands before each line.
+        // A character may have any number of bytes, and each line begins with a name.
         guard (1...20).contains(name.count), name.utf8.count <= 80,
             !name.contains(where: \.isWhitespace)
         else {
@@ -57,13 +58,13 @@ actor Room {
     }
 
     func tell(_ line: String, to guest: Connection) {
-        // Where there is no more room for it, the guest's own task ends, and says so.
+        // If there is no room for the line, the guest's own task ends, and says so.
         do { try guest.tryWrite("\(line)\n") } catch { guest.abort() }
     }
 }
 
 var options = Server.Options()
-// What one guest may leave unread. The kernel's own buffers take more, before that.
+// This is what one guest may leave unread. Before that, the kernel's own buffers take some.
 options.loop = EventLoop.Options(highMark: 64 << 10, hardLimit: 256 << 10)
 
 let room = Room()

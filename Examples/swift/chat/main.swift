@@ -1,8 +1,8 @@
-// A chat room, one line a message.
+// A chat room: each message is a line.
 //
-// It shows a program as a struct with its state, frames of lines, a state for each stream, and that
-// a client that does not read is dropped alone: what it does not take is queued up to the limit,
-// and the write that goes over it ends that client, nobody else.
+// It shows a program as a struct with its state, frames of lines, and a state for each stream. A
+// client that does not read is dropped, and nobody else: what it does not take is queued up to the
+// limit, and the write that goes over the limit ends that client.
 //
 //     swift run chat localhost:7000
 //     nc localhost 7000        (twice, in two terminals)
@@ -10,7 +10,7 @@
 import Sluice
 
 struct Room: EventHandler {
-    /// The names of those in the room. A stream that has ended is forgotten by itself.
+    /// The names of those in the room. By itself it forgets a stream that has ended.
     let names: PerStream<String>
     var guests = 0
 
@@ -24,7 +24,7 @@ struct Room: EventHandler {
             tell("* \(name) has joined", except: stream, in: loop)
         case .data(let stream, let bytes):
             var lines = loop.frames(of: stream, in: bytes, by: .lines(limit: 1_000))
-            // After /quit what else came is not said.
+            // After /quit, nothing else that came is said.
             while names[stream] != nil, let line = lines.next() {
                 said(String(decoding: line, as: UTF8.self), by: stream, in: loop)
             }
@@ -61,7 +61,7 @@ struct Room: EventHandler {
 
     func rename(_ stream: StreamID, _ name: String, in loop: borrowing EventLoop) {
         guard let old = names[stream] else { return }
-        // A character may be any number of bytes, and a name stands before each line.
+        // A character may have any number of bytes, and each line begins with a name.
         guard (1...20).contains(name.count), name.utf8.count <= 80,
             !name.contains(where: \.isWhitespace)
         else {
@@ -82,9 +82,10 @@ struct Room: EventHandler {
     }
 }
 
-// What one client may leave unread. The kernel's own buffers take more, before that. And what is read
-// at once is so little that the many short lines of one client, each with the name before it, are not
-// over that for those who read all the time: nothing is sent until the event has been handled.
+// This is what one client may leave unread. Before that, the kernel's own buffers take some. A
+// client may send many short lines, and each is sent on with a name in front, but only after the
+// event has been handled. So little is read at once that this stays within the limit for those who
+// read all the time.
 let options = EventLoop.Options(receiveSize: 4 << 10, highMark: 64 << 10, hardLimit: 256 << 10)
 
 try EventLoop.run(options: options) { loop in

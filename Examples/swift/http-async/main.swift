@@ -1,9 +1,9 @@
 // A web server for the files of a folder: GET and HEAD, keep-alive, pipelining, and one range.
 // The pulled twin is in http.
 //
-// It shows the types of swift-http-types, and files that the kernel sends while a task waits: however
-// large the file and slow the client, it takes no memory. No path leads out of the folder, but a
-// symlink in it may.
+// It shows the types of swift-http-types, and files that the kernel sends while a task waits: a
+// large file or a slow client takes no memory. No path leads out of the folder, except through a
+// symlink in it.
 //
 //     swift run http-async . localhost:8080
 //     curl -i -r 0-99 http://localhost:8080/Package.swift
@@ -15,10 +15,10 @@ import SystemPackage
 
 let types = ["html": "text/html", "txt": "text/plain", "css": "text/css", "png": "image/png"]
 
-/// Who asks with a longer head is refused.
+/// A request with a longer head is refused.
 let longestHead = 16 << 10
 
-/// What is answered where there is no file to send.
+/// The answer if there is no file to send.
 struct Refusal: Error {
     let status: HTTPResponse.Status
     init(_ status: HTTPResponse.Status) { self.status = status }
@@ -55,15 +55,15 @@ func nextRequest(
     }
     let wish = fields[.connection]?.lowercased()
     var keepsAlive = words[2] == "HTTP/1.0" ? wish == "keep-alive" : wish != "close"
-    // What follows a body, which is not read, would be taken for a request.
+    // A body is not read: it would be taken for a request.
     if fields[.contentLength] ?? fields[.transferEncoding] != nil { keepsAlive = false }
     let request = HTTPRequest(
         method: method, scheme: nil, authority: nil, path: String(words[1]), headerFields: fields)
     return (request, path.hasSuffix("/") ? path + "index.html" : path, keepsAlive)
 }
 
-/// Whether a part of the path is "..": to the kernel, which goes by bytes. To a String a "/" and an
-/// accent behind it are one character, and no "/".
+/// Whether a part of the path is "..", by bytes, as the kernel sees it. To a String, a "/" and an
+/// accent behind it are one character, which is not "/".
 func leadsUp(_ path: String) -> Bool {
     path.utf8.split(separator: UInt8(ascii: "/")).contains { $0.elementsEqual("..".utf8) }
 }
@@ -102,7 +102,7 @@ func serve(_ client: Connection, from root: String) async throws {
             guard isGet else { continue }
             let sent = try await client.send(
                 file: file, from: Int64(part.lowerBound), count: part.count)
-            // The file is shorter than was said.
+            // The file is shorter than the answer said.
             if sent < part.count { return client.abort() }
         } catch let refusal as Refusal {
             var answer = HTTPResponse(status: refusal.status)
@@ -120,7 +120,7 @@ func head(of answer: HTTPResponse, _ keepsAlive: Bool, length: Int) -> String {
     return "HTTP/1.1 \(answer.status)\r\n\(lines)\r\n"
 }
 
-/// Which bytes "bytes=0-99", "bytes=100-" or "bytes=-9" asks for: all, where it says anything else.
+/// Which bytes "bytes=0-99", "bytes=100-" or "bytes=-9" asks for. All, if it says anything else.
 func part(_ asked: String?, of size: Int) -> (status: HTTPResponse.Status, range: Range<Int>) {
     guard let ends = asked?.wholeMatch(of: /bytes=(\d*)-(\d*)/) else { return (.ok, 0..<size) }
     let range: Range<Int>

@@ -1,7 +1,7 @@
 // A web server for the files of a folder: GET and HEAD, keep-alive, pipelining, and one range.
 //
-// It shows @main, frames, and files that the kernel sends: however large the file and slow the client,
-// it takes no memory. No path leads out of the folder, but a symlink in it may.
+// It shows @main, frames, and files that the kernel sends: a large file or a slow client takes no
+// memory. No path leads out of the folder, except through a symlink in it.
 //
 //     swift run http . localhost:8080
 //     curl -i -r 0-99 http://localhost:8080/Package.swift
@@ -43,14 +43,14 @@ struct FileServer: EventHandler {
                 loop.write(connection.answer(to: text, from: root), to: stream)
                 send(connection, on: stream, in: loop)
                 guard connection.keepsAlive else { return }
-                // No more is looked at, nor the end, until all of the file has gone.
+                // Until the whole file has gone, nothing else is looked at, not even the end.
                 if connection.left > 0 { return _ = loop.pause(stream) }
             }
             if requests.takeRefusal() != nil {
                 loop.write(connection.answer(to: nil, from: root), to: stream)
                 loop.close(stream)
             } else if count == 16 {
-                // Not too much in one turn. What is left comes again in the next.
+                // Not too much is done in one turn. What is left comes again in the next.
                 loop.pause(stream)
                 loop.resume(stream)
             }
@@ -60,11 +60,11 @@ struct FileServer: EventHandler {
         }
     }
 
-    /// Sends of the file as much as there is room for. The rest goes when the stream has drained.
+    /// Sends as much of the file as there is room for. The rest goes when the stream has drained.
     func send(_ connection: Connection, on stream: StreamID, in loop: borrowing EventLoop) {
         if connection.left > 0, let file = connection.file {
             let (next, left) = (connection.next, connection.left)
-            // Where it fails the client has gone, or the file is shorter than was said.
+            // If this fails, the client has gone, or the file is shorter than the answer said.
             guard let sent = try? loop.send(file: file, from: next, count: left, to: stream)
             else { return _ = loop.abort(stream) }
             connection.next += Int64(sent)
@@ -78,13 +78,13 @@ struct FileServer: EventHandler {
 final class Connection {
     /// Whether another answer may follow this one.
     var keepsAlive = true
-    /// What is to be sent of the file yet.
+    /// What has not been sent of the file yet.
     var next: Int64 = 0
     var left = 0 { didSet { if left == 0 { file = nil } } }
     var file: FileDescriptor? { didSet { try? oldValue?.close() } }
     deinit { try? file?.close() }
 
-    /// The head of the answer to the head of a request. What comes behind it is `left`.
+    /// The head of the answer to the head of a request. `left` bytes follow it.
     func answer(to request: String?, from root: String) -> String {
         let lines = request?.split(separator: "\r\n") ?? []
         let words = lines.first?.split(separator: " ") ?? []
@@ -104,7 +104,7 @@ final class Connection {
             var path = words[1].prefix(while: { $0 != "?" }).removingPercentEncoding,
             !path.contains("\0"), !leadsUp(path)
         else { return head("400 Bad Request") }
-        // What follows a body, which is not read, would be taken for a request.
+        // A body is not read: it would be taken for a request.
         if fields["content-length"] ?? fields["transfer-encoding"] == nil {
             let wish = fields["connection"]
             keepsAlive = words[2] == "HTTP/1.0" ? wish == "keep-alive" : wish != "close"
@@ -129,12 +129,12 @@ final class Connection {
     }
 }
 
-/// Whether a part is "..", by bytes: to a String a "/" with an accent behind it is no "/".
+/// Whether a part is "..", by bytes: to a String, a "/" with an accent behind it is not "/".
 func leadsUp(_ path: String) -> Bool {
     path.utf8.split(separator: UInt8(ascii: "/")).contains { $0.elementsEqual("..".utf8) }
 }
 
-/// Which bytes "bytes=0-99", "bytes=100-" or "bytes=-9" asks for: all, where it says anything else.
+/// Which bytes "bytes=0-99", "bytes=100-" or "bytes=-9" asks for. All, if it says anything else.
 func part(_ asked: String?, of size: Int) -> (status: String, range: Range<Int>) {
     let all = ("200 OK", 0..<size)
     guard let ends = asked?.wholeMatch(of: /bytes=(\d*)-(\d*)/) else { return all }

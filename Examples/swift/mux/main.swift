@@ -1,12 +1,12 @@
 // Standard input, a child process, a timer and signals, all waited for at once, in one thread.
 //
-// It shows a program of functions, a watch, an adopted pipe, and a mailbox: Foundation tells of the
-// child's end on a thread of its own, and the loop hears of it as of everything else.
+// It shows a program of functions, a watch, an adopted pipe, and a mailbox. Foundation reports the
+// child's end on a thread of its own, and the loop hears of it like of everything else.
 //
 //     swift run mux sh -c 'for i in 1 2 3; do echo $i; sleep 1; done'
 //
-// Type lines meanwhile. It ends when the child has, and all that the child said was read. By Ctrl-C
-// the child is asked to, and by another it is not waited for.
+// Type lines meanwhile. It ends when the child has ended and everything that the child said was
+// read. The first Ctrl-C asks the child to end. The second does not wait for it.
 
 import Foundation
 import Sluice
@@ -14,7 +14,8 @@ import SystemPackage
 
 func run(_ command: [String]) throws {
     var loop = try EventLoop()
-    // Before the child, and before Foundation starts threads: these are not to take a signal.
+    // This comes before the child, and before Foundation starts threads, which must not take a
+    // signal.
     let interrupt = try loop.addSignal(SIGINT)
     let terminate = try loop.addSignal(SIGTERM)
     let keyboard = try loop.watch(.standardInput, for: .read)
@@ -51,10 +52,10 @@ func run(_ command: [String]) throws {
             say("\(seconds) s")
         case .signal(let signal) where signal == interrupt || signal == terminate:
             say("signal \(signal.number)")
-            // What the child has started may go on, and with it the output.
+            // The child may have started others, which go on and keep the output open.
             if isEnding { return say("not waiting for the child") }
             isEnding = true
-            // Not by a signal that is ours: what is blocked here is blocked in the child, too.
+            // Not by one of our own signals: what is blocked here is blocked in the child, too.
             kill(child.processIdentifier, SIGHUP)
         default: break
         }
@@ -62,7 +63,7 @@ func run(_ command: [String]) throws {
     say("the child has ended with \(status ?? 0)")
 }
 
-/// A process whose output is a stream of the loop, and whose end is put in a mailbox.
+/// Starts a process. Its output is a stream of the loop, and its end is put in a mailbox.
 func start(
     _ command: [String], _ endings: Mailbox<Int32>, in loop: borrowing EventLoop
 ) throws -> (Process, StreamID) {
@@ -74,14 +75,14 @@ func start(
     child.standardOutput = FileHandle(fileDescriptor: writing.rawValue)
     child.terminationHandler = { endings.send($0.terminationStatus) }
     try child.run()
-    // Its end is seen only if nobody but the child can write.
+    // The end of the output is seen only if nobody but the child can write.
     try writing.close()
     return (child, try loop.adopt(reading))
 }
 
 func say(_ text: String, _ bytes: Span<UInt8> = Span()) {
     let line = bytes.isEmpty ? text : "\(text): \(String(decoding: bytes.trimmed, as: UTF8.self))"
-    // print would keep it back where the output is a pipe.
+    // If the output is a pipe, print would keep the line back.
     _ = try? FileDescriptor.standardOutput.writeAll("\(line)\n".utf8)
 }
 

@@ -19,10 +19,10 @@ try await Server.run(
     on: CommandLine.arguments[1], options: options,
     ready: { print("listening on \($0), forwarding to \(upstream)") }
 ) { client in
-    // On the client's loop. What the client says until then waits, and the kernel makes it feel that.
+    // This runs on the client's loop. What the client says until then waits, and TCP slows it down.
     try await Client.connect(to: upstream, on: client.loop) { server in
-        // One that takes no more may still have something to say, and goes on. Where one is cut off,
-        // the other way is cancelled, and both connections end.
+        // A side that takes no more may still have something to say: its own way goes on. If a side
+        // is cut off, the other way is cancelled, and both connections end.
         try await withThrowingDiscardingTaskGroup { group in
             group.addTask { _ = try await client.forward(to: server) }
             group.addTask { _ = try await server.forward(to: client) }

@@ -8,7 +8,7 @@
 
 import Sluice
 
-/// Pairs of streams: the other one is each one's user word.
+/// The streams are in pairs. The user word of each is the other one.
 func serve(on address: Address, upstream: Address) throws {
     var loop = try EventLoop()
     let listener = try loop.listen(on: address)
@@ -17,7 +17,7 @@ func serve(on address: Address, upstream: Address) throws {
     try loop.run { event, loop in
         switch event {
         case .accepted(let client, _):
-            // Where it cannot even be tried, as for want of memory, this client alone ends.
+            // If a connect cannot even be tried, for example without memory, only this client ends.
             guard let server = try? loop.connect(to: upstream) else {
                 loop.abort(client)
                 return
@@ -32,12 +32,12 @@ func serve(on address: Address, upstream: Address) throws {
             if let error = ending.error {
                 print("\(stream): \(loop.nameProblem(of: stream) ?? error.message)")
             }
-            // Of two that have ended this does nothing.
+            // If both have ended, this does nothing.
             if ending.error == nil || ending.inputEnded {
-                // What is queued for the other is still sent.
+                // What is queued for the other one is still sent.
                 loop.close(other)
             } else {
-                // A part is not to look whole.
+                // A part must not look whole.
                 loop.abort(other)
             }
         default: break

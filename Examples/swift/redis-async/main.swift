@@ -2,8 +2,8 @@
 // redis-cli and redis-benchmark ask besides. Commands come as arrays or as lines, pipelined or not.
 // The pulled twin is in redis.
 //
-// It shows a protocol read as it is written down, and values of 100 MB. An answer waits for room, so
-// that one who does not read is held up alone, and ended when that takes too long.
+// It shows a protocol read as it is written down, and values of 100 MB. An answer waits for room.
+// So a client that does not read holds up only itself, and is ended when that takes too long.
 //
 //     swift run redis-async localhost:6379
 //     redis-cli set greeting hello
@@ -11,12 +11,12 @@
 
 import Sluice
 
-/// The most bytes of a value and of a line, and arguments of a command.
+/// The most bytes of a value and of a line, and the most arguments of a command.
 let valueLimit = 128 << 20
 let lineLimit = 64 << 10
 let argumentLimit = 1_024
 
-/// What ends the client who says it.
+/// An error that ends the client who made it.
 struct ProtocolError: Error {
     let words: String
     init(_ words: String) { self.words = words }
@@ -27,7 +27,7 @@ enum Answer {
     case bulk([UInt8])
 }
 
-/// An actor, which runs on the server's thread: its tasks prefer that. A value that is handed over is
+/// An actor. It runs on the server's thread, which its tasks prefer. A value that is handed over is
 /// shared and not copied.
 actor Store {
     private var values: [[UInt8]: [UInt8]] = [:]
@@ -44,7 +44,7 @@ actor Store {
         case ("get", 2): return values[command[1]].map { .bulk($0) } ?? .line("$-1")
         case ("incr", 2):
             let value = values[command[1], default: [0x30]]
-            // Digits as we would write them, and thus no "+1" and no "01".
+            // Only digits as we would write them: no "+1" and no "01".
             guard let number = Int(ascii: value.span), Array("\(number)".utf8) == value else {
                 return .line("-ERR value is not an integer or out of range")
             }
@@ -68,14 +68,14 @@ actor Store {
         }
     }
 
-    /// A name or an argument within an error: one line, and no longer than it may be.
+    /// A name or an argument for an error: one line, cut to a length.
     private func text(_ bytes: [UInt8]) -> String {
         let text = String(decoding: bytes.prefix(128), as: UTF8.self)
         return String(text.map { $0.isNewline ? " " : $0 })
     }
 }
 
-/// The next command, of no words for an empty line; `nil` at the end.
+/// The next command. It has no words for an empty line; `nil` at the end.
 func nextCommand(_ client: Connection) async throws -> [[UInt8]]? {
     guard let line = try await nextLine(client) else { return nil }
     guard line.first == UInt8(ascii: "*") else {
@@ -105,7 +105,7 @@ func nextLine(_ client: Connection) async throws -> [UInt8]? {
         if line?.last == UInt8(ascii: "\r") { line?.removeLast() }
         return line
     } catch is TooLong {
-        // It is still there.
+        // The start of the line is still there.
         let counts: [UInt8: String] = [0x2A: "mbulk count string", 0x24: "bulk count string"]
         let start = try await client.read(exactly: 1)[0]
         throw ProtocolError("too big \(counts[start] ?? "inline request")")

@@ -1,7 +1,7 @@
 // A server that speaks the Redis protocol: PING, ECHO, SET, GET, INCR, DEL, EXISTS, and what
 // redis-cli and redis-benchmark ask besides. Commands come as arrays or as lines, pipelined or not.
 //
-// It shows a final class as a program, and a parser without a buffer: what is not whole is held.
+// It shows a final class as a program, and a parser without a buffer: what is incomplete is held.
 //
 //     swift run redis localhost:6379
 //     redis-cli set greeting hello
@@ -9,13 +9,13 @@
 
 import Sluice
 
-/// The most bytes of a value, and arguments of a command. One that comes in pieces is parsed anew
-/// for each of its arguments, so that these are not to be many.
+/// The most bytes of a value, and the most arguments of a command. A command that comes in pieces
+/// is parsed again for each of its arguments, so there must not be many.
 let valueLimit = 128 << 20
 let argumentLimit = 1_024
 let lineLimit = 64 << 10
 
-/// What ends the client who says it.
+/// An error that ends the client who made it.
 struct ProtocolError: Error {
     let words: String
     init(_ words: String) { self.words = words }
@@ -60,7 +60,7 @@ final class Store: EventHandler {
             if let value = values[argument(1)] { sayBulk(value.span) } else { say("$-1") }
         case ("incr", 2):
             let text = values[argument(1), default: [0x30]]
-            // Digits as we would write them, and thus no "+1" and no "01".
+            // Only digits as we would write them: no "+1" and no "01".
             guard let number = Int(ascii: text.span), Array("\(number)".utf8) == text else {
                 return say("-ERR value is not an integer or out of range")
             }
@@ -87,15 +87,15 @@ final class Store: EventHandler {
         }
     }
 
-    /// A name or an argument within an error: one line, and no longer than it may be.
+    /// A name or an argument for an error: one line, cut to a length.
     private func text(_ bytes: Span<UInt8>) -> String {
         let text = String(decoding: bytes.extracting(first: 128), as: UTF8.self)
         return String(text.map { $0.isNewline ? " " : $0 })
     }
 }
 
-/// Where the arguments of the next command stand, and `start` behind them; `nil` where it is not
-/// whole yet, and `needed` is how many bytes it has at least, where that is known.
+/// Where the arguments of the next command are. `start` is set behind them. `nil` if the command is
+/// incomplete: then `needed` is how many bytes it has at least, if that is known.
 func nextCommand(
     in bytes: Span<UInt8>, from start: inout Int, needing needed: inout Int
 ) throws(ProtocolError) -> [Range<Int>]? {
@@ -139,7 +139,7 @@ func nextLine(in bytes: Span<UInt8>, from start: inout Int) throws(ProtocolError
     return start..<(hasReturn ? end - 1 : end)
 }
 
-// A value is held while it comes, and queued where it is not taken. Over that a client is ended.
+// A value is held while it comes, and queued if it is not taken. Over this limit a client ends.
 let options = EventLoop.Options(hardLimit: 256 << 20)
 
 try EventLoop.run(options: options) { loop in

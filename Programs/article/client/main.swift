@@ -3,10 +3,10 @@
 // Standard input is a descriptor like any other, so the client waits for the keyboard and the server
 // together, and deals with whichever speaks.
 //
-// What was wrong in the article: `input(">>:")` blocks until a line is typed, and whatever the
-// server says meanwhile is not seen; then `recv` blocks until the server answers, and what is typed
-// meanwhile is not sent. An answer of over 1,024 bytes came out in part, and the rest as the answer
-// to the next line. The loop never ended, so the socket was never closed.
+// What was wrong in the article: `input(">>:")` blocks until a line is typed. Whatever the server
+// says meanwhile is not seen. Then `recv` blocks until the server answers, and what is typed
+// meanwhile is not sent. An answer of over 1,024 bytes came out in part, and the rest came as the
+// answer to the next line. The loop never ended, so the socket was never closed.
 
 import ArticleSupport
 import Sluice
@@ -27,11 +27,11 @@ orExit {
     while inputs.contains(server) {
         let ready = try select(
             over: options.backend,
-            // What was typed last goes out before more is asked for.
+            // The last line that was typed goes out before more is asked for.
             reading: queue.isEmpty ? inputs : [server],
             writing: queue.isEmpty ? [] : [server],
             timeout: promptIsDue ? .zero : nil)
-        // An answer may be longer than the buffer: only when there is no more of it.
+        // An answer may be longer than the buffer: prompt only when no more of it is there.
         if promptIsDue && !ready.readable.contains(server) { prompt() }
         for r in ready.readable {
             if r == keyboard { try readKeyboard() } else { try readServer() }
@@ -75,7 +75,7 @@ func readServer() throws {
 
 /// Says that there is no more to come, and still reads what the server has to answer.
 func finishIfDone() {
-    // The server may have gone first; its end of stream is then what ends us.
+    // The server may have gone first. Then its end of stream is what ends us.
     if queue.isEmpty && !inputs.contains(keyboard) { try? server.finishSending() }
 }
 

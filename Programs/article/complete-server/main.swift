@@ -2,20 +2,22 @@
 //
 // The third list is for what select calls exceptional. The article takes that for errors. It is
 // something else: out-of-band data, a byte that TCP marks as urgent. (An error makes a socket
-// readable, and the receive then says which it is.) This server, like the article's, has no use for
-// an urgent byte and parts with the client that sends one.
+// readable, and the receive then says which error it is.) This server, like the article's, has no
+// use for an urgent byte, and closes the connection of a client that sends one.
 //
-// Whatever the reason to part, there is one way to do it, `close`, which leaves no trace in any of
-// the lists. And there is a limit on what is queued for one client: a client that sends and never
-// reads is not read from any more, until it has taken some of its answers (backpressure).
+// Whatever the reason to close a connection, there is one way to do it, `close`, which leaves no
+// trace in any of the lists. And there is a limit on what is queued for one client: a client that
+// sends and never reads is not read from any more, until it has taken some of its answers
+// (backpressure).
 //
-// Without the third list, urgent data goes unseen. Without one way to clean up, each of the places
-// forgets another list. Without the limit, one client can fill the server's memory.
+// Without the third list, urgent data goes unseen. Without one way to clean up, each place that
+// closes forgets another list. Without the limit, one client can fill the server's memory.
 //
 // What was wrong in the article, besides what steps 1 and 2 say:
-// - A client in trouble was closed, while its socket might still stand in `rlist` or `wlist` of the
-//   same turn, to be read from or written to after the close.
-// - A client that left by itself was cleaned up in another way than one in trouble, and less.
+// - A client in trouble was closed while its socket might still be in `rlist` or `wlist` of the
+//   same turn. Then it would be read from or written to after the close.
+// - A client that left by itself was cleaned up in another way than one in trouble, and less
+//   thoroughly.
 
 import ArticleSupport
 import Sluice
@@ -40,14 +42,14 @@ while true {
     show("readable", ready.readable)
     show("writable", ready.writable)
     show("exceptional", ready.exceptional)
-    // First, so that the other two loops pass over those that are closed here: each number may soon
-    // be a newcomer's, about whom select was not asked yet. To read from one would be to pass over
-    // an urgent byte that the third list has not shown.
+    // This comes first, so that the other two loops pass over the sockets that are closed here.
+    // Each number may soon belong to a new client, about whom select was not asked yet. To read
+    // from it could pass over an urgent byte that the third list has not shown.
     for e in ready.exceptional { close(e) }
     for r in ready.readable where !ready.exceptional.contains(r) {
         if r == server { acceptOne() } else { attempt(r, read) }
     }
-    // One that the loop above has closed has no queue any more.
+    // A client that the loop above has closed has no queue any more.
     for w in ready.writable where queues[w] != nil && !ready.exceptional.contains(w) {
         attempt(w, write)
     }
@@ -60,8 +62,9 @@ func acceptOne() {
         queues[connection] = []
         show("accepted", (try? connection.peerAddress()) ?? "one who has left")
     } catch {
-        // Most likely out of descriptors. The caller stays in the kernel's queue, and keeps the
-        // server readable: to go on asking would be to spin. It is asked again when one leaves.
+        // Most likely no descriptors are left. The caller stays in the kernel's queue, and keeps
+        // the server readable. To go on asking would be to spin. So it asks again when a client
+        // leaves.
         show("not accepted", error)
         inputs.removeAll { $0 == server }
     }

@@ -1,8 +1,8 @@
 // Step 1: one list, one select, echo at once.
 //
-// One thread serves many clients, because it never waits for one of them: it waits for all of them
-// together, and select says which have something to read. The listening socket is one of them; to
-// be readable means, for it, that somebody wants to be let in.
+// One thread serves many clients, because it never waits for one of them. It waits for all of them
+// together, and select says which have something to read. The listening socket is one of them: when
+// it is readable, somebody wants to be let in.
 //
 // Without select, `accept` and `receive` block: while the server waits for one client to speak, all
 // others wait for the server.
@@ -10,7 +10,7 @@
 // What was wrong in the article:
 // - `sendall` blocks until the client has taken everything. One client that does not read stops the
 //   server for all. Here a send takes what fits. This server has nowhere to keep the rest, so it
-//   lets go of a client who does not read; step 2 gives it a queue.
+//   drops a client who does not read. Step 2 gives each client a queue.
 // - A client that left was taken from the list and never closed: a descriptor lost with each.
 // - A client that vanished raised an exception, which ended the server.
 
@@ -40,13 +40,14 @@ while true {
 
 func acceptOne() {
     do {
-        // None is there when the caller gave up meanwhile. That is why `server` does not block.
+        // There is none if the caller gave up meanwhile. That is why `server` does not block.
         guard let connection = try server.accept() else { return }
         inputs.append(connection)
         show("accepted", (try? connection.peerAddress()) ?? "one who has left")
     } catch {
-        // Most likely out of descriptors. The caller stays in the kernel's queue, and keeps the
-        // server readable: to go on asking would be to spin. It is asked again when one leaves.
+        // Most likely no descriptors are left. The caller stays in the kernel's queue, and keeps
+        // the server readable. To go on asking would be to spin. So it asks again when a client
+        // leaves.
         show("not accepted", error)
         inputs.removeAll { $0 == server }
     }
@@ -58,7 +59,7 @@ func close(_ connection: FileDescriptor) {
     if !inputs.contains(server) { inputs.append(server) }
 }
 
-/// False when there is no more to be done for this client.
+/// False when nothing more can be done for this client.
 func echo(_ r: FileDescriptor) -> Bool {
     do {
         switch try r.receive(into: &buffer) {

@@ -1,9 +1,9 @@
 // Step 2: reading apart from writing, with a queue for each connection.
 //
 // What a client sent goes into its queue, and is sent when select says that the client can take it.
-// The second list, `outputs`, holds those who have something in their queue, and only those: a
-// socket with room is always writable, so one that has nothing to send must not be asked about, or
-// select returns at once for ever and the server spins.
+// The second list, `outputs`, holds the clients with something in their queue, and only those. A
+// socket with room is always writable. So the server must not ask about one that has nothing to
+// send, or select returns at once for ever and the server spins.
 //
 // Without the queue, an answer that does not fit must be waited for (and everybody waits) or
 // thrown away.
@@ -11,11 +11,11 @@
 // What was wrong in the article:
 // - A client that spoke twice before it was answered stood twice in `outputs`, and after one answer
 //   was taken out only once, with an empty queue.
-// - One piece was taken from the queue and the socket was taken from `outputs`, even when more
-//   was queued: the rest stayed until the client spoke again.
-// - `sendall` blocks, and that in the very loop that is there in order not to.
-// - When a client had said all it wanted (half-close), its queue was deleted while its socket still
-//   stood in `outputs`: the answer was lost, and the next turn failed on the missing queue.
+// - One piece was taken from the queue, and the socket was taken from `outputs` even if more was
+//   queued. The rest stayed until the client spoke again.
+// - `sendall` blocks, in the very loop that is there to avoid blocking.
+// - When a client had said all it wanted (half-close), its queue was deleted while its socket was
+//   still in `outputs`. The answer was lost, and the next turn failed on the missing queue.
 
 import ArticleSupport
 import Sluice
@@ -39,7 +39,7 @@ while true {
     for r in ready.readable {
         if r == server { acceptOne() } else { attempt(r, read) }
     }
-    // One that the loop above has closed has no queue any more.
+    // A client that the loop above has closed has no queue any more.
     for w in ready.writable where queues[w] != nil {
         attempt(w, write)
     }
@@ -52,8 +52,9 @@ func acceptOne() {
         queues[connection] = []
         show("accepted", (try? connection.peerAddress()) ?? "one who has left")
     } catch {
-        // Most likely out of descriptors. The caller stays in the kernel's queue, and keeps the
-        // server readable: to go on asking would be to spin. It is asked again when one leaves.
+        // Most likely no descriptors are left. The caller stays in the kernel's queue, and keeps
+        // the server readable. To go on asking would be to spin. So it asks again when a client
+        // leaves.
         show("not accepted", error)
         inputs.removeAll { $0 == server }
     }
@@ -76,7 +77,7 @@ func read(_ r: FileDescriptor) throws {
     case .wouldBlock:
         break
     case .endOfStream:
-        // It has said all it wanted, and may still be waiting for the answer.
+        // It has said all it wanted, but may still be waiting for the answer.
         inputs.removeAll { $0 == r }
         if queues[r]!.isEmpty { close(r) }
     }

@@ -1,4 +1,4 @@
-// What the article's programs share and the article does not speak of: the command line, printing
+// What the article's programs share, but the article does not speak of: the command line, printing
 // the lists, and asking poll or epoll the question that select answers.
 
 public import ArgumentParser
@@ -8,7 +8,7 @@ public import SystemPackage
 
 /// `--backend` and `--address`.
 public struct Options: ParsableCommand {
-    /// Named after the program that asks.
+    /// The command has the name of the program that asks.
     public static var configuration: CommandConfiguration {
         CommandConfiguration(commandName: FilePath(CommandLine.arguments[0]).stem)
     }
@@ -26,8 +26,8 @@ public struct Options: ParsableCommand {
 
     private static let names = Backend.all.map(\.name).joined(separator: ", ")
 
-    /// Called once they are parsed. From here on a reader of our output who has gone makes a write
-    /// fail, and is no reason to be killed.
+    /// Called once the options are parsed. From here on, if a reader of our output has gone, a
+    /// write fails, and we are not killed.
     public func validate() {
         signal(SIGPIPE, SIG_IGN)
     }
@@ -41,8 +41,8 @@ public struct Options: ParsableCommand {
     }
 }
 
-/// Does what the program cannot do without. If that fails, says in one line why and what to do, and
-/// exits.
+/// Does something that the program cannot do without. If that fails, it says in one line why and
+/// what to do, and exits.
 public func orExit<Value: ~Copyable>(_ body: () throws -> Value) -> Value {
     do {
         return try body()
@@ -68,7 +68,7 @@ private struct StartFailure: Error, CustomStringConvertible {
     }
 }
 
-/// Prints `name: value`, at once also where the output is a pipe.
+/// Prints `name: value`, at once even if the output is a pipe.
 public func show(_ name: String, _ value: some Any) {
     // A reader of our output who has gone is no reason to stop serving.
     _ = try? FileDescriptor.standardOutput.writeAll("\(name): \(value)\n".utf8)
@@ -81,9 +81,9 @@ public func show(_ name: String, _ descriptors: [FileDescriptor]) {
 
 /// The article's `select.select`, over any backend.
 ///
-/// Like select, it is told everything on every call. That is simple, and for poll and epoll it is
-/// the wrong way round: what makes them quick is to register a descriptor once and wait many times,
-/// as `sluice-echo` does.
+/// Like select, it is told everything on every call. That is simple, but for poll and epoll it is
+/// the wrong way round. They are quick because a descriptor is registered once and waited for many
+/// times, as `sluice-echo` does.
 public func select(
     over backend: Backend,
     reading: [FileDescriptor] = [],
@@ -133,8 +133,8 @@ private final class Waiter {
         return made
     }
 
-    /// Registers these and no others. One that is registered is modified all the same: its number may
-    /// have been closed, and given to a newcomer, since.
+    /// Registers these and no others. A registered one is modified all the same: since then its
+    /// number may have been closed, and given to a new client.
     func register(_ interests: [FileDescriptor: Interest]) throws(SluiceError) {
         for descriptor in registered where interests[descriptor] == nil {
             try poller.remove(descriptor)
