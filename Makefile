@@ -44,8 +44,8 @@ $(BUILD)/%.o: %.c
 
 -include $(CORE_OBJECTS:.o=.d) $(LIBEVENT_OBJECT:.o=.d)
 
-# One object, whose internal names are made local. So the archive exports no more than the shared
-# library does.
+# One object, with its internal names made local. So the archive exports no more than the shared
+# library.
 $(BUILD)/sluice.o: $(CORE_OBJECTS)
 	ld -r --unique -o $@ $^
 	objcopy --localize-hidden $@
@@ -54,7 +54,7 @@ $(BUILD)/libsluice.a: $(BUILD)/sluice.o
 	rm -f $@
 	ar rcs $@ $<
 
-# What becomes lib$(1).so: its name, and the versions of its symbols.
+# How lib$(1).so is linked: its name, and the versions of its symbols.
 shared = $(CC) -shared $(SANITIZE) $(LDFLAGS) -Wl,-z,defs -Wl,-soname,lib$(1).so.$(SOVERSION) \
 	-Wl,--version-script=Packaging/$(1).map -o $@ $(filter-out %.map,$^)
 
@@ -102,31 +102,31 @@ $(ONE_FILE_OBJECT): $(ONE_FILE)
 	@$(CC) -std=c11 $(WARNINGS) $(OPTIMIZE) $(SANITIZE) -c $< -o $@
 
 .PHONY: amalgamation
-amalgamation: $(ONE_FILE) ##use build/sluice.c and sluice.h: the core as one file, to be copied
+amalgamation: $(ONE_FILE) ##use build/sluice.c and sluice.h: the core as one file, to copy
 
-# Packages of other languages have it in them.
+# Packages of other languages contain it.
 CORE_IN_RUST := Bindings/rust/core
 CORE_IN_PYTHON := Bindings/python/core
 CORE_IN_GO := Bindings/go/sluice.c Bindings/go/sluice.h
 CORE_IN_NODE := Bindings/node/core
 
 .PHONY: go-module
-go-module: $(CORE_IN_GO) ##languages the core into the module for Go: cgo builds what is in its folder
+go-module: $(CORE_IN_GO) ##languages copy the core into the module for Go, where cgo builds it
 
 $(CORE_IN_GO): $(ONE_FILE)
 	cp $(ONE_FILE) $(BUILD)/sluice.h Bindings/go
 
-# What its addon is built with; empty where there is no Node.js.
+# The headers that its addon is built with. Empty if there is no Node.js.
 NODE_HEADER = $(shell node -p 'path.resolve(process.execPath, "../../include/node/node_api.h")' 2>/dev/null)
 
 .PHONY: node-package
-node-package: $(ONE_FILE) ##languages the core into the package for Node.js, and its addon built there
+node-package: $(ONE_FILE) ##languages copy the core into the package for Node.js, and build its addon there
 	@mkdir -p $(CORE_IN_NODE)
 	cp -u $(ONE_FILE) $(BUILD)/sluice.h $(CORE_IN_NODE)
 	+$(MAKE) --no-print-directory -C Bindings/node
 
 .PHONY: crate
-crate: $(ONE_FILE) ##languages the crate for Rust, as it would be published, and built from that
+crate: $(ONE_FILE) ##languages the crate for Rust, as it would be published, and a build of it
 	@mkdir -p $(CORE_IN_RUST)
 	cp $(ONE_FILE) $(BUILD)/sluice.h $(CORE_IN_RUST)
 	CARGO_TARGET_DIR=$(BUILD)/languages/rust cargo package --offline --allow-dirty --quiet \
@@ -134,18 +134,18 @@ crate: $(ONE_FILE) ##languages the crate for Rust, as it would be published, and
 
 # ---- Man pages ----------------------------------------------------------------------------------
 
-# Of section 3, made of what the headers say. That of sluice-echo is made of what the program says of itself, which
-# takes Swift: so it stands in docs, and a test compares the two.
+# The pages of section 3 are made from the headers. The page of sluice-echo is made from the program's help, which needs
+# Swift. So that page is kept in docs, and a test compares it with the help.
 MAN := $(BUILD)/man/sluice.3
 
 $(MAN): Tools/man Tools/header.py VERSION Examples/c/echo.c $(wildcard CSources/*/include/*.h)
 	Tools/man $(@D)
 
 .PHONY: man
-man: $(MAN) ##docs the man pages: sluice(3), one for each group of calls, and a name for each call; into build/man
+man: $(MAN) ##docs the man pages, in build/man: sluice(3), a page for each group of calls, a name for each call
 
 .PHONY: python-package
-python-package: $(ONE_FILE) ##languages the package for Python, as it would be published, into build/languages/python
+python-package: $(ONE_FILE) ##languages the package for Python, as it would be published, in build/languages/python
 	@mkdir -p $(CORE_IN_PYTHON)
 	cp $(ONE_FILE) $(BUILD)/sluice.h VERSION $(CORE_IN_PYTHON)
 	$(call in_python_env,cd Bindings/python && \
@@ -163,7 +163,7 @@ TO_INCLUDE = $(DESTDIR)$(INCLUDEDIR)
 TO_MAN = $(DESTDIR)$(MANDIR)
 TO_LIB = $(DESTDIR)$(LIBDIR)
 
-# What is installed as a text, of a template: where things are, from there or from the root.
+# A text file that is installed, made from a template: it says where things are, relative to itself or to the root.
 FILLED = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
 	-e 's|@VERSION@|$(VERSION)|' -e 's|@SOVERSION@|$(SOVERSION)|' \
 	-e "s|@INCLUDE_FROM_CMAKE@|$$(realpath -m --relative-to='$(LIBDIR)/cmake/Sluice' '$(INCLUDEDIR)')|"
@@ -192,7 +192,7 @@ endef
 
 HEADERS := $(CORE_DIR)/include/sluice.h $(CORE_DIR)/include/sluice_source.h Bindings/cpp/sluice.hpp
 
-# Says before anything is built that root is needed. The nearest folder that exists must be writable.
+# Says that root is needed, before anything is built. The nearest folder that exists must be writable.
 .PHONY: may-install
 may-install:
 	@folder='$(TO_LIB)'; while [ ! -e "$$folder" ]; do folder=$$(dirname "$$folder"); done; \
@@ -201,7 +201,7 @@ may-install:
 
 # If libevent is installed, its part is installed, too.
 .PHONY: install install-libevent install-man uninstall
-install: may-install lib ##use headers, libraries, what finds them, man pages; takes PREFIX and DESTDIR
+install: may-install lib ##use install headers, libraries, files that find them, man pages; takes PREFIX and DESTDIR
 	$(call INSTALL_LIBRARY,$(HEADERS),sluice)
 	install -d '$(TO_LIB)/cmake/Sluice'
 	$(call INSTALL_TEXT,Packaging/cmake/SluiceConfig.cmake.in,$(TO_LIB)/cmake/Sluice/SluiceConfig.cmake)
@@ -219,16 +219,16 @@ install-man: $(MAN)
 install-libevent: $(LIBEVENT_LIBRARIES)
 	$(call INSTALL_LIBRARY,$(LIBEVENT_DIR)/include/sluice_libevent.h,sluice-libevent)
 
-uninstall: ##use removes what install put there, by the same PREFIX and DESTDIR
+uninstall: ##use remove what install put there, with the same PREFIX and DESTDIR
 	$(call UNINSTALL_LIBRARY,$(notdir $(HEADERS)),sluice)
 	$(call UNINSTALL_LIBRARY,sluice_libevent.h,sluice-libevent)
 	rm -f '$(TO_LIB)/cmake/Sluice/SluiceConfig.cmake' '$(TO_LIB)/cmake/Sluice/SluiceConfigVersion.cmake'
 	rmdir --ignore-fail-on-non-empty '$(TO_LIB)/cmake/Sluice' 2>/dev/null || true
 	rm -f '$(TO_MAN)/man1/sluice-echo.1' '$(TO_MAN)/man3/sluice.3' '$(TO_MAN)/man3/'sluice_*.3
 
-# For Debian and its kin: see Packaging/debian.
+# For Debian and systems based on it: see Packaging/debian.
 .PHONY: deb test-deb
-deb: ##use libsluice0 and libsluice-dev, as Debian packages, into build/deb
+deb: ##use libsluice0 and libsluice-dev, as Debian packages, in build/deb
 	@Tools/need gcc g++ binutils libc6-dev debhelper dpkg-dev fakeroot lintian
 	Packaging/build-deb $(BUILD)/deb
 
@@ -238,8 +238,8 @@ test-deb: deb ##tests the Debian packages, installed into a root of their own, w
 
 # ---- Tests in C ---------------------------------------------------------------------------------
 
-# The tests count calls of the allocator and the kernel, and make them fail. The linker puts a wrapper
-# in front of each call for which Tests/Core/support/faults.c declares the real one.
+# The tests count calls to the allocator and the kernel, and make them fail. Tests/Core/support/faults.c declares the real
+# calls. The linker puts a wrapper in front of each of them.
 WRAPPED := $(shell grep -oh '__real_[a-z_0-9]*' Tests/Core/support/faults.c | sort -u)
 WRAP := $(WRAPPED:__real_%=-Wl,--wrap=%)
 TEST_DIR := Tests/Core
@@ -263,7 +263,7 @@ $(CORE_TESTS): %: %.o $(TEST_SUPPORT) $(CORE_OBJECTS) $(LIBEVENT_OBJECT)
 	@echo "LD $@"
 	@$(CC) $(SANITIZE) $(WRAP) -o $@ $^ $(TEST_LIBRARIES)
 
-# Tests in Python, of a folder: a process for each file.
+# Runs the tests in Python of a folder, with a process for each file.
 run_python = @Tests/beside $(patsubst $(1)/%.py,'cd $(1) && python3 -W error -m unittest %', \
 	$(wildcard $(1)/test_*.py))
 
@@ -272,8 +272,8 @@ test-c: deps-c deps-libevent ##tests the tests of the core, without Swift
 	@$(MAKE) --no-print-directory $(CORE_TESTS)
 	@Tests/beside $(CORE_TESTS)
 
-# The same on the one file, but for those that call what is static there: they include a header of
-# the core's, which is named with its folder, or play a model that does.
+# The same tests on the one file, except those that call functions that are static there. Such a test includes a
+# header of the core, which is named with its folder, or plays a model that does so.
 internal = $(shell grep -lE '^\#include ".*/' $(1))
 ONE_FILE_TESTS = $(patsubst $(TEST_DIR)/%.c,$(BUILD)/one-file/%,$(filter-out \
 	$(call internal,$(TEST_PROGRAMS)) %/test_queue_model.c %/test_timers_model.c,$(TEST_PROGRAMS)))
@@ -291,13 +291,13 @@ test-one-file: deps-c deps-libevent ##tests the tests of the core that need no m
 	@$(MAKE) --no-print-directory $(ONE_FILE_TESTS)
 	@Tests/beside $(ONE_FILE_TESTS)
 
-# The headers are C99, C11 and C++17, and stand by themselves; sluice.hpp has more in C++20.
+# The headers are C99, C11 and C++17, and need no other header before them. sluice.hpp has more in C++20.
 .PHONY: test-header
 test-header: deps-c ##tests the headers in C99, C11, C++17 and C++20
 	$(CC) -std=c99 $(WARNINGS) -fsyntax-only -x c $(CORE_DIR)/include/sluice.h
 	$(CC) -std=c11 $(WARNINGS) -fsyntax-only -x c $(CORE_DIR)/include/sluice.h
 	$(CXX) -std=c++17 $(WARNINGS) -fsyntax-only -x c++ $(CORE_DIR)/include/sluice.h
-	@# By -include, because a compiler warns of functions that a file of its own does not use.
+	@# With -include, because a compiler warns about unused functions in a source file of its own.
 	$(CC) -std=c99 $(WARNINGS) -fsyntax-only -I$(CORE_DIR)/include -include sluice_source.h \
 		-x c /dev/null
 	$(CXX) -std=c++17 $(WARNINGS) -fsyntax-only -I$(CORE_DIR)/include -include sluice_source.h \
@@ -309,22 +309,22 @@ test-header: deps-c ##tests the headers in C99, C11, C++17 and C++20
 	$(CXX) -std=c++17 $(WARNINGS) -fsyntax-only -I$(CORE_DIR)/include -x c++ Bindings/cpp/sluice.hpp
 	$(CXX) -std=c++20 $(WARNINGS) -fsyntax-only -I$(CORE_DIR)/include -x c++ Bindings/cpp/sluice.hpp
 
-# What programs in any language depend on: the symbols, the layouts, and what is installed.
+# Tests what programs in any language depend on: the symbols, the layouts, and what is installed.
 .PHONY: test-abi abi
 test-abi: deps-c deps-libevent ##tests the exported symbols and layouts, installing and uninstalling
 	@Tools/need pkg-config cmake
 	python3 -m unittest discover -s Tests/ABI
 
-abi: deps-c lib ##tests writes anew what test-abi compares with
+abi: deps-c lib ##tests update the lists that test-abi compares with
 	python3 Tests/ABI/abi.py
 
-# The echo server in each language that is installed, and what each wrapper says of misuse.
+# Tests the echo server in each language that is installed, and what each wrapper reports on misuse.
 .PHONY: test-languages
 test-languages: deps-c ##languages C, C++, Python, Rust, Go and Node.js: those that are installed
 	@Tools/need pkg-config
 	python3 -W error -m unittest discover -s Tests/Languages
 
-# The package for Python, in an environment of its own. What cannot be had is left out, in one line.
+# The package for Python, in an environment of its own. If something is not available, one line says that it is left out.
 PYTHON_ENV := build/python
 in_python_env = @Tools/python-env $(PYTHON_ENV) && code=0 || code=$$?; \
 	if [ $$code -eq 77 ]; then exit 0; elif [ $$code -ne 0 ]; then exit $$code; fi; $(1)
@@ -346,7 +346,7 @@ test-python-others: deps-c ##languages aiohttp and websockets on Sluice's event 
 		then bin/python -W error ../../Bindings/python/tests/others.py; \
 		else echo "aiohttp and websockets are left out: pip cannot have them"; fi)
 
-# Other libraries on a loop, against the real thing.
+# Tests other libraries on a loop, with real servers.
 .PHONY: test-adapters
 test-adapters: deps-c ##tests the adapters of Examples/c for hiredis and libcurl, with Redis and nginx
 	@Tools/need pkg-config libhiredis-dev redis-server libcurl4-openssl-dev nginx-light
@@ -354,7 +354,7 @@ test-adapters: deps-c ##tests the adapters of Examples/c for hiredis and libcurl
 
 # ---- Coverage -----------------------------------------------------------------------------------
 
-# %c keeps the counters in the file all the time. So those of a child that ends by _exit count, too.
+# %c keeps the counters in the file all the time. So the counters of a child that ends by _exit count, too.
 COVERAGE := build/coverage
 COUNTING := -fprofile-instr-generate -fcoverage-mapping -mllvm -runtime-counter-relocation
 
@@ -369,7 +369,7 @@ coverage: deps-c deps-libevent deps-swift ##faults lines and branches of the cor
 
 # ---- Every backend in lockstep ------------------------------------------------------------------
 
-# make test-c plays the first of these scripts. Here there are more, for pollers and for loops.
+# make test-c plays the first of these scripts. This target plays more, for pollers and for loops.
 POLLER_SCRIPTS ?= 20000
 LOOP_SCRIPTS ?= 5000
 DIFFERENTIAL := $(BUILD)/Tests/Core/readiness/test_poller_differential \
@@ -421,13 +421,13 @@ SWIFT_SOURCES := Package.swift Programs Sources Tests Examples Benchmarks Integr
 build: programs ##work the Swift module and its programs, for debugging
 	swift build $(TRAITS)
 
-# In build, where README.md's commands find them. They are built for debugging, as the tests build them
-# too: so nothing is built twice. CONFIGURATION=release makes them fast.
+# Puts the programs into build, where README.md's commands find them. They are built for debugging, like those of the
+# tests, so nothing is built twice. CONFIGURATION=release makes them fast.
 PROGRAMS := sluice-echo $(addprefix article-,first-server queued-server complete-server client)
 CONFIGURATION ?= debug
 
 .PHONY: programs
-programs: deps-swift deps-libevent ##use sluice-echo and the article's programs into build; CONFIGURATION=release
+programs: deps-swift deps-libevent ##use sluice-echo and the article's programs, in build; CONFIGURATION=release
 	@echo "Building the programs. The first time takes about a minute."
 	swift build $(TRAITS) --package-path Programs -c $(CONFIGURATION)
 	@mkdir -p build
@@ -439,23 +439,23 @@ test-swift: deps-swift deps-libevent ##tests the tests of the Swift module, what
 	@Tests/run-compile-failures .build
 	python3 -W error -m unittest discover -s Tests/Swift
 
-# Optimised, and with the libraries that bench-gate has built: also each wait of a loop by itself.
+# Optimised, and with the libraries that bench-gate has built. This also tests each wait of a loop by itself.
 .PHONY: test-large
-test-large: deps-swift deps-libevent ##tests 1 GB through a slow reader and 5,000 connections at once, by tasks
+test-large: deps-swift deps-libevent ##tests 1 GB through a slow reader and 5,000 connections at once, with tasks
 	SLUICE_TEST_MEGABYTES=1024 SLUICE_TEST_CONNECTIONS=5000 swift test $(TRAITS) --disable-xctest \
 		-c release --filter 'AsyncWriteTests/muchSlowly|AsyncReadTests/many|AsyncLoopTests'
 
-# A package that depends on Sluice: it needs no libevent, and resolves no more than it must.
+# Tests a package that depends on Sluice: it needs no libevent, and resolves no more than it must.
 .PHONY: test-consumer
 test-consumer: deps-swift deps-libevent ##tests a package that depends on Sluice: what it resolves, and that it needs no libevent
 	@Tests/run-consumer $(BUILD)/consumer
 
-# Packages of users, with each of the settings that such packages have.
+# Tests packages as users write them, with each of the settings that such packages have.
 .PHONY: test-clients
 test-clients: deps-swift ##tests packages with and without upcoming features: no warning, and on the loop
 	@Tests/run-clients $(BUILD)/clients
 
-# Metrics and service lifecycle are a package of their own.
+# Metrics and service lifecycle are in a package of their own.
 .PHONY: test-integrations
 test-integrations: deps-swift ##tests SluiceMetrics and SluiceLifecycle, with the packages that they are for
 	swift test --disable-xctest --package-path Integrations
@@ -464,9 +464,9 @@ test-integrations: deps-swift ##tests SluiceMetrics and SluiceLifecycle, with th
 test-programs: build ##tests the demo and the article's programs, from outside
 	$(call run_python,Tests/Programs)
 
-# The programs of Examples/swift, built as a reader builds them, with clients that everybody has.
+# Tests the programs of Examples/swift, built as a reader builds them, with clients that everybody has.
 .PHONY: test-examples
-test-examples: deps-swift ##tests Examples/swift, by nc, redis-cli, curl and ab
+test-examples: deps-swift ##tests Examples/swift, with nc, redis-cli, curl and ab
 	@Tools/need netcat-openbsd redis-tools curl apache2-utils
 	python3 -W error -m unittest discover -s Tests/Examples
 
@@ -490,7 +490,7 @@ $(BUILD)/connect-by-name: Tests/Faults/names/names.c $(BUILD)/libsluice.a
 	$(CC) -std=c11 $(WARNINGS) $(OPTIMIZE) -I$(CORE_DIR)/include -o $@ $^
 
 .PHONY: test-shown
-test-shown: programs ##tests what serve --watch shows in tmux, and --inspect in a browser; PICTURES=folder keeps it
+test-shown: programs ##tests what serve --watch shows in tmux, and --inspect in a browser; PICTURES=folder keeps pictures
 	@Tools/need tmux chromium-headless-shell
 	SLUICE_BIN=build python3 -W error -m unittest discover -s Tests/Shown
 
@@ -501,7 +501,7 @@ test-faults: build deps-c deps-libevent ##tests servers, and the model of a loop
 	$(call run_python,Tests/Faults)
 
 .PHONY: soak compare-faults
-soak: build deps-c deps-libevent ##faults echo load over faults, every byte compared; MINUTES=n
+soak: build deps-c deps-libevent ##faults echo load under faults, every byte compared; MINUTES=n
 	@$(MAKE) --no-print-directory $(BUILD)/faults.so $(BUILD)/echo-server
 	@Tests/Faults/soak.py $(or $(MINUTES),10)
 
@@ -513,13 +513,13 @@ compare-faults: build deps-c deps-libevent ##faults the table of faults: servers
 # ---- All tests, and the demo --------------------------------------------------------------------
 
 .PHONY: test-docs
-test-docs: deps-c ##docs links, figures and the programs of the tutorial, in seconds
+test-docs: deps-c ##docs test links, figures and the programs of the tutorial, in seconds
 	@Tools/need mandoc
 	@$(MAKE) --no-print-directory $(BUILD)/libsluice.a $(MAN)
 	BUILD=$(BUILD) python3 -W error -m unittest discover -s Tests/Docs
 
-# The symbols of the Swift module are taken from the build that test-swift has made. BASE is where the site will be
-# served: DocC's pages have to know it.
+# The symbols of the Swift module come from the build that test-swift has made. BASE is the path at which the site will be
+# served. DocC's pages have to know it.
 BASE ?= /
 SYMBOLS := $(BUILD)/symbols
 SWIFT_TRIPLE = $(shell swift -print-target-info | python3 -c 'import json, sys; print(json.load(sys.stdin)["target"]["triple"])')
@@ -530,7 +530,7 @@ pdoc:
 		$(PYTHON_ENV)/bin/python -m pip install --quiet --disable-pip-version-check pdoc || \
 		echo "the reference for Python is left out: pip cannot have pdoc")
 
-docs: deps-docs $(MAN) pdoc ##docs the site of all documentation, into build/docs; BASE=/path/ where it will be served
+docs: deps-docs $(MAN) pdoc ##docs the site of all documentation, in build/docs; BASE=/path/ where it will be served
 	swift build $(TRAITS) --target Sluice
 	@mkdir -p $(SYMBOLS)
 	swift symbolgraph-extract -module-name Sluice -target $(SWIFT_TRIPLE) -output-dir $(SYMBOLS) \
@@ -539,16 +539,16 @@ docs: deps-docs $(MAN) pdoc ##docs the site of all documentation, into build/doc
 	Tools/site/write $(BUILD)/docs $(BUILD)/man $(SYMBOLS) $(BASE)
 	@echo "To read it: python3 -m http.server --directory $(BUILD)/docs --bind 127.0.0.1 8000"
 
-test-site: docs ##docs the site, and each link in it
+test-site: docs ##docs test the site, and each link in it
 	BUILD=$(BUILD) python3 -W error -m unittest discover -s Tests/Site
 
-# Two lanes beside each other, because much of it is to wait. What both need is there before: packages, and
+# Two lanes run beside each other, because much of the time is waiting. What both need is made before: packages, and
 # the libraries.
 TEST_LANES := "test-header test-docs test-c test-python" \
 	"test-swift test-programs"
 
 .PHONY: test
-test: deps-test lib lib-libevent ##work the tests, part by part; check has those that take longer
+test: deps-test lib lib-libevent ##work the tests, part by part; check also has those that take longer
 	+@Tools/parts "make test" $(TEST_LANES)
 
 .PHONY: demo
@@ -557,7 +557,7 @@ demo: programs ##use the echo server and client at work, over each backend
 
 # ---- Benchmarks ---------------------------------------------------------------------------------
 
-# What is counted and compared is built as it is shipped: see Benchmarks/README.md.
+# The programs that are counted and compared are built as they are shipped: see Benchmarks/README.md.
 BENCH := build/bench
 BENCH_CC = @mkdir -p $(BENCH); echo "CC $@"; $(CC) -std=c11 $(WARNINGS) -O2 -g \
 	-I$(CORE_DIR)/include
@@ -574,7 +574,7 @@ $(BENCH)/echo-c-one-file: Benchmarks/echo-c/echo.c $(ONE_FILE_OBJECT)
 $(BENCH)/bulk-c: Benchmarks/bulk/bulk.c $(BUILD)/libsluice.a
 	$(BENCH_CC) -Wl,--gc-sections -o $@ $^
 
-# For its size.
+# This program is built to see its size.
 $(BENCH)/echo-smallest: Benchmarks/echo-c/smallest.c $(BUILD)/libsluice.a
 	$(BENCH_CC) -Wl,--gc-sections -o $@ $^
 
@@ -587,7 +587,7 @@ $(BENCH)/dispatch-poller-libevent: Benchmarks/dispatch/dispatch.c Benchmarks/dis
 		$(LIBEVENT_OBJECT) $(BUILD)/libsluice.a
 	$(BENCH_CC) $(WITH_LIBEVENT) -o $@ $^ -levent_core
 
-# From the core's objects, since the library hides the core's own names.
+# Linked from the core's objects, because the library hides the core's own names.
 $(BENCH)/wheel: Benchmarks/wheel/wheel.c $(CORE_OBJECTS)
 	$(BENCH_CC) -I$(CORE_DIR) -o $@ $^
 
@@ -611,7 +611,7 @@ bench-swift: deps-swift deps-libevent
 	strip -o $(BENCH)/frames-swift .build/release/frames-swift
 	strip -o $(BENCH)/echo-async .build/release/echo-async
 
-# Echo servers and the rest on other libraries. A library that is not installed is left out.
+# Echo servers and other programs on other libraries. A library that is not installed is left out.
 having = $(shell echo '\#include <$(1)>' | $(CC) -E -x c - >/dev/null 2>&1 && echo $(2))
 having_in_cpp = $(shell echo '\#include <$(1)>' | $(CXX) -E -x c++ - >/dev/null 2>&1 && echo $(2))
 LIBEVENT = $(call having,event2/event.h,libevent)
@@ -665,7 +665,7 @@ bench-flyingsocks: deps-swift
 		strip -o $(BENCH)/peer-flyingsocks build/flyingsocks/release/flyingsocks-echo || \
 		echo "FlyingSocks is left out: it could not be built"
 
-# One program for each event loop of Python's, since a server is started by its name.
+# One program for each event loop of Python, because a server is started by its name.
 .PHONY: bench-python
 bench-python: deps-c
 	@mkdir -p $(BENCH)
@@ -679,11 +679,11 @@ bench-python: deps-c
 GATED := $(addprefix $(BENCH)/,load echo-c echo-c-one-file echo-smallest echo-c-libevent dispatch-poller dispatch-loop timers-sluice queue-sluice wheel)
 
 .PHONY: bench-gate bench-ceilings
-bench-gate: deps-gate bench-swift ##bench instructions and calls, held to ceilings; ONLY=word for some
+bench-gate: deps-gate bench-swift ##bench instructions and calls, compared with ceilings; ONLY=word for some
 	@$(MAKE) --no-print-directory $(GATED)
 	@Benchmarks/gate.py $(if $(ONLY),"$(ONLY)")
 
-bench-ceilings: deps-gate bench-swift ##bench makes what is counted now the ceilings
+bench-ceilings: deps-gate bench-swift ##bench make the present counts the ceilings
 	@$(MAKE) --no-print-directory $(GATED)
 	@Benchmarks/gate.py --write $(if $(ONLY),"$(ONLY)")
 
@@ -691,20 +691,20 @@ bench-ceilings: deps-gate bench-swift ##bench makes what is counted now the ceil
 bench-programs: deps-bench bench-swift bench-nio bench-flyingsocks bench-python
 	@$(MAKE) --no-print-directory $(GATED) $(COMPARED)
 
-bench: bench-programs ##bench the comparison with others, into Benchmarks/report; nine minutes
+bench: bench-programs ##bench the comparison with others, in Benchmarks/report; nine minutes
 	@python3 Benchmarks/bench.py
 
-bench-quick: bench-programs ##bench the same in two minutes, rough, into build/bench/report
+bench-quick: bench-programs ##bench the same in two minutes, rough, in build/bench/report
 	@python3 Benchmarks/bench.py --quick
 
 .PHONY: bench-bulk
-bench-bulk: ##bench what much data costs, and who waits beside it, into build/bench/report; four minutes
+bench-bulk: ##bench what much data costs, and who waits beside it, in build/bench/report; four minutes
 	@$(MAKE) --no-print-directory $(addprefix $(BENCH)/,load echo-c bulk-c peer-epoll_bulk)
 	@python3 Benchmarks/bench.py --only bulk --to $(BENCH)/report
 
 # ---- Lint and sanitizers ------------------------------------------------------------------------
 
-# Our files, not those that Swift has checked out to build the examples.
+# Only our files, not those that Swift has checked out to build the examples.
 find_ours = $(shell find $(1) \( -name .build -o -name target \) -prune -o -name '$(2)' -print | sort)
 C_FILES := $(call find_ours,CSources Tests Benchmarks Examples,*.[ch])
 TUTORIAL := $(call find_ours,Programs Tools,*.[ch])
@@ -716,7 +716,7 @@ SCRIPTS := .ci/run Tools/demo Tools/need Tools/parts Tools/python-env Tests/Fuzz
 	Tests/run-consumer Tests/run-clients Tests/run-deb Packaging/build-deb
 
 .PHONY: lint
-lint: deps-lint ##work formatting, static analysis, and which folder includes which
+lint: deps-lint ##work check formatting, static analysis, and which folder includes which
 	Tools/layers
 	clang-format --dry-run --Werror $(C_FILES) $(CXX_FILES) $(TUTORIAL) $(NATIVE)
 	@# One file at a time: with several in one run the analyser loses track of a va_list.
@@ -732,20 +732,20 @@ lint: deps-lint ##work formatting, static analysis, and which folder includes wh
 	@! command -v gofmt >/dev/null || test -z "$$(gofmt -d $(GO_FILES) | tee /dev/stderr)"
 
 .PHONY: format
-format: deps-lint ##work the formatting that lint asks for
+format: deps-lint ##work do the formatting that lint asks for
 	clang-format -i $(C_FILES) $(CXX_FILES) $(TUTORIAL) $(NATIVE)
 	swift format --in-place --recursive $(SWIFT_SOURCES)
 	@! command -v rustfmt >/dev/null || rustfmt --edition 2021 $(RUST_FILES)
 	@! command -v gofmt >/dev/null || gofmt -w $(GO_FILES)
 
 .PHONY: asan tsan
-asan: deps-swift deps-libevent ##faults under AddressSanitizer, leaks included, and UndefinedBehaviorSanitizer
+asan: deps-swift deps-libevent ##faults the tests under AddressSanitizer, leaks included, and UndefinedBehaviorSanitizer
 	$(MAKE) test-c BUILD=build/asan SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all'
 	swift test $(TRAITS) --disable-xctest --sanitize=address --scratch-path .build-asan
 	@! test -f "$(NODE_HEADER)" || $(MAKE) --no-print-directory asan-node
 	@$(MAKE) --no-print-directory asan-python
 
-# In a copy. Node.js itself frees little when it ends, so leaks are not looked for.
+# This works in a copy. Node.js itself frees little when it ends, so the sanitizer does not look for leaks.
 .PHONY: asan-node
 asan-node: node-package ##languages the checks of the package for Node.js, with its addon under both sanitizers
 	rm -rf $(BUILD)/asan-node
@@ -755,7 +755,7 @@ asan-node: node-package ##languages the checks of the package for Node.js, with 
 	ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) \
 		$$($(CC) -print-file-name=libubsan.so)" node $(BUILD)/asan-node/tests/checks.js
 
-# CPython frees little when it ends, too. Its own allocator would hide what is used after it was freed.
+# CPython also frees little when it ends. Its own allocator would hide a use after free.
 .PHONY: asan-python
 BOTH_SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all
 asan-python: deps-c ##faults the tests of the package for Python, with its extension under both sanitizers
@@ -768,15 +768,15 @@ asan-python: deps-c ##faults the tests of the package for Python, with its exten
 		LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
 		../../$(PYTHON_ENV)/bin/python -W error -m unittest discover -s tests)
 
-# Without the tests of structured concurrency: the sanitizer does not see the locks of Swift's runtime.
-tsan: deps-c deps-libevent ##faults the core's tests under ThreadSanitizer; and Go's race detector, where there is Go
+# The tests of structured concurrency are left out, because the sanitizer does not see the locks of Swift's runtime.
+tsan: deps-c deps-libevent ##faults the core's tests under ThreadSanitizer; and Go's race detector, if there is Go
 	$(MAKE) test-c BUILD=build/tsan SANITIZE=-fsanitize=thread
 	@! command -v go >/dev/null || $(MAKE) --no-print-directory race-go
 
-# Not part of a check. ThreadSanitizer sees neither Swift's Mutex, which is a futex, nor the locks of the
-# concurrency runtime: what it says of Core.send and Core.takeRemote, which hold one, is wrong.
+# This is not part of check. ThreadSanitizer does not see Swift's Mutex, which is a futex, or the locks of the concurrency
+# runtime. Core.send and Core.takeRemote hold a Mutex, so what the sanitizer reports on them is wrong.
 .PHONY: tsan-swift
-tsan-swift: deps-swift deps-libevent ##faults the Swift module's pulled layer under ThreadSanitizer, to be read by a person
+tsan-swift: deps-swift deps-libevent ##faults the Swift module's pulled layer under ThreadSanitizer, for a person to read
 	swift test $(TRAITS) --disable-xctest --sanitize=thread --scratch-path .build-tsan \
 		--skip AsyncTests --skip ServerLogTests --skip "in the child of a fork"
 
@@ -784,21 +784,20 @@ tsan-swift: deps-swift deps-libevent ##faults the Swift module's pulled layer un
 race-go: go-module ##languages the tests of the module for Go, with Go's race detector
 	cd Bindings/go && GOCACHE=$(CURDIR)/build/languages/go-cache GOPROXY=off go test -race ./...
 
-# The Swift toolchain has a clang. A second compiler finds what the first one misses. Its build is tested
-# by `make coverage`.
+# The Swift toolchain has a clang. A second compiler finds what the first one misses. `make coverage` tests its build.
 .PHONY: clang
 clang: deps-c deps-swift deps-libevent ##faults the library and its headers, with a second compiler
 	$(MAKE) test-header lib lib-libevent CC=clang CXX=clang++ BUILD=build/clang
 
-# The lanes as above: each has a folder of its own to build in. What counts instructions does not mind that
-# the machine is busy.
+# There are lanes as above. Each builds in a folder of its own. Counts of instructions are right even if the machine is
+# busy.
 CHECK_LANES := "demo test-languages test-consumer test-clients test-integrations test-large bench-gate asan" \
 	"test-abi test-faults test-examples test-one-file test-adapters test-python-asyncio test-python-others clang lint tsan coverage differential fuzz test-site test-shown"
 
 .PHONY: check check-beyond
-check: test check-beyond test-deb ##work everything that must hold
+check: test check-beyond test-deb ##work everything that must pass
 
-check-beyond: lib lib-libevent ##work what must hold beside the tests: counts, sanitizers, fuzzing for FOR seconds
+check-beyond: lib lib-libevent ##work what must pass beside the tests: counts, sanitizers, fuzzing for FOR seconds
 	+@FOR=$(or $(FOR),25) Tools/parts "make check" $(CHECK_LANES)
 
 # ---- What is needed -----------------------------------------------------------------------------
@@ -806,7 +805,7 @@ check-beyond: lib lib-libevent ##work what must hold beside the tests: counts, s
 .PHONY: deps deps-test deps-c deps-libevent deps-swift deps-gate deps-bench deps-docs deps-lint
 deps: deps-c deps-libevent deps-swift deps-gate deps-lint ##work install what is missing, from Debian's packages
 
-# All that the parts of make test need.
+# Everything that the parts of make test need.
 deps-test: deps-swift
 	@Tools/need gcc g++ binutils libc6-dev libcmocka-dev libevent-dev pkg-config mandoc
 
@@ -823,9 +822,9 @@ deps-swift:
 deps-gate:
 	@Tools/need gcc binutils libc6-dev libevent-dev python3 valgrind strace
 
-# A language that is installed already, not from Debian, is used.
+# If a language is installed already, and not from Debian, it is used.
 .PHONY: deps-languages
-deps-languages: deps-c ##languages installs the languages that test-languages leaves out
+deps-languages: deps-c ##languages install the languages that test-languages leaves out
 	@command -v cargo >/dev/null || Tools/need rustc cargo
 	@command -v go >/dev/null || Tools/need golang-go
 	@command -v node >/dev/null || Tools/need nodejs
@@ -835,7 +834,7 @@ deps-languages: deps-c ##languages installs the languages that test-languages le
 		Tools/need python3-venv python3-dev
 	@Tools/need pkg-config
 
-# A library to compare with may be missing. It is then left out.
+# If a library to compare with is missing, it is left out.
 deps-bench: deps-gate
 	@for package in libevent-dev libuv1-dev libev-dev liburing-dev libasio-dev; do \
 		Tools/need $$package || echo "left out: $$package"; done
@@ -849,12 +848,12 @@ deps-lint: deps-swift
 		libhiredis-dev libcurl4-openssl-dev
 
 .PHONY: pages
-pages: lib ##docs what pages have of programs, anew: figures, quotes, messages, sluice-echo's man page
+pages: lib ##docs update what pages quote: figures, programs, messages, sluice-echo's man page
 	Tools/figures
 	Tools/messages
 	Benchmarks/report.py Benchmarks/report
 	BUILD=$(BUILD) Tools/pages
-	@# The program is not built for it.
+	@# The program is not built just for this.
 	@[ ! -x build/sluice-echo ] || { build/sluice-echo --experimental-dump-help >build/sluice-echo.json && \
 		Tools/man --echo build/sluice-echo.json >docs/man/sluice-echo.1; }
 
@@ -864,7 +863,7 @@ clean: ##work remove what was built
 		Bindings/node/build $(CORE_IN_NODE) \
 		.build .build-asan .build-tsan Programs/.build Examples/swift/.build Integrations/.build
 
-# The first thing that somebody types here.
+# The first command that somebody types here.
 .PHONY: start
 start:
 	@echo "Sluice: I/O multiplexing in C and Swift. Start with one of these:"
@@ -877,12 +876,12 @@ start:
 	@echo
 	@echo "README.md says what Sluice is; docs/tutorial teaches select, poll and epoll."
 
-# The groups of make help. Behind ## each target names its own.
+# The groups of make help. Each target names its group after ##.
 HELP := "use:To use Sluice" "languages:For other languages" "docs:Documentation" "work:To work on Sluice" \
 	"tests:Parts of the tests" "faults:What finds more faults" "bench:Benchmarks"
 
 .PHONY: help
-help: ##work this list
+help: ##work show this list
 	@for group in $(HELP); do printf '\n%s\n' "$${group#*:}"; \
 		awk -F " ##$${group%%:*} " '/^[a-z-]+:.* ##/ && NF > 1 { sub(":.*", "", $$1); \
 			printf "  make %-20s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST)); done
