@@ -1,5 +1,5 @@
-/* 02-answer.c - the listening socket stands in the same list: that it can be read means that a
- * client waits to be let in. */
+/* 02-answer.c - the listening socket is on the same list. If it can be read, a client is waiting
+ * to be accepted. */
 #include <sys/select.h>
 
 #include "tutorial.h"

@@ -1,4 +1,4 @@
-/* 02-list.c - three clients, of whom the first says nothing. */
+/* 02-list.c - three clients. The first one sends nothing. */
 #include <sys/select.h>
 
 #include "tutorial.h"

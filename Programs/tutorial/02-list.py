@@ -1,4 +1,4 @@
-"""Three clients, of whom the first says nothing."""
+"""Three clients. The first one sends nothing."""
 
 import select
 import socket

@@ -1,5 +1,5 @@
-/* 03-answer.c - a socket with room is always writable: who asks about it without need never sleeps.
- */
+/* 03-answer.c - a socket with room is always writable: a server that asks about it without need
+ * never sleeps. */
 #include <sys/select.h>
 
 #include "tutorial.h"
@@ -19,6 +19,6 @@ int main(void) {
     printf("it never slept: %s\n", yes(rounds > 5));
     struct timeval limit = {.tv_usec = 50000};
     begin = now_ms();
-    select(0, NULL, NULL, NULL, &limit); /* nothing to send: nobody is asked about */
+    select(0, NULL, NULL, NULL, &limit); /* nothing to send: it asks about nobody */
     printf("without that question it slept: %s\n", yes(now_ms() - begin >= 45));
 }

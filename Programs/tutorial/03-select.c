@@ -1,5 +1,5 @@
-/* 03-select.c - what select returns: how many, and sets that it has overwritten; and that "can be
- * read" is not "has bytes". */
+/* 03-select.c - select returns a number, and overwrites its sets. "Can be read" does not mean "has
+ * bytes". */
 #include <sys/select.h>
 
 #include "tutorial.h"

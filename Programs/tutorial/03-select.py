@@ -1,4 +1,4 @@
-"""What select returns: lists of its own; and that "can be read" is not "has bytes"."""
+"""select returns new lists. "Can be read" does not mean "has bytes"."""
 
 import select
 import socket

@@ -1,9 +1,9 @@
-/* 04-answer.c - what is written while something is queued must go behind it. */
+/* 04-answer.c - what a server writes while something is queued must go after it. */
 #include "tutorial.h"
 
 enum { LENGTH = 16 << 20 };
 
-/* A server has 16 MiB of "A" to send, and then a "B". Whether they come in that order. */
+/* A server has 16 MiB of "A" to send, and then a "B". Returns whether they arrive in that order. */
 static int in_order(int past_the_queue) {
     static char answer[LENGTH], got[65536];
     int client, server, said = 0;
@@ -14,7 +14,7 @@ static int in_order(int past_the_queue) {
     memset(answer, 'A', sizeof answer);
     while ((count = send(server, answer + sent, LENGTH - sent, 0)) > 0)
         sent += (size_t)count;
-    for (;;) { /* the rest is queued; the client reads, and so there is room again */
+    for (;;) { /* the rest is queued; the client reads, so there is room again */
         if (past_the_queue && !said)
             said = send(server, "B", 1, 0) == 1;
         else if (sent < LENGTH && (count = send(server, answer + sent, LENGTH - sent, 0)) > 0)

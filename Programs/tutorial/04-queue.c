@@ -10,7 +10,7 @@ struct peer {
     size_t length;
 };
 
-/* Takes all the bytes and never waits. Bytes of before go first. */
+/* Takes all the bytes and never waits. Bytes that are queued already go first. */
 static void answer(struct peer *peer, const char *bytes, size_t length) {
     ssize_t sent = peer->length ? 0 : send(peer->fd, bytes, length, MSG_NOSIGNAL);
     size_t rest = length - (size_t)(sent > 0 ? sent : 0);
@@ -21,7 +21,7 @@ static void answer(struct peer *peer, const char *bytes, size_t length) {
     peer->length += rest;
 }
 
-/* To be called when select says that the peer can be written to. */
+/* Call this when select says that the peer can be written to. */
 static void send_queued(struct peer *peer) {
     ssize_t sent = send(peer->fd, peer->queued, peer->length, MSG_NOSIGNAL);
     if (sent <= 0)
@@ -44,7 +44,7 @@ int main(void) {
     /* [wrong] */
     connection(&slow, &to_slow.fd);
     connection(&quick, &to_quick.fd);
-    give_up_after(to_slow.fd, 200); /* without this line: as long as the slow one likes */
+    give_up_after(to_slow.fd, 200); /* without this line: for as long as the slow one likes */
     long long begin = now_ms();
     size_t sent = 0;
     for (ssize_t count; sent < LONG_ANSWER; sent += (size_t)count)

@@ -1,4 +1,4 @@
-/* 05-answer.c - the urgent byte is read by a call of its own, and the others come as ever. */
+/* 05-answer.c - the urgent byte needs a read of its own, and the other bytes come as always. */
 #include <poll.h>
 
 #include "tutorial.h"

@@ -24,7 +24,7 @@ int main(void) {
     connection(&client, &server);
     struct linger reset = {.l_onoff = 1};
     setsockopt(client, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    close(client); /* by a reset: an error, if anything is one */
+    close(client); /* by a reset, which is certainly an error */
     look("a reset", server);
     recv(server, bytes, sizeof bytes, 0);
     printf("and the read says: %s\n", strerrorname_np(errno));

@@ -1,4 +1,4 @@
-/* 06-answer.c - sluice_select makes its sets as long as they have to be. */
+/* 06-answer.c - sluice_select makes its sets as long as it needs. */
 #include <sluice.h>
 #include <sys/resource.h>
 

@@ -30,7 +30,7 @@ int main(void) {
 
     /* [right] */
     size_t words = (size_t)fd / (8 * sizeof(long)) + 1;
-    long *bits = calloc(words, sizeof *bits); /* as many as there are numbers */
+    long *bits = calloc(words, sizeof *bits); /* one bit for each number */
     bits[(size_t)fd / (8 * sizeof(long))] |= 1L << (size_t)fd % (8 * sizeof(long));
     send(client, "hello", 5, 0);
     int count = select(fd + 1, (fd_set *)(void *)bits, NULL, NULL, NULL);

@@ -1,5 +1,5 @@
-/* 07-answer.c - poll looks at each entry at each call: the same event is dearer among many quiet
- * ones. */
+/* 07-answer.c - poll looks at each entry at each call: the same event costs more among many quiet
+ * descriptors. */
 #include <poll.h>
 #include <sys/resource.h>
 

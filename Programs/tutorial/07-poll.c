@@ -29,16 +29,16 @@ int main(void) {
     /* [end] */
 
     /* [wrong] */
-    close(servers[1]); /* and it stays on the list */
+    close(servers[1]); /* but it stays on the list */
     int rounds = 0;
     while (rounds < 1000 && poll(list, 2, 1000) > 0)
-        rounds++; /* without the bound: for ever */
+        rounds++; /* without this bound: for ever */
     printf("closed, and still on the list: reported %d times, as%s\n", rounds,
            words(list[1].revents));
     /* [end] */
 
     /* [right] */
-    list[1].fd = -1; /* a negative number is passed over */
+    list[1].fd = -1; /* poll ignores a negative number */
     printf("taken off the list: %d\n", poll(list, 2, 50));
     /* [end] */
 }

@@ -12,7 +12,7 @@ b.sendall(b"hello")
 print("only B is ready:", poll.poll() == [(to_b.fileno(), select.POLLIN)])
 
 number = to_b.fileno()
-to_b.close()  # and it stays on the list
+to_b.close()  # but it stays on the list
 rounds = 0
 while rounds < 1000:
     [(_, flags)] = poll.poll()

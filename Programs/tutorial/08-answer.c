@@ -1,5 +1,5 @@
-/* 08-answer.c - to read until EAGAIN lets one busy peer keep all others waiting. So read a piece,
- * and keep a list of those who have more. */
+/* 08-answer.c - if a server reads until EAGAIN, one busy peer keeps all others waiting. So read one
+ * piece, and keep a list of the peers that have more. */
 #include "tutorial.h"
 
 enum { PIECE = 4096, MUCH = 40 * PIECE };

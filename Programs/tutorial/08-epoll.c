@@ -1,10 +1,10 @@
-/* 08-epoll.c - epoll keeps the list in the kernel; level and edge; and the bug that everyone writes
+/* 08-epoll.c - epoll keeps the list in the kernel. Level and edge, and the bug that everyone writes
  * with edge. */
 #include <sys/epoll.h>
 
 #include "tutorial.h"
 
-/* Waits 100 ms at most: how many are ready. */
+/* Waits at most 100 ms, and returns how many are ready. */
 static int ready(int epoll) {
     struct epoll_event events[10];
     return epoll_wait(epoll, events, 10, 100);

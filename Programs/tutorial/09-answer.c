@@ -1,8 +1,9 @@
-/* 09-answer.c - with one mark a server begins and stops reading at each piece; with two, seldom. */
+/* 09-answer.c - with one mark, a server starts and stops reading at each piece. With two, it seldom
+ * does. */
 #include "tutorial.h"
 
-/* A queue that gets a piece of 10 whenever the server reads, and from which the client takes 1 a
- * turn. How often the server stops reading in 10,000 turns. */
+/* The queue gets a piece of 10 whenever the server reads, and the client takes 1 a turn. Returns
+ * how often the server stops reading in 10,000 turns. */
 static int stops(int high, int low) {
     int queue = 0, reads = 1, count = 0;
     for (int turn = 0; turn < 10000; turn++) {

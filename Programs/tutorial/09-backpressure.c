@@ -1,12 +1,11 @@
-/* 09-backpressure.c - a client that sends, and never reads its echo. */
+/* 09-backpressure.c - a client that sends and never reads its echo. */
 #include <poll.h>
 
 #include "tutorial.h"
 
 enum { PIECE = 65536, HIGH_MARK = 256 << 10, STOP = 32 << 20 };
 
-/* How many bytes the server has queued when the client cannot send any more, or when it is `STOP`.
- */
+/* Returns how many bytes the server has queued when the client cannot send any more, or `STOP`. */
 static size_t queued(int heeds_the_mark) {
     static char bytes[PIECE];
     int client, server;
@@ -20,7 +19,7 @@ static size_t queued(int heeds_the_mark) {
         /* [server] */
         int events = POLLIN;
         if (heeds_the_mark && queue > HIGH_MARK)
-            events = 0; /* who does not read is not read from */
+            events = 0; /* the server does not read from a client that does not read */
         if (queue > 0)
             events |= POLLOUT; /* asked only while there is something to send */
         struct pollfd one = {.fd = server, .events = (short)events};

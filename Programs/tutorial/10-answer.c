@@ -1,10 +1,10 @@
 /* 10-answer.c - a close with unread bytes resets the connection, and what was on its way is lost.
- * So: say the end, read the rest, then close. */
+ * So shut down first, read the rest, and then close. */
 #include "tutorial.h"
 
 enum { ANSWER = 4 << 20 };
 
-/* Whether the client has the whole answer. */
+/* Returns whether the client has the whole answer. */
 static int arrives(int in_order) {
     static char bytes[ANSWER];
     int client, server, size = 8 << 20;
@@ -18,7 +18,7 @@ static int arrives(int in_order) {
     do_not_block(server);
     size_t taken = 0;
     while (taken < ANSWER && (count = send(server, bytes, ANSWER - taken, 0)) > 0)
-        taken += (size_t)count; /* it is in the kernel, and not yet with the client */
+        taken += (size_t)count; /* in the kernel, and not with the client yet */
     if (!in_order)
         close(server);
     else

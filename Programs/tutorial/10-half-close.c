@@ -1,9 +1,9 @@
-/* 10-half-close.c - a client says all it wants, ends its side, and waits for the answer. */
+/* 10-half-close.c - a client sends everything, ends its side, and waits for the answer. */
 #include "tutorial.h"
 
 static void ask(int client) {
     send(client, "question", 8, 0);
-    shutdown(client, SHUT_WR); /* no more from here; the answer is still awaited */
+    shutdown(client, SHUT_WR); /* the client sends no more, and waits for the answer */
 }
 
 int main(void) {

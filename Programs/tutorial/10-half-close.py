@@ -1,4 +1,4 @@
-"""A client says all it wants, ends its side, and waits for the answer."""
+"""A client sends everything, ends its side, and waits for the answer."""
 
 import socket
 

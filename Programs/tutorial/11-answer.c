@@ -1,5 +1,5 @@
-/* 11-answer.c - an id whose handle has ended is recognised, also when the number of its descriptor
- * is another's. */
+/* 11-answer.c - Sluice recognises an id whose handle has ended, even if another handle has the
+ * number of its descriptor. */
 #include <sluice.h>
 
 #include "tutorial.h"
@@ -12,11 +12,11 @@ int main(void) {
     must(sluice_open(&loop, NULL), "sluice_open");
     connection(&client, &server);
     must(sluice_adopt(loop, &old, server, NULL), "sluice_adopt");
-    must(dup(client), "dup"); /* so that its number will be the lowest that is free */
+    must(dup(client), "dup"); /* so that the server's number will be the lowest free one */
     sluice_abort(loop, old);
     while (sluice_next(loop, &event, 100000000) > 0) {
     }
-    int again = must(dup(client), "dup"); /* the lowest number that is free */
+    int again = must(dup(client), "dup"); /* the lowest free number */
     printf("the number came back: %s\n", yes(again == server));
     must(sluice_adopt(loop, &id, again, NULL), "sluice_adopt");
     printf("the id did not: %s\n", yes(id != old));

@@ -1,5 +1,5 @@
-/* 11-loop.c - callbacks, and an event of a connection that is gone; the same by a loop that is
- * pulled. */
+/* 11-loop.c - callbacks, and an event of a connection that is gone. Then the same with a loop that
+ * is pulled. */
 #include <poll.h>
 #include <sluice.h>
 
@@ -17,7 +17,7 @@ static void on_a(int fd) {
     (void)fd;
     printf("A's callback closes B\n");
     close(fds[1]);
-    dup(stranger); /* somebody is let in, and the kernel gives him B's number */
+    dup(stranger); /* somebody is accepted, and the kernel gives them B's number */
 }
 
 static void dispatch(void) {
@@ -53,7 +53,7 @@ int main(void) {
     send(a, "from A", 6, 0);
     send(b, "from B", 6, 0);
     send(c, "from a stranger", 15, 0);
-    must(dup(a), "dup"); /* so that B's will be the lowest number that is free */
+    must(dup(a), "dup"); /* so that B's number will be the lowest free one */
     dispatch();
 
     sluice_loop *loop;

@@ -1,4 +1,4 @@
-"""Two clients at once. A handler that sleeps where nobody else can run keeps the other waiting."""
+"""Two clients at once. If a handler sleeps without await, it keeps the other waiting."""
 
 import asyncio
 import time

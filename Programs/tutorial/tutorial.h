@@ -1,5 +1,5 @@
 /* tutorial.h - what the steps share, and what none of them is about: a TCP connection to try things
- * on, and an end in one line where a call fails that cannot be done without. */
+ * on, and a call that ends the program if something necessary fails. */
 #ifndef TUTORIAL_H
 #define TUTORIAL_H
 
@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Ends the program where `result` is negative. */
+/* Ends the program if `result` is negative. */
 static inline int must(int result, const char *what) {
     if (result < 0) {
         perror(what);
@@ -55,7 +55,7 @@ static inline void do_not_block(int fd) {
     must(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK), "fcntl");
 }
 
-/* Bounds a blocking call, so that what would wait for ever waits for `ms` here. */
+/* Bounds a blocking call. Without it the call could wait for ever. With it, it waits `ms`. */
 static inline void give_up_after(int fd, int ms) {
     struct timeval limit = {.tv_usec = ms * 1000};
     must(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit), "SO_RCVTIMEO");
