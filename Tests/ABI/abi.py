@@ -1,11 +1,11 @@
 """What programs built against sluice.h depend on, read from the header: each function's
 declaration, each struct's size and offsets, each constant's value.
 
-Run as a program, it writes symbols.txt and layout.txt beside it; test_abi.py holds the header to
-them.
+Run as a program, it writes symbols.txt and layout.txt beside it. test_abi.py compares the header
+with them.
 
-The declarations are cut out of the header's text, and the compiler is asked for the numbers.
-Debugging information would give both, in a form that differs from compiler to compiler.
+The declarations are cut out of the header's text, and the numbers come from the compiler.
+Debugging information has both, but its form differs from compiler to compiler.
 """
 
 import pathlib
@@ -20,7 +20,7 @@ NOTICE = "# Written by make abi. A change here breaks programs that are built al
 
 
 def header_text():
-    """sluice.h without its comments, and with its macros as they stand."""
+    """sluice.h without its comments, and with its macros not expanded."""
     command = ["gcc", "-fpreprocessed", "-dD", "-E", "-P", INCLUDE / "sluice.h"]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
@@ -58,7 +58,7 @@ def macros(text):
 
 
 def numbers(expressions):
-    """What the compiler takes each expression for."""
+    """The value that the compiler gives for each expression."""
     lines = "".join(f'    printf("%lld\\n", (long long)({each}));\n' for each in expressions)
     source = f"#include <sluice.h>\n#include <stdio.h>\nint main(void) {{\n{lines}}}\n"
     with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +71,7 @@ def numbers(expressions):
 
 
 def layout(text):
-    """The lines of layout.txt: (text, expression) of each, and then with the numbers."""
+    """The lines of layout.txt: first (text, expression) of each, and then with the numbers."""
     rows = []
     for name, members in structs(text).items():
         rows.append((f"struct {name}: size", f"sizeof(struct {name})"))

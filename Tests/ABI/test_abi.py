@@ -1,6 +1,6 @@
 """The built libraries export what symbols.txt lists, and sluice.h lays out what layout.txt says.
 
-Where a difference is meant, make abi writes both files anew, and there it is to be reviewed.
+If a difference is intended, make abi updates both files. Review the difference there.
 """
 
 import re
@@ -9,13 +9,13 @@ import unittest
 
 import abi
 
-# What libsluice-libevent.so needs of libsluice.so, and nobody else is to use.
+# What libsluice-libevent.so needs from libsluice.so, and nobody else should use.
 REGISTER = "sluice_poller_register"
 REMEDY = "where this is meant, run: make abi"
 
 
 def names_of(words, *command):
-    """The names that nm lists in lines of so many words, as they are or with their versions."""
+    """The names in those lines of nm that have so many words, as they are or with their versions."""
     output = subprocess.run(
         command, cwd=abi.ROOT, check=True, capture_output=True, text=True, timeout=60).stdout
     lines = [line.split() for line in output.splitlines()]
@@ -70,7 +70,7 @@ class ABITest(unittest.TestCase):
                          {f"{REGISTER}@SLUICE_PRIVATE"})
 
     def test_every_struct_enum_and_declaration_of_the_header_was_read(self):
-        """The lists come from patterns; what they pass over would be held to nothing."""
+        """The lists come from patterns. Nothing would check what the patterns do not match."""
         self.assertEqual(len(re.findall(r"\bstruct \w+ \{", self.header)),
                          len(abi.structs(self.header)))
         self.assertEqual(len(re.findall(r"\benum\b[^;]*?\{", self.header)),
@@ -87,7 +87,7 @@ class ABITest(unittest.TestCase):
         self.assertNotRegex(self.header, r"\binline\b")
 
     def test_no_macro_takes_arguments(self):
-        """Those that stand for a value have it in layout.txt, to be copied; others could not be."""
+        """A macro with a value has it in layout.txt, to copy. Another macro could not be copied."""
         self.assertNotRegex(self.header, r"#define \w+\(")
 
 

@@ -1,5 +1,5 @@
-"""make install puts down what pkg-config and CMake find and programs link against; make uninstall
-takes it away."""
+"""make install installs what pkg-config and CMake find and programs link against. make uninstall
+removes it."""
 
 import os
 import pathlib
@@ -32,7 +32,7 @@ INSTALLED = {
     )
 }
 
-# Says over which backend it is, for the test of libevent's part.
+# Prints its backend, for the test of libevent's part.
 OVER_LIBEVENT = """
 #include <sluice_libevent.h>
 #include <stdio.h>
@@ -46,7 +46,7 @@ int main(void) {
 }
 """
 
-# One program for each target. What must not be found is named where it was.
+# One program for each target. If something is found that must not be found, its place is named.
 CMAKE_PROJECT = f"""
 cmake_minimum_required(VERSION 3.13)
 project(user C CXX)
@@ -86,7 +86,7 @@ def make(target, stage, *variables):
 
 
 def files(stage):
-    """What is there but folders, by path."""
+    """Everything that is there except folders, by path."""
     found = (path for path in pathlib.Path(stage).rglob("*") if path.is_symlink() or path.is_file())
     return {str(path.relative_to(stage)) for path in found}
 
@@ -108,7 +108,7 @@ class InstallTest(unittest.TestCase):
         return output.stdout.split()
 
     def source(self):
-        """The echo server of the first page, for an address that nobody else is at."""
+        """The echo server of the first page, with an address that nobody else uses."""
         program = (ROOT / "Examples/c/echo.c").read_text()
         self.address = f"{self.work}/echo.sock"
         source = self.work / "echo.c"
@@ -166,7 +166,7 @@ class InstallTest(unittest.TestCase):
         for static in (False, True):
             flags = self.flags("--cflags", "--libs", *["--static"] * static,
                                package="sluice-libevent")
-            # Captured: the linker has a warning about what libevent calls of libc.
+            # Captured, because the linker warns about a libc function that libevent calls.
             subprocess.run(["gcc", "-std=c11", "-Wall", "-Werror", source, "-o", program,
                             *["-static"] * static, *flags],
                            check=True, capture_output=True, timeout=60)

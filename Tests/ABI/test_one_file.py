@@ -34,7 +34,7 @@ class OneFileTest(unittest.TestCase):
         cls.listed = set(re.findall(r"\b(sluice_\w+)\(", abi.committed("symbols.txt")))
 
     def build(self, *command):
-        """Without a word of the compiler's."""
+        """The compiler must print nothing."""
         done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=120)
         self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
 

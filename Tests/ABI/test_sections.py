@@ -1,6 +1,5 @@
-"""What a program is linked with, of the archive, where the linker drops what it does not need
-(--gc-sections): the helper thread that looks up names comes along only where names can be asked
-for."""
+"""What the linker takes from the archive if it drops what a program does not need (--gc-sections).
+The helper thread that looks up names is linked only if the program can ask for names."""
 
 import pathlib
 import subprocess
@@ -37,13 +36,13 @@ int main(void) {
 }
 """
 
-# How it looks up, and the thread that does it in the background.
+# The lookup, and the thread that does it in the background.
 LOOKUP = "getaddrinfo"
 THREAD = "pthread_create"
 
 
 def needed(source):
-    """What a program made of this source asks of libc, of these two."""
+    """Which of these two a program made from this source needs from libc."""
     with tempfile.TemporaryDirectory() as folder:
         program = pathlib.Path(folder, "program")
         command = ["gcc", "-std=c11", "-O2", f"-I{INCLUDE}", "-Wl,--gc-sections", "-x", "c", "-"]

@@ -1,5 +1,5 @@
 """What the tests of the adapters share: a program of Examples/c that is built against an installed
-library, and a server of the other library, on the loopback, in a folder of its own.
+library, and a server for the other library, on the loopback, in a folder of its own.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ PATIENCE = 60
 
 
 def build(source, package):
-    """The program of that source, which uses that pkg-config package too."""
+    """The program from that source, which also uses that pkg-config package."""
     install()
     target = BUILD / "adapters" / pathlib.Path(source).stem
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def answers(port):
 
 class Server:
     """A server in a folder of its own, until the `with` block ends. `command(folder, port)` is what
-    to run; where somebody else has taken the port meanwhile it is tried with another."""
+    to run. If somebody else has taken the port meanwhile, it is tried with another."""
 
     def __init__(self, command):
         self.command = command
@@ -75,7 +75,7 @@ class Server:
         return False
 
     def stop(self):
-        """By its id, and no other's."""
+        """Ends only this server, by its id."""
         self.process.terminate()
         try:
             self.process.wait(10)

@@ -53,7 +53,7 @@ def digest(path):
 
 
 def make_files(folder):
-    """Of different sizes: nothing, a byte, about a packet, up to some megabytes."""
+    """Files of different sizes: nothing, a byte, about a packet, up to some megabytes."""
     numbers = random.Random(1)
     for number in range(COUNT):
         size = [0, 1, 1460, 65536, 4_000_000][number] if number < 5 else int(

@@ -1,4 +1,4 @@
-"""Examples/c/hiredis against Redis: answers, and ends that are no orderly ones."""
+"""Examples/c/hiredis against Redis: answers, and ends that are not orderly."""
 
 import functools
 import re
@@ -42,7 +42,7 @@ class HiredisTest(unittest.TestCase):
             server.process.send_signal(signal.SIGSTOP)
             with subprocess.Popen([keys(), str(server.port), str(COUNT)], text=True,
                                   env=environment(), stdout=subprocess.PIPE) as program:
-                # It has connected, since the kernel does that, and waits for answers.
+                # It is connected, because the kernel does that, and waits for answers.
                 threading.Timer(0.2, server.process.kill).start()
                 output, _ = program.communicate(timeout=PATIENCE)
         self.assertEqual(program.returncode, 1)

@@ -1,4 +1,4 @@
-"""ARCHITECTURE.md names each file of the core, and no file or function that is not there."""
+"""ARCHITECTURE.md names each file of the core. Every file and function that it names exists."""
 
 import pathlib
 import re

@@ -1,5 +1,5 @@
-"""Every link of a Markdown page leads to a file that is there, and to a heading that is there. Every figure
-is as Tools/figures draws it."""
+"""Every link of a Markdown page leads to a file and a heading that exist. Every figure is as Tools/figures
+draws it."""
 
 import pathlib
 import re
@@ -13,12 +13,12 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
 def prose(page):
-    """The text of a page without what stands in its blocks of code."""
+    """The text of a page without its blocks of code."""
     return re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.M)
 
 
 def anchor(heading):
-    """What GitHub makes of a heading."""
+    """The anchor that GitHub makes from a heading."""
     words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
     return re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
 

@@ -1,5 +1,5 @@
-"""Each public call has a man page, each reference from one page to another leads to one, and mandoc finds nothing
-wrong with any."""
+"""Each public call has a man page. Each reference from one page to another leads to a page. mandoc finds nothing wrong
+with any page."""
 
 import os
 import pathlib
@@ -43,7 +43,7 @@ class ManTest(unittest.TestCase):
         self.assertGreater(count, 100)
 
     def test_no_page_sends_its_reader_up_or_down(self):
-        """What stands below in the header may be in another page."""
+        """Something that is below in the header may be in another page."""
         for name, text in WHOLE.items():
             self.assertNotRegex(" ".join(shown(text).split()), r"(?i)\b(above|below)\b[,.;:)]|\bbelow\b", name)
 

@@ -1,4 +1,4 @@
-"""docs/messages.md is complete: each code of sluice.h, and each message of the Swift module, the programs and
+"""docs/messages.md is complete. It has each code of sluice.h, and each message of the Swift module, the programs and
 make, with why it comes and what to do."""
 
 import pathlib

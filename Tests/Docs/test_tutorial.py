@@ -1,5 +1,5 @@
-"""docs/tutorial: the pages quote the programs as they are, and show what they print. No program and no
-picture is left out, and each step says what goes wrong without it."""
+"""docs/tutorial: the pages quote the programs as they are, and show what they print. Each program and each
+picture is there, and each step says what goes wrong without it."""
 
 import pathlib
 import re

@@ -1,5 +1,5 @@
-"""What the tests of Examples/swift share: they are built as a reader would, run, and talked to with
-the clients that everybody has."""
+"""What the tests of Examples/swift share: they build the examples as a reader would, run them, and talk to
+them with the clients that everybody has."""
 
 import functools
 import pathlib
@@ -39,7 +39,7 @@ class ExampleTest(ProgramTest):
         return pathlib.Path(folder.name)
 
     def start(self, name, *arguments, **options):
-        """A server, until the test ends. One thread of it does all the work."""
+        """A server, until the test ends. One of its threads does all the work."""
         program = self.enterContext(Example(name, *arguments, **options))
         self.addCleanup(self.check_threads, program, program.thread_ticks())
         return program
@@ -48,16 +48,16 @@ class ExampleTest(ProgramTest):
         ticks = {thread: now - before.get(thread, 0)
                  for thread, now in program.thread_ticks().items()}
         busiest = max(ticks.values())
-        # A tick is 10 ms, and may be counted to who happened to be there.
+        # A tick is 10 ms, and may be counted for a thread that only happened to run.
         self.assertLessEqual(sum(ticks.values()) - busiest, 2 + busiest / 20, ticks)
 
 
 class Example(Program):
-    """One of the examples. A server says first where it listens; `address` and `port` are that."""
+    """One of the examples. A server first says where it listens: `address` and `port` have this."""
 
     def __init__(self, name, *arguments, is_server=True, **options):
         super().__init__(name, **options)
-        # Its lines are to be seen at once, though they go to no terminal.
+        # Its lines must appear at once, although they do not go to a terminal.
         self.command = ["stdbuf", "-oL", EXAMPLES / ".build/debug" / name, *map(str, arguments)]
         self.is_server = is_server
 
@@ -77,7 +77,7 @@ class Example(Program):
         wait_until(lambda: words in self.output(), f"it says: {words}")
 
     def thread_ticks(self):
-        """How long each of its threads has been at work."""
+        """The CPU time of each of its threads."""
         found = {}
         for thread in pathlib.Path(f"/proc/{self.pid}/task").iterdir():
             fields = (thread / "stat").read_text().rpartition(")")[2].split()
@@ -86,7 +86,7 @@ class Example(Program):
 
 
 class Netcat:
-    """nc, which is told what to say, and whose output is looked at."""
+    """nc: a test tells it what to send, and looks at its output."""
 
     def __init__(self, test, *arguments):
         self.file = test.enterContext(tempfile.TemporaryFile())
@@ -106,13 +106,13 @@ class Netcat:
         wait_until(lambda: words in self.output(), f"nc receives {words!r}")
 
     def end(self):
-        """Says that no more comes, and waits until the other side has said so, too."""
+        """Ends its output, and waits until the other side has ended, too."""
         self.process.stdin.close()
         return self.process.wait(PATIENCE)
 
 
 def run(*command, **options):
-    """Runs a client to its end, and gives what it has said."""
+    """Runs a client to its end, and returns its output."""
     if "input" not in options:
         options.setdefault("stdin", subprocess.DEVNULL)
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 30} | options

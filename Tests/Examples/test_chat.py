@@ -1,4 +1,4 @@
-"""Examples/swift/chat and chat-async, by nc."""
+"""Examples/swift/chat and chat-async, with nc."""
 
 import socket
 
@@ -66,7 +66,7 @@ class ChatTest(ExampleTest):
         with connect(self.room.address) as flooder:
             flooder.sendall(b"/nick " + b"f" * 20 + b"\n")
             anna.wait_for("is now " + "f" * 20 + "\n")
-            # What is received at once is to be a few hundred thousand bytes to each of the others.
+            # One receive should become a few hundred thousand bytes for each of the others.
             flooder.sendall(b"x\n" * 40_000 + b"done\n")
             anna.wait_for("f: done\n")
         self.assertEqual(anna.output().count("f: x\n"), 40_000)
@@ -83,7 +83,7 @@ class ChatTest(ExampleTest):
             deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
             deaf.connect(("127.0.0.1", int(self.room.port)))
             ben.wait_for("* guest3 has joined\n")
-            # In turns, so that Ben is never behind.
+            # They take turns, so that Ben is never behind.
             for number in range(1_000):
                 anna.process.stdin.write((b"x" * 900 + b"\n") * 50 + b"%d\n" % number)
                 ben.wait_for(f"anna: {number}\n")

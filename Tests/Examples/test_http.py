@@ -1,4 +1,4 @@
-"""Examples/swift/http and http-async, by curl, ab and nc."""
+"""Examples/swift/http and http-async, with curl, ab and nc."""
 
 import hashlib
 import os
@@ -30,7 +30,7 @@ class HTTPTest(ExampleTest):
         (cls.root / "sub/a b.png").write_bytes(b"picture")
         (cls.root / "empty").write_bytes(b"")
         (Path(folder) / "secret").write_bytes(b"secret")
-        # It begins with an accent, which a "/" before it takes to itself.
+        # It begins with an accent, which combines with a "/" before it.
         (Path(folder) / "\u0301secret").write_bytes(b"secret")
         (cls.root / "link").symlink_to(Path(folder) / "secret")
         os.mkfifo(cls.root / "pipe")
@@ -127,7 +127,7 @@ class HTTPTest(ExampleTest):
         with connect(self.server.address) as client:
             client.sendall(said)
             client.shutdown(1)
-            # Nobody reads yet, and the rest of the requests waits for that.
+            # Nobody reads yet, and the other requests wait until somebody does.
             with connect(self.server.address) as other:
                 other.sendall(b"GET / HTTP/1.0\r\n\r\n")
                 self.assertIn(b"200 OK", read_all(other))

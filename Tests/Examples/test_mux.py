@@ -10,7 +10,7 @@ from examples import PATIENCE, Example, ExampleTest
 
 class MuxTest(ExampleTest):
     def mux(self, *command, **options):
-        # The child is ended by SIGHUP, which whoever runs the tests may have us ignore.
+        # SIGHUP ends the child. Whoever runs the tests may have told us to ignore SIGHUP.
         mux = self.enterContext(Example(
             "mux", *command, is_server=False,
             preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL), **options))

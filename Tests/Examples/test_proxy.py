@@ -1,4 +1,4 @@
-"""Examples/swift/proxy and proxy-async, before servers of ours, nc, and Examples/swift/http."""
+"""Examples/swift/proxy and proxy-async, in front of servers of ours, nc, and Examples/swift/http."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from support import wait_until
 
 
 def has_taken_all(end):
-    """Whether the process at the other end has read all that this one has sent, and its end too."""
+    """Whether the process at the other end has read all that this one has sent, and also its end."""
     local, peer = in_table(end.getsockname()), in_table(end.getpeername())
     queued = {}
     with open("/proc/net/tcp", encoding="ascii") as table:
@@ -92,7 +92,7 @@ class ProxyTest(ExampleTest):
         self.assertLess(proxy.peak_memory() - before, 16 * MEGABYTE)
 
     def assert_parts(self, proxy):
-        """It parts with a client: maybe so early that the client's connect is reset."""
+        """It ends a client's connection, maybe so early that the client's connect is reset."""
         try:
             with connect(proxy.address) as client:
                 client.send(b"is anybody there?")
@@ -132,12 +132,12 @@ class ProxyTest(ExampleTest):
         self.assertEqual(server.recv(100), b"a question")
         server.sendall(b"x" * 200_000)
         server.shutdown(1)
-        # The proxy has it, and the end: a reset takes nothing of it back.
+        # The proxy has it, and the end. A reset takes none of it back.
         wait_until(lambda: has_taken_all(server), "the proxy has read the answer")
         server.close()
         for _ in range(3):
             client.sendall(b" that goes on")
-        # After the answer the proxy may part: what the client has said in vain may give a reset then.
+        # After the answer the proxy may close. Bytes that the client has sent in vain may cause a reset then.
         answer = b""
         while len(answer) < 200_000 and (part := client.recv(200_000)):
             answer += part
@@ -146,7 +146,7 @@ class ProxyTest(ExampleTest):
     def test_without_descriptors_a_client_alone_ends(self):
         listener, address = listen()
         with listener:
-            # One client takes two, and the next none for its upstream.
+            # One client takes two descriptors. Then there is none left for the next client's upstream.
             proxy = self.start("proxy", "127.0.0.1:0", address)
             taken = len(os.listdir(f"/proc/{proxy.process.pid}/fd"))
             resource.prlimit(proxy.process.pid, resource.RLIMIT_NOFILE, (taken + 3, taken + 3))

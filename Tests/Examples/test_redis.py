@@ -1,4 +1,4 @@
-"""Examples/swift/redis and redis-async, by redis-cli and redis-benchmark."""
+"""Examples/swift/redis and redis-async, with redis-cli and redis-benchmark."""
 
 import hashlib
 import random

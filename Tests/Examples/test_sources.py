@@ -1,4 +1,4 @@
-"""What is said of the sources of Examples/swift is so."""
+"""What the pages say about the sources of Examples/swift is true."""
 
 import re
 import unittest

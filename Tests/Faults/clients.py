@@ -1,9 +1,9 @@
 """Clients of an echo server under faults, and how each of them fared.
 
-Each sends a random amount in random pieces, half-closes, and reads to the end. What comes back is
-compared as it comes. A client whose connection ends before everything is back has been parted with;
-it notes how much was missing, and another takes its place. Where nothing moves any more, those who
-wait are stuck.
+Each sends a random amount in random pieces, half-closes, and reads to the end. It compares what comes
+back as it comes. If a client's connection ends before everything is back, the server has parted with
+the client. The client notes how much was missing, and another takes its place. If nothing moves any
+more, the clients that wait are stuck.
 """
 
 import selectors
@@ -27,11 +27,11 @@ class Client:
         self.finished_sending = False
 
     def missing(self):
-        """Bytes that the server may have had, and which did not come back."""
+        """The number of bytes that the server may have had and that did not come back."""
         return self.sent - self.received
 
     def step(self, events):
-        """One turn: whether it goes on."""
+        """One turn. Returns whether the client goes on."""
         if events & selectors.EVENT_READ:
             piece = self.socket.recv(1 << 16)
             if piece != self.data[self.received:self.received + len(piece)]:
@@ -59,9 +59,9 @@ class Client:
 
 
 class Clients:
-    """So many, of which `at_once` are there at a time. `served` have everything, and then:
-    `parted` (what each of those missed), `stuck` (likewise), `wrong` (how many got other bytes). Who is
-    refused finds no server any more, and nobody comes after."""
+    """A number of clients, of which `at_once` are there at a time. `served` is how many have got
+    everything. `parted` and `stuck` have what each of those clients missed. `wrong` is how many got other
+    bytes. If a client is refused, there is no server any more, and no more clients come."""
 
     def __init__(self, address, random, count, at_once=40, attempts=3):
         self.address = address

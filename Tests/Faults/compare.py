@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Serves the same clients by servers on Sluice and on libevent under the same faults, and prints how
-they fared as the table of docs/reliability.md: make compare-faults.
+"""Servers on Sluice and on libevent serve the same clients under the same faults. This prints the result
+as the table of docs/reliability.md: make compare-faults.
 
-The set of faults goes from what Linux does any day to what the manual pages allow. What is lost is
-what clients missed whose connection no fault was there to end. libevent's servers are those of
-Benchmarks/peers: `event` tells of readiness, and the calls are the program's own.
+The sets of faults go from what Linux does any day to what the manual pages allow. Bytes count as lost if
+a client missed them although no fault had ended its connection. libevent's servers are those of
+Benchmarks/peers. With `event`, libevent reports readiness, and the program makes the system calls itself.
 """
 
 import random
@@ -31,11 +31,11 @@ HEAD = ("server", "faults", "injected", "connections served", "parted with witho
 
 
 def fare(command, backend, seed, kinds):
-    """Counts of a run, by the names of HEAD."""
+    """The counts of a run, with the names of HEAD."""
     with Server(command, backend, seed, RATE, kinds) as server:
         clients = Clients(server.address, random.Random(seed), COUNT).run()
         leaked, tally, crashed = server.leaked(), server.tally(), not server.runs()
-    # Those whom a fault has parted with are taken to be those who missed the most.
+    # We assume that the clients whose connection a fault has ended are those that missed the most.
     excused = tally.total(COSTLY)
     parted = sorted(clients.parted, reverse=True)[excused:]
     lost = sum(parted) + sum(clients.stuck)

@@ -1,7 +1,7 @@
 """Programs under the interposer (plan.h), and what it has done to them.
 
-A run is said by its seed, and repeated by SLUICE_SEED: the program's choices and the clients' follow
-from it. Not its timing, so that a failure may need some more runs to come again.
+A run prints its seed, and SLUICE_SEED repeats it. The choices of the program and of the clients follow
+from the seed. The timing does not, so a failure may need some more runs to come again.
 """
 
 import os
@@ -22,7 +22,7 @@ PROGRAMS = ROOT / os.environ.get("SLUICE_BIN", "Programs/.build/debug")
 BACKENDS = ("select", "poll", "epoll")
 LIBEVENT = ("libevent:select", "libevent:poll", "libevent:epoll")
 SEED = int(os.environ.get("SLUICE_SEED") or random.SystemRandom().randrange(1 << 32))
-PATIENCE = 10  # seconds until what does not happen is a failure
+PATIENCE = 10  # after so many seconds, something that has not happened is a failure
 
 SERVERS = {
     "c": [BUILD / "echo-server", "127.0.0.1:0"],
@@ -32,13 +32,13 @@ SERVERS = {
 
 # In the order of enum fault.
 KINDS = ("eintr", "eagain", "short", "reset", "accept", "exhausted", "watch", "clock", "delay")
-# After which nothing may be missing; the others cost somebody a connection, who is told by its end.
+# After these faults nothing may be missing. Each of the others may end one connection.
 PASSING = ("eintr", "eagain", "short", "accept", "clock", "delay")
 COSTLY = ("reset", "exhausted", "watch")
 
 
 class Tally:
-    """What the interposer counts in a file, as it stands now: struct tally of plan.h."""
+    """The present counts of the interposer, which keeps them in a file: struct tally of plan.h."""
 
     def __init__(self, path):
         with open(path, "rb") as file:
@@ -64,8 +64,8 @@ def is_no_timer(descriptor):
 
 
 class Server:
-    """A server behind the interposer that runs until the `with` block ends: without kinds of faults
-    it is only watched."""
+    """A server behind the interposer that runs until the `with` block ends. Without kinds of faults,
+    the interposer only watches it."""
 
     def __init__(self, command, backend, seed=1, rate=100, kinds=()):
         self.command = command
@@ -109,7 +109,7 @@ class Server:
         return self.process.poll() is None
 
     def descriptors(self):
-        """How many it has, but for timers: libdispatch, below Swift's tasks, makes one at some time."""
+        """How many it has, except timers: libdispatch, below Swift's tasks, makes one at some time."""
         return sum(map(is_no_timer, Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
     def memory(self):
@@ -122,12 +122,12 @@ class Server:
         return int(times[0]) / 1e9
 
     def limit_descriptors(self, room):
-        """Leaves it room for so many more."""
+        """Leaves it room for so many more descriptors."""
         held = len(os.listdir(f"/proc/{self.process.pid}/fd"))
         resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, (held + room,) * 2)
 
     def leaked(self):
-        """How many descriptors more than before it has, when it has had time to close them."""
+        """How many more descriptors than before it has, after it has had time to close them."""
         end = time.monotonic() + PATIENCE
         while self.runs():
             leaked = self.descriptors() - self.descriptors_before
@@ -137,7 +137,7 @@ class Server:
         return 0
 
     def end(self):
-        """Asks it to end, and returns its exit code: negative where a signal has ended it."""
+        """Asks it to end, and returns its exit code, which is negative if a signal has ended it."""
         self.process.terminate()
         try:
             self.process.communicate(timeout=PATIENCE)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """soak.py MINUTES - echo load over faults for as long as asked: make soak MINUTES=n.
 
-Each round takes the next backend, another seed and another shape of load; both the server and the
-load suffer the faults that may not cost a byte, and the load compares every byte. A line each round;
-ends at the first that fails, with the command that repeats it.
+Each round takes the next backend, another seed and another shape of load. Both the server and the
+load are under the faults that must not cost a byte, and the load compares every byte. Each round prints
+a line. The first round that fails ends the run, with the command that repeats the round.
 """
 
 import os
@@ -16,7 +16,7 @@ import time
 
 from faults import BACKENDS, PASSING, PATIENCE, PROGRAMS, SEED, SERVERS, Server, Tally, environment
 
-SECONDS = 5  # of load in a round
+SECONDS = 5  # of load in each round
 RATES = (5, 50, 200)
 SHAPES = ((50, 1, 64), (200, 4, 64), (8, 16, 4000), (4, 2, 300000), (1000, 1, 16))
 
@@ -31,7 +31,7 @@ def load(address, backend, shape, seed, rate, tally):
 
 
 def play(number, seed):
-    """A round. Returns its line, and what went wrong or None."""
+    """Plays a round. Returns its line, and what went wrong, or None."""
     choose = random.Random(seed)
     backend = BACKENDS[number % len(BACKENDS)]
     name, shape, rate = choose.choice(list(SERVERS)), choose.choice(SHAPES), choose.choice(RATES)

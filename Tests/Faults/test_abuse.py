@@ -1,6 +1,6 @@
-"""What clients can do to an echo server in C: it neither spins, nor leaks, nor keeps others waiting.
+"""What clients can do to an echo server in C. The server does not spin, leak, or keep others waiting.
 
-The interposer only counts here: waits, and turns in which nothing was done. Figures are printed for
+Here the interposer only counts waits, and turns in which nothing was done. The numbers are printed for
 docs/reliability.md.
 """
 
@@ -39,7 +39,7 @@ def reset(client):
 
 class Abuse(unittest.TestCase):
     def over_backends(self, abuse):
-        """`abuse` is a server's, which afterwards serves as before."""
+        """Does `abuse` to a server, which serves as before afterwards."""
         for backend in BACKENDS:
             with self.subTest(backend=backend), Server(SERVERS["c"], backend) as server:
                 self.backend = backend
@@ -75,7 +75,7 @@ class Abuse(unittest.TestCase):
                     self.exchange(client)
                     slowest = max(slowest, time.monotonic() - begin)
                 cpu = (server.cpu_seconds() - cpu) / EXCHANGES
-                # An exchange is a turn for the bytes; a second where a wait came too early.
+                # An exchange is one turn for the bytes, and a second one if a wait came too early.
                 self.assertLessEqual(server.tally().waits - waits, 2 * EXCHANGES)
             for each in silent:
                 each.close()
@@ -140,7 +140,7 @@ class Abuse(unittest.TestCase):
                 served = self.fates(waiting)
             took = time.monotonic() - begin
             waits = server.tally().waits - waits
-            # One is turned away a tenth of a second.
+            # The server turns away one caller each tenth of a second.
             self.assertLess(waits, 3 * len(clients) + 30 * took)
             for client in clients:
                 client.close()
@@ -151,7 +151,7 @@ class Abuse(unittest.TestCase):
         self.over_backends(abuse)
 
     def fates(self, waiting):
-        """Waits until each has an answer or its end, and returns those who have an answer."""
+        """Waits until each client has an answer or its end, and returns those that have an answer."""
         served = []
         end = time.monotonic() + PATIENCE
         while waiting.get_map() and time.monotonic() < end:

@@ -1,4 +1,4 @@
-"""docs/reliability.md names tests, and each of them is there."""
+"""docs/reliability.md names tests, and each of them exists."""
 
 import re
 import unittest

@@ -1,4 +1,4 @@
-"""Echo servers, and the model of a loop, under faults: nothing is lost, leaked or spun over."""
+"""Echo servers, and the model of a loop, under faults: nothing is lost, nothing leaks, and nothing spins."""
 
 import itertools
 import os
@@ -29,13 +29,13 @@ class FaultTest(unittest.TestCase):
 
     def over_servers(self, check):
         for name, backend, rate in itertools.product(SERVERS, BACKENDS + LIBEVENT, RATES):
-            if name == "async" and rate < max(RATES):  # what is below it is as for "swift"
+            if name == "async" and rate < max(RATES):  # the layers below are the same as for "swift"
                 continue
             with self.subTest(server=name, backend=backend, rate=rate):
                 check(SERVERS[name], backend, SEED + rate, rate)
 
     def serve(self, command, backend, seed, rate, kinds):
-        """Serves clients, and checks what holds whatever the faults."""
+        """Serves clients, and checks what must be true under all faults."""
         with Server(command, backend, seed, rate, kinds) as server:
             clients = Clients(server.address, random.Random(seed), COUNT).run()
             self.assertEqual(server.leaked(), 0)
@@ -58,7 +58,7 @@ class Servers(FaultTest):
         self.over_servers(check)
 
     def test_a_fault_that_costs_a_connection_costs_no_other(self):
-        """Resets, no descriptors, no memory, no watches: each ends one connection at most."""
+        """Resets, no descriptors, no memory, no watches: each ends at most one connection."""
         def check(*how):
             clients, tally = self.serve(*how, KINDS)
             self.assertLessEqual(len(clients.parted), tally.total(COSTLY))
@@ -68,7 +68,7 @@ class Servers(FaultTest):
 
 class Model(FaultTest):
     def test_the_model_of_a_loop_holds_under_faults(self):
-        """The random scripts of test_loop_model.c, whose every pull and write suffers faults."""
+        """The random scripts of test_loop_model.c, with faults in every pull and write."""
         for rate in RATES:
             with self.subTest(rate=rate), tempfile.TemporaryDirectory() as directory:
                 tally = os.path.join(directory, "tally")
@@ -90,7 +90,7 @@ print(*(time.time() for _ in range(20)))
 
 class Interposer(FaultTest):
     def test_every_kind_of_fault_happens_to_a_server(self):
-        # Of the real-time clock a server asks nothing, and only epoll_ctl refuses a watch.
+        # A server does not ask for the real-time clock, and only epoll_ctl refuses a watch.
         missing = set(KINDS) - {"clock"}
         for seed in range(SEED, SEED + 20):
             with Server(SERVERS["swift"], "epoll", seed, 300, KINDS) as server:

@@ -1,4 +1,4 @@
-"""Connecting by name, helper thread and all, under faults."""
+"""Connecting by name, with the helper thread, under faults."""
 
 import os
 import subprocess

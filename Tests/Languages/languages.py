@@ -1,8 +1,8 @@
-"""The languages that Sluice is used from: how each one's programs are built, as its users would
-build them, against an installed library, or with the language's own package of Bindings.
+"""The languages that Sluice is used from. Each language's programs are built as its users would
+build them: against an installed library, or with the language's own package in Bindings.
 
-A language has two programs: `server` is its echo server, and `checks` misuses the library and says
-"ok WHAT", or as its test framework says it, for each misuse that was reported as it should be.
+A language has two programs: `server` is its echo server, and `checks` misuses the library. For each misuse
+that was reported correctly, `checks` prints "ok WHAT", or what its test framework prints.
 """
 
 import functools
@@ -24,7 +24,7 @@ sys.path.append(str(ROOT / "Tests/Programs"))  # for sockets.py
 
 
 def environment():
-    """One in which pkg-config, linkers and programs find what was installed."""
+    """An environment in which pkg-config, linkers and programs find what was installed."""
     return os.environ | {
         "PKG_CONFIG_PATH": f"{PREFIX}/lib/pkgconfig",
         "LD_LIBRARY_PATH": f"{PREFIX}/lib",
@@ -39,7 +39,7 @@ def environment():
 
 
 def run(command, **options):
-    """Runs a command to its end; what it said stands in the error where it fails."""
+    """Runs a command to its end. If it fails, the error has its output."""
     options = {"cwd": ROOT, "env": environment(), "timeout": 300} | options
     result = subprocess.run(
         [str(part) for part in command], text=True, check=False,
@@ -61,9 +61,9 @@ def pkg_config(*options):
 
 
 class Language:
-    """One that needs no building. `tool` is what it needs, `package` where Debian has it."""
+    """A language that needs no building. It needs `tool`, which is in Debian's `package`."""
 
-    not_compiled = set()  # misuses that a program cannot even show, since they do not compile
+    not_compiled = set()  # misuses that a program cannot show, because they do not compile
 
     def __init__(self, name, folder, tool, package, server, checks=None):
         self.name = name
@@ -79,7 +79,7 @@ class Language:
 
     @functools.cache
     def command(self, program):
-        """What to run for `server` or `checks`, which is built first."""
+        """The command for `server` or `checks`, which is built first."""
         install()
         source = getattr(self, program)
         target = BUILD / self.folder / program
@@ -91,13 +91,13 @@ class Language:
 
 
 class Python(Language):
-    """By the package, in the environment that it was installed into."""
+    """Uses the package, in the environment that it was installed into."""
 
     environment = ROOT / "build/python"
 
     @functools.cache
     def is_installed(self):
-        """Whether there can be one. What it says where not is shown, and what fails fails."""
+        """Whether there can be an environment. If not, the reason is shown. Any other failure is an error."""
         made = subprocess.run([ROOT / "Tools/python-env", self.environment], check=False)
         if made.returncode not in {0, 77}:
             raise AssertionError(f"Tools/python-env ended with {made.returncode}")
@@ -128,7 +128,7 @@ class CPlusPlus(CLike):
 
 
 class Rust(Language):
-    """By Cargo, as who uses the crate does: an example and a test of it."""
+    """Uses Cargo, like the crate's users: an example and a test of the crate."""
 
     manifest = ROOT / "Bindings/rust/Cargo.toml"
     # See the documentation of the crate, and test_rust.py.
@@ -162,7 +162,7 @@ class Go(Language):
         return [target]
 
     def build_elsewhere(self, program, folder):
-        """A program of somebody else's, whose go.mod has what the README says."""
+        """A user's program, whose go.mod has what the README says."""
         [module] = re.findall(r"^```\n(require .*?)^```", self.readme.read_text(), re.DOTALL | re.MULTILINE)
         (folder / "go.mod").write_text(
             "module client\n\ngo 1.19\n\n" + module.replace("/path/to/sluice", str(ROOT)))
@@ -177,7 +177,7 @@ class Node(Language):
 
     @functools.cache
     def is_installed(self):
-        """Whether there are both Node.js and its headers, which its addon is built with."""
+        """Whether there are Node.js and its headers, which the addon is built with."""
         if not super().is_installed():
             return False
         self.missing = "node_api.h of Node.js"
@@ -210,7 +210,7 @@ LANGUAGES = [
 
 
 def installed():
-    """The languages that are there. Each that is not is named once, in a line."""
+    """The languages that are installed. For each other language, one line names it once."""
     for language in LANGUAGES:
         if language.is_installed():
             yield language
@@ -225,7 +225,7 @@ def tell_missing(language):
 
 
 def for_each_language(case):
-    """Makes one test of each method and language: test_x gives test_x_python, …"""
+    """Makes one test for each method and language: test_x gives test_x_python, …"""
     for name, method in list(vars(case).items()):
         if name.startswith("test_"):
             delattr(case, name)

@@ -1,29 +1,29 @@
-"""What must be reported, and never undefined, is reported in each language."""
+"""Misuse that must be reported, and must never be undefined, is reported in each language."""
 
 import re
 import unittest
 
 from languages import NODE, for_each_language, run
 
-# By every language; some have more to show.
+# Every language shows these. Some show more.
 REPORTED = {"stale id", "wrong kind", "wrong thread", "use after close", "errors", "wake",
             "what became of a write", "names", "listener from elsewhere"}
 
-# By the wrappers. In C a code says it.
+# The wrappers show these. In C a code says it.
 OF_STREAMS = {"a stream that is gone", "over the hard limit", "abort with a reason",
               "what comes again", "a file that is sent"}
 
-# By those that do not take options as C has them.
+# Languages show these if they do not take options as C has them.
 OF_OPTIONS = {"options of a loop", "options of a listener", "options of a stream",
               "options out of range", "adopt"}
 
-# By Node.js. Those that have them too show them in tests of their own.
+# Node.js shows these. Other languages that have them show them in tests of their own.
 OF_NODE = {"several events by one call", "what is attached to a handle", "a poller",
            "signals as events"}
 
 
 def reported_in(output):
-    """What a program has said to be so: in its own words, or in those of the tests of Rust, Go or
+    """What a program has reported as correct: in its own words, or in those of the tests of Rust, Go or
     Python."""
     words = re.findall(r"^ok (.*)$|^test[ _](\w+) (?:\(.*\) )?\.\.\. ok$|^ +--- PASS: \w+/(\S+)", output,
                        re.MULTILINE)

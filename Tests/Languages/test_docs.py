@@ -1,5 +1,5 @@
-"""docs/languages.md shows what stands in the examples, which the other tests compile and run; what
-README.md shows runs as it stands there."""
+"""docs/languages.md shows code of the examples, which the other tests compile and run. The programs of
+README.md run as they are."""
 
 import functools
 import pathlib
@@ -19,19 +19,19 @@ TEXT = (ROOT / "docs/languages.md").read_text()
 WRAPPERS = ["Bindings/cpp/sluice.hpp", "Bindings/python/native/[lm]*.c", "Bindings/rust/src/*.rs",
             "Bindings/go/*.go", "Bindings/node/native/*.c"]
 
-# All of whose files are named.
+# The page names all files of these folders.
 FOLDERS = [*(f"Examples/{each}" for each in ("c", "cpp")),
            "Bindings/rust/examples", "Bindings/go/examples", "Bindings/node/examples"]
 
 
 @functools.cache
 def written(sources):
-    """What stands in some files, but for the declarations of what is in C."""
+    """The text of some files, without the declarations of what is in C."""
     return "".join(path.read_text() for path in ROOT.glob(sources) if path.name != "sys.rs")
 
 
 def connected(address):
-    """A client of a server that may only be about to listen."""
+    """A client of a server that may not listen yet."""
     end = time.monotonic() + PATIENCE
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Examples/c/filter.c: a command fed and read from at once, and how it ended."""
+"""Examples/c/filter.c: it feeds a command and reads from it at the same time, and says how the command ended."""
 
 import functools
 import hashlib
@@ -45,7 +45,7 @@ class FilterTest(unittest.TestCase):
         result = run_filter("sort", data=b"".join(given))
         self.assertEqual(result.stderr, b"filter: sort ended with 0\n")
         self.assertEqual(result.returncode, 0)
-        # As one, since a difference of megabytes says nothing.
+        # Compared as one value, because a difference of megabytes says nothing.
         expected = hashlib.sha256(b"".join(sorted(given))).hexdigest()
         self.assertEqual(hashlib.sha256(result.stdout).hexdigest(), expected)
 

@@ -1,4 +1,4 @@
-"""The package of Bindings/node: its name, its types, and its copies of what stands in sluice.h."""
+"""The package of Bindings/node: its name, its types, and its copies of what is in sluice.h."""
 
 import json
 import pathlib
@@ -19,7 +19,7 @@ README = (NODE_PACKAGE / "README.md").read_text()
 class NodeTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        """A folder of somebody else's, in which the package is installed."""
+        """A user's folder, in which the package is installed."""
         run(["make", "-s", "node-package"])
         folder = cls.enterClassContext(tempfile.TemporaryDirectory())
         cls.folder = pathlib.Path(folder)

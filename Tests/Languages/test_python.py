@@ -1,5 +1,5 @@
-"""The package of Bindings/python: what would be published builds by itself, and is one for every
-CPython. Its own tests are run by `make test-python`."""
+"""The package of Bindings/python: what would be published builds by itself, and one build is for every
+CPython. `make test-python` runs its own tests."""
 
 import re
 import tarfile

@@ -1,5 +1,5 @@
 """The crate of Bindings/rust: its documentation, what must not compile, and its copies of what
-stands in sluice.h."""
+is in sluice.h."""
 
 import pathlib
 import re
@@ -14,7 +14,7 @@ SOURCES = ROOT / "Bindings/rust/src"
 
 
 def blocks_that_fail():
-    """(code, program) of each compile_fail in the documentation, as rustdoc would compile it."""
+    """(code, program) of each compile_fail in the documentation. The program is what rustdoc would compile."""
     documentation = re.sub(r"^//! ?", "", (SOURCES / "lib.rs").read_text(), flags=re.MULTILINE)
     found = re.findall(r"^```compile_fail,(E\d+)\n(.*?)^```", documentation,
                        re.DOTALL | re.MULTILINE)
@@ -22,7 +22,7 @@ def blocks_that_fail():
 
 
 def compiled(program):
-    """The codes of the errors that rustc has to say, or an empty set."""
+    """The codes of the errors that rustc prints, or an empty set."""
     with tempfile.TemporaryDirectory() as folder:
         source = pathlib.Path(folder, "program.rs")
         source.write_text(program)
@@ -44,12 +44,12 @@ def compiler_version():
 @unittest.skipUnless(RUST.is_installed(), "there is no cargo")
 class RustTest(unittest.TestCase):
     def test_the_examples_of_the_documentation(self):
-        """Those that are to compile do, and run; those that are not to, do not."""
+        """Programs that should compile do so, and run. The others do not compile."""
         said = RUST.cargo("test", "--doc")
         self.assertRegex(said, r"\b[1-9]\d* passed; 0 failed")
 
     def test_what_must_not_compile_has_the_error_that_it_should(self):
-        """A stable rustdoc does not look at the code: any fault would do for it."""
+        """A stable rustdoc does not look at the code: it accepts any error."""
         RUST.cargo("build", "--quiet")
         blocks = blocks_that_fail()
         self.assertGreater(len(blocks), 7)

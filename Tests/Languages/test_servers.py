@@ -31,7 +31,7 @@ def wait_until(condition, what):
 
 
 class Server:
-    """A language's server, at a port that the kernel chose, until the `with` block ends."""
+    """A language's server, at a port that the kernel chooses, until the `with` block ends."""
 
     def __init__(self, language, address="127.0.0.1:0", **variables):
         self.command = [*language.command("server"), address]
@@ -62,7 +62,7 @@ class Server:
         return connect(self.address)
 
     def descriptors(self):
-        """What each number is open for. One that closes meanwhile is passed over."""
+        """What each descriptor names. One that closes meanwhile is left out."""
         found = {}
         for entry in os.scandir(f"/proc/{self.process.pid}/fd"):
             try:
@@ -75,7 +75,7 @@ class Server:
         self.process.send_signal(signal.SIGTERM)
 
     def ended(self):
-        """Its exit code, and what it said on its standard error."""
+        """Its exit code, and its standard error."""
         return self.process.wait(PATIENCE), self.said()
 
     def said(self):
@@ -83,8 +83,8 @@ class Server:
 
 
 def asked(client, request):
-    """The number that ioctl(2) gives: TIOCOUTQ, what the peer has not read (of a unix socket);
-    FIONREAD, what has come and was not read."""
+    """The number that ioctl(2) gives. TIOCOUTQ is how much the peer of a unix socket has not read.
+    FIONREAD is how much has come and was not read."""
     return struct.unpack("i", fcntl.ioctl(client, request, bytes(4)))[0]
 
 
@@ -146,7 +146,7 @@ class ServerTest(unittest.TestCase):
             sending.result()
 
     def test_sigterm_sends_what_is_queued_and_then_ends(self, language):
-        # Over a unix socket, since the kernel holds little for one whose peer does not read.
+        # A unix socket is used because the kernel holds little for one whose peer does not read.
         with Server(language, unix_address()) as server:
             [client] = self.clients(server, 1)
             data = self.random.randbytes(900_000)  # under the high mark: the server reads it all

@@ -1,7 +1,7 @@
 """A client that sends and does not read.
 
-It is a unix socket, where what the server reads makes room at once: over TCP the kernel's timers
-would decide, too, when the next byte may be sent.
+It uses a unix socket, where room comes at once when the server reads. Over TCP the kernel's timers
+would also decide when the next byte may be sent.
 """
 
 import select
@@ -15,15 +15,15 @@ KERNEL_ROOM = 2 << 20  # more than the kernel keeps on the way there and back
 class Flood:
     """Sends to `client` for as long as the server takes it, while `other` is served.
 
-    The server has stopped reading when nothing more fits although it has since then answered
-    `other` many times. Ends there, or at `most` bytes, or where the server parts with the client.
+    The server has stopped reading if nothing more fits, although it has answered `other` many times
+    since then. Ends there, or at `most` bytes, or when the server ends the connection.
     """
 
-    ROUNDS = 400  # a server that reads 1,024 bytes a turn needs some until more fits
+    ROUNDS = 400  # a server that reads 1,024 bytes a turn needs some turns until more fits
 
     def __init__(self, client, other, most):
         self.sent = 0
-        self.exchanged = 0  # what `other` sent, and got back
+        self.exchanged = 0  # what `other` has sent and got back
         self.parted = False
         client.setblocking(False)
         try:

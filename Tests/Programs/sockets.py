@@ -5,13 +5,13 @@ import os
 import socket
 import struct
 
-PATIENCE = 10  # seconds until what does not happen is a failure
+PATIENCE = 10  # after so many seconds, something that has not happened is a failure
 
 numbers = itertools.count()
 
 
 def socket_address(text):
-    """The family and the address, as Python has them, of an address as the programs have it."""
+    """Turns an address in the programs' form into Python's family and address."""
     if text.startswith("unix:"):
         path = text.removeprefix("unix:")
         return socket.AF_UNIX, "\0" + path[1:] if path.startswith("@") else path
@@ -73,7 +73,7 @@ def read_all(client):
 
 
 def exchange(client, data):
-    """Sends a little, and waits until it is back."""
+    """Sends a few bytes, and waits until they are back."""
     client.sendall(data)
     back = read_exactly(client, len(data))
     if back != data:
@@ -81,7 +81,7 @@ def exchange(client, data):
 
 
 def wait_for_parting(client):
-    """Waits until the other side has gone. It may have left something of ours unread: an RST."""
+    """Waits until the other side has gone. If it has left bytes of ours unread, there is an RST."""
     try:
         return read_all(client)
     except ConnectionResetError:

@@ -1,14 +1,14 @@
 """A storm: many clients at once, each of which sends a random amount and leaves in its own way.
 
 How they leave (their fate):
-  orderly   sends all, then half-closes, and reads to the end: every byte comes back, in order
+  orderly   sends everything, then half-closes, and reads to the end: every byte comes back, in order
   silent    half-closes at once, having sent nothing
   reset     closes midway with an RST
   vanish    closes midway without reading what has come back
   urgent    sends an out-of-band byte midway; the server parts with it, or goes on without that byte
 
-Whatever the fate, what comes back is at each moment a prefix of what was sent, and the server does
-not part with a client before its fate. One thread, one selector.
+With every fate, what comes back is at each moment a prefix of what was sent, and the server does not
+end a connection before its fate. There is one thread with one selector.
 """
 
 import selectors
@@ -41,7 +41,7 @@ class Client:
         storm.selector.register(self.socket, selectors.EVENT_WRITE, self)
 
     def step(self, events):
-        """One turn; false when the client is done."""
+        """One turn. Returns false when the client is done."""
         if events & selectors.EVENT_READ and not self.receive():
             return False
         if events & selectors.EVENT_WRITE and not self.send():

@@ -1,6 +1,6 @@
 """What the tests of the programs share: starting them, talking to them, looking at them.
 
-SLUICE_BIN names the folder of the built programs, SLUICE_SEED repeats a run's random choices.
+SLUICE_BIN names the folder of the built programs. SLUICE_SEED repeats a run's random choices.
 """
 
 import itertools
@@ -26,12 +26,12 @@ SYSTEM_CALLS = ("select", "poll", "epoll")
 BACKENDS = (*SYSTEM_CALLS, "libevent:epoll")
 LONGEST_TEST = 40  # seconds
 
-# What the tests start chooses its backend by flag, unless a test says otherwise.
+# The programs that tests start choose their backend by flag, unless a test says otherwise.
 os.environ.pop("SLUICE_BACKEND", None)
 
 
 def over(**choices):
-    """Makes one test of each combination: over(backend=BACKENDS) gives test_x_select, …"""
+    """Makes one test for each combination: over(backend=BACKENDS) gives test_x_select, …"""
 
     def mark(method):
         method.choices = choices
@@ -67,7 +67,7 @@ class ProgramTest(unittest.TestCase):
         return result
 
     def assert_refused(self, completed, *words):
-        """One line that says why (after which a usage hint may stand), and a non-zero exit."""
+        """One line that says why, maybe a usage hint after it, and a non-zero exit."""
         error = completed.stderr.decode()
         self.assertGreater(completed.returncode, 0, f"killed by a signal, or content: {error}")
         self.assertRegex(error, r"\A(Error|sluice-echo): .+\n")
@@ -97,7 +97,7 @@ def out_of_time(signal_number, frame):
 
 
 def wait_until(condition, what):
-    """Waits until `condition()` is true, and returns what it gave."""
+    """Waits until `condition()` is true, and returns its value."""
     end = time.monotonic() + PATIENCE
     while not (value := condition()):
         if time.monotonic() > end:
@@ -106,7 +106,7 @@ def wait_until(condition, what):
     return value
 
 
-# What is said to every command of sluice-echo: see test_echo_async.py.
+# Options for every command of sluice-echo: see test_echo_async.py.
 way = []
 
 
@@ -126,7 +126,7 @@ def run(name, *arguments, **options):
 
 
 class Program:
-    """A program that runs until the `with` block ends; its output goes to temporary files."""
+    """A program that runs until the `with` block ends. Its output goes to temporary files."""
 
     def __init__(self, name, *arguments, **options):
         self.command = program(name, *arguments)
@@ -169,11 +169,11 @@ class Program:
         return read_file(self.error_file).decode()
 
     def wait(self):
-        """Waits for its end by itself, and returns its exit code."""
+        """Waits until it ends by itself, and returns its exit code."""
         return self.process.wait(PATIENCE)
 
     def descriptors(self):
-        """{number: what it is}. One that closes meanwhile is passed over."""
+        """{number: what it names}. A descriptor that closes meanwhile is left out."""
         found = {}
         for entry in os.scandir(f"/proc/{self.pid}/fd"):
             try:
@@ -191,7 +191,7 @@ class Program:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def cpu_share(self):
-        """How much of a processor it uses: 1 where it spins."""
+        """How much of a processor it uses: 1 if it spins."""
         before = self.cpu_seconds()
         time.sleep(0.3)
         return (self.cpu_seconds() - before) / 0.3
@@ -202,9 +202,9 @@ class Program:
 
 
 class Server(Program):
-    """A server at a free port, or where `address` says; `address` is then where it listens.
+    """A server at a free port, or at `address`. Afterwards `address` is where it listens.
 
-    One whose output we do not see cannot tell; `address` is then taken as it is, once it listens.
+    If we do not see its output, it cannot say where. Then `address` stays as it is, once it listens.
     """
 
     def __init__(self, name, *arguments, address="127.0.0.1:0", **options):
@@ -246,10 +246,10 @@ class Server(Program):
         wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "it halts")
 
     def summary(self):
-        """Waits for the end of sluice-echo: what it says it served.
+        """Waits for the end of sluice-echo, and returns what it says that it served.
 
-        Connections, bytes, connections that were lost, and bytes that were not sent, which by --async
-        nobody knows.
+        That is connections, bytes, connections that were lost, and bytes that were not sent. With --async,
+        nobody knows the last number.
         """
         code = self.wait()
         last = self.output().splitlines()[-1]
@@ -264,16 +264,16 @@ class Server(Program):
         return self.summary()
 
     def wait_for_rest(self):
-        """Waits until all clients are let go: no socket is left but the listener.
+        """Waits until all clients are let go: the listener is the only socket left.
 
-        Pollers and the like are not counted one by one, since the article's servers make a poller
-        for each turn; but a heap of them would be a leak.
+        Pollers and the like are not counted one by one, because the article's servers make a poller
+        for each turn. But many of them would be a leak.
         """
         wait_until(lambda: len(self.sockets()) == 1 and len(self.descriptors()) < 20,
                    f"from {len(self.descriptors())} descriptors back to those of the start")
 
     def limit_descriptors(self, room):
-        """Leaves it room for so many more."""
+        """Leaves it room for so many more descriptors."""
         numbers = self.descriptors()
         free = (number for number in itertools.count() if number not in numbers)
         limit = list(itertools.islice(free, room + 1))[-1]

@@ -15,7 +15,7 @@ END_OF_INPUT = b"\x04"
 class AtTerminal(Program):
     """A program whose standard input and output are a terminal, at which we type.
 
-    The terminal does not show what is typed, so that all it shows is the program's.
+    The terminal does not show what is typed. So it shows only the program's output.
     """
 
     def __enter__(self):
@@ -50,7 +50,7 @@ class AtTerminal(Program):
         return before
 
     def look(self, seconds):
-        """Takes what is shown next. False where there is no more."""
+        """Takes what is shown next. Returns false if there is no more."""
         if not select.select([self.terminal], [], [], max(0, seconds))[0]:
             return False
         try:

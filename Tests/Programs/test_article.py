@@ -30,7 +30,7 @@ class EveryServer(ProgramTest):
             Storm(
                 running.address, self.random,
                 urgent="parts" if tells_urgent(server, backend) else None,
-                # The first server lets go of a client that does not read.
+                # The first server ends the connection of a client that does not read.
                 most_outstanding=(32 << 10) if server == "article-first-server" else NO_LIMIT,
             ).run()
             self.assert_echoes(running)
@@ -150,7 +150,7 @@ class CompleteServer(ProgramTest):
             self.assertGreater(flood.sent, QUEUE_LIMIT)
             self.assertLess(flood.sent, most)
             self.assertLess(server.peak_memory() - memory, 16 * QUEUE_LIMIT)
-            # Once it reads, it is read from again, and nothing was lost.
+            # Once the client reads, the server reads from it again, and nothing was lost.
             client.settimeout(PATIENCE)
             self.assertTrue(read_exactly(client, flood.sent) == flood.echo())
             exchange(client, b"as before")

@@ -70,7 +70,7 @@ class EveryByteComesBack(ProgramTest):
             file.seek(0)
             with Program("sluice-echo", "client", "--connect", server.address, "--backend", backend,
                          stdin=file, stdout=subprocess.PIPE, bufsize=0) as client:
-                # The reader rests until nothing moves any more, and the client rests with it.
+                # The reader does nothing until nothing moves any more, and so does the client.
                 steady(file.tell)
                 self.assertLess(file.tell(), len(data))
                 self.assertLess(client.cpu_share(), 0.3)
@@ -140,7 +140,7 @@ class ServerFails(ProgramTest):
             return client, self.enterContext(accept(listener))
 
     def assert_counts(self, client, back, read=None):
-        """It failed, and said in one line how many bytes came back and how many did not."""
+        """The client failed, and said in one line how many bytes came back and how many did not."""
         self.assertEqual(client.wait(), 1)
         self.assertRegex(client.errors(), r"\A(Error|sluice-echo): [^\n]+\n\Z")
         numbers = [int(word) for word in client.errors().split() if word.isdigit()]
@@ -225,7 +225,7 @@ class Interactive(ProgramTest):
                 "--backend", backend) as client:
             client.type(b"hello\n")
             client.wait_to_see(b"hello\n" + PROMPT)
-            # As it stands now, a signal that kills would leave it.
+            # A signal that kills would leave the terminal as it is now.
             for number in (0, 1):
                 information = Path(f"/proc/{client.pid}/fdinfo/{number}").read_text()
                 flags = int(re.search(r"^flags:\s+(\d+)", information, re.MULTILINE)[1], 8)

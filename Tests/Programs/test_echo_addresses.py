@@ -1,5 +1,4 @@
-"""sluice-echo: names as addresses, what is said of those that are wrong, and a socket that is handed
-over."""
+"""sluice-echo: names as addresses, messages about wrong addresses, and a socket that is handed over."""
 
 import os
 import socket
@@ -13,7 +12,7 @@ UNKNOWN = "sluice.invalid:80"  # a name that nobody has: RFC 6761
 
 
 class HandedOver(Server):
-    """A server that is started as sd_listen_fds(3) says: its first socket is descriptor 3."""
+    """A server that is started in the way of sd_listen_fds(3): its first socket is descriptor 3."""
 
     def __init__(self, listener, count, *arguments, pid="$$"):
         super().__init__("sluice-echo", pass_fds=[listener.fileno()],
@@ -85,7 +84,7 @@ class HandedOverTest(ProgramTest):
             self.assert_echoes(server)
 
     def test_what_was_meant_for_another_process_is_left_alone(self):
-        # What is refused next is the backend.
+        # The backend is refused next.
         server = HandedOver(self.listener, 2, pid="1")
         server.options["env"]["SLUICE_BACKEND"] = "kqueue"
         self.assert_refused(run_to_end(server), "SLUICE_BACKEND=kqueue")

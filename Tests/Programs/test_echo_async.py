@@ -1,4 +1,4 @@
-"""sluice-echo by --async: what is most of its tests, over the best backend and over libevent."""
+"""sluice-echo with --async: most of its tests, over the best backend and over libevent."""
 
 import fnmatch
 import signal
@@ -45,10 +45,10 @@ class Async:
 
 
 def essential(base, patterns):
-    """The tests of `base` of such names, by --async."""
+    """The tests of `base` with such names, with --async."""
     names = [name for name in dir(base) if name.startswith("test_")]
     chosen = {name for pattern in patterns for name in fnmatch.filter(names, pattern)}
-    # What is None is no test.
+    # A name that is None is not a test.
     rest = {name: None for name in names if name not in chosen}
     assert chosen, (base, patterns)
     return type(f"{base.__name__}Async", (Async, base), {"__module__": __name__} | rest)

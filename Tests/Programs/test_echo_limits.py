@@ -1,4 +1,4 @@
-"""sluice-echo serve: clients that it has no room for, that are idle, or that it owes too much."""
+"""sluice-echo serve: clients that it has no room for, that are idle, or whose queue is too long."""
 
 import re
 import select
@@ -67,7 +67,7 @@ class NoRoom(ProgramTest):
             self.assertIn("accepting goes on", server.errors())
             self.assert_at_rest(server, served[0])
 
-            # Whoever leaves makes room for one who comes.
+            # A client that leaves makes room for a new one.
             for _ in range(self.MORE):
                 served.pop(0).close()
                 wait_until(lambda: len(server.sockets()) == self.ROOM, "one has left")
@@ -106,7 +106,7 @@ class Queue(ProgramTest):
             exchange(other, b"hello")
             flood = Flood(client, other, 64 * KERNEL_ROOM)
             self.assertFalse(flood.parted)
-            # Without a limit of its own it takes 1 MiB beside what the kernel keeps.
+            # Without its own limit it takes 1 MiB, in addition to what the kernel keeps.
             self.assertLess(flood.sent, KERNEL_ROOM // 2 + self.MOST)
             client.settimeout(PATIENCE)
             self.assertTrue(read_exactly(client, flood.sent) == flood.echo())

@@ -184,7 +184,7 @@ class ServerFails(LoadTest):
             return client, self.enterContext(accept(listener))
 
     def assert_failed(self, client, pattern):
-        """It exits with 1, and says in one line why."""
+        """It exits with 1, and one line says why."""
         self.assertEqual(client.wait(), 1)
         self.assertRegex(client.errors(), rf"\AError: {pattern}\n\Z")
 
@@ -203,7 +203,7 @@ class ServerFails(LoadTest):
     @over(backend=BACKENDS)
     def test_one_wrong_byte_after_many_right_ones_in_pieces(self, backend):
         client, server = self.start(backend, "--verify", "--duration", 30)
-        # Not for its delay to come in between.
+        # So that its delay does not come in between.
         server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         messages = 500
         for _ in range(messages):
@@ -232,7 +232,7 @@ class ServerFails(LoadTest):
         self.assertEqual(len({bytes(answer) for answer in answers}), 5, "all differ")
         liar = self.random.randrange(5)
         answers[liar][7] ^= 1
-        # Last of all, since the client leaves then.
+        # This is the last step, because the client leaves then.
         for number in sorted(range(5), key=lambda number: number == liar):
             servers[number].sendall(answers[number])
         self.assert_failed(client, f".* differs .*: connection {liar + 1}, message 1, byte 8")
@@ -262,7 +262,7 @@ class ServerFails(LoadTest):
     def test_what_comes_back_slowly_is_waited_for(self):
         client, server = self.start("epoll", "--verify", "--duration", 0.1, "--json")
         message = read_exactly(server, self.SIZE)
-        # For longer than nothing may come back: 3 seconds.
+        # Nothing may come back for at most 3 seconds. This is longer.
         for index in range(self.SIZE):
             time.sleep(4 / self.SIZE)
             server.sendall(message[index:index + 1])
@@ -328,7 +328,7 @@ class Interrupts(LoadTest):
             server = self.enterContext(accept(listener))
         read_exactly(server, 64)
         start = time.monotonic()
-        # Two of one kind could be one to the kernel.
+        # The kernel could merge two signals of one kind.
         client.process.send_signal(signal.SIGINT)
         client.process.send_signal(signal.SIGTERM)
         self.assertEqual(client.wait(), 1)

@@ -1,4 +1,4 @@
-"""sluice-echo serve: several loops in as many threads, and what they say each second."""
+"""sluice-echo serve: several loops in as many threads, and what they print each second."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from storm import CLIENTS, Storm
 from support import BACKENDS, ProgramTest, Server, over, wait_until
 
 LOOPS = 3
-MANY = 40  # of which the kernel gives no loop none, but once in 10,000,000 runs
+MANY = 40  # so many that each loop gets one, except once in 10,000,000 runs
 STATS = re.compile(
     r"(?:loop (\d): )?stats: (\d+) connections?, (\d+) bytes? received, (\d+) bytes? sent,"
     r" (\d+) turns?, (\d+) events?, (\d+) bytes? queued, longest gap ([\d.]+) ms")
@@ -53,7 +53,7 @@ class SeveralLoops(ProgramTest):
     def test_a_second_interrupt_ends_all_at_once(self):
         with several("epoll") as server, server.connect() as other:
             exchange(other, b"hello")
-            # One after the other, so that there is one in each loop, most likely.
+            # They come one after the other, so that most likely there is one in each loop.
             slow = [self.enterContext(server.connect()) for _ in range(2 * LOOPS)]
             for client in slow:
                 Flood(client, other, 1 << 22)

@@ -1,4 +1,4 @@
-"""sluice-echo without a standard input or output, or with one that takes no more."""
+"""sluice-echo without a standard input or output, or with an output that takes no more."""
 
 import signal
 import subprocess
@@ -6,11 +6,11 @@ import subprocess
 from sockets import PATIENCE, exchange, unix_address, wait_for_parting
 from support import BACKENDS, ProgramTest, Server, over, program
 
-TELLING = ("poll", "epoll")  # of a pipe whose reader has gone, without a write
+TELLING = ("poll", "epoll")  # for a pipe whose reader has gone, without a write
 
 
 def run_redirected(redirection, *arguments):
-    """Runs it as a shell does with that behind the command."""
+    """Runs it as a shell does if that is after the command."""
     return subprocess.run(
         ["sh", "-c", f'exec "$@" {redirection}', "sh", *program("sluice-echo", *arguments)],
         stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False)
@@ -27,7 +27,7 @@ class Redirected(Server):
 
 class OutputTest(ProgramTest):
     def assert_failed(self, server, words):
-        """It has ended, not with 0, and has said so in one line."""
+        """It has ended with an exit code other than 0, and one line says so."""
         self.assertEqual(server.wait(), 1)
         self.assertRegex(server.errors(), rf"\Asluice-echo: [^\n]*standard output[^\n]*{words}\n\Z")
 

@@ -1,4 +1,4 @@
-"""sluice-echo serve: that it serves, whatever clients do."""
+"""sluice-echo serve: it serves, whatever clients do."""
 
 import re
 import signal
@@ -62,7 +62,7 @@ class Serves(ProgramTest):
             self.assertGreater(flood.sent, HIGH_MARK)
             self.assertLess(flood.sent, most)
             self.assertLess(server.peak_memory() - memory, 16 * HIGH_MARK)
-            # Once it reads, it is read from again, and nothing was lost.
+            # Once the client reads, the server reads from it again, and nothing was lost.
             client.settimeout(PATIENCE)
             self.assertTrue(read_exactly(client, flood.sent) == flood.echo())
             exchange(client, b"as before")
@@ -114,7 +114,7 @@ class Prints(ProgramTest):
             events = [event for _, event in self.events(server)]
             [slow] = {event.removeprefix("drained ") for event in events
                       if event.startswith("drained ")}
-            # What it is not read from while it is over the high mark, it is afterwards.
+            # What the server does not read while the client is over the high mark, it reads afterwards.
             after = events[events.index(f"drained {slow}"):]
             self.assertTrue(any(event.startswith(f"data of {slow}: ") for event in after))
 

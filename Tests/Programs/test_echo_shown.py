@@ -1,6 +1,6 @@
 """sluice-echo serve --watch and --inspect: what is shown is true, keys work, and strangers see nothing.
 
-What a browser makes of the page is in Tests/Shown.
+Tests/Shown tests the page in a browser.
 """
 
 import http.client
@@ -31,7 +31,7 @@ class Watched(AtTerminal, Server):
         return True
 
     def wait_for_line(self, pattern):
-        """Waits for a picture with such a line, and returns the match."""
+        """Waits until the screen has such a line, and returns the match."""
         pattern = re.compile(pattern.encode())
         while not (found := pattern.search(self.wait_to_see(PICTURE))):
             pass
@@ -75,7 +75,7 @@ class WatchTest(ProgramTest):
             exchange(client, b"before")
             server.type(b"p")
             server.wait_for_line("paused, by received")
-            # The first event since is handled before it pauses.
+            # The server still handles the next event before it pauses.
             exchange(client, b"the first")
             client.settimeout(0.2)
             client.sendall(b"the second")
@@ -221,7 +221,7 @@ class InspectTest(ProgramTest):
             self.assertEqual((status, int(fields["Content-Length"])), (200, len(text.encode())))
             self.assertIn("default-src 'none'", fields["Content-Security-Policy"])
             self.assertNotRegex(text, r"(src|href)=|@import|url\(|import\b")
-            # The name of SVG, which nothing fetches.
+            # This is the name of SVG, and nothing fetches it.
             self.assertEqual(re.findall(r"\w+://[^\"']+", text), ["http://www.w3.org/2000/svg"])
 
     def test_other_origins_are_refused(self):
@@ -249,7 +249,7 @@ class InspectTest(ProgramTest):
             with connect(server.page) as client:
                 client.sendall(b"nonsense\r\n\r\n")
                 self.assertTrue(client.recv(100).startswith(b"HTTP/1.1 400 "))
-            # Too long a head ends that connection alone.
+            # A head that is too long ends only that connection.
             with connect(server.page) as client:
                 client.sendall(b"x" * 20_000)
                 wait_for_parting(client)

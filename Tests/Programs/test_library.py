@@ -1,4 +1,4 @@
-"""The C libraries are what a program links against; Tests/ABI is about what they export."""
+"""A program links against the C libraries. Tests/ABI tests what they export."""
 
 import os
 import pathlib
@@ -44,7 +44,7 @@ class LibraryTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             path = f"{folder}/echo.sock"
             source = pathlib.Path(folder, "echo.c")
-            # As it stands, but for an address that nobody else is at.
+            # As it is, except for an address that nobody else uses.
             source.write_text(program.replace("127.0.0.1:9999", f"unix:{path}"))
             output_of(
                 "gcc", "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror",

@@ -1,4 +1,4 @@
-"""What make says to who does not know it: what to do first, how far the tests are, and that root is needed,
+"""What make says to somebody who does not know it: what to do first, how far the tests are, and that root is needed,
 before anything begins."""
 
 import os
@@ -54,7 +54,7 @@ two is made
 \Z""")
 
     def test_lanes_are_made_beside_each_other(self):
-        # Each waits for the other one's word.
+        # Each lane waits for the other.
         for name in ("one", "two"):
             os.mkfifo(self.folder / name)
         make = self.tool("make", f"""cd {self.folder}

@@ -1,4 +1,4 @@
-"""The man page of sluice-echo says what the program says of itself."""
+"""The man page of sluice-echo says what the program's help says."""
 
 import pathlib
 import subprocess

@@ -1,4 +1,4 @@
-"""What README.md names is there: targets of make, and programs with their options. Its figures are
+"""What README.md names exists: targets of make, and programs with their options. Its numbers are
 those that were measured. Tests/Swift and Tests/Languages run its programs."""
 
 import json
@@ -18,18 +18,18 @@ INLINE = [" ".join(code.split())
 
 class CommandsTest(unittest.TestCase):
     def commands(self):
-        """Each command as words, without its comment."""
+        """The words of each command, without its comment."""
         inline = [code for code in INLINE if code.startswith(("make ", "build/", "cc "))
                   and not code.endswith((".c", ".h"))]
         return [command.partition("#")[0].split() for command in SHELL + inline]
 
     def made(self, target):
-        """What make does for a target."""
+        """The commands that make runs for a target."""
         return subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True,
                               timeout=60, check=True).stdout
 
     def test_nothing_is_said_to_be_run_that_is_not_looked_at_here(self):
-        # Tests/Languages compiles the program of the first page, by the command that stands here.
+        # Tests/Languages compiles the program of the first page, with the command that is on it.
         self.assertEqual({"make", "build", "cc"},
                          {word.partition("/")[0] for word, *_ in self.commands()})
 
@@ -92,7 +92,7 @@ class CommandsTest(unittest.TestCase):
 
 
 class FiguresTest(unittest.TestCase):
-    """Each figure is within 5 % of what was measured last: that is how exact the gate is."""
+    """Each number is within 5 % of what was measured last, because the gate is as exact as that."""
 
     def assert_says(self, row, measured, text=TEXT):
         [cell] = re.findall(rf"^\| {re.escape(row)} \| ([\d.,]+)[^|]*\|", text, re.MULTILINE)

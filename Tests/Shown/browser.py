@@ -1,4 +1,4 @@
-"""A browser without a window, spoken to by the Chrome DevTools protocol over two pipes."""
+"""A browser without a window, driven by the Chrome DevTools protocol over two pipes."""
 
 import base64
 import json
@@ -14,7 +14,7 @@ from sockets import PATIENCE
 
 NAME = next(filter(shutil.which, ("chromium-headless-shell", "chromium")), None)
 
-# Becomes a program, with two descriptors by the numbers 3 and 4.
+# Becomes a program, with two descriptors at the numbers 3 and 4.
 AS_3_AND_4 = """
 import fcntl, os, sys
 ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3]]
@@ -34,7 +34,7 @@ class Browser:
         self.number = 0
         self.rest = b""
         self.errors = []
-        # What it reads is its descriptor 3, and what it writes its 4.
+        # The browser reads from descriptor 3, and writes to descriptor 4.
         self.process = subprocess.Popen(
             [sys.executable, "-c", AS_3_AND_4, str(its_input), str(its_output),
              NAME, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
@@ -95,7 +95,7 @@ class Browser:
         return answer["result"].get("value")
 
     def wait_for(self, expression):
-        """Waits until the expression is true on the page, which may not be there yet."""
+        """Waits until the expression is true on the page, which may not be loaded yet."""
         end = time.monotonic() + PATIENCE
         while not (value := self.value(f"(() => {{ try {{ return {expression}; }} catch {{ return false; }} }})()")):
             if time.monotonic() > end:

@@ -23,7 +23,7 @@ PICTURES = os.environ.get("PICTURES")
 
 
 def queue_bytes(client):
-    """Sends until the kernel takes no more, and reads nothing back."""
+    """Sends until the kernel takes no more, and reads nothing."""
     client.setblocking(False)
     try:
         while True:
@@ -59,7 +59,7 @@ class PageTest(ProgramTest):
             slow.close()
             server.interrupt()
             browser.wait_for("state.textContent.includes('has gone')")
-            # The stream of pictures has broken off, and nothing else is wrong.
+            # The stream of pictures has ended, and nothing else is wrong.
             wrong = [error for error in browser.errors if "/events" not in str(error)]
             self.assertEqual(wrong, [])
 

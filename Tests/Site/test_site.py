@@ -1,4 +1,4 @@
-"""The site of `make docs`: each link of it leads somewhere, and its parts lead to each other."""
+"""The site of `make docs`: each of its links leads somewhere, and its parts lead to each other."""
 
 import functools
 import html.parser
@@ -14,10 +14,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SITE = ROOT / os.environ.get("BUILD", "build") / "docs"
 SWIFT = SITE / "swift"
 DOXYGEN = [SITE / "c", SITE / "cpp"]
-# Where the machine has no pdoc or no Go, the site has no reference for that language.
+# If the machine has no pdoc or no Go, the site has no reference for that language.
 PYTHON = SITE / "python/sluiceio.html" if (ROOT / "build/python/bin/pdoc").exists() else None
 GO = SITE / "go/index.html" if shutil.which("go") else None
-# DocC's pages are a program with data: those are looked at by themselves.
+# DocC's pages are a program with data. The test looks at the data by itself.
 PAGES = [path for path in sorted(SITE.rglob("*.html")) if not path.is_relative_to(SWIFT)]
 
 
@@ -40,7 +40,7 @@ def parsed(page):
 
 
 def target_of(page, link):
-    """The file that a link leads to, and the anchor in it: None for a link to elsewhere."""
+    """The file that a link leads to, and the anchor in it. None if the link leads out of the site."""
     parts = urllib.parse.urlsplit(link)
     if parts.scheme or parts.netloc:
         return None
@@ -49,7 +49,7 @@ def target_of(page, link):
 
 
 def menu_of(folder):
-    """Where the menu of Doxygen's pages leads: it is written by a script."""
+    """Where the menu of Doxygen's pages leads. A script writes the menu."""
     return re.findall(r'url:"([^"]+)"', (folder / "menudata.js").read_text(encoding="utf-8"))
 
 

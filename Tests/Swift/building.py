@@ -19,8 +19,9 @@ LINKED = ("CSluice", "CSluiceLibevent", "CSystem", "Logging", "Sluice", "SystemP
 
 
 def compiled(folder, source, is_main, to=None):
-    """Compiles `source`, as main.swift or as a file of declarations, into the program `to`, or so far
-    that all is checked: ownership and lifetimes are, in SIL. The exit code and what was said."""
+    """Compiles `source`, as main.swift or as a file of declarations, into the program `to`. Without `to`,
+    it compiles far enough to check everything: ownership and lifetimes are checked in SIL. Returns the
+    exit code and the output."""
     path = pathlib.Path(folder, "main.swift" if is_main else "Program.swift")
     path.write_text(source)
     command = ["swiftc", *OPTIONS, path]

@@ -1,6 +1,6 @@
-"""The programs of docs/swift.md, docs/async.md and the article for DocC compile without a warning, and print
-what stands below them, and servers echo. Those that are not to compile are refused with the words below them, and those that
-are not to run end with them."""
+"""The programs of docs/swift.md, docs/async.md and the article for DocC compile without a warning. They print
+the text below them, and servers echo. If a program should not compile, the compiler refuses it with the words below
+it. If a program should not run, it ends with these words."""
 
 import concurrent.futures
 import pathlib
@@ -16,12 +16,12 @@ ARTICLE = "Tools/site/Sluice.docc/AServerInTenMinutes.md"
 PAGE = "".join(
     (building.ROOT / name).read_text() for name in ("docs/swift.md", "docs/async.md", ARTICLE)
 )
-# A block of Swift, and the text that is the next thing on the page, which each has.
+# A block of Swift, and the text that comes next on the page. Each block has such a text.
 BLOCKS = re.findall(r"^```swift\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", PAGE, re.DOTALL | re.M)
 
 
 def fault(block):
-    """What is wrong with a block; None where nothing is."""
+    """What is wrong with a block, or None."""
     source, expected = block
     is_server = "127.0.0.1:9999" in source
     if is_server:
@@ -49,8 +49,8 @@ def fault(block):
 
 
 def server_fault(program, expected):
-    """The same of a server, which does not end: it is ended once it has echoed."""
-    # Its line would stay in its buffer otherwise, since it does not go to a terminal.
+    """The same for a server. It does not end by itself, so it is ended once it has echoed."""
+    # Otherwise its line would stay in its buffer, because it does not go to a terminal.
     with subprocess.Popen(["stdbuf", "-oL", program], stdout=subprocess.PIPE, text=True) as server:
         try:
             said, _, port = server.stdout.readline().rpartition(":")

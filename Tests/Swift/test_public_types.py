@@ -1,5 +1,5 @@
-"""A program that imports Foundation, Dispatch, Synchronization and SystemPackage beside Sluice names every
-public type of Sluice's without a prefix. The types are read from the sources, so that none is forgotten."""
+"""A program that imports Foundation, Dispatch, Synchronization and SystemPackage beside Sluice can name every
+public type of Sluice without a prefix. The types are read from the sources, so that none is forgotten."""
 
 import re
 import tempfile
@@ -13,8 +13,8 @@ TYPE = re.compile(
 
 
 def public_types():
-    """The kind and the name of each public type, with those that it is in, and Int for what it is
-    generic over."""
+    """The kind and the name of each public type, with the types around it, and with Int for its generic
+    parameters."""
     types = []
     for path in sorted((building.ROOT / "Sources/Sluice").rglob("*.swift")):
         around = []

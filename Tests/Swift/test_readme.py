@@ -1,5 +1,5 @@
-"""README.md's programs in Swift compile without a warning, and echo what they are sent. Its lines for a
-Package.swift are what SwiftPM reads."""
+"""README.md's programs in Swift compile without a warning, and echo what they are sent. SwiftPM can read its lines
+for a Package.swift."""
 
 import json
 import pathlib
