@@ -1,7 +1,7 @@
-/* slots_model.c - random scripts of a table of records whose names go stale, compared with plain
- * arrays: every name that was ever given finds its own record while that lives, and nothing
- * afterwards, however often the slot was used since. Records are made old, so that slots run out of
- * generations. In a third of the scripts allocations fail.
+/* slots_model.c - random scripts on a table of records whose names go stale, compared with plain
+ * arrays. Every name that was ever given finds its own record while the record lives, and nothing
+ * afterwards, however often the slot was used since. Some records start with a late generation, so
+ * that slots run out of generations. In a third of the scripts allocations fail.
  */
 #include "base/slots.h"
 

@@ -1,4 +1,4 @@
-/* test_errors.c - every code in words. */
+/* test_errors.c - the name and the sentence of every code. */
 #include "support.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* test_slots_model.c - random scripts of slots_model.c, and what a slot comes to that has been used
- * for as long as it can be. */
+/* test_slots_model.c - random scripts of slots_model.c, and what happens to a slot that has been
+ * used as often as possible. */
 #include "base/slots.h"
 #include "models.h"
 

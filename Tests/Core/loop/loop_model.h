@@ -1,9 +1,9 @@
 /* loop_model.h - a plain model of one loop and the peers of its streams, for loop_model_script.c.
  *
- * The model keeps for each stream what was written to it and what its peer wrote, and what may
- * therefore come. Each event is checked against it when it is pulled, and each pull that finds
- * nothing is: then nothing may be left that should have come. Bytes are a function of a salt and a
- * position, so that what is in flight is described by a few pieces and need not be kept.
+ * For each stream the model keeps what was written to it and what its peer wrote, and so what may
+ * come. It checks each event when it is pulled. It also checks each pull that finds nothing: then
+ * nothing may be left that should have come. Bytes are a function of a salt and a position. So a
+ * few pieces describe what is in flight, and the bytes need not be kept.
  *
  * There is one model at a time. A check that fails names the seed of the script.
  */

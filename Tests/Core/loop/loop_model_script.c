@@ -1,9 +1,9 @@
 /* loop_model_script.c - random scripts of operations on one loop, compared with a plain model
  * (loop_model.h).
  *
- * The peers of a script's streams are plain non-blocking sockets in the same thread, so that at
- * each step it is known what the kernel has. Half of the scripts end in the middle of things, the
- * other half when every stream has come to its end.
+ * The peers of a script's streams are plain non-blocking sockets in the same thread. So at each
+ * step the script knows what the kernel has. Half of the scripts end in the middle of things, and
+ * the other half end when every stream has ended.
  */
 #include "loop_model.h"
 

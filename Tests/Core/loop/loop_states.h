@@ -1,11 +1,11 @@
 /* loop_states.h - one stream that is driven into any state by any input, for test_loop_states.c:
- * the stream, its peer, another stream that it may be forwarded to, and what must hold whatever is
- * done.
+ * the stream, its peer, another stream that it may be forwarded to, and what must be true whatever
+ * is done.
  *
- * All bytes are words of four that say what they are: whose, and the how manieth. So wherever a
- * word comes out (an event, the peer, the other's peer), it can be told whether it is the next, and
- * whether it has come out before. Sockets are unix pairs, in which the kernel does all at once:
- * what a step has caused is there when it returns, and time is made up. */
+ * All bytes are words of four bytes. A word says who sent it, and its number. So wherever a word
+ * comes out (an event, the peer, the other's peer), the test knows whether it is the next word, and
+ * whether it has come out before. Sockets are unix pairs, in which the kernel does everything at
+ * once: what a step has caused is there when the step returns. Time is simulated. */
 #ifndef LOOP_STATES_H
 #define LOOP_STATES_H
 

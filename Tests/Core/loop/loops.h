@@ -2,8 +2,9 @@
  * descriptor at their other end, and pulling with bounded patience.
  *
  * Every loop takes its memory from an allocator that counts. When the loop is destroyed, it must
- * have given all of it back, and must never have asked from another thread. It is destroyed after
- * its test, passed or failed, and then support.h's count of descriptors must come out. */
+ * have given back all memory, and must never have asked for memory from another thread. A loop is
+ * destroyed after its test, passed or failed, and then support.h's count of descriptors must be as
+ * before. */
 #ifndef LOOPS_H
 #define LOOPS_H
 

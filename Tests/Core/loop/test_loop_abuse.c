@@ -1,5 +1,6 @@
-/* test_loop_abuse.c - a loop that is made to do too much by one: of bytes, of events, of posts, of
- * children. What that costs the others is counted, printed for docs/reliability.md, and bounded. */
+/* test_loop_abuse.c - somebody makes a loop do too much: bytes, events, posts or children. The
+ * tests count what this costs the others, print it for docs/reliability.md, and have bounds for it.
+ */
 #include "loops.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* test_loop_accept_errors.c - accept(2) fails for what became of one caller: the caller is gone
- * from the queue, and nothing is wrong with the listener. The next is accepted at once. */
+/* test_loop_accept_errors.c - accept(2) fails because of one caller: the caller is gone from the
+ * queue, and nothing is wrong with the listener. The next caller is accepted at once. */
 #include "loops.h"
 
 #include <errno.h>

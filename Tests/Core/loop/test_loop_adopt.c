@@ -1,5 +1,5 @@
-/* test_loop_adopt.c - streams of what is no TCP socket: pairs, pipes, terminals; and what cannot be
- * adopted. */
+/* test_loop_adopt.c - streams of descriptors that are not TCP sockets: pairs, pipes, terminals; and
+ * what cannot be adopted. */
 #include "loops.h"
 
 #include <errno.h>

@@ -1,11 +1,11 @@
-/* test_loop_allocation.c - a loop out of memory, everywhere. A scenario that uses every call is run
- * with its first allocation failing, then with its second, and so on until it gets by without a
- * failure: once with libc's allocator failing, and once with one of the caller's, from which then
- * everything must come but the memory of posts.
+/* test_loop_allocation.c - a loop runs out of memory at every point. A scenario that uses every
+ * call is run with its first allocation failing, then with its second, and so on until it has no
+ * failure. This is done once with libc's allocator, and once with an allocator of the caller's.
+ * Everything except the memory of posts must then come from the caller's allocator.
  *
- * A call that fails must say so, change nothing, and succeed when tried again. Where no call is to
- * blame, a stream may end with that error, and a listener be OVERLOADED with it; the scenario then
- * goes on, and at its end an echo works.
+ * A call that fails must say so, change nothing, and succeed when tried again. If no call is the
+ * cause, a stream may end with that error, and a listener may be OVERLOADED with it. The scenario
+ * then goes on, and at its end an echo works.
  */
 #include "support.h"
 

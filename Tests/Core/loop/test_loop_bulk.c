@@ -1,6 +1,6 @@
-/* test_loop_bulk.c - streams that have more than a receive brings: on a backend with edges each
- * turn has several receives of one of them in a row. Nobody waits longer for that than where each
- * had one, and none has more than its share. */
+/* test_loop_bulk.c - streams that have more than a receive brings: on a backend with edges, each
+ * turn has several receives of one of them in a row. Nobody waits longer than if each stream had
+ * one receive, and no stream has more than its share. */
 #include "loops.h"
 
 #include <string.h>

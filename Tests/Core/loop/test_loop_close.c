@@ -1,6 +1,6 @@
 /* test_loop_close.c - how a stream ends: exactly one CLOSED that says why and how much was not
- * sent, and nothing after it. What the end of the input leads to is in test_loop_eof.c, and what
- * the peer sees of an end that is no orderly one in test_loop_reset.c. */
+ * sent, and nothing after it. test_loop_eof.c tests what follows from the end of the input, and
+ * test_loop_reset.c tests what the peer sees if an end is not orderly. */
 #include "loops.h"
 
 #include <errno.h>

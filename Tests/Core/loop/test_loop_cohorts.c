@@ -1,5 +1,5 @@
-/* test_loop_cohorts.c - options that many streams have in common: kept once, and for as long as one
- * of them lives. */
+/* test_loop_cohorts.c - options that many streams have in common: they are stored once, for as long
+ * as one of the streams lives. */
 #include "loops.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* test_loop_connect_errors.c - a connect that fails at once: over a unix socket, without a route,
- * without a port or a descriptor. It is told by the stream's CLOSED, and never by the call. */
+ * without a port or a descriptor. The stream's CLOSED says so, and never the call. */
 #include "loops.h"
 
 #include <errno.h>

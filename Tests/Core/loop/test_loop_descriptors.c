@@ -1,6 +1,6 @@
-/* test_loop_descriptors.c - what may be adopted, and is no stream socket: packets, files,
- * terminals, devices. Every byte arrives, and then the end. What cannot be adopted is refused and
- * left as it was.
+/* test_loop_descriptors.c - descriptors that may be adopted and are not stream sockets: packets,
+ * files, terminals, devices. Every byte arrives, and then the end. What cannot be adopted is
+ * refused, and left as it was.
  */
 #include "loops.h"
 

@@ -1,14 +1,14 @@
-/* test_loop_differential.c - random scripts on a loop over each backend at once, in lockstep.
+/* test_loop_differential.c - random scripts on loops over all backends at once, in lockstep.
  *
- * Each loop has its own streams and peers, and its own model (loop_model.h), which checks what it
- * gives as it does in test_loop_model.c. After each step every loop is pulled until it gives
- * nothing more, and then all must have told the same of each handle, in the same order, and be in
- * the same state. Of bytes, which may come in several pieces, the number is compared: what they are
- * is the models' to check. Between handles no order is promised.
+ * Each loop has its own streams and peers, and its own model (loop_model.h), which checks the
+ * loop's events as in test_loop_model.c. After each step every loop is pulled until it gives
+ * nothing more. Then all loops must have had the same events for each handle, in the same order,
+ * and must be in the same state. Bytes may come in several pieces, so only their number is
+ * compared. The models check the bytes themselves. There is no promised order between handles.
  *
- * Left out is what is a matter of time or of the order of descriptors that are ready at once: TCP's
- * delivery, timers but those that are due at once or never, two forwards to one target. The models'
- * own test has all of it.
+ * The test leaves out what depends on time, or on the order of descriptors that are ready at once:
+ * TCP's delivery, timers that are neither due at once nor never, two forwards to one target. The
+ * models' own test has all of this.
  */
 #include <poll.h>
 #include <signal.h>

@@ -1,6 +1,6 @@
-/* test_loop_directions.c - a stream's two directions fail apart: what the peer had said before a
- * send failed is told, then CLOSED says why and what was not sent. No call ends a stream beneath
- * its caller. A peer's reset is told of a stream that does not receive, too. */
+/* test_loop_directions.c - a stream's two directions fail separately: what the peer had sent before
+ * a send failed still comes, then CLOSED says why and what was not sent. No call ends a stream
+ * beneath its caller. A stream that does not receive also learns of its peer's reset. */
 #include "loops.h"
 
 #include <errno.h>

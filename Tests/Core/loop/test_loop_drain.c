@@ -1,5 +1,5 @@
-/* test_loop_drain.c - a listener that is shut down: who waits in its queue is accepted, nobody
- * else, and then it ends. */
+/* test_loop_drain.c - a listener that is shut down: it accepts the callers who wait in its queue,
+ * and nobody else, and then it ends. */
 #include "loops.h"
 
 #include <errno.h>

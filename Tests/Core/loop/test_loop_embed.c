@@ -1,4 +1,4 @@
-/* test_loop_embed.c - a loop in somebody else's, a loop after a fork, and what a loop costs on
+/* test_loop_embed.c - a loop inside another loop, a loop after a fork, and what a loop costs on
  * epoll. */
 #include "loops.h"
 

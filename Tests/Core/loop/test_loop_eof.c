@@ -1,5 +1,5 @@
-/* test_loop_eof.c - the end of a peer's output: EOF, and then an orderly close by itself, or not
- * where the stream stays half-open; shutdown, the other direction. */
+/* test_loop_eof.c - the end of a peer's output: EOF, and then an orderly close by itself, unless
+ * the stream stays half-open. And the other direction: shutdown. */
 #include "loops.h"
 
 #include <errno.h>

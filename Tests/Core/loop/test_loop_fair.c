@@ -1,5 +1,6 @@
-/* test_loop_fair.c - a turn has each thing once: what the caller does between two pulls, and what
- * comes of it, keeps no other stream, timer or post waiting. Nor does a wait that fails. */
+/* test_loop_fair.c - a turn handles each thing once. What the caller does between two pulls, and
+ * what follows from it, keeps no other stream, timer or post waiting. A wait that fails does not
+ * keep them waiting either. */
 #include "loops.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* test_loop_faults.c - what the kernel and a peer may do and seldom do: interrupted calls, accepts
- * that fail in every way, a peer that sends all before it reads. */
+/* test_loop_faults.c - what the kernel and a peer may do, and seldom do: interrupted calls, accepts
+ * that fail in every way, a peer that sends everything before it reads. */
 #include "loops.h"
 
 #include <errno.h>

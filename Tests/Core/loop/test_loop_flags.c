@@ -1,5 +1,5 @@
-/* test_loop_flags.c - a loop's flags and defaults: pulls that a signal's handler ends, and how much
- * one receive brings. */
+/* test_loop_flags.c - a loop's flags and defaults: pulls that end after a signal's handler, and how
+ * much one receive brings. */
 #include "loops.h"
 
 #include <errno.h>

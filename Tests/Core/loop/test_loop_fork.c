@@ -1,5 +1,5 @@
-/* test_loop_fork.c - a loop and the child of a fork: what the child does with its copy does the
- * parent no harm, nor the child's own files. */
+/* test_loop_fork.c - a loop and the child of a fork: what the child does with its copy harms
+ * neither the parent nor the child's own files. */
 #include "loops.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* test_loop_forward_ends.c - whose an end is: a forward's that begins when the end has come
- * already, and that of one source of several. */
+/* test_loop_forward_ends.c - who gets an end: if a forward begins when the end has come already,
+ * and if one of several sources ends. */
 #include "loops.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* test_loop_handles.c - names of handles and what they are refused for, user words, watches,
- * options out of range, and statistics. */
+/* test_loop_handles.c - ids of handles and the calls that refuse them, user words, watches, options
+ * out of range, and statistics. */
 #include "loops.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* test_loop_hold_until.c - sluice_hold_until: no DATA before so many bytes are there. */
+/* test_loop_hold_until.c - sluice_hold_until: no DATA before the given number of bytes is there. */
 #include "loops.h"
 
 #include <errno.h>

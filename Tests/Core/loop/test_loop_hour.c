@@ -1,6 +1,6 @@
-/* test_loop_hour.c - an hour of short idle timeouts, and storms of timer resets, in made-up time: a
- * wait in which nothing is ready takes none, and the clock is put forward by its timeout. So an
- * hour is over in a moment, and every deadline can be held to the nanosecond. */
+/* test_loop_hour.c - an hour of short idle timeouts, and storms of timer resets, in simulated time.
+ * A wait in which nothing is ready takes no time, and puts the clock forward by its timeout. So an
+ * hour is over in a moment, and every deadline can be checked to the nanosecond. */
 #include "loops.h"
 
 #include <errno.h>

@@ -1,10 +1,10 @@
-/* test_loop_limits.c - the limits of time: connecting, idling, lingering. Each counts from the call
- * that sets it, however long ago the loop has waited; what came in time wins over a limit that is
- * seen to late.
+/* test_loop_limits.c - the time limits: connecting, idling, lingering. Each counts from the call
+ * that sets it, however long ago the loop has waited. What came in time wins over a limit that is
+ * seen late.
  *
- * Time is made up (simulate_time): a program that is busy puts it forward by pass_time, and a wait
- * by its timeout. So every limit is held to the millisecond, and nothing hangs on how quick the
- * machine is. What the kernel takes its own time for is waited for.
+ * Time is simulated (simulate_time). A busy program puts it forward with pass_time, and a wait puts
+ * it forward by its timeout. So every limit is checked to the millisecond, and nothing depends on
+ * how fast the machine is. If the kernel needs real time, the test waits for it.
  */
 #include "loops.h"
 

@@ -1,5 +1,5 @@
-/* test_loop_listen.c - where a loop listens, and what its listeners' sockets and streams are like.
- */
+/* test_loop_listen.c - where a loop listens, and the properties of its listeners' sockets and
+ * streams. */
 #include "loops.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
-/* test_loop_listen_fd.c - listeners of a socket that listens already: what such a listener has,
- * what is refused and left as it was, and a socket that the service manager, or another process,
- * gives.
+/* test_loop_listen_fd.c - listeners made from a socket that listens already: what such a listener
+ * can do, what is refused and left as it was, and a socket from the service manager or from another
+ * process.
  */
 #include "loops.h"
 

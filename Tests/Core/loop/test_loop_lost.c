@@ -1,6 +1,6 @@
 /* test_loop_lost.c - the descriptor of a stream or listener is closed behind the loop's back, and
- * its number comes back for another of the loop's. The old one has lost it: a stream ends, and
- * nothing of it reaches the new file; a listener is silent. */
+ * another handle of the loop gets its number. The old handle has lost the number. A stream ends,
+ * and nothing of it reaches the new file. A listener is silent. */
 #include "loops.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* test_loop_many.c - several events in one pull: their data together, and what is done to one while
- * others are already there. */
+/* test_loop_many.c - several events in one pull: their data together, and calls on one stream while
+ * events of others are already there. */
 #include "loops.h"
 
 #include <errno.h>

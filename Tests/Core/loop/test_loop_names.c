@@ -1,5 +1,6 @@
-/* test_loop_names.c - sluice_connect by name: the lookup, the attempts, and all that may befall a
- * stream before it has a descriptor. Hosts are made up, and their addresses are the loopback's. */
+/* test_loop_names.c - sluice_connect by name: the lookup, the attempts, and everything that may
+ * happen to a stream before it has a descriptor. The hosts are made up, and their addresses are on
+ * the loopback. */
 #include "loops.h"
 
 #include <arpa/inet.h>

@@ -1,6 +1,6 @@
-/* test_loop_numbers.c - a descriptor is closed while it is watched, and its number comes back for a
- * connection of the loop's own: that is the connection's. The watch is silent from then on, and
- * what is done with it does the connection no harm. The same for a listener, and for a stream,
+/* test_loop_numbers.c - a descriptor is closed while it is watched, and a connection of the loop
+ * gets its number: the number belongs to the connection. The watch is silent from then on, and
+ * calls on the watch do not harm the connection. The same is tested for a listener and for a stream
  * whose descriptor somebody has closed. */
 #include "loops.h"
 

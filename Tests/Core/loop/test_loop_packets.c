@@ -1,5 +1,5 @@
 /* test_loop_packets.c - streams over sockets of packets: how long a packet may be, and how such a
- * stream ends. That every byte of them arrives is test_loop_descriptors.c's. */
+ * stream ends. test_loop_descriptors.c tests that every byte of them arrives. */
 #include "loops.h"
 
 #include <errno.h>

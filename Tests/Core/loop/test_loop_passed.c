@@ -1,5 +1,5 @@
-/* test_loop_passed.c - a peer that passes descriptors over a unix socket, where a receive stops
- * short of what lies behind them: bytes that are there must not wait for others to come. */
+/* test_loop_passed.c - a peer that passes descriptors over a unix socket. A receive stops short of
+ * the bytes after them. Bytes that are there must not wait until more bytes come. */
 #include "loops.h"
 
 #include <string.h>

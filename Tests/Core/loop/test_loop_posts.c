@@ -1,4 +1,4 @@
-/* test_loop_posts.c - words and wakes from elsewhere, and what other threads may not do. */
+/* test_loop_posts.c - posts and wakes from other threads, and what other threads may not do. */
 #include "loops.h"
 
 #include <errno.h>

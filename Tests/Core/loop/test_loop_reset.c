@@ -1,5 +1,5 @@
-/* test_loop_reset.c - how the peer sees an end that is no orderly one: as a reset, where bytes that
- * were to go to it, or came from it, are lost; and else as the end of what is sent. */
+/* test_loop_reset.c - what the peer sees if an end is not orderly. If bytes to the peer or from the
+ * peer are lost, it sees a reset. Otherwise it sees the end of what was sent. */
 #include "loops.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* test_loop_resume.c - sluice_resume of a stream that holds bytes: they come again, also where no
- * new ones do. */
+/* test_loop_resume.c - sluice_resume of a stream that holds bytes: they come again, even if no new
+ * bytes come. */
 #include "loops.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* test_loop_signals.c - signals as events, the mask they leave behind, and those that no call may
- * show: EINTR and SIGPIPE. */
+/* test_loop_signals.c - signals as events, the mask they leave behind, and what no call may show:
+ * EINTR and SIGPIPE. */
 #include "loops.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* test_loop_small_writes.c - the first small write of an event goes by itself at the next pull,
- * from a copy and without a queue; and is otherwise like any other.
+/* test_loop_small_writes.c - the first small write of an event goes out by itself at the next pull,
+ * from a copy and without a queue. Otherwise it is like any other write.
  */
 #include "loops.h"
 

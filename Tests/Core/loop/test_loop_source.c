@@ -1,5 +1,5 @@
-/* test_loop_source.c - sluice_source.h: each event comes to its source, and what has none is said.
- */
+/* test_loop_source.c - sluice_source.h: each event goes to its source, and an event without a
+ * source is reported. */
 #include "loops.h"
 
 #include "sluice_source.h"

@@ -1,11 +1,11 @@
 /* test_loop_states.c - every state of a stream by every input. A stream's input and output are
- * driven into each pair of states; there each two inputs come, one after the other: calls, and what
- * the kernel brings. Whatever it was, the stream must come to one CLOSED that says the truth, with
- * every byte in its order, and no call may end it beneath its caller. What must hold is in
- * loop_states.c.
+ * driven into each pair of states. Then any two inputs come, one after the other: calls, and what
+ * the kernel brings. In every case the stream must come to one CLOSED that is true, with every byte
+ * in its order, and no call may end the stream beneath its caller. loop_states.c checks what must
+ * be true.
  *
- * What a stream does is looked at between the two inputs, or is not, in turn: an input may come
- * before the loop has seen the one before it.
+ * In some runs the test looks at the stream between the two inputs, and in others it does not: an
+ * input may come before the loop has seen the one before it.
  */
 #include "loop_states.h"
 

@@ -1,5 +1,5 @@
-/* test_loop_threads.c - every call on a loop, from a thread that the loop is not of, and without a
- * loop: a code, and never a number that could be taken for an answer. */
+/* test_loop_threads.c - every call on a loop, from a thread that is not the loop's, and without a
+ * loop: each returns a code, and never a number that could be taken for a result. */
 #include "loops.h"
 
 #include <pthread.h>

@@ -1,5 +1,5 @@
-/* test_loop_throttle.c - marks: which streams are not read from over their high mark, what a write
- * says of it, and marks of a stream's own. */
+/* test_loop_throttle.c - marks: from which streams the loop does not read over their high mark,
+ * what a write says about it, and marks of a stream's own. */
 #include "loops.h"
 
 #include <errno.h>

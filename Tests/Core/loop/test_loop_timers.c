@@ -1,5 +1,5 @@
-/* test_loop_timers.c - timers of a loop: never early, in order, and never for an old deadline. That
- * they are cheap, and right in every corner, is in test_timers.c. */
+/* test_loop_timers.c - timers of a loop: never early, in order, and never for an old deadline.
+ * test_timers.c tests that they are cheap, and right in every corner. */
 #include "loops.h"
 
 #define MOST 200

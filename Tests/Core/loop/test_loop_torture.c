@@ -1,10 +1,10 @@
 /* test_loop_torture.c - thousands of connections at once, over each backend: a loop that echoes in
  * one thread, a loop of clients in another, and four threads that post to both while timers run.
  *
- * Half of the connections are tame: all that their clients send, in pieces of any size, comes back,
- * whatever is paused meanwhile. The wild ones are closed, aborted and reset by either end in the
- * midst of any kind of event. Every stream gives one CLOSED, every byte is accounted for, and no
- * descriptor and no memory is left. SLUICE_SEED changes what is random.
+ * Half of the connections are tame: everything that their clients send, in pieces of any size,
+ * comes back, whatever is paused meanwhile. The others are wild: either end closes, aborts or
+ * resets them in the middle of any kind of event. Every stream gives one CLOSED, every byte is
+ * accounted for, and no descriptor and no memory is left. SLUICE_SEED sets the random choices.
  */
 #include "torture.h"
 

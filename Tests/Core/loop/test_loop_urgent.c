@@ -1,5 +1,5 @@
-/* test_loop_urgent.c - an urgent byte stands outside the stream. A receive stops short of it though
- * more has come, so that a short one says nothing any more.
+/* test_loop_urgent.c - an urgent byte is outside the stream. A receive stops short of it even if
+ * more has come. So a short receive does not mean that nothing is left.
  */
 #include "loops.h"
 

@@ -1,5 +1,5 @@
-/* test_loop_waiting_listeners.c - several listeners that have stopped, since no descriptor is free:
- * who goes on, and when. Time is made up, so that the tenth of a second is not over unawares. */
+/* test_loop_waiting_listeners.c - several listeners have stopped because no descriptor is free: who
+ * goes on, and when. Time is simulated, so that the tenth of a second does not pass unnoticed. */
 #include "loops.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* torture.c - what the two sides of the torture have in common: see torture.h. */
+/* torture.c - what the two sides of the torture share: see torture.h. */
 #include "torture.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* torture.h - the two loops of test_loop_torture.c, each in a thread of its own, and what both do:
- * count posts, check timers, and note what goes wrong. A check that fails in a thread cannot end
- * the test there: the first is kept and asserted after the threads have ended. */
+ * count posts, check timers, and note what goes wrong. If a check fails in a thread, it cannot end
+ * the test there. The first failure is kept, and asserted after the threads have ended. */
 #ifndef TORTURE_H
 #define TORTURE_H
 

@@ -1,4 +1,4 @@
-/* test_address_problem.c - what a person is told of an address. */
+/* test_address_problem.c - what a person is told about a wrong address. */
 #include "support.h"
 
 #include <errno.h>

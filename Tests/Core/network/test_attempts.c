@@ -1,8 +1,7 @@
 /* test_attempts.c - which address of a name is tried when.
  *
- * The attempts are played with made-up time, over all fates that up to four addresses can have.
- * What they do is compared with a second description of the same rules, which knows all fates
- * beforehand.
+ * The attempts are played in simulated time, over all fates that up to four addresses can have. The
+ * result is compared with a second description of the same rules, which knows all fates beforehand.
  */
 #include "support.h"
 

@@ -1,7 +1,7 @@
-/* test_listen.c - listening by name, at every address, and with what has to be set before it.
+/* test_listen.c - listening by name, at every address, and with options that must be set before it.
  *
- * Lookups and sockets of IPv6 are this file's own, so that names have the addresses, and the
- * machine the families, that a test needs.
+ * This file replaces lookups and IPv6 sockets. So names have the addresses that a test needs, and
+ * the machine has the families.
  */
 #include "network/socket.h"
 

@@ -1,4 +1,4 @@
-/* test_socket.c - stream sockets by textual address. */
+/* test_socket.c - stream sockets, by an address as text. */
 #include "network/socket.h"
 
 #include "faults.h"

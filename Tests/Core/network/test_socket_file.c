@@ -1,4 +1,4 @@
-/* test_socket_file.c - the file of a unix socket: who removes which, and who has a path. */
+/* test_socket_file.c - the file of a unix socket: who removes which file, and who has a path. */
 #include "network/socket.h"
 
 #include "faults.h"

@@ -1,5 +1,5 @@
-/* test_sockets_page.c - the C of docs/sockets.md: it stands here letter by letter, compiles, and
- * does what the page says. */
+/* test_sockets_page.c - the C code of docs/sockets.md. Here is an exact copy. It compiles, and does
+ * what the page says. */
 #define PAGE "docs/sockets.md"
 
 #include "support.h"

@@ -1,5 +1,5 @@
-/* contract.c - plays a row, words what it saw, and draws the tables: one of the system calls, in
- * the order of their age, and one of what libevent makes of them, where it answers otherwise. */
+/* contract.c - plays a row, puts what it saw into words, and draws the tables. One table is for the
+ * system calls, in the order of their age. The other has the rows in which libevent differs. */
 #include "contract.h"
 
 #include <string.h>

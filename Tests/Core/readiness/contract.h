@@ -1,9 +1,9 @@
-/* contract.h - the readiness contract: a row for each situation, with what every backend answers.
+/* contract.h - the readiness contract: a row for each situation, with what every backend reports.
  *
- * A row's scene makes the situation, asks, and notes what it saw in words, so that what is expected
- * and what is observed compare as text, and docs/readiness.md can show either. Rows stand below
- * their scenes, a section a file, in contract_sockets.c and its like; contract.c plays them and
- * draws the table.
+ * A row's scene makes the situation, asks, and notes in words what it saw. So what is expected and
+ * what is observed can be compared as text, and docs/readiness.md can show both. Rows are below
+ * their scenes, with a file for each section: contract_sockets.c and others. contract.c plays the
+ * rows and draws the table.
  */
 #ifndef CONTRACT_H
 #define CONTRACT_H

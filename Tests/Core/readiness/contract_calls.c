@@ -1,5 +1,5 @@
-/* contract_calls.c - the contract's rows on what may be asked: descriptors, interests, and the
- * order of calls. */
+/* contract_calls.c - the contract's rows on what a caller may ask for: descriptors, interests, and
+ * the order of calls. */
 #include "contract.h"
 
 #include <limits.h>

@@ -1,10 +1,10 @@
 /* places.h - the descriptors of a differential script over pollers: a few numbers, always the same,
- * behind which files of all kinds come and go. The pollers all watch these, so that they see one
+ * behind which files of all kinds come and go. All pollers watch these numbers, so they see one
  * state of the kernel.
  *
- * What is done to a TCP connection the kernel passes on by itself, and nearly always at once. A
- * call here returns when the other end has it, so that the pollers, asked one after the other, all
- * see the same.
+ * The kernel passes on by itself what is done to a TCP connection, nearly always at once. A call
+ * here returns when the other end has it. The pollers are asked one after the other, so this way
+ * they all see the same.
  */
 #ifndef PLACES_H
 #define PLACES_H

@@ -1,6 +1,6 @@
-/* test_allocation.c - out of memory, everywhere. A scenario that makes everything grow is run with
- * its first allocation failing, then with its second, and so on until it gets by without a failure.
- * Each step of it that fails must say so, leave nothing behind, and succeed when tried again. */
+/* test_allocation.c - memory runs out at every point. A scenario that makes everything grow is run
+ * with its first allocation failing, then with its second, and so on until it has no failure. Each
+ * step that fails must say so, leave nothing behind, and succeed when tried again. */
 #include "support.h"
 
 #include "faults.h"

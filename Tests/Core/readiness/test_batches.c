@@ -1,5 +1,5 @@
-/* test_batches.c - what one wait brings, and in which order. Small batches, and that they starve
- * nobody, are in the contract. */
+/* test_batches.c - what one wait reports, and in which order. The contract tests small batches, and
+ * that they starve nobody. */
 #include "support.h"
 
 #include <fcntl.h>

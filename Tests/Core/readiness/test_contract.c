@@ -1,5 +1,5 @@
-/* test_contract.c - the readiness contract, row by row over each backend; and that
- * docs/readiness.md shows the very table. With --table, prints what is observed here instead.
+/* test_contract.c - the readiness contract, row by row over each backend. It also tests that
+ * docs/readiness.md shows the same table. With --table, it prints what is observed here instead.
  */
 #include "contract.h"
 

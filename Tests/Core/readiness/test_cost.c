@@ -1,5 +1,5 @@
-/* test_cost.c - what the calls promise to cost: system calls and allocations, counted where the
- * linker puts a counter before them (see faults.h). libevent is linked in, so its own count, too.
+/* test_cost.c - what the calls promise to cost: system calls and allocations. The linker puts a
+ * counter in front of these (see faults.h). libevent is linked in, so its own calls count, too.
  */
 #include "support.h"
 

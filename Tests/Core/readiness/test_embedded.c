@@ -1,5 +1,5 @@
-/* test_embedded.c - a poller in somebody else's loop: what its backend descriptor tells, and that
- * it stays the same whatever becomes of the epoll instance behind it. */
+/* test_embedded.c - a poller in somebody else's loop: what its backend descriptor reports, and that
+ * it stays the same whatever happens to the epoll instance behind it. */
 #include "support.h"
 
 #include <errno.h>

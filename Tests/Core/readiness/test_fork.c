@@ -1,5 +1,5 @@
-/* test_fork.c - pollers after a fork(2): what the child may do, and that the parent's stays as it
- * was. */
+/* test_fork.c - pollers after a fork(2): what the child may do, and that the parent's poller stays
+ * as it was. */
 #include "support.h"
 
 #include <errno.h>

@@ -1,11 +1,11 @@
-/* test_libevent.c - what is libevent's alone: its methods and registration, silence, the
- * descriptors it needs, and what it shares with a program that uses libevent itself. All that every
- * backend promises runs over it in the other tests.
+/* test_libevent.c - what only libevent has: its methods and registration, silence, the
+ * descriptors it needs, and what it shares with a program that uses libevent itself. The other
+ * tests run over libevent everything that all backends promise.
  *
- * The tests are linked with libevent's archive, so that its allocations are counted and made to
- * fail with all others, in test_allocation.c and test_loop_allocation.c. What is left out is
- * libevent's fatal end where it gets no descriptors at its beginning: they are tried for first, and
- * only another thread can take them in between.
+ * The tests are linked with libevent's archive. So its allocations are counted and made to fail
+ * like all others, in test_allocation.c and test_loop_allocation.c. One thing is left out: libevent
+ * ends the process if it gets no descriptors when it starts. Sluice tries first whether there are
+ * any, and only another thread can take them in between.
  */
 #include "support.h"
 

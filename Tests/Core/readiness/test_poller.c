@@ -1,5 +1,5 @@
-/* test_poller.c - the poller's calls over every backend: arguments that are wrong, timeouts of all
- * sizes, signals, and the poller's own descriptors. What readiness means is in the contract. */
+/* test_poller.c - the poller's calls over every backend: wrong arguments, timeouts of all sizes,
+ * signals, and the poller's own descriptors. The contract tests what readiness means. */
 #include "support.h"
 
 #include <errno.h>

@@ -1,18 +1,18 @@
 /* test_poller_differential.c - random scripts over every backend at once, and over a plain model.
  *
- * All pollers watch the same descriptors (places.h) and are told the same; what they answer to each
- * call, and report in each wait, must be the same. Beside them stands a model that keeps an array
- * of what is registered and asks poll(2) of one descriptor at a time what is ready.
+ * All pollers watch the same descriptors (places.h) and get the same calls. What each call returns,
+ * and what each wait reports, must be the same. Beside them there is a model. It keeps an array of
+ * what is registered, and asks poll(2) about one descriptor at a time.
  *
  * What may differ comes from the readiness contract and the backends' features: which flags a
- * backend can tell, and which interests it refuses. And a number that was closed without a remove,
- * on which backends differ by nature, is compared again from when it is removed or modified: until
- * then it is adrift, and what is reported of it says nothing, but must be under the number and the
- * user word that it was registered with. libevent's epoll cannot tell one file without an inode of
- * its own from another, so that it is told to remove those in time.
+ * backend can report, and which interests it refuses. Backends also differ by nature on a number
+ * that was closed without a remove. Until it is removed or modified, it is adrift, and reports on
+ * it say nothing. But they must have the number and the user word that it was registered with.
+ * After that it is compared again. Some files have no inode of their own, and libevent's epoll
+ * cannot tell one from another. So the script removes those in time.
  *
- * Where fewer events are asked for than there are, which of them come first is the backend's own
- * affair: then waits are repeated until each must have come.
+ * If a wait asks for fewer events than there are, the backend decides which of them come first.
+ * Then waits are repeated until each event must have come.
  */
 #include "places.h"
 

@@ -1,6 +1,6 @@
-/* test_stale.c - a watched number that is closed unremoved while a duplicate keeps its file open
- * leaves an entry in epoll that nothing can delete, and that reports for ever. A poller gets rid of
- * it by a new epoll instance. Here that instance cannot be had. */
+/* test_stale.c - a watched number is closed without a remove, and a duplicate keeps its file open.
+ * Then epoll has an entry that nothing can delete, and that reports for ever. A poller gets rid of
+ * it with a new epoll instance. Here the kernel gives no new instance. */
 #include "support.h"
 
 #include <errno.h>

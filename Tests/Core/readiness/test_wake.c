@@ -1,5 +1,5 @@
 /* test_wake.c - wakes from other threads and from signal handlers: none is lost, and what was
- * written before one can be read after it. */
+ * written before a wake can be read after it. */
 #include "support.h"
 
 #include <errno.h>

@@ -1,10 +1,10 @@
-/* test_worked_backend.c - a backend from outside the core, as one is written, and the readiness
- * contract over it. Read it beside the contract of a backend in readiness/poller.h.
+/* test_worked_backend.c - an example of a backend from outside the core, and the readiness contract
+ * over it. Read it beside the contract of a backend in readiness/poller.h.
  *
- * It waits by poll(2), and does so in the simplest way: an array in which the number of a
- * descriptor is its place. A number that is not looked at is -1 there, which poll(2) passes over.
- * So nothing is searched and nothing is moved. Each wait costs a look at every number up to the
- * highest, which is why pollers/poll.c does it otherwise.
+ * It waits with poll(2), in the simplest way: an array in which the number of a descriptor is its
+ * place. The place of a number that is not watched has -1, which poll(2) ignores. So nothing is
+ * searched and nothing is moved. But each wait looks at every number up to the highest. That is why
+ * pollers/poll.c works in another way.
  */
 #include "contract.h"
 

@@ -1,6 +1,6 @@
-/* choices.h - where a random script has its choices from: a generator with a seed, or bytes that
- * somebody else thinks up (Tests/Fuzz), who steers the script by them. A model that takes its
- * choices from here is played by both.
+/* choices.h - where a random script gets its choices from: a generator with a seed, or bytes from a
+ * fuzzer (Tests/Fuzz), which steers the script with them. Both can play a model that takes its
+ * choices from here.
  */
 #ifndef CHOICES_H
 #define CHOICES_H

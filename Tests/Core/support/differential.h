@@ -1,10 +1,11 @@
 /* differential.h - one random script played over several backends in lockstep, and what to do when
  * they disagree.
  *
- * A script is data: a row of numbers, one for each step, from which the step makes all its choices.
- * So a step does the same whatever stands before it, and a script that fails can be shrunk: steps
- * are dropped, in ever smaller runs, as long as it still fails. What is left is told in words.
- * Steps must therefore make sense in any state; one that does not apply does nothing.
+ * A script is data: a row of numbers, one for each step. A step makes all its choices from its
+ * number. So a step does the same whatever comes before it, and a script that fails can be shrunk:
+ * steps are dropped, in smaller and smaller runs, as long as the script still fails. What is left
+ * is printed in words. So steps must make sense in any state. A step that does not apply does
+ * nothing.
  *
  * There is one script at a time.
  */

@@ -1,5 +1,5 @@
-/* faults.c - the wrappers that the linker puts before the program's own calls. The counters are
- * atomic, since a test with threads goes through them too. */
+/* faults.c - the wrappers that the linker puts in front of the program's own calls. The counters
+ * are atomic, because a test with threads uses them too. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif

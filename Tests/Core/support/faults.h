@@ -1,6 +1,6 @@
-/* faults.h - calls that the tests make fail, or count. The linker turns the program's own calls of
- * these to the wrappers here (ld --wrap); a library's inner calls go past them. Every wrapper
- * passes through until it is told otherwise.
+/* faults.h - calls that the tests make fail, or count. The linker turns the program's own calls
+ * into calls of the wrappers here (ld --wrap). Calls inside a library do not go through them. Every
+ * wrapper only passes the call on until a test tells it otherwise.
  */
 #ifndef FAULTS_H
 #define FAULTS_H

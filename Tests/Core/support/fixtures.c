@@ -1,5 +1,5 @@
-/* fixtures.c - descriptors to test with: pairs, files, and the bytes in them. All of them are kept
- * for the test that makes them (see support.h), and made by plain system calls, not by the core. */
+/* fixtures.c - descriptors to test with: pairs, files, and the bytes in them. All of them live as
+ * long as the test that makes them (see support.h). Plain system calls make them, not the core. */
 #include "support.h"
 
 #include <arpa/inet.h>

@@ -1,5 +1,5 @@
-/* folders.c - folders of a test's own: made empty, and gone with the test, with all that is in
- * them.
+/* folders.c - folders of a test's own: they are made empty, and removed after the test, with
+ * everything in them.
  */
 #include "support.h"
 

@@ -1,4 +1,4 @@
-/* hosts.c - see hosts.h. Slow hosts wait at semaphores, which a child of a fork finds usable. */
+/* hosts.c - see hosts.h. Slow hosts wait at semaphores, which a child of a fork can use. */
 #include "hosts.h"
 
 #include "support.h"

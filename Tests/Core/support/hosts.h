@@ -1,5 +1,5 @@
 /* hosts.h - host names that are made up, for tests without a network. While there are some, the
- * core's calls of getaddrinfo end here (see faults.h) and know no other name.
+ * core's calls of getaddrinfo come here (see faults.h), and no other name is known.
  */
 #ifndef HOSTS_H
 #define HOSTS_H

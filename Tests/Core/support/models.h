@@ -1,6 +1,6 @@
-/* models.h - the random scripts that are compared with plain models. Each plays one script, of a
- * seed (test_*_model.c) or of a fuzzer's bytes (Tests/Fuzz), over the running test's backend where
- * there are several. A failure names the seed. */
+/* models.h - the random scripts that are compared with plain models. Each function plays one
+ * script, from a seed (test_*_model.c) or from a fuzzer's bytes (Tests/Fuzz). If there are several
+ * backends, it plays over the running test's backend. A failure names the seed. */
 #ifndef MODELS_H
 #define MODELS_H
 

@@ -1,7 +1,7 @@
 /* support.c - running tests over each backend, and the descriptors that end with a test. The
  * fixtures themselves are in fixtures.c.
  *
- * What a test keeps stands in two short arrays. They are static, since a failing test leaves by
+ * What a test keeps is in two short arrays. They are static, because a failing test leaves by
  * longjmp, and there is one test at a time.
  */
 #include "support.h"

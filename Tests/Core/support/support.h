@@ -1,9 +1,9 @@
 /* support.h - what the tests of the core share: running a test over each backend, descriptors and
- * pollers that end with the test, and waiting for what is to come.
+ * pollers that end with the test, and waiting for what will come.
  *
  * A test is a function without arguments. Whatever it makes through make_poller, keep and the
- * pairs is given back after it, passed or failed, and then as many descriptors must be open as
- * before: a test that leaks one fails, and so does one whose descriptor the core has closed.
+ * pairs is given back after it, passed or failed. Then as many descriptors must be open as before.
+ * So a test that leaks a descriptor fails, and so does a test whose descriptor the core has closed.
  */
 #ifndef SUPPORT_H
 #define SUPPORT_H

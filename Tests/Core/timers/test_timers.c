@@ -1,6 +1,6 @@
 /* test_timers.c - the timers of a loop, each promise by name. Random scripts over them are in
- * test_timers_model.c. Time is what the tests say it is. Long, since there are many promises, each
- * a few lines. */
+ * test_timers_model.c. The tests set the time. The file is long because there are many promises,
+ * each with a few lines. */
 #include "support.h"
 
 #include <stdlib.h>

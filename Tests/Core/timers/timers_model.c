@@ -1,8 +1,9 @@
 /* timers_model.c - random scripts of the timers, compared with a plain array.
  *
- * A script adds, cancels and resets timers, also from within a turn, and plays turns, to moments of
- * its own choice and as a loop that sleeps until the next deadline. The model finds the next to
- * fire by looking at each timer. Each script has a scale of its own, from nanoseconds to centuries.
+ * A script adds, cancels and resets timers, also from within a turn. It plays turns up to moments
+ * of its own choice, and turns of a loop that sleeps until the next deadline. The model finds the
+ * next timer to fire by looking at each timer. Each script has a scale of its own, from nanoseconds
+ * to centuries.
  */
 #include "timers/timers.h"
 
