@@ -1,7 +1,7 @@
 """Drawings as SVG: boxes, arrows, words, bars and lines. Tools/figures and the benchmarks' report use it.
 
 A figure has its own background, light or dark as the reader's system asks for. So it can be read on any
-page. Decided against: a transparent background, where black text may fall on a dark page.
+page. Decided against: a transparent background, because black text could be on a dark page.
 """
 
 import html
@@ -48,7 +48,7 @@ CHART = """.grid { stroke: #d1d9e0 }
 
 
 class Figure:
-    """A drawing of boxes, arrows and words. `told` is what it shows, for who cannot see it."""
+    """A drawing of boxes, arrows and words. `told` says what it shows, for those who cannot see it."""
 
     def __init__(self, width, height, told):
         self.width, self.height, self.told = width, height, told
@@ -71,7 +71,7 @@ class Figure:
             self.text(x + width / 2, top + 18 * number, line, text, "middle")
 
     def arrow(self, *points, kind=""):
-        """A line through points, with a tip at the last."""
+        """A line through points, with a tip at the last point."""
         (fx, fy), (x, y) = points[-2:]
         length = ((x - fx) ** 2 + (y - fy) ** 2) ** 0.5
         ux, uy = (x - fx) / length, (y - fy) / length

@@ -1,8 +1,8 @@
-"""Reads a public header of ours: its groups, and what is said of each declaration.
+"""Reads one of our public headers: its groups, and the comment of each declaration.
 
-A header is written in one way, and this reads no other: a comment of its own begins a line, and what it is about
-follows without an empty line. A declaration without a comment goes with the one before it. A group begins with a
-ruled comment. A comment that an empty line follows is about the group.
+Our headers are written in one way, and this reads only that. A comment begins at the beginning of a line, and its
+declaration follows without an empty line. A declaration without a comment belongs to the one before it. A group begins
+with a ruled comment. If an empty line follows a comment, the comment is about the group.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ RULE = re.compile(r"^/\* ---- (.*?) -+ \*/$")
 
 @dataclasses.dataclass
 class Part:
-    """A comment, and the declarations that it is about: none where it is about the group."""
+    """A comment, and the declarations that it is about. There are none if it is about the group."""
     text: str
     declarations: list[str]
 
@@ -34,7 +34,7 @@ class Group:
 
 
 def call_of(declaration):
-    """The function that a declaration is of, or None."""
+    """The name of the function that is declared, or None."""
     if declaration.startswith(("typedef", "enum", "struct", "#")):
         return None
     found = re.search(r"\b(sluice_\w+)\(", declaration)
@@ -48,7 +48,7 @@ def said(comment):
 
 
 def declaration_at(lines, start):
-    """The declaration that begins in a line, and the line behind it. A function's body is left out."""
+    """The declaration that begins in a line, and the line after it. A function's body is left out."""
     if lines[start].startswith("#"):
         return lines[start], start + 1
     depth, end = 0, start
@@ -98,12 +98,12 @@ def groups_of(path):
 
 
 def members(declaration):
-    """(code, comment) of each member of an enum or a struct: none for anything else."""
+    """(code, comment) of each member of an enum or a struct. Other declarations have none."""
     found = re.match(r"(?:typedef )?(?:enum|struct)[^{;]*\{(.*)\}", declaration, re.DOTALL)
     pairs, waiting = [], False
     for line in found[1].split("\n") if found else []:
         code, _, comment = line.strip().partition("/*")
-        if line.strip().startswith("*"):  # a comment goes on
+        if line.strip().startswith("*"):  # the comment continues
             code, comment = "", line.strip()[1:]
         comment = comment.removesuffix("*/").strip()
         if code := code.strip():
@@ -115,7 +115,7 @@ def members(declaration):
 
 
 def words_of(text):
-    """The text as ("words" or "code", lines) in turn: what is indented by four is code."""
+    """The text as a series of ("words" or "code", lines). Text that is indented by four is code."""
     for block in re.split(r"\n\s*\n", text):
         lines, kind = [], None
         for line in block.split("\n"):

@@ -1,4 +1,4 @@
-"""What the parts of the site share: where things are, what leads from each page to each part, and how a tool is run."""
+"""What the parts of the site share: where things are, the links from each page to each part, and how to run a tool."""
 
 import pathlib
 import shutil
@@ -9,7 +9,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE.parent))  # for header.py
 
-# What the machine may lack, and the site then lacks too.
+# If the machine lacks one of these, the site lacks it, too.
 CARGO, GO = shutil.which("cargo"), shutil.which("go")
 PDOC = ROOT / "build/python/bin/pdoc"
 

@@ -1,7 +1,7 @@
-"""The Go reference of the site: what `go doc -all` says of the module, as one page.
+"""The Go reference of the site: what `go doc -all` prints for the module, as one page.
 
 go doc prints declarations as they are in the source, each with its comment below, indented by four. So the page needs
-no other tool, and nothing from the network. Decided against: gomarkdoc and pkgsite, each a module to be fetched.
+no other tool, and nothing from the network. Decided against: gomarkdoc and pkgsite, because each is a module to fetch.
 """
 
 import html
@@ -11,11 +11,11 @@ import re
 from common import ROOT, run
 
 SECTIONS = ("CONSTANTS", "VARIABLES", "FUNCTIONS", "TYPES")
-OPENED = {"(": ")", "{": "}"}  # what a declaration of several lines ends with
+OPENED = {"(": ")", "{": "}"}  # the last line of a declaration of several lines
 
 
 def blocks(lines):
-    """(declaration, comment) of a section, each a list of lines."""
+    """The (declaration, comment) pairs of a section. Each of the two is a list of lines."""
     at = 0
     while at < len(lines):
         if not lines[at] or lines[at].startswith(" "):
@@ -55,7 +55,7 @@ def words(lines):
 
 
 def name_of(declaration):
-    """The heading of a declaration, which is its anchor too; None for constants and variables."""
+    """The heading of a declaration, which is also its anchor. None for constants and variables."""
     if method := re.match(r"func \(\w* ?\*?(\w+)\) (\w+)\(", declaration):
         return ".".join(method.groups())
     found = re.match(r"(?:func|type) (\w+)", declaration)
@@ -70,7 +70,7 @@ def page(text):
     names = {name for _, found in sections for lines, _ in found if (name := name_of(lines[0]))}
 
     def linked(lines, own):
-        """A declaration, in which each type of the package leads to where it is."""
+        """A declaration, in which each type of the package has a link to its own declaration."""
         code = html.escape("\n".join(lines), quote=False)
         code = re.sub(r"(?<![\w.])[A-Z]\w*\b", lambda found: (
             f'<a href="#{found[0]}">{found[0]}</a>' if found[0] in names - {own} else found[0]), code)

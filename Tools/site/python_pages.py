@@ -1,7 +1,8 @@
-"""The Python reference of the site, by pdoc: python_pages.py FOLDER, run by a Python that has pdoc and the package.
+"""The Python reference of the site, made by pdoc: python_pages.py FOLDER, run by a Python that has pdoc and the package.
 
-A class of the package may have its calls from one of the C module `sluiceio._core`, whose types are in a stub. pdoc
-would only name such calls, since the module is private. Here they are the class's own, with the types of the stub.
+A class of the package may inherit its calls from a class of the C module `sluiceio._core`, whose types are in a stub.
+pdoc would only name such calls, because the module is private. Here they are shown as the class's own, with the types of
+the stub.
 """
 
 import functools
@@ -24,7 +25,7 @@ inherited_members = pdoc.doc.Namespace.inherited_members.func
 add_types = pdoc.doc_pyi.include_typeinfo_from_stub_files
 
 
-@functools.cache  # pdoc's own adds to a list of its own, each time
+@functools.cache  # pdoc's own function adds to a list each time
 def all_members(self):
     of_core = [each for origin, found in self._members_by_origin.items() for each in found
                if origin[0] == CORE and origin != self.taken_from]
@@ -43,7 +44,7 @@ def add_types_of_core(module):
     members = [each for found in module.members.values() if isinstance(found, pdoc.doc.Class)
                for each in [found, *found.members.values()]
                if each.taken_from[0] == CORE or found.obj is getattr(sluiceio._core, found.name, None)]
-    # pdoc reads the source of what sys.modules has by that name.
+    # pdoc reads the source of the module that sys.modules has under that name.
     with unittest.mock.patch.dict("sys.modules", {CORE: stub}):
         for each in members:
             pdoc.doc_pyi._patch_doc(each, pdoc.doc.Module(stub))
@@ -54,7 +55,7 @@ def main(folder):
     pdoc.doc.Class.inherited_members = property(
         lambda self: {origin: found for origin, found in inherited_members(self).items() if origin[0] != CORE})
     pdoc.doc_pyi.include_typeinfo_from_stub_files = add_types_of_core
-    # It cannot know in which file an attribute stands that is only declared, as those of a TypedDict.
+    # If an attribute is only declared, like those of a TypedDict, pdoc cannot know in which file it is.
     warnings.filterwarnings("ignore", "Cannot determine where")
     pdoc.render.configure(show_source=False)
     pdoc.pdoc(*MODULES, output_directory=pathlib.Path(folder))

@@ -1,6 +1,6 @@
-"""The references of the site: what each language's tool makes of the comments in its source.
+"""The references of the site: what each language's tool makes from the comments in its source.
 
-Each function here writes one into a folder of the site. A tool that has something to say about a comment is an error.
+Each function here writes one reference into a folder of the site. If a tool complains about a comment, that is an error.
 """
 
 import json
@@ -18,14 +18,14 @@ import header
 
 
 def name_of(declaration):
-    """What a type or a constant is called."""
+    """The name of a type or a constant."""
     return (re.match(r"#define (\w+)", declaration) or re.match(r"typedef .*\*(\w+)\(", declaration)
             or re.match(r"typedef \w+ (\w+);", declaration)
             or re.match(r"(?:typedef )?(?:enum|struct) (\w+)", declaration))[1]
 
 
 class Reference:
-    """sluice.h as Doxygen reads it: each comment in front of what it is about, and its names marked."""
+    """sluice.h as Doxygen reads it: each comment in front of its declaration, with names marked."""
 
     def __init__(self, groups):
         declarations = [each for group in groups for part in group.parts for each in part.declarations]
@@ -91,11 +91,11 @@ def write_c_reference(site, work):
 
 
 def write_cpp_reference(site, work):
-    """sluice.hpp has no groups, and what it says of a declaration is short: its comments are only marked."""
+    """sluice.hpp has no groups, and its comments are short. So they are only marked."""
     text = (ROOT / "Bindings/cpp/sluice.hpp").read_text(encoding="utf-8")
     text = re.sub(r"^( *)/\* (?!sluice\.hpp)", r"\1/** ", text, flags=re.MULTILINE)
-    # Doxygen links to classes that are private and does not show them, and has no place for a specialisation of a
-    # template of std's.
+    # Doxygen links to private classes, but does not show them. It has no place for a specialisation of a
+    # template of std.
     text = re.sub(r"^  private:\n.*?^\};", "};", text, flags=re.DOTALL | re.MULTILINE)
     text = re.sub(r"^template <> struct std::.*\n", "", text, flags=re.MULTILINE)
     text = re.sub(r"\A/\* sluice\.hpp - ", "/** @mainpage sluice.hpp\n *\n * ", text)
@@ -127,7 +127,7 @@ OUTPUT_DIRECTORY = {site.folder}
 
 
 def add_bar(site, folder):
-    """What leads to each part of the site, on each page that another tool has written into a folder of it."""
+    """Adds the links to each part of the site to each page that another tool has written into a folder of it."""
     for page in (site.folder / folder).rglob("*.html"):
         root = os.path.relpath(site.folder, page.parent)
         bar = " · ".join(f'<a href="{root}/{path}">{name}</a>' for path, name in BAR)
@@ -143,13 +143,13 @@ def write_rust_reference(site):
     run("cargo", "doc", "--quiet", "--offline", "--no-deps", "--manifest-path", "Bindings/rust/Cargo.toml",
         env=os.environ | {"CARGO_TARGET_DIR": str(target)})
     shutil.copytree(target / "doc", site.folder / "rust")
-    # rustdoc's own pages lead to it, and it is not there.
+    # rustdoc's own pages link to it, but it does not exist.
     (site.folder / "rust/index.html").write_text('<body><a href="sluice/index.html">sluice</a></body>\n')
     add_bar(site, "rust")
 
 
 def write_python_reference(site):
-    """By pdoc, of the package as it is installed in the environment for its tests."""
+    """Made by pdoc, from the package as it is installed in the environment for its tests."""
     run(PDOC.with_name("python"), "-W", "error", HERE / "python_pages.py", site.folder / "python")
     add_bar(site, "python")
     site.write(pathlib.Path("python/index.html"), "Sluice in Python", """<h1>Sluice in Python</h1>
@@ -200,7 +200,7 @@ def write_swift_reference(site, work, symbols, base):
     run("docc", "convert", catalog, "--additional-symbol-graph-dir", graphs, "--output-dir", site.folder / "swift",
         "--transform-for-static-hosting", "--hosting-base-path", path, "--experimental-enable-custom-templates",
         "--diagnostics-file", diagnostics)
-    # A parameter whose name says it all need not be described.
+    # If a parameter's name says everything, it needs no description.
     wrong = [f"{each['source']}: {each['summary']}"
              for each in json.loads(diagnostics.read_text(encoding="utf-8"))["diagnostics"]
              if not each["summary"].endswith("is missing documentation")]
