@@ -1,5 +1,5 @@
-/* one_file.c - what a program does that has sluice.c and sluice.h beside it, as C and as C++: a
- * client talks to a server in one loop, over each backend. */
+/* one_file.c - a program with sluice.c and sluice.h beside it, as C and as C++: a client talks to a
+ * server in one loop, over each backend. */
 #include "sluice.h"
 
 #include <stdio.h>
@@ -7,7 +7,7 @@
 
 static const char word[] = "over one file";
 
-/* The first event of that kind, of those that come within a second; 0 where none does. */
+/* The first event of that kind that comes within a second, or 0. */
 static sluice_id wait_for(sluice_loop *loop, uint32_t kind, sluice_event *event) {
     while (sluice_next(loop, event, INT64_C(1000000000)) > 0)
         if (event->kind == kind)

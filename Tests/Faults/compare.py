@@ -26,7 +26,7 @@ SETS = {
     "and EINTR, aborted callers": PASSING,
     "and resets, nothing left": KINDS,
 }
-HEAD = ("server", "faults", "injected", "connections served", "parted with without cause",
+HEAD = ("server", "faults", "injected", "connections served", "ended without cause",
         "bytes lost", "stuck", "descriptors leaked", "spins", "crashes")
 
 

@@ -1,8 +1,8 @@
 /* connections.c - connecting, accepting and closing, interposed.
  *
- * Where accept fails, nobody leaves its queue. ECONNABORTED speaks of a caller that is gone, and
- * the next one is behind it: that is so, whether or not one is there. A connect that is interrupted
- * goes on (signal(7)), and so does ours.
+ * If accept fails here, nobody leaves its queue. ECONNABORTED is about a caller that is gone, and
+ * the next caller is behind it. This is right whether there is a next caller or not. A connect that
+ * is interrupted goes on (signal(7)), and so does ours.
  */
 #include "real.h"
 

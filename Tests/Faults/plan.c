@@ -1,5 +1,5 @@
-/* plan.c - see plan.h. Choices come from a generator for each thread, so that threads neither wait
- * for each other nor disturb each other's order. */
+/* plan.c - see plan.h. Each thread has a generator for its choices. So threads do not wait for each
+ * other, and do not change each other's order. */
 #include "plan.h"
 
 #include <fcntl.h>
@@ -96,7 +96,7 @@ uint32_t below(uint32_t end) {
     return (uint32_t)((thread.random * UINT64_C(0x2545F4914F6CDD1D)) >> 33) % end;
 }
 
-/* Of so many that were chosen one is done: a reset ends a connection, and the others take time. */
+/* One of so many chosen faults is done. A reset ends a connection, and the others take time. */
 static const uint32_t one_in[FAULT_KINDS] = {
     [FAULT_RESET] = 20, [FAULT_EXHAUSTED] = 10, [FAULT_DELAY] = 20};
 
@@ -128,8 +128,7 @@ void begin_wait(void) {
     if (!starts_at_accept)
         begun = true;
     tally->waits++;
-    /* Beside a loop of Swift's tasks there is libdispatch's thread, which looks around each second.
-     */
+    /* Beside a loop of Swift's tasks there is libdispatch's thread, which wakes up each second. */
     bool is_loop = !starts_at_accept || thread.lets_in;
     bool idle = is_loop && thread.was_awake && !thread.worked;
     thread.idle = idle ? thread.idle + 1 : 0;

@@ -1,13 +1,14 @@
-/* plan.h - which calls are to suffer what, and how many have: what the interposer's calls share.
+/* plan.h - which calls get which faults, and how many had one: what the interposer's calls share.
  *
- * The environment says what is done to the program:
- *   FAULTS_SEED   from which every choice follows, for each thread in the order of its calls; 1
- *   FAULTS_RATE   of 1,000 calls that may suffer something, how many do; 50
+ * The environment says what is done to the program. Defaults are after the semicolons:
+ *   FAULTS_SEED   every choice follows from it, for each thread in the order of its calls; 1
+ *   FAULTS_RATE   how many of 1,000 calls that may have a fault have one; 50
  *   FAULTS_KINDS  names of enum fault, with commas between; all
- *   FAULTS_TALLY  a file that is made to hold a struct tally, kept while the program runs
- *   FAULTS_START  "off": nothing happens until faults_inject says so; "accept": nothing until a
- *                 caller is let in, for a program whose threads wait before it listens
- * Otherwise faults begin at the first wait: who cannot even start has not been tested.
+ *   FAULTS_TALLY  a file that is made, and has a struct tally while the program runs
+ *   FAULTS_START  "off": no faults until faults_inject asks for them. "accept": no faults until a
+ *                 caller is accepted, for a program whose threads wait before it listens
+ * Without FAULTS_START, faults begin at the first wait. A program that cannot even start would not
+ * be tested.
  */
 #ifndef PLAN_H
 #define PLAN_H
@@ -43,23 +44,23 @@ struct tally {
 
 extern struct tally *tally;
 
-/* From now on, in this thread: for a program that tests itself. Found by its name. */
+/* Faults begin now, in this thread: for a program that tests itself. It finds this by name. */
 void faults_inject(int on);
 
-/* Whether a call that may suffer one of `kinds`, bits of 1 << enum fault, is to; and which. */
+/* Whether a call gets one of the faults `kinds`, bits of 1 << enum fault; and which one. */
 bool suffers(uint32_t kinds, enum fault *fault);
 
-/* Notes that it did. */
+/* Notes that the call has had the fault. */
 void note(enum fault fault);
 
-/* A number below `end`, of this thread's choices. */
+/* A number below `end`, from this thread's choices. */
 uint32_t below(uint32_t end);
 
-/* Somebody is about to be let in. */
+/* A caller is about to be accepted. */
 void note_accept(void);
 
-/* Between two waits: something was done, and a wait begins or has returned. `at_once` is whether
- * it did not have to sleep. */
+/* Called when something was done between two waits, and when a wait begins or has returned.
+ * `at_once` says whether the wait did not have to sleep. */
 void note_work(void);
 void begin_wait(void);
 void end_wait(bool at_once);

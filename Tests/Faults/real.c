@@ -6,7 +6,7 @@
 #define DEFINE(name) __typeof__(&(name)) real_##name;
 REAL_CALLS(DEFINE)
 
-/* Found twice by two threads at once, it is the same. `time` is the last. */
+/* If two threads look it up at once, both find the same. `time` is the last one. */
 __attribute__((constructor)) void find_real(void) {
     if (real_time)
         return;

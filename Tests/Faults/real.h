@@ -1,4 +1,4 @@
-/* real.h - the calls that the interposer stands before, as libc has them: real_read and so on. */
+/* real.h - libc's own versions of the calls that the interposer replaces: real_read and so on. */
 #ifndef REAL_H
 #define REAL_H
 
@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* glibc declares those that take an address with a union that is GNU's. */
+/* If a call takes an address, glibc declares it with a GNU union. */
 #pragma GCC diagnostic ignored "-Wpedantic"
 
 #define REAL_CALLS(X)                                                                              \
@@ -47,8 +47,8 @@
 REAL_CALLS(DECLARE)
 #undef DECLARE
 
-/* Looks them up; to be called first in each call that is interposed, since another library's
- * beginning may come before ours. */
+/* Looks them up. Call this first in each interposed call, because another library's constructor may
+ * run before ours. */
 void find_real(void);
 
 #endif

@@ -1,5 +1,5 @@
-/* rearm.c - see rearm.h, and epoll_ctl with it, by which we learn of the entries: for each
- * number the one made last. */
+/* rearm.c - see rearm.h. Also epoll_ctl, from which we learn of the entries. For each number we
+ * keep the one that was made last. */
 #include "real.h"
 
 #include <errno.h>

@@ -1,9 +1,9 @@
 /* transfers.c - receiving and sending, interposed.
  *
- * Only descriptors that do not block suffer anything, so that a program's own files are left alone.
- * Fewer bytes than there are come from and go to stream sockets and pipes; to a pipe only where
- * more than PIPE_BUF were to go, which go whole or not at all otherwise. A reset is the kernel's
- * own: a connect to AF_UNSPEC ends a TCP connection with an RST, and the error is pending then.
+ * Only non-blocking descriptors have faults, so that a program's own files are left alone. Short
+ * counts happen on stream sockets and pipes. On a send to a pipe they happen only if there are more
+ * than PIPE_BUF bytes, because fewer bytes go whole or not at all. A reset is a real one: a connect
+ * to AF_UNSPEC ends a TCP connection with an RST, and then the error is pending.
  */
 #include "real.h"
 
@@ -53,7 +53,7 @@ static bool reset(int fd) {
            real_connect(fd, &none, sizeof none) == 0;
 }
 
-/* Half of the lengths are 1, since that is where mistakes are. */
+/* Half of the lengths are 1, because that is where mistakes are. */
 static size_t shortened(size_t length) {
     size_t most = length - 1 < 65536 ? length - 1 : 65536;
     return below(2) ? 1 : 1 + below((uint32_t)most);
@@ -65,8 +65,8 @@ static bool may_fall_short(int fd, enum direction direction, size_t length) {
     return length > 1 && is_stream_socket(fd);
 }
 
-/* How a transfer of *length bytes is to go: true where it fails, with errno; or *length is made
- * less. */
+/* Decides on a transfer of *length bytes. Returns true if it fails, and sets errno. Otherwise it
+ * may make *length smaller. */
 static bool fails(int fd, enum direction direction, size_t *length) {
     find_real();
     note_work();
@@ -97,7 +97,7 @@ static bool fails(int fd, enum direction direction, size_t *length) {
     return true;
 }
 
-/* After a transfer that was to be of `length` bytes instead of `asked`. */
+/* Call this after a transfer that had `length` bytes instead of `asked`. */
 static ssize_t done(int fd, ssize_t count, size_t length, size_t asked) {
     if (length < asked && count == (ssize_t)length)
         tell_again(fd);
@@ -141,7 +141,7 @@ static size_t length_of(const struct iovec *pieces, size_t count) {
     return length;
 }
 
-/* The first `length` bytes of `pieces`, in `cut`: how many pieces that is. */
+/* Puts the first `length` bytes of `pieces` into `cut`, and returns how many pieces these are. */
 static int cut_to(struct iovec *cut, const struct iovec *pieces, size_t length) {
     int count = 0;
     for (; length > 0; count++) {

@@ -1,7 +1,7 @@
 /* waits.c - the calls that wait, and the clock, interposed.
  *
- * A wait may be interrupted, return later than it was to, and, from epoll, bring one event where
- * there are many: the others stay in the kernel's list. Timeouts are handed on as they are.
+ * A wait may be interrupted, or return late. An epoll wait may also bring one event of many: the
+ * others stay in the kernel's list. Timeouts are handed on as they are.
  */
 #include "real.h"
 
@@ -22,7 +22,7 @@ static void sleep_a_little(void) {
     (void)nanosleep(&time, NULL);
 }
 
-/* Whether a wait is interrupted; or *capacity, of events, is made less. */
+/* Whether a wait is interrupted. If not, it may make *capacity, in events, smaller. */
 static bool is_interrupted_of(int *capacity) {
     find_real();
     begin_wait();
@@ -42,7 +42,7 @@ static bool is_interrupted_of(int *capacity) {
     return fault == FAULT_EINTR;
 }
 
-/* Of a wait that has room for everything. */
+/* For a wait that has room for everything. */
 static bool is_interrupted(void) {
     int capacity = 1;
     return is_interrupted_of(&capacity);
@@ -82,7 +82,8 @@ static long epoll_pwait2_by_number(long *words) {
                   takes);
 }
 
-/* Passes on six words, as many as a system call has; those not given are not looked at. */
+/* Passes on six words, as many as a system call has. The kernel ignores those that are not given.
+ */
 long syscall(long number, ...) {
     find_real();
     long words[6];

@@ -1,7 +1,7 @@
-/* address.c - fuzzes addresses as text. Whatever is taken for one comes out of its own text again
- * as the same bytes, by a text that does not change any more, into a buffer that is no longer than
- * it says it needs; and so does an address that is made up of bytes. A name is the part of the text
- * that it stands in. Of what is refused, one line says why. */
+/* address.c - fuzzes addresses as text. If a text is taken for an address, the address has a text
+ * of its own. That text gives the same bytes again, does not change any more, and fits into a
+ * buffer of the length that Sluice asks for. The same is true of an address that is made from
+ * bytes. A name is the part of the text in which it is. If a text is refused, one line says why. */
 #include "network/address.h"
 
 #include <stdlib.h>
@@ -21,7 +21,7 @@ static char *block_of(size_t size) {
     return block;
 }
 
-/* In a buffer of its own size, so that to read or write past its end is found. */
+/* In a buffer of its own size, so that a read or write past its end is found. */
 static int format_exactly(const struct sluice_address *address, char **text) {
     char roomy[SLUICE_ADDRESS_MAX];
     int length = sluice_address_format(address, roomy, sizeof roomy);
@@ -45,7 +45,7 @@ static void check_round_trip(const struct sluice_address *address) {
     free(text);
 }
 
-/* One line, that fits. Not of what is taken: that looks at the file system. */
+/* One line that fits. Accepted texts are left out, because this looks at the file system. */
 static void check_problem(const char *text) {
     char *sentence = block_of(SLUICE_PROBLEM_MAX);
     int length = sluice_address_problem(text, sentence, SLUICE_PROBLEM_MAX);

@@ -1,6 +1,6 @@
 /* fuzz.h - what libFuzzer calls: see docs/reliability.md. The targets play the models of Tests/Core
- * by the fuzzer's bytes in place of a generator's numbers. What does not hold ends the process,
- * which libFuzzer takes for a crash and keeps the bytes of. */
+ * with the fuzzer's bytes in place of a generator's numbers. If a check fails, the process ends.
+ * libFuzzer takes this for a crash, and keeps the bytes. */
 #ifndef FUZZ_H
 #define FUZZ_H
 

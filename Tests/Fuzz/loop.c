@@ -1,6 +1,6 @@
-/* loop.c - fuzzes a whole loop, over each backend in turn, whose streams have their peers in the
- * same thread: Tests/Core/loop/loop_model_script.c. Each script must also leave as many descriptors
- * open as it found. */
+/* loop.c - fuzzes a whole loop, over each backend in turn. The peers of its streams are in the same
+ * thread: Tests/Core/loop/loop_model_script.c. Each script must also leave as many descriptors open
+ * as it found. */
 #include "fuzz.h"
 
 #include <signal.h>

@@ -1,7 +1,7 @@
-/* names.c - connects to localhost by name, again and again, and looks it up besides: for the runs
- * under faults. Each connection sends some bytes, has them echoed by a listener of the same loop,
- * and is closed. Prints how many names were resolved, how many connections had their echo, and how
- * many ended with an error instead. */
+/* names.c - connects to localhost by name, again and again, and also only looks it up: for the runs
+ * under faults. Each connection sends some bytes, a listener of the same loop echoes them, and the
+ * connection is closed. Prints how many names were resolved, how many connections had their echo,
+ * and how many ended with an error instead. */
 #include <sluice.h>
 
 #include <stdio.h>
@@ -17,7 +17,7 @@ static unsigned char bytes[LENGTH];
 static size_t received[AT_ONCE];
 static int begun, resolved, echoed, failed;
 
-/* Our own connections have a user word: 1 + their place. Those accepted have 0. */
+/* Our own connections have a user word: 1 + their place. Accepted ones have 0. */
 static int begin(uint64_t place) {
     sluice_id id;
     begun++;

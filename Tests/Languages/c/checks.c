@@ -1,4 +1,5 @@
-/* checks.c - what is reported in C and never undefined: a stale id, the wrong thread, no loop. */
+/* checks.c - misuse that is reported in C and never undefined: a stale id, the wrong thread, no
+ * loop. */
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,7 +27,7 @@ static void *from_another_thread(void *loop) {
     return NULL;
 }
 
-/* The first stream that a listener of its own brings. */
+/* Makes a listener, and returns the first stream that it accepts. */
 static sluice_id accepted(sluice_loop *loop) {
     char address[SLUICE_ADDRESS_MAX];
     sluice_id listener, client;
@@ -59,7 +60,7 @@ static void names(sluice_loop *loop) {
     event = pull(loop, SLUICE_RESOLVED);
     check("the answer", event.error, 0);
     check("the address", strcmp(event.data, "127.0.0.1:443"), 0);
-    /* Nobody has it: RFC 6761. */
+    /* Nobody has this name: RFC 6761. */
     check("connect by name", sluice_connect(loop, &id, "sluice.invalid:80", NULL), 0);
     do /* the stream that was written to may end first */
         event = pull(loop, SLUICE_CLOSED);
@@ -96,7 +97,7 @@ int main(void) {
     pthread_t thread;
     pthread_create(&thread, NULL, from_another_thread, loop);
     pthread_join(thread, NULL);
-    /* Of the post and the timer, which come before the wake. */
+    /* The events of the post and the timer, which come before the wake. */
     for (int i = 0; i < 2; i++)
         check("the loop goes on", sluice_next(loop, &event, SLUICE_FOREVER), 1);
     passed("wrong thread");

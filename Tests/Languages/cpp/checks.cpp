@@ -1,5 +1,5 @@
-/* checks.cpp - what is reported in C++ and never undefined: a stale id, the wrong thread, a loop
- * that was moved away or has ended. */
+/* checks.cpp - misuse that is reported in C++ and never undefined: a stale id, the wrong thread, a
+ * loop that was moved away or has ended. */
 #include <cstdio>
 #include <functional>
 #include <future>
@@ -55,7 +55,7 @@ static void passed(const char *what) {
         std::cout << "ok " << what << '\n';
 }
 
-/* The next event of a handle that is of a kind. */
+/* The next event of a handle that has this kind. */
 static sluice::Event pull(sluice::Loop &loop, std::uint32_t kind, sluice_id id) {
     sluice::Event event;
     while (!loop.next(event) || event.kind != kind || event.id != id) {
@@ -85,7 +85,7 @@ static void listener_from_elsewhere(sluice::Loop &loop) {
     refused([&] { loop.listen_fd(loop.fd(client)); }, sluice::errc::not_listening, "listen_fd");
 }
 
-/* Streams that a loop has accepted, and those of the same loop at their other ends. */
+/* Streams that a loop has accepted, and the streams of the same loop at their other ends. */
 struct Pairs {
     std::vector<sluice_id> clients, streams;
 };
@@ -103,7 +103,7 @@ static Pairs connected(sluice::Loop &loop, int count) {
     return pairs;
 }
 
-/* All calls that need not know that a stream is gone. */
+/* All calls that do nothing if a stream is gone. */
 static void use(sluice::Loop &loop, sluice_id gone, sluice_id other) {
     check(!loop.pause(gone) && !loop.resume(gone), "pause and resume");
     check(!loop.flush(gone) && !loop.shutdown(gone) && !loop.hold(gone, 1), "what sends and holds");
@@ -314,7 +314,7 @@ static void a_file_that_is_sent() {
     check(!loop.send_file(pair.stream, file, 0, 1), "a stream that is gone");
 }
 
-/* Each call says by a std::error_code what it would throw, and clears it where there is nothing. */
+/* Each call puts into a std::error_code what it would throw, and clears it if there is nothing. */
 static void without_exceptions() {
     using sluice::errc;
     const auto zero = std::chrono::nanoseconds(0);
@@ -352,7 +352,7 @@ static void without_exceptions() {
           "the wrong thread");
 }
 
-/* The peer ends, and is answered all the same. */
+/* The peer ends, and still gets its answer. */
 static void half_close() {
     sluice::Loop loop;
     sluice_stream_options options{};
