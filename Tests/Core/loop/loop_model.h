@@ -19,7 +19,7 @@ enum { STREAMS = 6, TIMERS = 6, WATCHES = 3, MOST_EVENTS = 8, PIECES = 64, WAITI
 
 enum means { SOCKET_PAIR, TCP, PIPE_IN, PIPE_OUT };
 
-/* Bytes that are on their way: those of `salt` from `begin` on. */
+/* Bytes that are on their way: the bytes of `salt` from `begin` on. */
 struct piece {
     uint64_t salt;
     size_t begin;
@@ -28,20 +28,20 @@ struct piece {
 
 struct stream {
     bool used;
-    bool known; /* it has an id; not yet where the peer waits to be accepted */
+    bool known; /* it has an id. It has none while the peer waits to be accepted */
     sluice_id id;
     uint64_t user;
     enum means means;
-    int peer; /* -1 where there is none any more */
+    int peer; /* -1 if there is none any more */
     bool half_open;
-    bool throttles; /* over its high mark it is not read from */
+    bool throttles; /* over its high mark, the loop does not read from it */
     size_t high_mark;
     size_t low_mark;
     bool connecting;
     bool refused;
     bool paused;
-    bool resumed; /* and held bytes then, which come again */
-    bool shut;    /* no more is to be written to it */
+    bool resumed; /* and it held bytes then, which come again */
+    bool shut;    /* it takes no more writes */
     bool closing; /* by the script, or by itself after EOF */
     bool aborted;
     bool ended; /* only its CLOSED may come */
@@ -51,45 +51,45 @@ struct stream {
     size_t written;
     struct piece pieces[PIECES];
     size_t piece_count;
-    size_t accepted; /* what the pieces were in all */
+    size_t accepted; /* the length of all pieces so far */
     size_t arrived;
     bool may_drain; /* it has been over its high mark since the last DRAINED */
-    bool put_off;   /* an answer of lent bytes, which is queued at the pull if at all */
-    int reason;     /* that it was aborted with */
+    bool put_off;   /* it has an answer of lent bytes, which may be queued at the pull */
+    int reason;     /* the reason that it was aborted with */
     int64_t unsent; /* when it was aborted */
-    bool uncertain; /* how much of the last piece was passed on is not known */
+    bool uncertain; /* it is not known how much of the last piece was passed on */
 
     /* From the peer. */
     uint64_t peer_salt;
     size_t sent;
-    size_t taken; /* by DATA, without what is held */
+    size_t taken; /* by DATA, without held bytes */
     size_t held;
     bool told_last;  /* SLUICE_LAST */
-    size_t awaited;  /* DATA waits until so many are there; 0 for any */
+    size_t awaited;  /* DATA waits until so many bytes are there; 0 for any */
     size_t lent_end; /* where the DATA of this pull ended, and which pull it was */
     uint64_t lent_at;
     size_t lent_length;
-    bool finished; /* the peer has said that it sends no more */
+    bool finished; /* the peer has ended its output */
     bool gone;     /* the peer is closed: what is on its way may be lost */
     bool deaf;     /* the peer reads no more, and may go on sending */
     bool robbed;   /* its descriptor was closed from outside */
-    size_t due;    /* what must be told at least, where a send fails: sent before that could be */
+    size_t due; /* what must come at least if a send fails: it was sent before a send could fail */
     bool eof;
 
     struct stream *forward_to;
     bool was_forwarded;
-    bool is_target; /* bytes of others come between: the script writes none of its own */
+    bool is_target; /* it gets bytes of others, so the script writes none of its own */
 };
 
 /* What has been kept of an event, until it is returned. */
 struct kept {
-    void *name; /* NULL where there is none */
+    void *name; /* NULL if there is none */
     const unsigned char *data;
     struct piece bytes;
 };
 
 struct timer {
-    sluice_id id; /* 0 where there is none */
+    sluice_id id; /* 0 if there is none */
     uint64_t user;
     int64_t deadline;
     int64_t repeat;
@@ -109,11 +109,11 @@ struct watch {
 struct model {
     struct choices *choices;
     const char *backend;
-    /* Beside others that do the same over other backends, with which it is compared: then nothing
-     * is done whose outcome depends on the time or on the order of descriptors that are ready. */
+    /* Other models do the same over other backends, and are compared with this one. Then the script
+     * does nothing whose result depends on time or on the order of descriptors that are ready. */
     bool in_lockstep;
     int step;
-    uint64_t pull; /* how many there were */
+    uint64_t pull; /* how many pulls there were */
     sluice_loop *loop;
     size_t high_mark;
     size_t low_mark;
@@ -153,47 +153,46 @@ void check(bool holds, const char *what);
 uint32_t below(uint32_t end);
 bool one_in(uint32_t n);
 
-/* Bytes of a salt, from a position on: MOST_EVENTS times MOST_BYTES of them may be read. */
+/* Bytes of a salt, from a position on. The caller may read MOST_EVENTS times MOST_BYTES of them. */
 const unsigned char *pattern(uint64_t salt, size_t position);
 void fill_noise(void);
 
 /* A place for a new stream with its peer, or NULL. */
 struct stream *new_stream(enum means means, int peer);
 struct stream *stream_of(sluice_id id);
-/* Its place, by which it is told of. */
+/* Its place, which is its name in messages. */
 int place_of(const struct stream *stream);
 
-/* Notes how it is to behave. */
+/* Notes how the stream will behave. */
 void note_options(struct stream *stream, const sluice_stream_options *options, bool accepted);
 /* Whether a send to its peer may fail. */
 bool may_fail_to_send(const struct stream *stream);
 
-/* What is queued, or -1 where the stream has ended meanwhile, which is noted. */
+/* What is queued. Or -1 if the stream has ended meanwhile, which is noted. */
 int64_t pending_of(struct stream *stream);
-/* Notes what was written, by a call that went well. */
+/* Notes what was written by a successful call. */
 void note_written(struct stream *stream, uint64_t salt, size_t begin, size_t length);
 
-/* The peer reads, at most `most` bytes: how many, 0 at the end, or -errno. */
+/* The peer reads at most `most` bytes. Returns how many, 0 at the end, or -errno. */
 ptrdiff_t peer_read(struct stream *stream, size_t most);
 void peer_close(struct stream *stream);
 
-/* Pulls once and checks what came, and when nothing did, that nothing should have. */
+/* Pulls once and checks what came. If nothing came, it checks that nothing should have come. */
 void pull(int capacity, int64_t timeout_ns);
 
-/* Ends a stream's forward as far as the model goes. */
+/* Ends a stream's forward in the model. */
 void note_forward_end(struct stream *from);
-/* Notes what has been forwarded so far; `data` bytes of what was received were events. */
+/* Notes what has been forwarded so far. `data` bytes of what was received were events. */
 void note_forwarded(struct stream *from, size_t data);
 
-/* loop_model_script.c: a loop over `backend`; a step of any choice; and the end, in which every
- * stream comes to its own first, or not. Of `settle`, only the streams that are left can fail it.
- */
+/* loop_model_script.c: begins with a loop over `backend`, takes any step, and ends. settle_model
+ * first brings every stream to its end, and fails if a stream is left. end_model does not wait. */
 void begin_model(struct choices *choices, const char *backend, bool in_lockstep);
 void take_model_step(void);
 void settle_model(void);
 void end_model(void);
 
-/* loop_model_calls.c: each of a stream that it chooses, or of none. */
+/* loop_model_calls.c: each function chooses a stream, or none. */
 void write_some(bool in_pieces);
 void answer(void);
 void answer_event(int e); /* by its own stream, with all of it */

@@ -17,7 +17,7 @@ enum { MOST_WORDS = 65536, RUN_HIGH = 4096, RUN_LOW = 1024 };
 struct sink {
     unsigned char part[4]; /* of a word that has not come whole */
     size_t part_length;
-    uint32_t own;      /* words that were written to the stream that this is the peer of */
+    uint32_t own;      /* words that were written to the stream whose peer this is */
     int64_t last_sent; /* the last word of our peer's that came out here, or -1 */
 };
 
@@ -26,23 +26,23 @@ struct run {
     const char *what; /* for a failure's message */
     sluice_loop *loop;
     sluice_id id;
-    int peer; /* -1 where it has closed */
+    int peer; /* -1 if it has closed */
     sluice_id other;
-    int other_peer; /* -1 where there is no other */
+    int other_peer; /* -1 if there is no other */
     bool half_open;
-    bool holds;   /* all that comes, as long as it is not much */
+    bool holds;   /* everything that comes, as long as it is not much */
     int capacity; /* events a pull */
 
     uint32_t written;       /* words that the stream has taken */
-    uint32_t other_written; /* and the other */
-    uint32_t sent;          /* words of the peer's */
-    uint32_t sent_at_fail;  /* of these, those that were there when the output failed */
+    uint32_t other_written; /* words that the other has taken */
+    uint32_t sent;          /* words of the peer */
+    uint32_t sent_at_fail;  /* how many of these were there when the output failed */
     bool output_failed;     /* a call has said so, with -EPIPE */
     bool peer_finished;     /* it sends no more */
     bool peer_shut;         /* it takes no more */
     bool closing;           /* sluice_close was called */
     bool aborted;           /* sluice_abort was */
-    bool forwarded;         /* some time */
+    bool forwarded;         /* at some time */
     bool timed;             /* limits have passed */
     bool paused;
     uint64_t bytes_before; /* stats.bytes_sent when it began */
@@ -51,11 +51,11 @@ struct run {
     int error;
     size_t unsent;
     bool eof;
-    uint32_t taken; /* words of DATA, and where the last one ended that was not held */
+    uint32_t taken; /* words of DATA, up to the end of the last word that was not held */
     uint32_t held;  /* words that come again */
     struct sink peer_sink;
     struct sink other_sink;
-    unsigned char seen[MOST_WORDS]; /* words of the peer's that have come out */
+    unsigned char seen[MOST_WORDS]; /* words of the peer that have come out */
 };
 
 /* Fails the test, saying what was done. */
@@ -65,7 +65,7 @@ void begin_run(struct run *run, sluice_loop *loop, uint32_t flags);
 bool run_lives(const struct run *run);
 /* Pulls until there is nothing more, and checks each event. */
 void run_pull(struct run *run);
-/* Brings it to its end, whatever its state, and checks what must hold then. */
+/* Brings the stream to its end, whatever its state, and checks what must be true then. */
 void end_run(struct run *run);
 
 /* What the caller does. */
@@ -91,7 +91,7 @@ void run_peer_sends(struct run *run, uint32_t words);
 void run_peer_reads(struct run *run);
 void run_peer_finishes(struct run *run);
 void run_peer_stops_reading(struct run *run);
-void run_peer_closes(struct run *run); /* a reset where it has bytes unread */
+void run_peer_closes(struct run *run); /* a reset if it has unread bytes */
 void run_other_reads(struct run *run);
 void run_other_closes(struct run *run);
 void run_time_passes(struct run *run);

@@ -16,7 +16,8 @@ enum { POSTERS = 4, CLOCKS = 50, TAME = 1, WILD = 2, BATCH_MOST = 64 };
 
 #define MOST_SENT ((size_t)64 * 1024)
 
-/* One end of a connection. A wild one may end in any way at any time, a tame one echoes all. */
+/* One end of a connection. A wild one may end in any way at any time. A tame one echoes everything.
+ */
 struct connection {
     sluice_id id;
     bool wild;
@@ -25,7 +26,7 @@ struct connection {
     bool closing;
     bool connected;
     bool eof;
-    size_t total; /* of a client's: what it is to send */
+    size_t total; /* of a client: how much it will send */
     size_t written;
     size_t received;
 };
@@ -38,20 +39,20 @@ struct clock {
 
 struct side {
     sluice_loop *loop;
-    const char *problem; /* the first; or NULL */
+    const char *problem; /* the first one, or NULL */
     uint64_t random;
     size_t count; /* connections that there have been */
     size_t closed;
     size_t unsent;
     struct connection connections[MOST_CONNECTIONS];
     struct clock clocks[CLOCKS];
-    uint64_t posts[POSTERS]; /* the last that came of each thread */
+    uint64_t posts[POSTERS]; /* the last post that came from each thread */
     uint64_t post_count;
     uint64_t fired;
     bool stopped; /* STOP_WORD came */
 };
 
-/* Notes a problem, unless there is one already, where the condition does not hold. */
+/* If the condition is false, notes a problem, unless there is one already. */
 #define EXPECT(side, condition)                                                                    \
     do {                                                                                           \
         if (!(condition) && !(side)->problem)                                                      \
@@ -60,12 +61,13 @@ struct side {
 
 uint32_t side_below(struct side *side, uint32_t end);
 void side_open(struct side *side, uint64_t seed, const sluice_options *options);
-/* Pulls one event or several, and passes all that is not for both sides alike to `handle`. */
+/* Pulls one event or several. Events that both sides handle alike are handled here, and the others
+ * go to `handle`. */
 void side_pull(struct side *side, void (*handle)(struct side *, const sluice_event *));
-/* Ends the clocks and the loop; its counts must agree with what was seen. */
+/* Ends the clocks and the loop. Its counts must agree with what was seen. */
 void side_close(struct side *side);
 
-/* What a call on a connection may say. */
+/* Checks the code of a call on a connection. */
 void side_call(struct side *side, const struct connection *connection, int code);
 void side_end(struct side *side, struct connection *connection);
 void side_closed(struct side *side, struct connection *connection, const sluice_event *event);

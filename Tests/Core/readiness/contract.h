@@ -24,18 +24,19 @@ struct contract_row {
     uint32_t interest;
     void (*scene)(struct stage *stage);
 
-    /* What every backend answers; select all of it but ERROR, HANGUP and READ_CLOSED, which it
-     * cannot say. */
+    /* What every backend reports. select reports the same without ERROR, HANGUP and READ_CLOSED,
+     * which it cannot report. */
     const char *expected;
 
-    /* Where one differs beyond that, by nature: what it answers instead, and why. */
+    /* If a backend differs beyond that, by nature: what it reports instead, and why. */
     const char *on_select;
     const char *on_poll;
     const char *on_epoll;
     const char *why;
 
-    /* libevent answers what the call does that it waits with, but for ERROR and HANGUP, which it
-     * cannot say. Where it differs beyond that: what it answers over each, or over one, and why. */
+    /* libevent reports what the call reports that it waits with, without ERROR and HANGUP, which it
+     * cannot report. If it differs beyond that: what it reports over each call, or over one, and
+     * why. */
     const char *on_libevent;
     const char *on_libevent_select;
     const char *on_libevent_poll;
@@ -49,7 +50,7 @@ struct contract_section {
     size_t count;
 };
 
-/* In the order of the table; NULL ends it. */
+/* In the order of the table. NULL ends the list. */
 extern const struct contract_section *const contract_sections[];
 extern const struct contract_section contract_sockets;
 extern const struct contract_section contract_files;
@@ -71,23 +72,23 @@ extern const struct contract_section contract_waits;
 
 #define CONTRACT_TEXT_SIZE sizeof(((struct stage *)0)->text)
 
-/* What `backend` is to answer to `row`, and what the running test's backend does answer. */
+/* What `backend` should report for `row`, and what the running test's backend does report. */
 void contract_expect(const struct contract_row *row, const char *backend, char *text);
 void contract_observe(const struct contract_row *row, char *text);
 
-/* The flags that some row has `backend` answer: what it can say at all. */
+/* The flags that `backend` reports in some row: those that it can report at all. */
 uint32_t contract_flags(const char *backend);
 
-/* Whether the row of that name has `backend` answer just that. */
+/* Whether exactly this is what `backend` reports in the row of that name. */
 bool contract_says(const char *row_name, const char *backend, const char *answer);
 
-/* The table in Markdown, section by section: with what is expected, or else with what is observed.
+/* Prints the table in Markdown, section by section, with what is expected or with what is observed.
  */
 void contract_print(FILE *file, bool observed);
 
 /* ---- For scenes ----------------------------------------------------------------------------- */
 
-/* The user words that scenes with more than one descriptor give, and their events are named by. */
+/* The user words of scenes with more than one descriptor. They name the events. */
 enum { UNNAMED, FIRST, SECOND, THIRD, OLD, NEW, USER_WORD_COUNT };
 
 /* Adds a step. The format is printf's. */
@@ -96,10 +97,12 @@ void note_code(struct stage *stage, int code);
 void note_flags(struct stage *stage, uint32_t flags);
 
 /* Looks without waiting, and notes the events: "READ", "first READ + second READ" or "nothing".
- * The situation must have come about by now. */
+ * The situation must be there by now. */
 void note_events(struct stage *stage);
 
-/* Registers `fd` with the row's interest; the second notes a refusal and returns false. */
+/* Registers `fd` with the row's interest. If it is refused, the second notes this and returns
+ * false.
+ */
 void add(struct stage *stage, int fd, uint64_t user);
 bool add_if_supported(struct stage *stage, int fd, uint64_t user);
 

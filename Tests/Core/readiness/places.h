@@ -17,14 +17,14 @@ enum { PLACES = 8 };
 int place_number(size_t place);
 bool place_is_open(size_t place);
 bool place_is_tcp(size_t place);
-/* Whether what it names has no inode of its own, such as an eventfd. */
+/* Whether the file has no inode of its own. An eventfd has none, for example. */
 bool place_shares_inode(size_t place);
 
-/* What poll(2) says of it when asked about everything: POLLIN and so on. */
+/* What poll(2) reports on it when asked for everything: POLLIN and so on. */
 short place_state(size_t place);
 
-/* Each does something to places of its choice, that apply, and tells it. Closing is not among them:
- * see close_place. */
+/* Each of these chooses places that apply, does something to them, and tells it. None of them
+ * closes a place: see close_place. */
 void open_some(struct choices *choices);
 void duplicate_one(struct choices *choices);
 void move_bytes(struct choices *choices);
@@ -32,7 +32,7 @@ void send_urgent(struct choices *choices);
 void finish_one(struct choices *choices);
 void set_clock(struct choices *choices);
 
-/* With a reset, where it is the last number of a TCP connection. */
+/* With `resets`, a close of the last number of a TCP connection is a reset. */
 void close_place(size_t place, bool resets);
 void close_all_places(void);
 

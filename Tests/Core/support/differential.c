@@ -67,7 +67,7 @@ static struct script without(const struct script *script, size_t begin, size_t l
     return shorter;
 }
 
-/* Tries to drop each run of `length` steps; whether one could be. */
+/* Tries to drop each run of `length` steps. Returns whether it has dropped one. */
 static bool drop_runs(const struct player *player, struct script *script, size_t length) {
     bool dropped = false;
     for (size_t at = 0; at + length <= script->count;) {

@@ -22,10 +22,10 @@ struct script {
     uint64_t steps[MOST_STEPS];
 };
 
-/* Who plays scripts. `end` is called however far it came, and gives back what `begin` and the steps
- * have made. */
+/* A player of scripts. `end` is called however far the script came, and gives back what `begin` and
+ * the steps have made. */
 struct player {
-    size_t steps; /* in a script; MOST_STEPS at most */
+    size_t steps; /* in a script; at most MOST_STEPS */
     void (*begin)(struct choices *choices);
     void (*take_step)(struct choices *choices);
     void (*end)(void);
@@ -34,23 +34,24 @@ struct player {
 /* Leaves the script that is being played: it has failed. The format is printf's. */
 void disagree(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
-/* Says what a step does, where the script is told; and does not, while another says the same. */
+/* Prints what a step does, if the script is being told. It prints nothing while `quiet` is set,
+ * because another backend prints the same. */
 void tell(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void keep_quiet(bool quiet);
 
 struct script script_of_seed(const struct player *player, uint64_t seed);
 /* Whether it went well. */
 bool play_script(const struct player *player, const struct script *script);
-/* Drops steps from one that fails, as long as it does. */
+/* Drops steps from a script that fails, as long as it still fails. */
 void shrink_script(const struct player *player, struct script *script);
-/* Plays it and prints each step and what did not agree. */
+/* Plays the script, and prints each step and what did not agree. */
 void tell_script(const struct player *player, const struct script *script);
 
-/* Plays the scripts of `count` seeds, as play_seeds does. One that fails is shrunk and told with
- * the command that replays it, and the test fails. */
+/* Plays the scripts of `count` seeds, as play_seeds does. A script that fails is shrunk, and
+ * printed with the command that replays it. Then the test fails. */
 void play_scripts(const struct player *player, uint64_t count);
 
-/* That something is wrong must show within a few scripts, and be shrunk to `most_steps` at most. */
+/* Checks that a fault shows within a few scripts, and is shrunk to at most `most_steps` steps. */
 void expect_found(const struct player *player, size_t most_steps);
 
 #endif

@@ -251,7 +251,7 @@ static bool wait_fails(void) {
     return true;
 }
 
-/* Of Tests/Faults/plan.h: there where the interposer is loaded. */
+/* From Tests/Faults/plan.h. It exists if the interposer is loaded. */
 extern void faults_inject(int on) __attribute__((weak));
 
 bool has_interposer(void) {
@@ -338,7 +338,8 @@ static struct timespec timespec_of_ms(int timeout) {
     return (struct timespec){.tv_sec = timeout / 1000, .tv_nsec = (long)(timeout % 1000) * 1000000};
 }
 
-/* Passes on six words, as many as a system call has; those not given are not looked at. */
+/* Passes on six words, as many as a system call has. The kernel ignores those that are not given.
+ */
 long __wrap_syscall(long number, ...) {
     atomic_fetch_add(&system_calls, 1);
     if (number == SYS_epoll_pwait2 && pwait2_error != 0) {

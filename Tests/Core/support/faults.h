@@ -9,29 +9,29 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The `nth` allocation from now fails, from 1; 0 lets all succeed. */
+/* The `nth` allocation from now fails, counted from 1. With 0, all succeed. */
 void fail_allocation(long nth);
 
-/* Whether the one told to fail was asked for. */
+/* Whether the allocation that was to fail has been asked for. */
 bool allocation_has_failed(void);
 
-/* Since the program began: allocations asked for, and those that have not been freed. */
+/* How many allocations there were since the program began, and how many have not been freed. */
 long allocation_count(void);
 long live_allocation_count(void);
 
-/* System calls since the program began, of those that the core makes while it runs: what creates
- * and ends a poller, and the sockets, are not counted. */
+/* How many system calls the core has made since the program began. Calls that create and end a
+ * poller, and calls for sockets, are not counted. */
 long system_call_count(void);
 
-/* Of these, calls of send, sendmsg and sendfile, and of epoll_ctl. */
+/* How many of these were calls of send, sendmsg and sendfile, and how many of epoll_ctl. */
 long send_count(void);
 long epoll_ctl_count(void);
 
-/* epoll_pwait2 fails with this errno from now on; 0 passes it through. */
+/* epoll_pwait2 fails with this errno from now on. With 0 it works again. */
 void fail_epoll_pwait2(int error);
 
-/* epoll_create1 and epoll_create fail with this errno from now on, or eventfd does, or every
- * EPOLL_CTL_ADD but the next `after`; 0 passes them through. */
+/* From now on these fail with this errno: epoll_create1 and epoll_create; eventfd; every
+ * EPOLL_CTL_ADD except the next `after`. With 0 they work again. */
 void fail_epoll_create(int error);
 void fail_eventfd(int error);
 void fail_epoll_adds(int error, int after);
@@ -39,23 +39,23 @@ void fail_epoll_adds(int error, int after);
 /* The next `count` calls of accept4 fail with this errno. */
 void fail_accepts(int error, int count);
 
-/* socket fails with this errno from now on; 0 passes it through. */
+/* socket fails with this errno from now on. With 0 it works again. */
 void fail_sockets(int error);
 
-/* `call` is made once, before the next unlinkat or flock: what another process does at that moment.
- * NULL takes it back. */
+/* `call` is made once, before the next unlinkat or flock, as if another process did something at
+ * that moment. NULL takes it back. */
 void before_unlink(void (*call)(void));
 void before_flock(void (*call)(void));
-/* pthread_create fails with this errno from now on; 0 passes it through. */
+/* pthread_create fails with this errno from now on. With 0 it works again. */
 void fail_threads(int error);
 
-/* Of sendfile, the call after the next `after` fails with this errno, once; where that is EPIPE it
- * raises the signal as the kernel does. */
+/* The call of sendfile after the next `after` calls fails with this errno, once. With EPIPE it
+ * raises the signal, as the kernel does. */
 void fail_send_file(int error, int after);
-/* It moves no more than so many bytes at a time from now on; 0 for as many as go. */
+/* sendfile moves at most `most` bytes at a time from now on. With 0, as many as go. */
 void shorten_send_files(size_t most);
 
-/* Every other call of read, send, sendmsg and sendfile fails with EINTR from now on, or none. */
+/* From now on every other call of read, send, sendmsg and sendfile fails with EINTR, or none. */
 void interrupt_calls(bool every_other);
 
 /* The next `count` calls of read and recvmsg fail with this errno. */
@@ -65,22 +65,22 @@ void fail_receives(int error, int count);
  * with this errno, as the kernel does for an error of the network. */
 void fail_callers(int error, int count);
 
-/* Whatever waits (epoll, poll, select) fails with this errno from now on; 0 passes it through. */
+/* Every wait (epoll, poll, select) fails with this errno from now on. With 0 waits work again. */
 void fail_waits(int error);
 
-/* Time that is made up: from now on CLOCK_MONOTONIC stands still, but that a wait in which nothing
- * is ready puts it forward by its timeout and returns. One without a timeout waits as ever. */
+/* Simulates time: from now on CLOCK_MONOTONIC stands still. If nothing is ready, a wait puts the
+ * clock forward by its timeout and returns. A wait without a timeout waits as always. */
 void simulate_time(bool on);
 
-/* Time that a program spends on something else: made-up time goes on by so much. */
+/* Puts simulated time forward, as if the program spent so much time on something else. */
 void pass_time(int64_t ns);
 
-/* poll(2) as it is, where time is made up and waits fail, too. */
+/* The real poll(2), even if time is simulated and waits fail. */
 struct pollfd;
 int poll_for_real(struct pollfd *fds, size_t count, int timeout_ms);
 
-/* Under the interposer of Tests/Faults: whether it is there, and whether its faults happen to this
- * thread. They do not until they are asked for. */
+/* Whether the interposer of Tests/Faults is there, and whether its faults happen to this thread.
+ * They do not happen until a program asks for them. */
 bool has_interposer(void);
 void inject_faults(bool on);
 

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Tests count allocations, and have them fail by number: what stands in for libc's must not count.
+/* Tests count allocations, and make them fail by number. What replaces libc's must not count.
  */
 void *__real_calloc(size_t count, size_t size);
 void __real_free(void *block);

@@ -15,21 +15,23 @@
 struct host {
     const char *name;
     const char *addresses[12]; /* numeric, without a port */
-    int error;                 /* EAI_... instead of them */
+    int error;                 /* EAI_... instead of addresses */
     int system_error;          /* the errno of EAI_SYSTEM */
     bool slow;                 /* answers when let_host_answer says so */
 };
 
-/* What getaddrinfo was asked last. */
+/* The last call of getaddrinfo. */
 struct host_question {
     struct addrinfo hints;
-    bool signals_are_blocked; /* in the thread that asked: all that can be */
+    bool signals_are_blocked; /* in the thread that asked: all signals that can be blocked */
 };
 
-/* There are these hosts from now on, and the count of questions begins anew. 0 of them: libc's. */
+/* From now on there are these hosts, and the count of questions is 0 again. With `count` 0, libc's
+ * getaddrinfo is used again. */
 void make_up_hosts(const struct host *hosts, size_t count);
 
-/* Waits until a slow host has been asked for, once for each time; lets one answer. */
+/* The first waits until somebody has asked for a slow host; call it once for each question. The
+ * second lets one host answer. */
 void await_question(void);
 void let_host_answer(void);
 
@@ -37,7 +39,7 @@ void let_host_answer(void);
 long question_count(void);
 struct host_question last_question(void);
 
-/* For the wrappers: whether the call was answered here. */
+/* For the wrappers. Both return whether the call was handled here. */
 bool hosts_answer(const char *name, const struct addrinfo *hints, struct addrinfo **list,
                   int *error);
 bool hosts_free(struct addrinfo *list);

@@ -26,7 +26,7 @@
 #define NS_PER_US INT64_C(1000)
 #define NS_PER_MS INT64_C(1000000)
 
-/* How long to wait for what must come. No test that passes waits as long. */
+/* How long to wait for what must come. A test that passes does not wait so long. */
 #define PATIENCE_MS 20000
 #define PATIENCE_NS (PATIENCE_MS * NS_PER_MS)
 
@@ -36,8 +36,8 @@ struct test {
     const void *data;
 };
 
-/* main's body: runs the tests, over every backend as "<backend>: <name>", or once. Returns what
- * main is to return. */
+/* The body of main: runs the tests, over every backend as "<backend>: <name>", or once. Returns
+ * main's result. */
 int run_over_backends(const struct test *tests, size_t count);
 int run_once(const struct test *tests, size_t count);
 
@@ -45,8 +45,8 @@ int run_once(const struct test *tests, size_t count);
 const char *test_backend(void);
 const void *test_data(void);
 
-/* What the runs above do for each test; for a program that plays one outside of cmocka. Tests use
- * descriptors above FD_SETSIZE, which the usual soft limit does not allow. */
+/* What the functions above do for each test, for a program that plays a test without cmocka. Tests
+ * use descriptors above FD_SETSIZE, which the usual soft limit does not allow. */
 void raise_fd_limit(void);
 void begin_test(const char *backend);
 void end_test(void);
@@ -55,36 +55,36 @@ void end_test(void);
 sluice_poller *make_poller(void);
 bool poller_has(const sluice_poller *poller, enum sluice_feature feature);
 
-/* Whether the running test's backend is that one; whether it is libevent, by any of its methods. */
+/* Whether the running test's backend is this one, or is libevent with any of its methods. */
 bool backend_is(const char *name);
 bool over_libevent(void);
 /* `wanted`, or one of the highest numbers that the backend takes. */
 int number_up_to(int wanted);
 
-/* `fd`, which must be one, closed after the test. drop closes it now. */
+/* Returns `fd`, which must be a descriptor. It is closed after the test. drop closes it now. */
 int keep(int fd);
 void drop(int fd);
 /* `fd` is no longer the test's: somebody else closes it. Returns it. */
 int release(int fd);
 
-/* `call(argument)` after the test, passed or failed, before descriptors are closed; the last first.
- */
+/* Makes `call(argument)` after the test, passed or failed, before descriptors are closed. The last
+ * one is called first. */
 void defer(void (*call)(void *), void *argument);
 
-/* The path of an empty folder of the test's own, which goes with the test, and all that is in it.
- * enter_test_folder: it is the working one meanwhile. */
+/* The path of an empty folder of the test's own. It is removed after the test, with everything in
+ * it. With enter_test_folder it is the working directory meanwhile. */
 const char *test_folder(void);
 const char *enter_test_folder(void);
 
-/* The same file under the number `to`, and no longer under `fd`. Returns `to`. */
+/* Moves the file from the number `fd` to the number `to`. Returns `to`. */
 int move_fd(int fd, int to);
 /* A duplicate of `fd`, at `lowest` or above. */
 int duplicate(int fd, int lowest);
-/* A number that nothing is open under. */
+/* A number that is not open. */
 int closed_number(void);
 
-/* What is written to `far` can be read from `near`. Of a pipe `near` is the reading end, of a pty
- * the master. All non-blocking. */
+/* What is written to `far` can be read from `near`. In a pipe `near` is the reading end, and in a
+ * pty it is the master. All are non-blocking. */
 struct pair {
     int near;
     int far;
@@ -94,7 +94,7 @@ struct pair unix_pair(void);
 struct pair unix_pair_of(int type);
 struct pair pipe_pair(void);
 struct pair tcp_pair(void);
-/* Two sockets of the loopback that are connected to each other. */
+/* Two sockets on the loopback that are connected to each other. */
 struct pair udp_pair(void);
 struct pair pty_pair(void);
 int regular_file(void);
@@ -103,8 +103,8 @@ int path_descriptor(const char *path);
 /* A socket with a byte to read. */
 int readable(void);
 
-/* TCP over the loopback: a socket that has a port and refuses, one that listens, and a connection
- * on its way to one of them. */
+/* TCP over the loopback: a socket that has a port and refuses, a socket that listens, and a
+ * connection on its way to one of them. */
 int tcp_bound(void);
 int tcp_listener(int backlog);
 int tcp_connect(int bound);
@@ -117,13 +117,13 @@ void fill(int fd);
 /* Waits, by poll(2), until `fd` shows one of `events`. */
 void await(int fd, short events);
 
-/* A wait for one event: what sluice_poller_wait returns. */
+/* Waits for one event, and returns what sluice_poller_wait returns. */
 int wait_one(sluice_poller *poller, int64_t timeout_ns);
 
 int64_t monotonic_ns(void);
 int64_t cpu_ns(void);
 size_t open_fd_count(void);
-/* How many threads this process has, and a constant. */
+/* How many threads this process has, plus a constant. */
 size_t thread_count(void);
 
 #endif
