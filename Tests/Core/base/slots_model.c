@@ -108,7 +108,7 @@ static void age_one(struct script *script) {
     slot->generation = name->generation = generation;
 }
 
-/* A name that was made up finds a record only where it was given. */
+/* A made-up name finds a record only if this name was given. */
 static void look_up(struct script *script) {
     const struct name wild = {.index = choose_below(script->choices, script->limit + 2),
                               .generation = choose_below(script->choices, 8)};

@@ -37,7 +37,7 @@ static size_t below(struct script *script, size_t end) {
     return choose_below(script->choices, (uint32_t)end);
 }
 
-/* Lengths as they occur: small ones, those about chunks' ends, and any. */
+/* Lengths as they occur: small ones, those near the size of a chunk, and any. */
 static size_t any_length(struct script *script) {
     switch (below(script, 4)) {
     case 0:

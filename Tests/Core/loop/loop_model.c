@@ -186,8 +186,8 @@ static void check_data(const sluice_event *event, struct stream *stream, struct 
     check(!stream->ended && !stream->eof && !stream->closing && !stream->connecting,
           "DATA out of its time");
     check(!stream->paused, "DATA of a paused stream");
-    /* This pull may have sent what was queued, and tell of that by and by; and a queue that cannot
-     * be sent is no reason to wait. */
+    /* This pull may have sent what was queued, and may report that later. A queue that cannot be
+     * sent is no reason to wait. */
     check(!stream->throttles || !stream->may_drain || may_fail_to_send(stream) ||
               sluice_pending(model.loop, stream->id) <= (int64_t)stream->low_mark,
           "DATA of a stream over its high mark");
@@ -231,7 +231,7 @@ static void check_eof(struct stream *stream) {
     stream->eof = true;
 }
 
-/* Reads what is on its way to the peer of a stream that has been closed, and compares. */
+/* Reads what is on its way to the peer of a closed stream, and compares it. */
 static void finish_peer(struct stream *stream, bool orderly) {
     while (stream->peer >= 0 && stream->means != PIPE_IN) {
         ptrdiff_t count = peer_read(stream, MOST_BYTES);
@@ -257,7 +257,7 @@ static void check_told(const struct stream *stream) {
 }
 
 static void check_closed(const sluice_event *event, struct stream *stream) {
-    /* After EOF a stream closes by itself at the next pull, which has been noted as closing. */
+    /* After EOF a stream closes by itself at the next pull. This has been noted as closing. */
     bool by_itself = (stream->was_forwarded && stream->finished) ||
                      (stream->is_target && (stream->eof || stream->means == PIPE_OUT));
     check_told(stream);
@@ -338,7 +338,8 @@ static void check_event(const sluice_event *event, struct piece *bytes) {
     } else if (event->kind == SLUICE_EOF) {
         check_eof(stream);
     } else if (event->kind == SLUICE_DRAINED) {
-        /* A pipe that has been shut is said to be closing, and ends only when all is sent. */
+        /* The model says that a pipe that was shut down is closing. It ends only when all is sent.
+         */
         check((stream->may_drain || stream->put_off || stream->is_target) &&
                   (!stream->closing || stream->means == PIPE_OUT),
               "DRAINED though it was not over its mark");
@@ -352,16 +353,15 @@ static void check_event(const sluice_event *event, struct piece *bytes) {
 /* ---- Pulling -----------------------------------------------------------------------------------
  */
 
-/* Within a pull a queue can go over its mark and back below it: where an answer had been put off,
- * or a fault cuts a send short. */
+/* Within a pull a queue can go over its mark and back below it: if an answer had been put off, or
+ * if a fault cuts a send short. */
 static bool may_be_over_mark(const struct stream *stream) {
     return stream->may_drain ||
            ((stream->put_off || has_interposer()) &&
             sluice_pending(model.loop, stream->id) > (int64_t)stream->low_mark);
 }
 
-/* Where the end of file is there for good, neither select nor libevent can be asked for a reset
- * alone. */
+/* If the end of file is there for good, neither select nor libevent can wait for only a reset. */
 static bool tells_resets(void) {
     return strcmp(model.backend, "poll") == 0 || strcmp(model.backend, "epoll") == 0;
 }
@@ -373,7 +373,8 @@ static bool is_flowing(const struct stream *stream) {
            (!stream->forward_to || !may_be_over_mark(stream->forward_to));
 }
 
-/* Nothing is to come: so there is nothing that should. TCP may still be at work in the kernel. */
+/* Nothing should come, so nothing must have been left out. TCP may still be at work in the kernel.
+ */
 static void check_stream_idle(struct stream *stream) {
     check(!stream->ended, "CLOSED did not come");
     int64_t pending = pending_of(stream);

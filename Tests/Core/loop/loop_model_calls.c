@@ -20,7 +20,7 @@ static size_t any_length(void) {
     return 1 + below(most[below(COUNT_OF(most))]);
 }
 
-/* What a write of `length` is to return where `pending` bytes are queued, -1 for an end. */
+/* What a write of `length` should return if `pending` bytes are queued. -1 for an end. */
 static int expected_code(const struct stream *stream, int64_t pending, size_t length) {
     if (pending < 0)
         return SLUICE_ESTALE;
@@ -280,7 +280,7 @@ void forward(void) {
     }
     if (from->forward_to || !is_writable(to) || to->piece_count > PIECES / 2 || to->deaf)
         return;
-    /* What two of them pass on at a time comes in the order in which they are ready. */
+    /* If two streams pass on at the same time, their order is the order in which they are ready. */
     for (size_t i = 0; i < STREAMS && model.in_lockstep; i++)
         if (model.streams[i].forward_to == to)
             return;
@@ -369,8 +369,8 @@ void peer_ends(void) {
         return;
     const struct linger reset = {.l_onoff = 1, .l_linger = 0};
     uint32_t choice = below(6);
-    /* How much of what is passed on to such a stream is lost cannot be known here. And where the
-     * peer has ended before, and bytes wait for room, libevent alone has them tried. */
+    /* It cannot be known here how much of what is passed on to such a stream is lost. And if the
+     * peer has ended before, and bytes wait for room, only over libevent are they tried. */
     if (choice == 5 && stream->means == SOCKET_PAIR && !stream->connecting && !stream->deaf &&
         !stream->is_target && !(model.in_lockstep && stream->finished)) {
         tell("the peer of stream %d reads no more", place_of(stream));
@@ -389,15 +389,15 @@ void peer_ends(void) {
         setsockopt(stream->peer, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     else if (choice < 3 && stream->means != PIPE_IN)
         return;
-    /* Only poll and epoll tell of a reset of what is not received from: none, where all are to
-     * tell the same. */
+    /* Only poll and epoll report a reset of a stream that the loop does not read from. If all
+     * backends must report the same, there are no resets. */
     while (model.in_lockstep && stream->means == SOCKET_PAIR && peer_read(stream, MOST_BYTES) > 0) {
     }
     tell("the peer of stream %d closes", place_of(stream));
     peer_close(stream);
 }
 
-/* Nothing may be opened before it has ended, since that would get the number. */
+/* Nothing may be opened before it has ended, because that would get the number. */
 void rob_one(void) {
     struct stream *stream = any_stream();
     if (!stream || model.in_lockstep || stream->connecting || stream->closing || stream->shut ||

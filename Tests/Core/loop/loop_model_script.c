@@ -23,7 +23,7 @@ enum { STEPS = 60 };
 /* ---- Beginning streams -------------------------------------------------------------------------
  */
 
-/* Not for TCP, where a full small buffer is asked for news only every 200 ms. */
+/* Not for TCP: the kernel looks at a full small buffer only every 200 ms. */
 static void set_buffers(int fd) {
     int size = (int)(2048u << below(6));
     if (one_in(2))
@@ -101,8 +101,8 @@ static int accept_peer(int listener) {
     return peer;
 }
 
-/* Over TCP or to a unix socket, where, now and then, nobody listens: over the one that is known
- * later, over the other at once. */
+/* Over TCP, or to a unix socket. Now and then nobody listens there. Over TCP that shows later, and
+ * over a unix socket at once. */
 static void connect_one(void) {
     bool over_tcp = one_in(2);
     bool refused = one_in(4);
@@ -325,7 +325,7 @@ void end_model(void) {
 }
 
 void play_loop_script(struct choices *choices) {
-    /* With epoll, libevent sleeps for milliseconds where microseconds are asked for. */
+    /* With epoll, libevent sleeps for milliseconds if microseconds are asked for. */
     uint32_t sleeps = backend_is("libevent:epoll") ? 100 : 8;
     long live_before = live_allocation_count();
     begin_model(choices, test_backend(), false);

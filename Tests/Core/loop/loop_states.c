@@ -245,7 +245,7 @@ static void make_other(struct run *run) {
     run->other_peer = line.peer;
 }
 
-/* Words that are held have been seen once, and are to come out once more. */
+/* Held words have been seen once, and must come out once more. */
 static void unsee_held(struct run *run) {
     for (uint32_t i = 0; i < run->held; i++)
         run->seen[run->taken - i] = 0;
@@ -416,7 +416,7 @@ static void end_other(struct run *run) {
     run->other_peer = -1;
 }
 
-/* Everybody does what is theirs, `rounds` times: reads, resumes. */
+/* Each side reads or resumes, `rounds` times. */
 static void help(struct run *run, int rounds) {
     for (int i = 0; i < rounds && !run->closed; i++) {
         if (run_lives(run) && run->paused)

@@ -28,7 +28,7 @@ enum { SLOWER = 1 };
 #define PIECE (256 * KIB)
 #define TAKEN (192 * KIB)
 
-/* What a queue costs beside its bytes: the ends of chunks, and those kept for reuse. */
+/* What a queue costs in addition to its bytes: the ends of chunks, and chunks kept for reuse. */
 #define OVERHEAD (MIB + 64 * MIB / 64)
 
 /* Noise that repeats itself at a distance that no buffer has. */
@@ -103,7 +103,7 @@ struct busy {
     uint64_t events; /* of the busy one */
 };
 
-/* The peer of a quiet one says something now and then; of the busy one there is always more. */
+/* The peer of a quiet stream sends something now and then. The busy stream always has more. */
 static void keep_busy(struct busy *busy) {
     static const unsigned char bytes[256 * KIB];
     if (busy->events % 32 == 0)
@@ -127,8 +127,8 @@ static void note_answer(struct busy *busy) {
     busy->answers++;
 }
 
-/* A turn receives once from each stream that is ready: so between a quiet one's byte and its event
- * there is what was left of one turn, and at most one event of the next. */
+/* A turn receives once from each stream that is ready. So between a quiet stream's byte and its
+ * event there is what was left of one turn, and at most one event of the next. */
 static void a_busy_stream_keeps_no_other_waiting(void) {
     /* poll and select look at all of them for each event. */
     const uint64_t all = strcmp(test_backend(), "epoll") == 0 ? 1000000 : 100000;
@@ -233,8 +233,8 @@ static void a_storm_of_posts_over_the_limit(void) {
 
 enum { CHILDREN = 8, FAMILY = 50 };
 
-/* In a child, which lets go of what is the parent's, by which nothing is sent or told, and then has
- * the loop for itself. */
+/* In a child. It lets go of what belongs to the parent, and this sends and reports nothing. Then it
+ * has the loop for itself. */
 static int be_a_child(sluice_loop *loop, const struct line *lines) {
     struct pair pair = unix_pair();
     sluice_id id;

@@ -51,7 +51,7 @@ static void the_last_in_the_queue(void) {
     }
 }
 
-/* Failures between those that are well: everybody else is accepted, also by many events a pull. */
+/* Some callers fail among others. All others are accepted, also with many events a pull. */
 static void amid_others(void) {
     enum { CALLERS = 40, FAILING = 25 };
     sluice_loop *loop = make_loop();

@@ -88,7 +88,8 @@ static void make_blocking(int fd) {
     assert_int_equal(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK), 0);
 }
 
-/* More than the kernel takes: what is left waits, and the loop does not. Returns it. */
+/* Writes more than the kernel takes: the rest waits, and the loop does not. Returns how much waits.
+ */
 static size_t write_much(sluice_loop *loop, sluice_id id) {
     static unsigned char bytes[4 << 20];
     watch_for_blocking(sluice_fd(loop, id));
@@ -104,8 +105,8 @@ static struct pair pipe_to_write_to(void) {
     return (struct pair){.near = pipe.far, .far = pipe.near};
 }
 
-/* As standard input and output of a terminal are. The end of the first leaves the second as it is;
- * the end of the second makes the file what it was. */
+/* Like standard input and output of a terminal. The end of the first stream leaves the second as it
+ * is. The end of the second makes the file what it was. */
 static void two_streams_of_one_open_file(void) {
     struct pair (*const kinds[])(void) = {unix_pair, tcp_pair, pty_pair, pipe_to_write_to};
     for (size_t i = 0; i < COUNT_OF(kinds); i++)

@@ -85,8 +85,8 @@ static uint64_t handle_count(void) {
         assert_true(code >= 0);                                                                    \
     } while (0)
 
-/* Pulls until an event of that kind and handle comes (0 for any); false where its stream ended for
- * want of memory, or a listener turned a caller away. */
+/* Pulls until an event of that kind and handle comes (0 for any). Returns false if its stream ended
+ * because there was no memory, or if a listener turned a caller away. */
 static bool pull_for(uint32_t kind, sluice_id id, sluice_event *event) {
     int64_t deadline = monotonic_ns() + PATIENCE_NS;
     while (monotonic_ns() < deadline) {
@@ -137,7 +137,8 @@ static void put(int fd, size_t begin, size_t length) {
     assert_int_equal(write(fd, bytes + begin, length), length);
 }
 
-/* Reads bytes [begin, end) at the peer while the loop sends them; false where the stream ended. */
+/* Reads bytes [begin, end) at the peer while the loop sends them. Returns false if the stream
+ * ended. */
 static bool take(struct line line, size_t begin, size_t end) {
     static unsigned char read_bytes[BIG];
     int64_t deadline = monotonic_ns() + PATIENCE_NS;
@@ -259,7 +260,7 @@ static bool hold_some(struct line line) {
     return true;
 }
 
-/* Of the receive buffer; then with held bytes, of which some come again. */
+/* An answer from the receive buffer, and then one with held bytes, some of which come again. */
 static bool keep_some(struct line line) {
     sluice_event events[3];
     void *kept[COUNT_OF(events)];
@@ -317,8 +318,8 @@ static void use_streams(void) {
     end_line(other);
 }
 
-/* More streams than there is room for at first, one of them under a high number, all of whose
- * events are pulled together. */
+/* More streams than there is room for at first, one of them with a high number. All of their events
+ * are pulled together. */
 static void use_many(void) {
     struct line lines[40];
     sluice_event events[40];

@@ -46,7 +46,7 @@ static void not_read_from_above_the_high_mark(void) {
     assert_int_equal(sluice_write(loop, line.id, bytes, 2 * MIB), 1);
     put_text(line.peer, "question");
     expect_no_event(loop);
-    /* Between the marks it is neither read from nor is there a word. */
+    /* Between the marks the loop does not read from it, and there is no event. */
     assert_int_equal(drain_to(loop, line, INT64_C(300) * 1024), 0);
     expect_no_event(loop);
     assert_int_equal(stats_of(loop).receives, 0);
@@ -214,7 +214,7 @@ static void endless_data_starves_nobody(void) {
     }
 }
 
-/* Less room for a receive than there is always to be had: the same for the receive buffer. */
+/* Less room for a receive than there is always available. The same for the receive buffer. */
 static void endless_data_in_small_receives(void) {
     sluice_loop *loop = make_loop_with((sluice_options){.receive_size = 4096});
     struct line endless = unix_line(loop);

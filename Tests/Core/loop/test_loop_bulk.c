@@ -84,8 +84,8 @@ static void each_has_its_share(void) {
 
 /* ---- Who waits ------------------------------------------------------------------------------- */
 
-/* How many events of bulk streams come before that of a quiet one that has spoken: at most what is
- * left of one turn and, where a backend says otherwise, one of the next. */
+/* How many events of bulk streams come before the event of a quiet stream that has sent something:
+ * at most what is left of one turn and, if a backend differs, one of the next. */
 static void nobody_waits_longer(size_t count) {
     struct bulk bulk = make_bulk(count);
     struct line quiet = unix_line(bulk.loop);
@@ -177,8 +177,8 @@ static void a_number_that_comes_back_does_not_wait(void) {
     assert_in_range(before, 3, 4 + 4 * bulk.count);
 }
 
-/* The heir of a bulk stream's number, whose output waits for room: what is sent to it at the moment
- * at which room comes is received all the same. */
+/* A stream gets the number of a bulk stream, and its output waits for room. What the peer sends at
+ * the moment at which room comes is received all the same. */
 static void an_heir_that_waits_for_room_is_received_from(void) {
     static unsigned char bytes[1024 * 1024];
     struct bulk bulk = make_bulk(8);
@@ -250,7 +250,8 @@ static void an_abort_ends_a_run(void) {
     next_of_bulk(&bulk);
 }
 
-/* In a pull of several no stream has two, also where bytes are held and so are copied elsewhere. */
+/* In a pull of several events no stream has two, even if bytes are held and so are copied
+ * elsewhere. */
 static void a_stream_has_one_event_in_a_pull(void) {
     struct bulk bulk = make_bulk(6);
     sluice_event events[8];
@@ -270,8 +271,9 @@ static void a_stream_has_one_event_in_a_pull(void) {
     }
 }
 
-/* Nor has one that has just become a bulk stream, where the run was to be of one that was paused.
- * Its bytes are joined with held ones and so take nothing of the receive buffer. */
+/* A stream that has just become a bulk stream does not have two events either, if the run belongs
+ * to a stream that was paused. Its bytes are joined with held ones, and so take nothing of the
+ * receive buffer. */
 static void one_that_becomes_a_bulk_stream_has_one_event_in_a_pull(void) {
     for (int after = 1; after < 8; after++) {
         struct bulk bulk = make_bulk(2);

@@ -143,7 +143,8 @@ static void connections_count_for_their_own_listener(void) {
     expect_text(loop, new[1].id, "still here");
 }
 
-/* The listener had stopped, and its number is another's by now, whom an end does not bother. */
+/* The listener had stopped, and another handle has its number now. The end does not affect that
+ * handle. */
 static void no_listener_goes_on_that_is_closed(void) {
     sluice_loop *loop = make_loop();
     char address[SLUICE_ADDRESS_MAX];

@@ -240,7 +240,7 @@ static void idle_timeout(void) {
     expect_no_event(loop);
 }
 
-/* A byte in or out postpones it. A timer of the loop stands for the time that passes. */
+/* A byte in or out postpones the limit. A timer of the loop stands for the time that passes. */
 static void activity_postpones_the_idle_timeout(void) {
     sluice_loop *loop = make_loop();
     struct line line = idling_line(loop, 400 * NS_PER_MS);

@@ -21,8 +21,8 @@
 
 enum { LOOP_STEPS = 60, SCRIPTS = 500, MOST_BACKENDS = 16, MOST_NOTES = 512 };
 
-/* What a loop has told of a handle, named by its user word. Data that follows data is one note, and
- * so is what is ready again and again. */
+/* What a loop has reported on a handle, named by its user word. DATA after DATA is one note. So is
+ * a watch that is ready again and again. */
 struct note {
     uint64_t user;
     uint32_t kind;
@@ -91,8 +91,8 @@ static void add_note(struct side *side, const sluice_event *event) {
          event->length);
 }
 
-/* What the caller does at once. Which streams are answered, and which are held back from, depends
- * on nothing that may differ. */
+/* What the caller does at once. Which streams are answered, and which are held, depends on nothing
+ * that may differ. */
 static void heed_event(struct side *side, int e) {
     const sluice_event *event = &model.events[e];
     add_note(side, event);
@@ -121,8 +121,8 @@ static sluice_statistics statistics(void) {
     return stats;
 }
 
-/* Until whole turns bring nothing, and move nothing; what a watch tells again and again is nothing.
- */
+/* Until whole turns bring nothing and move nothing. What a watch reports again and again counts as
+ * nothing. */
 static void pull_all(struct side *side) {
     uint64_t calls = 0;
     uint64_t quiet_since = turn();
@@ -140,7 +140,7 @@ static void pull_all(struct side *side) {
         if (stats.turns > quiet_since + 3)
             break;
     }
-    /* The rest of that turn, so that none of it is told in the next step. */
+    /* The rest of that turn, so that nothing of it comes in the next step. */
     pull(MOST_EVENTS, 0);
     for (int e = 0; e < model.event_count; e++)
         heed_event(side, e);

@@ -42,7 +42,7 @@ static void put_pattern(int fd, size_t place, size_t length) {
     assert_int_equal(write(fd, bytes, length), length);
 }
 
-/* A stream whose peer sent an answer and is gone; the loop has not looked yet. */
+/* A stream whose peer sent an answer and is gone. The loop has not looked yet. */
 static struct line answered(sluice_loop *loop, enum end end, size_t length, uint32_t flags) {
     sluice_stream_options options = stream_options(flags);
     struct line line = line_of(loop, end <= UNIX_UNREAD ? unix_pair() : tcp_pair(), &options);
@@ -67,7 +67,7 @@ static struct line answered(sluice_loop *loop, enum end end, size_t length, uint
 
 /* ---- Calls that find it out ------------------------------------------------------------------ */
 
-/* How many bytes a stream has taken of those that a call offered. */
+/* How many bytes a stream has taken from those that a call offered. */
 static size_t taken(int code, size_t length) {
     return code >= 0 ? length : 0;
 }
@@ -478,7 +478,7 @@ static void a_forwarded_peer_that_goes_on_sending(void) {
 
 /* ---- Calls on what is broken ----------------------------------------------------------------- */
 
-/* Whatever a call finds, the stream is there until the next pull; then comes one CLOSED. */
+/* Whatever a call finds, the stream is there until the next pull. Then comes one CLOSED. */
 static void no_call_ends_a_stream_beneath_its_caller(void) {
     sluice_loop *loop = make_loop();
     struct line other = unix_line(loop);
@@ -558,8 +558,7 @@ static void closed_from_outside(void) {
 
 /* ---- Resets that nobody receives ------------------------------------------------------------- */
 
-/* Where the end of file is there for good, neither select nor libevent can ask for a reset alone.
- */
+/* If the end of file is there for good, neither select nor libevent can ask for only a reset. */
 static bool tells_resets(void) {
     return backend_is("poll") || backend_is("epoll");
 }
@@ -741,8 +740,8 @@ static void a_reset_reaches_a_stream_that_was_shut_and_paused(void) {
     expect_closed(loop, line.id, -ECONNRESET, 0);
 }
 
-/* To wait for a reset is not to spin: neither paused nor half-open, nor where the peer has closed.
- */
+/* A stream that waits for a reset does not spin: not if it is paused, not if it is half-open, and
+ * not if the peer has closed. */
 static void to_wait_for_a_reset_is_not_to_spin(void) {
     sluice_loop *loop = make_loop();
     for (int how = 0; how < 4; how++) {
@@ -770,7 +769,7 @@ static void to_wait_for_a_reset_is_not_to_spin(void) {
     }
 }
 
-/* Bytes and an orderly end of a paused stream: all of it after the resume only. */
+/* Bytes and an orderly end of a paused stream: all of it comes only after the resume. */
 static void an_orderly_end_waits_for_the_resume(void) {
     sluice_loop *loop = make_loop();
     for (int how = 0; how < 4; how++) {

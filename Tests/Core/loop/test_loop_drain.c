@@ -284,7 +284,8 @@ static void who_calls_later_is_refused_at_an_abstract_name(void) {
     expect_drained(loop, id);
 }
 
-/* Over TCP he is neither accepted nor reset, and comes to the one that listens there by then. */
+/* Over TCP the caller is neither accepted nor reset, and comes to the listener that listens there
+ * by then. */
 static void who_calls_later_comes_to_the_next(void) {
     sluice_loop *loop = make_loop();
     char address[SLUICE_ADDRESS_MAX];
@@ -345,7 +346,7 @@ static void lost_descriptor(void) {
     assert_int_equal(sluice_shutdown(loop, ids[1]), SLUICE_EBADF);
 }
 
-/* Over its limit it is in no list; its CLOSED is owed all the same. */
+/* Over its limit it is in no list. Its CLOSED must come all the same. */
 /* Nobody has noticed: no file has the number by now, or another socket that listens and blocks. */
 static void lost_descriptor_unnoticed(void) {
     for (int reused = 0; reused < 2; reused++) {

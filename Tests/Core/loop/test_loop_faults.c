@@ -76,7 +76,7 @@ static void failing_accepts_are_told_and_tried_again(void) {
     }
 }
 
-/* The peer reads nothing before it has sent all, which is more than there is room for. */
+/* The peer reads nothing before it has sent everything, which is more than there is room for. */
 static void close_towards_a_peer_that_sends_first(void) {
     sluice_loop *loop = make_loop();
     struct line line = unix_line(loop);

@@ -16,7 +16,7 @@
 
 #include "faults.h"
 
-/* What the child does with its copy of the loop: 0 where all is well. */
+/* What the child does with its copy of the loop. Returns 0 if all is well. */
 typedef int child_part(sluice_loop *loop);
 
 static void run_child(sluice_loop *loop, child_part *part) {
@@ -96,7 +96,8 @@ static void what_is_queued_is_sent_once_where_the_child_pulls(void) {
 /* ---- The child's own files --------------------------------------------------------------------
  */
 
-/* Two files that have the lowest numbers, such as a listener had that has ended or never was. */
+/* Two files with the lowest numbers. A listener had these numbers that has ended, or that never
+ * began. */
 static int files_of_its_own[2];
 
 static int keeps_its_files(sluice_loop *loop) {
@@ -121,7 +122,8 @@ static void expect_files_kept(sluice_loop *loop) {
         drop(files_of_its_own[i]);
 }
 
-/* Out of memory at each point in turn; and last one that was well, and has ended. */
+/* First come listeners that fail because memory runs out, at each point in turn. Last comes one
+ * that did not fail, and has ended. */
 static void after_a_listener_that_is_no_more(void) {
     char address[128];
     snprintf(address, sizeof address, "unix:%s/socket", test_folder());

@@ -97,7 +97,8 @@ static void half_close_is_passed_on(void) {
     expect_no_event(proxy.loop);
 }
 
-/* Whoever does not read is not read for: what waits is bounded, and all of it arrives. */
+/* The loop does not read for a target that does not read: what waits is bounded, and all of it
+ * arrives. */
 static void backpressure(void) {
     struct proxy proxy = make_proxy();
     struct load load = {.from = proxy.a.peer, .to = proxy.b.peer, .length = 32 * MIB};
@@ -185,7 +186,7 @@ static void behind_what_is_queued(void) {
     take_text(to.peer, "minetheirs");
 }
 
-/* Held bytes go along, but not those that an event has delivered. */
+/* Held bytes are forwarded too, but not those that an event has delivered. */
 static void with_what_is_held(void) {
     sluice_loop *loop = make_loop();
     struct line from = tcp_line(loop);
@@ -300,7 +301,8 @@ static void source_ends_in_the_middle(void) {
     expect_text(proxy.loop, proxy.b.id, "what?");
 }
 
-/* The source has ended, which went to the target; the target then ends: nothing is left waiting. */
+/* The source has ended, and its end went to the target. Then the target ends, and nothing is left
+ * waiting. */
 static void target_ends_after_the_source_s_input(void) {
     struct proxy proxy = make_proxy();
     assert_int_equal(shutdown(proxy.a.peer, SHUT_WR), 0);
@@ -322,7 +324,7 @@ static void ended_after_the_source_s_input(void) {
     expect_closed(proxy.loop, proxy.a.id, 0, 0);
 }
 
-/* What the target does not take is the caller's, and so is the end of it. */
+/* What the target does not take goes to the caller, and so does the end of it. */
 static void target_takes_no_more(void) {
     struct proxy proxy = make_proxy();
     assert_int_equal(sluice_shutdown(proxy.loop, proxy.b.id), 0);
@@ -499,7 +501,7 @@ static void to_itself_with_what_is_held(void) {
     }
 }
 
-/* The peer has reset meanwhile: the call says so or does not, and the end comes by itself. */
+/* The peer has reset meanwhile. The call may say so or not, and the end comes by itself. */
 static void to_itself_after_a_reset(void) {
     static const size_t lengths[] = {1, 8191, 20000, 200000};
     sluice_loop *loop = make_loop();

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Each call that takes an id, made so that the id alone can be what is wrong. */
+/* Each call that takes an id, made so that only the id can be wrong. */
 enum call {
     CLOSE,
     ABORT,
@@ -273,7 +273,7 @@ static void a_failure_leaves_the_id_alone(void) {
     assert_int_equal(id, 77);
 }
 
-/* Nor where a stream or a listener is refused last, since its number has a handle. */
+/* The same if a stream or a listener is refused last, because its number has a handle. */
 static void a_number_that_has_a_handle_leaves_the_id_alone(void) {
     sluice_loop *loop = make_loop();
     struct pair pair = unix_pair();

@@ -182,8 +182,8 @@ static void once_more_before_eof(void) {
     expect_closed(loop, line.id, 0, 0);
 }
 
-/* No other DATA says so: not one without anything held, nor what is joined with it. That says how
- * much came before. */
+/* No other DATA has SLUICE_LAST: not one without held bytes, and not one that is joined with them.
+ * That one says how much came before. */
 static void only_the_last_says_so(void) {
     sluice_loop *loop = make_loop();
     struct line line = unix_line(loop);
@@ -259,7 +259,7 @@ static void once_more_after_a_pause(void) {
     expect_closed(loop, line.id, 0, 0);
 }
 
-/* What an event lends stays, also where its stream ends within it. */
+/* What an event lends stays, even if its stream ends within it. */
 static void data_outlives_the_stream(void) {
     sluice_loop *loop = make_loop();
     for (int how = 0; how < 3; how++) {
@@ -305,7 +305,8 @@ static void memory_of_a_large_frame(void) {
     assert_true(stats_of(loop).queue_memory <= 2 * length);
 }
 
-/* As much as a write may queue may be held: a frame is not bounded by where reading would stop. */
+/* A stream may hold as much as a write may queue: the mark at which reading stops does not bound a
+ * frame. */
 static void up_to_the_hard_limit(void) {
     enum { HARD = 100000 };
     sluice_loop *loop = make_loop_with(
@@ -367,8 +368,9 @@ static void reset_while_held(void) {
     }
 }
 
-/* Who holds is joined with its own bytes, whatever was pulled of others in between. Only the event
- * pulled last can be held, also where the stream of an earlier one has nothing held. */
+/* Held bytes are joined with the bytes of their own stream, whatever was pulled from others in
+ * between. Only the event pulled last can be held, even if the stream of an earlier one has nothing
+ * held. */
 static void another_is_pulled_while_one_holds(void) {
     sluice_loop *loop = make_loop();
     for (int capacity = 1; capacity <= 8; capacity += 7) {

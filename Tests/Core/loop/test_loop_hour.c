@@ -29,7 +29,8 @@ static void use_real_time(void *unused) {
 /* ---- Idle timeouts -----------------------------------------------------------------------------
  */
 
-/* Of an idle one the peer never says anything, of another it does when half the time is over. */
+/* The peer of an idle stream never sends anything. The peer of another sends when half the time is
+ * over. */
 struct connection {
     sluice_id stream;
     int peer;

@@ -87,7 +87,7 @@ static void they_stay_until_returned(void) {
     assert_int_equal(memory_of(loop), 0);
 }
 
-/* Nor does the first of them need more than a buffer and the place where it is noted. */
+/* The first of them needs no more than a buffer and the place where it is noted. */
 static void in_turn_they_allocate_nothing(void) {
     sluice_loop *loop = make_loop();
     struct line line = unix_line(loop);
@@ -232,7 +232,7 @@ static void several_share_a_buffer(void) {
     }
 }
 
-/* One is returned at once, and the others are valid all the same: one of those is kept then. */
+/* One is returned at once, and the others stay valid: one of those is kept then. */
 static void one_is_returned_and_others_are_kept(void) {
     sluice_loop *loop = small_loop();
     struct line lines[TOGETHER];
@@ -280,7 +280,8 @@ static void an_answer_within_the_event_is_not_copied(void) {
     }
 }
 
-/* The buffer is to be freed, since there are spare ones enough, but not before that is sent. */
+/* The buffer will be freed, because there are enough spare ones, but not before these bytes are
+ * sent. */
 static void an_answer_is_sent_though_its_bytes_were_returned(void) {
     sluice_loop *loop = make_plain_loop();
     struct line line = unix_line(loop);
@@ -340,8 +341,8 @@ static void held_bytes_are_kept_too(void) {
     assert_int_equal(memory_of(loop), 0);
 }
 
-/* Whatever the order, and whether the bytes lie in the receive buffer or were joined: what is held
- * comes again, and what is kept stays. */
+/* In any order, and whether the bytes are in the receive buffer or were joined: what is held comes
+ * again, and what is kept stays. */
 static void held_and_kept(void) {
     sluice_loop *loop = small_loop();
     for (int how = 0; how < 16; how++) {
@@ -457,7 +458,7 @@ static void memory_limit_counts_them(void) {
     assert_int_equal(memory_of(loop), 0);
 }
 
-/* Of what is joined and held again a copy is needed, for which there may be no room: then the bytes
+/* If joined bytes are held again, they need a copy, for which there may be no room. Then the bytes
  * come again as if nothing had been asked. */
 static void no_room_for_what_is_held_again(void) {
     sluice_loop *loop =

@@ -11,7 +11,7 @@
 
 static unsigned char bytes[1024 * 1024];
 
-/* All that the peer has been sent is the pattern; how much it was. */
+/* Checks that everything that the peer got is the pattern. Returns how much it was. */
 static size_t take_pattern_to_the_end(int peer) {
     static unsigned char taken[65536];
     size_t at = 0;

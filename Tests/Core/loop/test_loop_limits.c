@@ -549,8 +549,8 @@ static void another_thread_does_not_move_the_clock(void) {
     assert_int_equal(sluice_now(other_loop), before);
 }
 
-/* It can't be asked whether bytes came in time, and that is no answer. libevent's poll calls such a
- * number readable, and a receive then finds it closed. */
+/* Nobody can ask whether bytes came in time, and that is no answer. libevent's poll reports such a
+ * number as readable, and a receive then finds it closed. */
 static void a_descriptor_closed_from_outside(void) {
     sluice_loop *loop = timed_loop();
     struct line line = idle_line(loop, unix_pair());

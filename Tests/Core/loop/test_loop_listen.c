@@ -345,7 +345,7 @@ static void reuse_port(void) {
     sluice_id id;
     assert_int_equal(sluice_listen(loops[1], &id, address, NULL), -EADDRINUSE);
     assert_int_equal(sluice_listen(loops[1], &id, address, &options), 0);
-    /* Who gets which is the kernel's choice; each gets some of so many. */
+    /* The kernel chooses who gets which caller. With so many callers, each gets some. */
     int accepted[2] = {0, 0};
     int64_t end = monotonic_ns() + PATIENCE_NS;
     for (int i = 0; i < 64; i++)

@@ -43,7 +43,7 @@ static void make_busy(sluice_loop *loop, struct line line, enum busy busy) {
         expect_no_event(loop);
 }
 
-/* A stream whose number is to be closed; in a duplicate its file lives on, or does not. */
+/* A stream whose number will be closed. Its file lives on in a duplicate, or does not. */
 static struct lost begin_to_lose(sluice_loop *loop, enum busy busy, bool lives_on) {
     struct line line = unix_line(loop);
     make_busy(loop, line, busy);
@@ -109,8 +109,8 @@ static void comes_back_by_accept(enum busy busy, bool lives_on) {
     int peer = dial(address);
     close_number(lost.number);
     sluice_id id = expect_loss(loop, lost, SLUICE_ACCEPTED);
-    /* One with something to send has found out before; epoll may have begun anew then, which frees
-     * another number. */
+    /* A stream with something to send has found out before. epoll may have a new instance then,
+     * which frees another number. */
     if (busy == QUIET || busy == IS_BLOCKED || busy == CLOSES)
         assert_int_equal(sluice_fd(loop, id), lost.number);
     expect_end_in_order(loop, id, peer);

@@ -33,7 +33,7 @@ const char *__tsan_default_options(void) {
 /* ---- Places ----------------------------------------------------------------------------------
  */
 
-/* A port that all places of a test have. Nobody listens at it but those that follow. */
+/* A port for all addresses of a test. Only the listeners below listen at it. */
 static int choose_port(void) {
     char text[SLUICE_ADDRESS_MAX];
     int anchor = keep(sluice_socket_listen("127.0.0.200:0", 1));
@@ -103,7 +103,7 @@ static int accept_one(int listener) {
     return keep(accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC));
 }
 
-/* Pulls until so many descriptors are open more than `before`: attempts are in flight. */
+/* Pulls until so many descriptors more than `before` are open: attempts are in flight. */
 static void await_attempts(sluice_loop *loop, size_t before, size_t count) {
     sluice_event event;
     int64_t until = monotonic_ns() + PATIENCE_NS;
@@ -177,7 +177,7 @@ static void each_attempt_comes_from_the_source(void) {
     assert_int_equal(sluice_connect(loop, &refused, "name:1", &options), SLUICE_EPORT);
 }
 
-/* Whichever comes first: one that is refused, or one of another family than the source's. */
+/* An address that is refused, or one of another family than the source, in any order. */
 static void what_is_passed_over_is_not_the_error(void) {
     MAKE_UP({"last", {"127.0.0.2", "::1"}, 0, 0, false},
             {"first", {"::1", "127.0.0.2"}, 0, 0, false}, {"only", {"::1"}, 0, 0, false});
@@ -210,7 +210,8 @@ static void the_next_after_250_ms(void) {
     expect_no_event(loop);
 }
 
-/* Time is made up: eight are in flight by the ninth's turn, and the oldest is given up for it. */
+/* Time is simulated: eight attempts are in flight when the ninth begins, and the oldest is given up
+ * for it. */
 static void ten_addresses_of_which_the_ninth_answers(void) {
     MAKE_UP({"name",
              {"127.0.0.21", "127.0.0.22", "127.0.0.23", "127.0.0.24", "127.0.0.25", "127.0.0.26",

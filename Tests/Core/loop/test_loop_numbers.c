@@ -14,14 +14,14 @@
 
 #include "faults.h"
 
-/* A watch of a number that has been closed since, and is the next that the kernel gives. */
+/* A watch of a number that has been closed since. It is the next number that the kernel gives. */
 struct stale {
     sluice_id watch;
     int number;
     int other; /* the other end of the pipe, or -1 */
 };
 
-/* A pipe's reading end that is watched; in a duplicate its file lives on, or does not. */
+/* The reading end of a pipe, watched. Its file lives on in a duplicate, or does not. */
 static struct stale watch_one(sluice_loop *loop, uint32_t interest, bool lives_on) {
     struct pair pipe = pipe_pair();
     struct stale stale = {.number = pipe.near, .other = pipe.far};
@@ -175,7 +175,7 @@ static void a_watch_that_was_ended_is_no_hindrance(void) {
     expect_no_event(loop);
 }
 
-/* A connect and a listener of the loop's own get such a number, too. */
+/* A connect and a listener of the loop also get such a number. */
 static void connect_gives_a_watched_number(void) {
     sluice_loop *loop = make_loop();
     char address[SLUICE_ADDRESS_MAX];
@@ -268,7 +268,7 @@ static sluice_event next_but_overloaded(sluice_loop *loop) {
     return event;
 }
 
-/* It is to go on, and cannot: no harm is done, and another that waits behind it goes on. */
+/* It should go on, and cannot. No harm is done, and another that waits behind it goes on. */
 static void a_stopped_listener_s_number_comes_back(void) {
     for (int how = 0; how < 2 * STOPS; how++) {
         sluice_loop *loop = how < STOPS ? make_loop() : make_plain_loop();
@@ -322,8 +322,8 @@ static bool epoll_waits(void) {
     return backend_is("epoll") || backend_is("libevent:epoll");
 }
 
-/* Its limit ends it, or what the loop finds there, and only once. Poll and select look at the
- * number, and what can be read there is taken for the stream's: that is not asked of them. */
+/* Its limit ends it, or what the loop finds there, and only once. poll and select look at the
+ * number, and take what can be read there for the stream's. So they are left out. */
 static void an_idle_limit_holds_for_a_stream_whose_number_is_another_s(void) {
     int (*const files[])(void) = {silent, readable, regular_file, zeros};
     for (size_t i = 0; i < (epoll_waits() ? 4 : 1); i++)

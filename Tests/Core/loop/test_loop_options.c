@@ -91,7 +91,7 @@ struct member {
 #define MEMBER(type, name)                                                                         \
     { offsetof(type, name), sizeof(((type *)NULL)->name) /* NOLINT(bugprone-sizeof-expression) */ }
 
-/* Whether a struct of so many bytes ends inside one of its members. */
+/* Whether a struct of this size ends inside one of its members. */
 static bool cuts(const struct member *members, size_t count, size_t size) {
     for (size_t i = 0; i < count; i++)
         if (size > members[i].offset && size < members[i].offset + members[i].size)
@@ -215,7 +215,7 @@ static void stream_and_listen_options_out_of_range(void) {
     assert_int_equal(sluice_connect(loop, NULL, "127.0.0.1:1", NULL), SLUICE_ENULL);
 }
 
-/* As long as there is: what is more than the clock can tell is never. */
+/* The longest time: more than the clock can count means never. */
 static void timeouts_beyond_measure(void) {
     sluice_loop *loop = make_loop();
     sluice_stream_options options = stream_options(0);
@@ -333,7 +333,7 @@ static void restore_limit(void *limit) {
     setrlimit(RLIMIT_NOFILE, limit);
 }
 
-/* Out of descriptors at each of those that an open makes: refused, and none is lost. */
+/* Descriptors run out at each one that an open makes: it is refused, and no descriptor leaks. */
 static void open_without_descriptors(void) {
     static struct rlimit before;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);

@@ -142,8 +142,8 @@ static void a_packet_beside_a_busy_stream(void) {
 
 /* ---- Closing --------------------------------------------------------------------------------- */
 
-/* A peer of datagrams cannot be told of an end, nor can it tell: all is sent, what still comes is
- * dropped, and the linger time is the end of it. */
+/* A peer of datagrams can neither be told of an end nor tell of one. All is sent, what still comes
+ * is dropped, and the linger time ends it. */
 static void close_in_order(struct pair (*kind)(void)) {
     enum { PACKETS = 40, LENGTH = 1000 };
     static unsigned char bytes[PACKETS * LENGTH];

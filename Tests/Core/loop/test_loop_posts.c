@@ -172,7 +172,7 @@ static void post_limit(void) {
     assert_int_equal(expect_event(loop, SLUICE_POSTED).value, 100);
 }
 
-/* Those that the loop has taken over and not given yet still wait to be pulled. */
+/* Posts that the loop has taken over and not given yet still wait to be pulled. */
 static void post_limit_counts_all_that_wait(void) {
     sluice_loop *loop = make_loop_with((sluice_options){.post_limit = 100});
     for (uint64_t i = 0; i < 100; i++)
@@ -265,7 +265,7 @@ static void a_wake_is_not_lost_beside_events(void) {
     }
 }
 
-/* As one that is embedded is pulled: what is outside sees the wake, and the pull takes it. */
+/* Pulled like an embedded loop: the outer loop sees the wake, and the pull takes it. */
 static void a_wake_shows_on_the_backend_fd(void) {
     sluice_loop *loop = make_loop();
     struct pollfd entry = {.fd = sluice_backend_fd(loop), .events = POLLIN};
@@ -322,7 +322,7 @@ static void stop_alarms(void *unused) {
     signal(SIGALRM, SIG_DFL);
 }
 
-/* Wherever the loop's own thread is when the signal comes: asleep, or about to be. */
+/* Wherever the loop's own thread is when the signal comes: asleep, or about to sleep. */
 static void a_wake_in_a_signal_handler(void) {
     woken_loop = make_loop();
     wakes = wrong = 0;

@@ -137,7 +137,7 @@ static void abort_with_a_reason(void) {
     }
 }
 
-/* CLOSED says the caller's reason, also where a send had failed before. */
+/* CLOSED has the caller's reason, even if a send had failed before. */
 static void abort_with_a_reason_after_a_failure(void) {
     sluice_loop *loop = make_loop();
     struct line line = unix_line(loop);
@@ -227,7 +227,7 @@ static void a_receive_that_says_aborted(void) {
     assert_int_equal(count, 0);
 }
 
-/* A loop that ends offers what is queued, and closes. Where not all goes, the peer sees an end. */
+/* A loop that ends offers what is queued, and closes. If not all goes, the peer sees an end. */
 static void destroy_with_bytes_queued(void) {
     sluice_loop *loop = make_loop();
     struct line line = tcp_line(loop);

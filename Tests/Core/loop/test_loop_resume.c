@@ -306,7 +306,8 @@ static void several_events_a_pull(void) {
         assert_int_equal(length[i], 9);
 }
 
-/* Who holds all and resumes at each event keeps nobody waiting, nor the stream's other events. */
+/* If a caller holds everything and resumes at each event, neither other streams nor the stream's
+ * other events wait. */
 static void keeps_nobody_waiting(void) {
     for (int ended = 0; ended < 2; ended++) {
         sluice_loop *loop = make_loop();

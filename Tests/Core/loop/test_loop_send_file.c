@@ -90,7 +90,7 @@ static void large_file_to_a_slow_reader(void) {
     struct line line = way->make(loop);
     int file = pattern_file(8 * MIB);
     size_t taken = 0;
-    int empty_handed = 0; /* in a row: where the high mark was all that there was room for */
+    int empty_handed = 0; /* zeros in a row: there was room for just the high mark */
     ptrdiff_t count = sluice_send_file(loop, line.id, file, 0, 8 * MIB);
     if (count == -EINVAL && way->make == line_to_pipe)
         skip(); /* an older kernel */
@@ -410,8 +410,8 @@ static void send_to_nobody(sluice_loop *loop) {
     }
 }
 
-/* Neither where it would end the process, nor where it would be caught; and the mask is as before.
- */
+/* SIGPIPE is raised neither with its default action, which ends the process, nor with a handler.
+ * The mask is as before. */
 static void no_sigpipe(void) {
     sluice_loop *loop = make_loop();
     signal(SIGPIPE, SIG_DFL);
@@ -434,7 +434,7 @@ static void no_sigpipe(void) {
     signal(SIGPIPE, SIG_DFL);
 }
 
-/* One of the program's own, which waits for it to be unblocked, is left alone. */
+/* A SIGPIPE of the program's own, which waits to be unblocked, is left alone. */
 static void a_sigpipe_of_the_programs_own(void) {
     sluice_loop *loop = make_loop();
     const struct sigaction action = {.sa_handler = catch_signal};

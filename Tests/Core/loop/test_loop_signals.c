@@ -177,7 +177,8 @@ static void parent_and_child_hear_each_its_own(void) {
         int status = run_child(&forked, parts[i]);
         if (status != 0)
             fail_msg("part %zu of the child: status %#x", i, (unsigned)status);
-        /* Nothing came of the child's signals, and nothing has changed for those of the parent. */
+        /* Nothing came from the child's signals, and nothing has changed for the parent's signals.
+         */
         expect_no_event(forked.loop);
         assert_true(hears(forked.loop, forked.first, SIGUSR1));
         assert_true(hears(forked.loop, forked.second, SIGUSR2));

@@ -38,7 +38,7 @@ static void end_input(struct run *run) {
     run_pull(run);
 }
 
-/* Bytes, and then the end of both directions: a reset, where something is unread. */
+/* Bytes, and then the end of both directions: a reset if something is unread. */
 static void fail_input(struct run *run) {
     run_peer_sends(run, 10);
     run_peer_closes(run);
@@ -153,7 +153,7 @@ static void play(sluice_loop *loop, const struct state *input, const struct stat
         run_peer_sends(&run, 5);
         run_pull(&run);
     }
-    /* The peer's reset comes last, since nothing is left to reach after it. */
+    /* The peer's reset comes last, because nothing is left to reach after it. */
     if (input->reach == fail_input) {
         output->reach(&run);
         input->reach(&run);
@@ -179,7 +179,7 @@ static sluice_loop *loop_of_runs(void) {
     return make_loop_with((sluice_options){.high_mark = RUN_HIGH, .low_mark = RUN_LOW});
 }
 
-/* Each pair of states by each two inputs, the ways of it in turn. */
+/* Each pair of states by any two inputs, in each way in turn. */
 static void every_state_by_every_two_inputs(void) {
     sluice_loop *loop = loop_of_runs();
     unsigned way = 0;

@@ -149,8 +149,8 @@ static void answers_to_many_by_one_send_each(void) {
         take_text(lines[i].peer, "a worda worda word");
 }
 
-/* A wait of poll or select looks at all that there are, however few it brings; one of epoll does
- * not, and brings as many as it likes. */
+/* A wait of poll or select looks at all descriptors, however few it reports. A wait of epoll does
+ * not, and reports as many as it likes. */
 static void one_wait_brings_all(void) {
     enum { LINES = 400 };
     static struct line lines[LINES];
@@ -285,7 +285,7 @@ static void writev_goes_together(void) {
     assert_int_equal(sluice_pending(loop, line.id), 0);
 }
 
-/* More streams than there was room for, so that those that there are move. */
+/* More streams than there was room for, so that the existing ones move. */
 static void make_many(sluice_loop *loop) {
     for (int i = 0; i < 100; i++)
         (void)make_line(loop);
@@ -376,8 +376,8 @@ static void destroy_loop(void *loop) {
     sluice_destroy(loop);
 }
 
-/* What an event lends may be sent from where it is. What is behind it is the caller's, who may
- * change it after the call. */
+/* What an event lends may be sent from where it is. The bytes behind it belong to the caller, who
+ * may change them after the call. */
 static void a_write_that_runs_past_the_event(void) {
     const sluice_options options = {.size = sizeof options,
                                     .backend = test_backend(),

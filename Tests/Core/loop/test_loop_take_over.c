@@ -28,8 +28,8 @@ static void unblock_in_this_thread(void *unused) {
     change_mask(SIG_UNBLOCK, SIGUSR1);
 }
 
-/* A thread that takes a loop over, and what became of its calls. Assertions are the test's, since
- * those of another thread would not end it. */
+/* A thread that takes a loop over, and the results of its calls. The test makes the assertions,
+ * because those of another thread would not end it. */
 struct taker {
     sluice_loop *loop;
     pthread_t thread;

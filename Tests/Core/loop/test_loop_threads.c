@@ -102,7 +102,7 @@ static void without_a_loop(void) {
     expect_all(SLUICE_ENULL);
 }
 
-/* Each that sluice.h has is above, but for those that say otherwise there. */
+/* Each call of sluice.h is above, except those whose comments say otherwise there. */
 static void none_is_left_out(void) {
     static const char *const others[] = {
         "sluice_open",      "sluice_destroy",    "sluice_post",        "sluice_wake",

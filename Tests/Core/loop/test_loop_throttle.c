@@ -123,7 +123,8 @@ static void who_is_read_from_over_the_mark(void) {
     }
 }
 
-/* Over the mark and throttled, the peer's end is not seen before there is room; else it is. */
+/* If it is over the mark and throttled, it does not see the peer's end before there is room.
+ * Otherwise it does. */
 static void an_end_over_the_mark(void) {
     sluice_loop *loop = make_loop_with((sluice_options){.high_mark = HIGH, .low_mark = LOW});
     for (int throttled = 0; throttled < 2; throttled++) {

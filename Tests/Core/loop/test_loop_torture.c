@@ -153,7 +153,7 @@ static void client_connect(struct side *side) {
     EXPECT(side, sluice_set_user(side->loop, connection->id, index + 1) == 0);
 }
 
-/* Writes some of what is left, and has a timer go on; after the last it says that it is. */
+/* Writes some of what is left, and has a timer go on. After the last piece it ends its output. */
 static void client_write(struct side *side, struct connection *connection) {
     uint64_t user = (uint64_t)(connection - side->connections) + 1;
     size_t most = connection->total - connection->written;

@@ -28,7 +28,7 @@ void side_open(struct side *side, uint64_t seed, const sluice_options *options) 
         set_clock(side, i);
 }
 
-/* Some clocks are set anew by their event, some of the others are reset or replaced by it. */
+/* Some clocks are set again by their event, and others are reset or replaced by it. */
 static void clock_event(struct side *side, const sluice_event *event) {
     uint32_t index = (uint32_t)(event->user - CLOCK_USER);
     struct clock *clock = &side->clocks[index];

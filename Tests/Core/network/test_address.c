@@ -215,8 +215,8 @@ static void any_and_its_port(void) {
     assert_int_equal(endpoint.port, 0);
 }
 
-/* Every text with its last character missing, and so on to nothing: never read past its end, and
- * what is taken comes back alike. */
+/* Every text without its last character, without its last two, and so on: no read past its end, and
+ * an accepted text comes back the same. */
 static void truncated_texts(void) {
     for (size_t i = 0; i < COUNT_OF(good); i++)
         for (size_t length = strlen(good[i].text); length-- > 0;) {
@@ -252,8 +252,8 @@ static void other_family(void) {
     assert_int_equal(sluice_address_format(&address, text, sizeof text), -EAFNOSUPPORT);
 }
 
-/* A path may fill sun_path without a terminator. The kernel then tells a length that is one more
- * than the structure's, and behind it stands whatever stood there. */
+/* A path may fill sun_path without a terminator. The kernel then reports a length of one more than
+ * the structure's, and what follows is whatever was there. */
 static void path_without_terminator(void) {
     struct sluice_address address;
     memset(&address, 'x', sizeof address);

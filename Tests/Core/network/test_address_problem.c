@@ -160,7 +160,7 @@ static void files_in_the_way(void) {
     expect(told, COUNT_OF(told) - (geteuid() != 0)); /* the last needs a right to the root */
 }
 
-/* As another user sees it, where this one is root; root itself may do all. */
+/* As another user sees it, if this one is root. Root itself may do everything. */
 static void permissions(void) {
     static const struct told told[] = {
         {"unix:new", "no permission to make a file in the folder ."},

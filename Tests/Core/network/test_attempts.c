@@ -49,7 +49,7 @@ struct order {
 };
 
 static const struct order orders[] = {
-    /* RFC 8305, section 4: the first one's family begins, and the families alternate. */
+    /* RFC 8305, section 4: the family of the first address begins, and the families alternate. */
     {{"2001:db8::1", "2001:db8::2", "192.0.2.1", "192.0.2.2"},
      {"[2001:db8::1]:443", "192.0.2.1:443", "[2001:db8::2]:443", "192.0.2.2:443"}},
     {{"192.0.2.1", "192.0.2.2", "2001:db8::1"},
@@ -108,8 +108,8 @@ static void the_order_within_a_family_stays(void) {
                 last[is_ipv6] = number;
                 changes += i > 0 && tried[i].any.sa_family != tried[i - 1].any.sa_family;
             }
-            /* The family with fewer addresses stands between those of the other as far as it goes.
-             */
+            /* The addresses of the smaller family are between those of the other, as far as they
+             * go. */
             size_t sixes = (size_t)__builtin_popcount(families);
             size_t fewer = sixes < length - sixes ? sixes : length - sixes;
             size_t firsts = list.infos[0].ai_family == AF_INET6 ? sixes : length - sixes;
@@ -156,7 +156,7 @@ struct course {
     int64_t began[MOST];
     int winner;   /* -1 for none */
     int error;    /* where all have failed */
-    int64_t over; /* NEVER where an attempt is still in flight when nothing happens any more */
+    int64_t over; /* NEVER if an attempt is still in flight when nothing happens any more */
     uint64_t closed;
 };
 
@@ -167,7 +167,7 @@ static int64_t end_of(const struct fate *fate, int index, int64_t began) {
     return fate->after == 0 ? began : began + fate->after + (1 << index);
 }
 
-/* By the rules: the next begins 250 ms after the last, or at the first failure since. */
+/* By the rules: the next attempt begins 250 ms after the last, or at the first failure since. */
 static struct course foretell(const struct fate *const *given, int count) {
     struct course course = {.winner = -1, .over = NEVER};
     int64_t ends[MOST];

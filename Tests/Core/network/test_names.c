@@ -71,7 +71,8 @@ static void expect_address(const struct asker *asker, size_t index, const char *
     assert_string_equal(text, expected);
 }
 
-/* The helper ends by itself once it has nothing to do: waits until there are so many. */
+/* The helper ends by itself once it has nothing to do. This waits until there are so many threads.
+ */
 static void await_threads(size_t count) {
     int64_t until = monotonic_ns() + PATIENCE_NS;
     while (thread_count() != count && monotonic_ns() < until)
@@ -402,7 +403,7 @@ static void nothing_to_end(void) {
 
 enum { ASKING_THREADS = 4, ROUNDS = 400 };
 
-/* Begins and ends at all moments; whoever is told after the end writes to freed memory. */
+/* Begins and ends at all moments. Telling somebody after the end would write to freed memory. */
 static void *begin_and_end(void *argument) {
     unsigned seed = (unsigned)(uintptr_t)argument;
     for (int round = 0; round < ROUNDS; round++) {
@@ -550,8 +551,8 @@ static void *take_the_lock(void *argument) {
     return NULL;
 }
 
-/* Another thread has the lock at any moment: no child hangs at it. The other threads allocate
- * nothing, since a sanitizer's allocator does not survive that. */
+/* Another thread has the lock at any moment: no child hangs because of it. The other threads
+ * allocate nothing, because a sanitizer's allocator does not survive that. */
 static void a_fork_while_the_lock_is_taken(void) {
     MAKE_UP({"slow", {"192.0.2.1"}, 0, 0, true}, {"name", {"192.0.2.2"}, 0, 0, false});
     struct asker slow;

@@ -435,7 +435,7 @@ static void *take_part(void *argument) {
     return NULL;
 }
 
-/* Several begin at one path at once: one has it, and is reached; the others are told. */
+/* Several begin at one path at once: one gets it, and can be reached. The others are told. */
 static void run_race(bool with_dead_file) {
     static struct race race;
     pthread_t threads[RACERS];

@@ -193,7 +193,7 @@ static void errors_are_told(void) {
     assert_int_equal(get_peer(loop, 0, &peer), -EBADF);
 }
 
-/* In a child, since the number 3 and the environment are its own. */
+/* In a child, so that the number 3 and the environment are its own. */
 static void sockets_that_are_given(void) {
     int fd = tcp_listener(8);
     pid_t child = fork();

@@ -46,7 +46,7 @@ static const char *const user_names[USER_WORD_COUNT] = {"",       "first ", "sec
 /* ---- Noting -----------------------------------------------------------------------------------
  */
 
-/* Puts the first `length` bytes of `more` behind what stands in `text`, of CONTRACT_TEXT_SIZE. */
+/* Appends the first `length` bytes of `more` to `text`, which has CONTRACT_TEXT_SIZE bytes. */
 static void append(char *text, const char *more, size_t length) {
     size_t end = strlen(text);
     assert_true(end + length < CONTRACT_TEXT_SIZE);
@@ -94,7 +94,7 @@ void note_events(struct stage *stage) {
         note(stage, "%s", count == 0 ? "nothing" : sluice_error_name(count));
         return;
     }
-    /* By user word, since the order within a batch is the backend's own. */
+    /* Sorted by user word, because the order within a batch is the backend's own. */
     char text[CONTRACT_TEXT_SIZE] = "";
     for (uint64_t user = 0; user < USER_WORD_COUNT; user++)
         for (int i = 0; i < count; i++) {
@@ -135,7 +135,8 @@ static bool is_known(unsigned to, const char *word, size_t length) {
     return true;
 }
 
-/* `text` without the flags that `who` cannot tell; a step of which nothing is left is "nothing". */
+/* `text` without the flags that `who` cannot report. A step of which nothing is left is "nothing".
+ */
 static void reduce(unsigned who, const char *text, char *reduced) {
     reduced[0] = '\0';
     bool step_is_empty = true;

@@ -164,7 +164,7 @@ static void duplicate_keeps_open(struct stage *stage) {
     note_events(stage);
 }
 
-/* An entry that epoll keeps for ever must neither be seen nor keep the wait from sleeping. */
+/* An entry that epoll keeps for ever must not be seen, and must not keep the wait from sleeping. */
 static void note_sleep(struct stage *stage) {
     sluice_ready event;
     int64_t began = monotonic_ns();

@@ -77,7 +77,7 @@ static void fair_among_regular(struct stage *stage) {
     note_turns(stage, 3, 6);
 }
 
-/* The walk over ready files begins in the middle, and one of them leaves it on the way. */
+/* The walk over ready files begins in the middle, and one of them is removed on the way. */
 static void once_in_batch(struct stage *stage) {
     int first = regular_file();
     add(stage, first, FIRST);

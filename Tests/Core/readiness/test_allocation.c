@@ -59,8 +59,8 @@ static void modify(sluice_poller *poller, int fd, uint32_t interest, uint64_t us
     }
 }
 
-/* In one wait. libevent's epoll is told of few in its first, and of twice as many in each next; its
- * select may want memory in a wait. */
+/* In one wait. libevent's epoll has room for few events in its first wait, and for twice as many in
+ * each next one. Its select may need memory in a wait. */
 static void expect_all(sluice_poller *poller, uint64_t first_user) {
     static sluice_ready events[COUNT_OF(fds) + 1];
     bool seen[COUNT_OF(fds)] = {false};
@@ -108,7 +108,7 @@ static void use_select(void) {
     assert_int_equal(code, COUNT_OF(fds));
 }
 
-/* Runs `scenario` with each of its allocations failing in turn; there are at least `least`. */
+/* Runs `scenario` with each of its allocations failing in turn. There are at least `least`. */
 static void fail_each(void (*scenario)(void), long least) {
     make_descriptors();
     long nth = 0;

@@ -10,7 +10,8 @@ static bool reports_in_order(void) {
     return backend_is("poll") || backend_is("select");
 }
 
-/* That the `count` next events are those of fds[first] and on, of `total`, and then from fds[0]. */
+/* Checks that the `count` next events are those of fds[first] and on, of `total`, and then from
+ * fds[0]. */
 static void expect_in_order(sluice_poller *poller, int capacity, const int *fds, int total,
                             int first, int count) {
     sluice_ready events[64];
@@ -20,8 +21,8 @@ static void expect_in_order(sluice_poller *poller, int capacity, const int *fds,
         assert_int_equal(events[i].fd, fds[(first + i) % total]);
 }
 
-/* Sockets with ascending numbers, added in a muddle; then some are removed, and some of those
- * added again. */
+/* Sockets with ascending numbers, added in a mixed order. Then some are removed, and some of those
+ * are added again. */
 static sluice_poller *make_muddled_poller(int *fds, int count) {
     sluice_poller *poller = make_poller();
     fds[0] = readable();
@@ -52,7 +53,7 @@ static void events_in_ascending_order(void) {
     expect_in_order(poller, 20, fds, 20, 0, 20);
 }
 
-/* What came before says nothing of where the next wait begins, where nothing was left over. */
+/* If nothing was left over, what came before says nothing about where the next wait begins. */
 static void order_after_a_single_event(void) {
     sluice_poller *poller = make_poller();
     struct pair pairs[3];

@@ -20,7 +20,7 @@ static void expect_cost(struct cost before, long system_calls) {
     assert_int_equal(after.allocations - before.allocations, 0);
 }
 
-/* 30 sockets, of which `ready` have data, at most every other one; and one wait, in which
+/* 30 sockets, of which `ready` have data, at most every other one. And one wait, in which
  * libevent's select takes its memory. */
 static sluice_poller *make_poller_with(int ready, uint32_t interest) {
     sluice_poller *poller = make_poller();
@@ -70,7 +70,7 @@ static void wait_without_events(void) {
 
 static void wait_one_shot(void) {
     sluice_poller *poller = make_busy_poller(SLUICE_READ | SLUICE_ONE_SHOT);
-    /* libevent cannot disarm what it keeps in epoll, and takes each of them out. */
+    /* libevent cannot disarm what it keeps in epoll, and takes each entry out. */
     expect_wait(poller, 0, 15, backend_is("libevent:epoll") ? 1 + 15 : 1);
     expect_wait(poller, 0, 0, 1);
 }
@@ -97,8 +97,8 @@ static void wakes(void) {
     }
 }
 
-/* One call tells the kernel, or sees that the descriptor is open; a removal asks nothing but epoll.
- * libevent's epoll is told in addition: to forget, and to look anew. */
+/* One call tells the kernel, or sees that the descriptor is open. A removal asks only epoll.
+ * libevent's epoll gets more calls: to forget, and to look again. */
 static void changes(void) {
     sluice_poller *poller = make_busy_poller(SLUICE_READ);
     int fd = unix_pair().near;

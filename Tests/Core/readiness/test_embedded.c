@@ -162,7 +162,7 @@ static void the_same_through_every_move(void) {
     }
 }
 
-/* The wait that meets the stale entry beside an event is the one that is rid of it. */
+/* The wait that meets the stale entry beside an event also gets rid of it. */
 static void quiet_after_one_wait(void) {
     sluice_poller *poller = make_inner();
     struct pair pair = unix_pair();
@@ -177,7 +177,7 @@ static void quiet_after_one_wait(void) {
     assert_false(tells(outer));
 }
 
-/* A child keeps the old instance open, in which what is stale goes on reporting. */
+/* A child keeps the old instance open, in which the stale entry goes on reporting. */
 static void quiet_though_a_child_has_the_old_one(void) {
     sluice_poller *poller = make_inner();
     int outer = make_outer(backend_fd_of(poller));

@@ -43,8 +43,8 @@ static int see_only_the_writable(void *argument) {
     return sluice_poller_wait(scene->poller, events, 4, NS_PER_MS) == 0 ? 0 : 3;
 }
 
-/* A child's table of descriptors is only as large as what is open. select(2) looks at no number
- * above it, and leaves the bits there as they were. */
+/* A child's table of descriptors is only as large as what is open. select(2) ignores numbers above
+ * it, and leaves their bits as they were. */
 static void closed_number_above_the_table(void) {
     if (!backend_is("select") && !backend_is("poll"))
         return; /* the others have more than memory, and need sluice_poller_after_fork first */
@@ -80,7 +80,7 @@ static struct family make_family(void) {
     return family;
 }
 
-/* One event, of that user word; libevent's poll tells of closed numbers, too. */
+/* One event, with that user word. libevent's poll also reports closed numbers. */
 static bool brings(sluice_poller *poller, uint64_t user) {
     sluice_ready events[8];
     int count = sluice_poller_wait(poller, events, 8, PATIENCE_NS);
@@ -164,8 +164,8 @@ static int make_closed_ones_anew(void *argument) {
     return 0;
 }
 
-/* The descriptors that the child's poller makes get the lowest numbers that are free: such as are
- * registered and were closed. */
+/* The descriptors that the child's poller makes get the lowest free numbers. Among these are
+ * numbers that are registered and were closed. */
 static void closed_numbers_are_not_the_child_s(void) {
     int low[3];
     for (size_t i = 0; i < COUNT_OF(low); i++)

@@ -69,7 +69,7 @@ static void count_message(int severity, const char *text) {
     messages++;
 }
 
-/* libevent says what it waits with where this is set, whatever its base is told. */
+/* If this is set, libevent says what it waits with, whatever its base is told. */
 static void provoke_message(void) {
     setenv("EVENT_SHOW_METHOD", "1", 1);
     sluice_poller *poller = NULL;
@@ -120,8 +120,8 @@ static void the_environment_does_not_choose(void) {
 /* ---- Where libevent needs care ----------------------------------------------------------------
  */
 
-/* An entry of epoll's outlives its number; the base that is to do without it cannot be had at once.
- */
+/* An entry of epoll outlives its number. The new base that should have no such entry cannot be made
+ * at once. */
 static void a_new_base_that_must_wait_for_descriptors(void) {
     sluice_poller *poller = make_poller();
     int fd = readable();
@@ -145,7 +145,7 @@ static void a_new_base_that_must_wait_for_descriptors(void) {
     }
 }
 
-/* libevent gives up what it has before it asks for what is wanted, and then gets neither. */
+/* libevent gives up what it has before it asks for what it wants, and then gets neither. */
 static void a_change_that_is_refused_and_what_was_before_too(void) {
     sluice_poller *poller = make_poller();
     if (strcmp(sluice_poller_backend_name(poller), "libevent:epoll") != 0)
@@ -246,7 +246,7 @@ static void a_child_that_only_destroys(void) {
     assert_int_equal(wait_one(poller, PATIENCE_NS), 1);
 }
 
-/* libevent ends the process where it gets no descriptor: it is not asked to then. */
+/* libevent ends the process if it gets no descriptor. So it is not asked then. */
 static int takes_over_without_descriptors(sluice_poller *poller, int far) {
     struct rlimit before;
     int lowest = dup(STDIN_FILENO);
@@ -307,7 +307,7 @@ static void a_fork_amid_closed_numbers(void) {
     sluice_loop *loop;
     sluice_id id;
     assert_int_equal(sluice_open(&loop, &options), 0);
-    /* Numbers for what the child opens, so that it gets none of those watched. */
+    /* Numbers for what the child opens, so that it gets none of the watched ones. */
     const int spare[] = {unix_pair().near, unix_pair().near, unix_pair().near, unix_pair().near};
     struct pair pair = unix_pair();
     int closed = unix_pair().near;

@@ -55,8 +55,8 @@ static void closed_and_duplicated_back(void) {
     assert_int_equal(events[0].user, 2);
 }
 
-/* Where epoll begins anew, to be rid of an entry that cannot be deleted, a registration whose
- * number is closed just then keeps its place. */
+/* When epoll gets a new instance, to be rid of an entry that cannot be deleted, a registration
+ * whose number is closed at that moment keeps its place. */
 static void closed_while_another_is_stale(void) {
     sluice_poller *poller = make_poller();
     struct pair closed = unix_pair();
@@ -172,7 +172,7 @@ static void flags_of_a_poller(void) {
     assert_int_equal(SLUICE_EINTR, -EINTR);
 }
 
-/* A signal ends a wait only where there is nothing else to return. */
+/* A signal ends a wait only if there is nothing else to return. */
 static void events_before_signals(void) {
     sluice_poller *poller = make_poller();
     if (!poller_has(poller, SLUICE_FEATURE_INTERRUPTIBLE))
@@ -278,7 +278,7 @@ static void refused_for_want_of_descriptors(void) {
     sluice_poller_destroy(second);
     assert_int_equal(code, -EMFILE);
     assert_null(poller);
-    /* One descriptor is enough for poll and select; the others must then give it back. */
+    /* One descriptor is enough for poll and select. The others must then give it back. */
     bool is_enough = !backend_is("epoll") && !over_libevent();
     assert_int_equal(second_code, is_enough ? 0 : -EMFILE);
 }
@@ -333,7 +333,7 @@ static void signals_do_not_shorten(void) {
     ring_every_ms(false);
 }
 
-/* The signal ends the system call, and the time that is left is computed anew. */
+/* The signal ends the system call, and the remaining time is computed again. */
 static void signals_and_huge_timeouts(void) {
     for (size_t i = 0; i < COUNT_OF(huge); i++) {
         poller_to_wake = make_poller();

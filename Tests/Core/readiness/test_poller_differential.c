@@ -126,7 +126,7 @@ static uint32_t any_interest(struct choices *choices) {
     return interest;
 }
 
-/* Adds or modifies, also what is not there, or is there already. */
+/* Adds or modifies, also a number that is not there, or that is there already. */
 static void register_one(struct choices *choices, bool modifies) {
     size_t place = choose_below(choices, PLACES);
     uint32_t interest = any_interest(choices);
@@ -233,8 +233,8 @@ static struct report wait_on(struct backend *backend, int capacity, int times, i
     return report;
 }
 
-/* libevent's poll takes a hang-up for room to write, too. So does its epoll, unless the peer's end
- * was asked for and comes with it; and beside an error it tells of no end. */
+/* libevent's poll also takes a hang-up for room to write. So does its epoll, unless the peer's end
+ * was asked for and comes with it. And beside an error it reports no end. */
 static uint32_t libevents_flags(const struct backend *backend, short state, uint32_t interest,
                                 uint32_t flags) {
     bool is_epoll = strcmp(backend->name, "libevent:epoll") == 0;
@@ -276,10 +276,10 @@ static void compare(const struct backend *backend, size_t place, uint32_t report
                  place_number(place), by, words_of(expected & known));
 }
 
-/* What came before an edge is not the model's to know: only that what is reported is so. Whether
- * one is reported is compared among backends: not TCP's, which the kernel's own doings make at any
- * time, not where libevent has words of its own for an end, and not where a backend may have had to
- * begin anew, which tells of edges again. */
+/* The model cannot know what came before an edge. It only checks that what is reported is true.
+ * Whether an edge is reported is compared among backends, with three exceptions: TCP, where the
+ * kernel's own work makes edges at any time; ends, which libevent reports in its own way; and a
+ * backend that may have had to start again with a new instance, which reports edges again. */
 static void compare_edges(const struct report *reports, size_t place, size_t which) {
     const struct backend *backend = &backends[which];
     uint32_t interest = backend->places[place].interest;
@@ -332,7 +332,7 @@ static void look(struct choices *choices) {
     }
     int capacity = 1 + (int)choose_below(choices, 3);
     tell("wait for %d at a time", capacity);
-    /* Files that are always ready and others take turns; and a wake takes a place. */
+    /* Files that are always ready take turns with others. And a wake takes a place. */
     wait_and_compare(capacity, 2 * (PLACES / capacity) + 3, 0);
 }
 

@@ -13,7 +13,7 @@
 
 enum { ROOM = 8, UNTOUCHED = 99 };
 
-/* A list over `fds`, with its room for the answer filled with what is no answer. */
+/* A list over `fds`. Its room for the answer is filled with something that is no answer. */
 struct list {
     sluice_fd_list list;
     int ready[ROOM];

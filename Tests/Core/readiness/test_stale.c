@@ -41,8 +41,9 @@ static bool can_be_short(const struct shortage *shortage) {
     return shortage->create_error != 0 || !over_libevent();
 }
 
-/* Closed before it is removed: what its file reports is nobody's. Then another file has the number;
- * libevent, which knows no more than that, would take the one for the other meanwhile. */
+/* The number is closed before it is removed: nobody owns what its file reports. Then another file
+ * has the number. libevent knows only the number, and would take one file for the other meanwhile.
+ */
 static void leave_stale_entry(sluice_poller *poller) {
     struct pair pair = unix_pair();
     struct pair next = unix_pair();

@@ -68,7 +68,7 @@ static void forget(sluice_poller *poller, int fd) {
     worked_of(poller)->entries[fd].fd = -1;
 }
 
-/* What the kernel said, in the contract's words: READ where a read would return, be it with an
+/* What the kernel reported, in the contract's flags: READ if a read would return, even with an
  * error. */
 static uint32_t flags_of(short events, short revents) {
     return ((events & POLLIN) && (revents & (POLLIN | POLLHUP | POLLERR)) ? SLUICE_READ : 0u) |
@@ -78,7 +78,7 @@ static uint32_t flags_of(short events, short revents) {
            (revents & POLLRDHUP ? SLUICE_READ_CLOSED : 0u);
 }
 
-/* One system call; at most `capacity` events, beginning behind those that were reported last. */
+/* One system call. At most `capacity` events, beginning after those that were reported last. */
 static int wait_once(sluice_poller *poller, sluice_ready *events, int capacity,
                      int64_t timeout_ns) {
     struct worked *worked = worked_of(poller);
@@ -94,7 +94,8 @@ static int wait_once(sluice_poller *poller, sluice_ready *events, int capacity,
         if (entry->fd < 0 || !entry->revents)
             continue;
         left--;
-        /* One that was closed without a remove falls silent; a one-shot does after its event. */
+        /* A number that was closed without a remove falls silent. So does a one-shot after its
+         * event. */
         bool is_closed = entry->revents & POLLNVAL;
         if (is_closed || (poller->registrations[fd].interest & SLUICE_ONE_SHOT))
             entry->fd = -1;

@@ -12,7 +12,7 @@
 #define YEAR (INT64_C(365) * 86400 * SECOND)
 #define START (12345 * SECOND + 678)
 
-/* One set of timers a test. Static, since a failing test leaves by longjmp. */
+/* One set of timers for each test. It is static, because a failing test leaves by longjmp. */
 static struct sluice_timers timers;
 static long allocations_before;
 
@@ -114,8 +114,7 @@ static void in_order_of_deadline(void) {
     end();
 }
 
-/* Also where some came by a reset, from slots of other levels, and where the count of sets wraps.
- */
+/* Also if some came by a reset, from slots of other levels, and if the count of sets wraps. */
 static void ties_in_order_of_being_set(void) {
     for (size_t i = 0; i < COUNT_OF(delays); i++) {
         begin(START);

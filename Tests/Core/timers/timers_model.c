@@ -110,7 +110,7 @@ static void change(struct script *script) {
     sluice_timers_reset(&script->timers, timer->index, timer->deadline);
 }
 
-/* The first to fire of those set before `end`; NULL where there is none. */
+/* The first to fire of those that were set before `end`, or NULL. */
 static struct model_timer *first(struct script *script, uint64_t end) {
     struct model_timer *found = NULL;
     for (size_t i = 0; i < PLACES; i++) {
@@ -166,7 +166,7 @@ static int play_turn(struct script *script) {
     }
 }
 
-/* The next deadline is at most the earliest, and exact where few are live. */
+/* The next deadline is not after the earliest one, and is exact if few are live. */
 static int64_t expect_next(struct script *script) {
     const struct model_timer *earliest = first(script, UINT64_MAX);
     int64_t expected = earliest ? earliest->deadline : INT64_MAX;
