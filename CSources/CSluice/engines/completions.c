@@ -128,7 +128,9 @@ enum sluice_operation sluice_source_receive(struct readiness_engine *engine, int
 static SLUICE_COLD enum sluice_operation look_for_hangup(struct readiness_engine *engine, int fd,
                                                          sluice_event *event) {
     struct source *source = &engine->sources[fd];
-    int error = sluice_hangup_error(fd, source_role(source), !(source->state & NO_INPUT));
+    bool has_ended = false;
+    int error =
+        sluice_hangup_error(fd, source_role(source), !(source->state & NO_INPUT), &has_ended);
     /* An edge comes once. Where bytes come first, it is looked for again when it is wanted next. */
     if (error <= 0)
         set_state(source, BROKEN, 0);
@@ -136,7 +138,8 @@ static SLUICE_COLD enum sluice_operation look_for_hangup(struct readiness_engine
         sluice_source_set_wanted(engine, fd, wanted_of(source) & ~(uint32_t)SLUICE_OP_HANGUP);
     if (code < 0)
         error = code;
-    return error < 0 ? complete_as(source, SLUICE_OP_HANGUP, error, 0, event) : SLUICE_OP_NONE;
+    return error < 0 ? complete_as(source, SLUICE_OP_HANGUP, error, has_ended, event)
+                     : SLUICE_OP_NONE;
 }
 
 /* A connect is done, or the output may go on. */

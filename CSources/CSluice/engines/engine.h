@@ -30,7 +30,8 @@ enum sluice_operation {
     SLUICE_OP_RECEIVE = 4,  /* data, length: what came; value is 0 */
     SLUICE_OP_SEND = 8,     /* error, or length: bytes that have gone since; the rest may go on */
     SLUICE_OP_CONNECT = 16, /* error */
-    SLUICE_OP_HANGUP = 32,  /* error: the connection is broken, and nothing is left to receive */
+    SLUICE_OP_HANGUP = 32,  /* error: the connection is broken, and no bytes are left to receive;
+                             * value: 1 where the peer's end is, which came before */
     SLUICE_OP_END = 64      /* of what is received: error, or 0 where the peer has ended */
 };
 

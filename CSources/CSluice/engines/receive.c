@@ -97,7 +97,8 @@ static int reset_as_such(int code) {
     return code == -EPIPE ? -ECONNRESET : code;
 }
 
-SLUICE_COLD int sluice_hangup_error(int fd, enum sluice_role role, bool has_input) {
+SLUICE_COLD int sluice_hangup_error(int fd, enum sluice_role role, bool has_input,
+                                    bool *has_ended) {
     bool is_socket =
         role == SLUICE_ROLE_SOCKET || role == SLUICE_ROLE_LOCAL || role == SLUICE_ROLE_PACKETS;
     if (!is_socket)
@@ -108,5 +109,6 @@ SLUICE_COLD int sluice_hangup_error(int fd, enum sluice_role role, bool has_inpu
         return 1;
     if (there < 0 && there != SLUICE_EAGAIN)
         return reset_as_such((int)there);
+    *has_ended = there == 0 && role != SLUICE_ROLE_PACKETS; /* of those it may be an empty one */
     return reset_as_such(sluice_socket_error(fd));
 }

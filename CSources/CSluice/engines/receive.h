@@ -26,7 +26,9 @@ sluice_receive(int fd, enum sluice_role role, unsigned char *bytes, size_t size,
 
 /* Of a descriptor that has an error or a hang-up, and from which nothing is being received: the
  * error that has broken it; 0 where there is none; or 1 where bytes that came before are still to
- * be received. Takes a pending error (SO_ERROR), and no bytes. */
-SLUICE_INTERNAL int sluice_hangup_error(int fd, enum sluice_role role, bool has_input);
+ * be received. *has_ended is set where the next receive would find the peer's end: a reset takes
+ * back no end that came before it. Takes a pending error (SO_ERROR), and no bytes. */
+SLUICE_INTERNAL int sluice_hangup_error(int fd, enum sluice_role role, bool has_input,
+                                        bool *has_ended);
 
 #endif

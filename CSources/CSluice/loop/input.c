@@ -62,8 +62,17 @@ void sluice_stream_received_end(sluice_loop *loop, struct sluice_stream *stream)
         sluice_stream_on_agenda(loop, stream);
 }
 
-/* The connection is broken, and nothing is left to receive. */
-static void hung_up(sluice_loop *loop, struct sluice_stream *stream, int error) {
+SLUICE_COLD void sluice_input_ended_unseen(sluice_loop *loop, struct sluice_stream *stream) {
+    if (stream->state & STREAM_PAUSED)
+        stream->state |= INPUT_ENDED;
+    else
+        sluice_stream_received_end(loop, stream);
+}
+
+/* The connection is broken, and no bytes are left to receive. */
+static void hung_up(sluice_loop *loop, struct sluice_stream *stream, int error, bool has_ended) {
+    if (has_ended && !(stream->state & (INPUT_OVER | STREAM_NO_INPUT)))
+        sluice_input_ended_unseen(loop, stream);
     if (stream->state & (INPUT_ENDED | STREAM_NO_INPUT))
         sluice_output_fail(loop, stream, error);
     else
@@ -106,7 +115,7 @@ void sluice_stream_complete(sluice_loop *loop, struct sluice_stream *stream,
             sluice_output_sent(loop, stream, event->length);
         break;
     case SLUICE_OP_HANGUP:
-        hung_up(loop, stream, error);
+        hung_up(loop, stream, error, event->value != 0);
         break;
     default:
         if (sluice_id_kind(event->id) == SLUICE_KIND_ATTEMPT)

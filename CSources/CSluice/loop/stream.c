@@ -159,17 +159,20 @@ SLUICE_COLD void sluice_input_fail(sluice_loop *loop, struct sluice_stream *stre
     fail(loop, stream, INPUT_FAILED, error);
 }
 
-/* How much may still be received: what the peer has sent by now, or, where it has ended, to its
- * end. That is not waited for where the caller has paused the stream and no bytes are there. */
-static uint32_t still_to_receive(const struct sluice_stream *stream) {
+/* The output has failed. How much may still be received is what the peer has sent by now, or, where
+ * it has ended, to its end. Where no bytes are there, and an obstacle keeps us from receiving, the
+ * end is not waited for: the error says whether it is the peer's (see is_broken). */
+static void limit_input(sluice_loop *loop, struct sluice_stream *stream) {
     struct pollfd ended = {.fd = stream->fd, .events = POLLRDHUP};
     int there = 0;
     bool has_ended = poll(&ended, 1, 0) == 1 && !(ended.revents & POLLNVAL);
     if (ioctl(stream->fd, FIONREAD, &there) < 0 || there < 0)
         there = 0;
-    if (has_ended && (there > 0 || !(stream->state & STREAM_PAUSED)))
-        return UINT32_MAX;
-    return (uint32_t)there;
+    bool waits = there > 0 || !sluice_stream_has_obstacle(stream);
+    stream->remaining = has_ended && waits ? UINT32_MAX : (uint32_t)there;
+    bool is_peers = (ended.revents & POLLRDHUP) && stream->error == -EPIPE;
+    if (has_ended && !waits && is_peers && !(stream->state & (INPUT_OVER | STREAM_NO_INPUT)))
+        sluice_input_ended_unseen(loop, stream);
 }
 
 SLUICE_COLD void sluice_output_fail(sluice_loop *loop, struct sluice_stream *stream, int error) {
@@ -178,7 +181,7 @@ SLUICE_COLD void sluice_output_fail(sluice_loop *loop, struct sluice_stream *str
     stream->state &= ~(uint32_t)(OUTPUT_OVER | STREAM_BLOCKED);
     fail(loop, stream, OUTPUT_FAILED, error);
     sluice_output_drop(loop, stream);
-    stream->remaining = still_to_receive(stream);
+    limit_input(loop, stream);
 }
 
 SLUICE_COLD void sluice_stream_lose_descriptor(sluice_loop *loop, struct sluice_stream *stream) {

@@ -258,6 +258,9 @@ static inline bool sluice_stream_connects_by_name(const struct sluice_stream *st
 SLUICE_INTERNAL void sluice_stream_free_extras(sluice_loop *loop, struct sluice_stream *stream);
 /* The peer's end has been received, or is not waited for any longer. */
 SLUICE_INTERNAL void sluice_stream_received_end(sluice_loop *loop, struct sluice_stream *stream);
+/* The connection is broken, and the peer had ended before: only its end is left to receive. Where
+ * the caller has paused the stream, CLOSED alone tells of it. EOF would wait for the resume. */
+SLUICE_INTERNAL void sluice_input_ended_unseen(sluice_loop *loop, struct sluice_stream *stream);
 /* Nobody wants the input any more, and the peer is to be told of the end once all is sent. */
 static inline void sluice_stream_begin_closing(struct sluice_stream *stream) {
     stream->state |= STREAM_CLOSING;

@@ -238,6 +238,41 @@ static void a_reset_behind_an_end_that_was_passed_on(void) {
     }
 }
 
+/* Its peer has ended, and resets then, while nothing is received from it: what it said was whole.
+ */
+static void a_reset_behind_an_end_that_was_not_received(void) {
+    static const unsigned char much[16 << 20];
+    enum { HELD_BACK, PAUSED, HELD_BACK_AND_WRITTEN_TO, PAUSED_AND_WRITTEN_TO, HOWS };
+    for (int how = 0; how < HOWS; how++) {
+        bool paused = how & 1;
+        sluice_loop *loop = make_loop();
+        struct line from = tcp_line(loop);
+        struct line to = tcp_line(loop);
+        assert_int_equal(sluice_forward(loop, from.id, to.id), 0);
+        put_text(from.peer, "answer");
+        expect_no_event(loop);
+        take_text(to.peer, "answer");
+        if (paused) {
+            assert_int_equal(sluice_pause(loop, from.id), 0);
+        } else {
+            assert_int_equal(sluice_write(loop, to.id, much, sizeof much), 1);
+        }
+        expect_no_event(loop);
+        int fd = sluice_fd(loop, from.id);
+        assert_int_equal(shutdown(from.peer, SHUT_WR), 0);
+        await_end(fd);
+        expect_no_event(loop);
+        reset_connection(from.peer);
+        await(fd, POLLERR);
+        if (how & 2 || !tells_resets())
+            (void)!sluice_write(loop, from.id, "question", 8);
+        sluice_event event = expect_event_of(loop, SLUICE_CLOSED, from.id);
+        assert_true(event.error == -ECONNRESET || event.error == -EPIPE);
+        assert_int_equal(event.value, SLUICE_INPUT_ENDED);
+        end_loop(loop);
+    }
+}
+
 int main(void) {
     static const struct test tests[] = {
         {"begun before EOF is pulled: the target is told, and the caller is not",
@@ -253,6 +288,8 @@ int main(void) {
          a_part_does_not_look_whole, NULL},
         {"a reset behind an end that was passed on: CLOSED",
          a_reset_behind_an_end_that_was_passed_on, NULL},
+        {"a reset behind an end that was not received: what was said is whole",
+         a_reset_behind_an_end_that_was_not_received, NULL},
         {"two into one: of two ends at once one is the caller's", both_end_at_once, NULL},
     };
     return run_over_backends(tests, COUNT_OF(tests));
