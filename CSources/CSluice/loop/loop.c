@@ -176,12 +176,12 @@ SLUICE_COLD int sluice_open(sluice_loop **result, const sluice_options *given) {
     sluice_chunk_pool_init(&loop->pool, &allocator, options.memory_limit, CHUNKS_RETAINED);
     /* Within a limit on memory each write is to be refused, or to be sure of its room, at once. */
     loop->small_most = options.memory_limit ? 0 : SLUICE_SMALL_WRITE;
+    sluice_trace_open(loop);
     code = open_parts(loop, &options);
     if (code < 0) {
         free_loop(loop);
         return code;
     }
-    sluice_trace_open(loop);
     *result = loop;
     return 0;
 }

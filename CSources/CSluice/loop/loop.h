@@ -224,6 +224,7 @@ struct sluice_loop {
     struct sluice_buffer *spare;       /* the first of `spares` that were kept and given back */
     uint32_t spares;
     struct sluice_slots kept;
+    uint64_t trace_lost; /* lines of the trace since the last that went */
 
     sluice_statistics stats;
     unsigned char small_write[SLUICE_SMALL_WRITE];
@@ -463,7 +464,7 @@ SLUICE_INTERNAL void sluice_listeners_after_fork(sluice_loop *loop);
 /* Traces the loop from now on, where the environment says so. */
 SLUICE_INTERNAL void sluice_trace_open(sluice_loop *loop);
 /* What a pull has given: so many events; or, for `code` <= 0, none. */
-SLUICE_INTERNAL void sluice_trace(const sluice_loop *loop, const sluice_event *events, int code);
+SLUICE_INTERNAL void sluice_trace(sluice_loop *loop, const sluice_event *events, int code);
 
 SLUICE_INTERNAL void sluice_watch_end(sluice_loop *loop, struct sluice_watch *watch);
 

@@ -5,7 +5,14 @@
  * it costs nothing where it is off.
  *
  * The lines go to a duplicate of what standard error was then. The number 2 may be a socket of
- * somebody's later.
+ * somebody's later. The duplicate is made before the loop opens anything: where standard error is
+ * closed, the number 2 would be a descriptor of the loop's own.
+ *
+ * A line that does not fit into a non-blocking pipe or terminal is lost, and the next one says so.
+ * Where standard error blocks, the program waits, as for any line that it writes there itself.
+ *
+ * Whoever starts a program that has more rights than he has does not say where it writes: see
+ * secure_getenv(3).
  */
 #include "base/platform.h"
 
@@ -20,6 +27,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "network/socket.h"
+
 /* Names, not pointers to them: so they need no relocation. */
 static const char event_kinds[][12] = {"NONE",     "READY",      "TIMER",   "SIGNAL", "POSTED",
                                        "ACCEPTED", "CONNECTED",  "DATA",    "EOF",    "DRAINED",
@@ -27,7 +36,7 @@ static const char event_kinds[][12] = {"NONE",     "READY",      "TIMER",   "SIG
 static_assert(sizeof event_kinds / sizeof *event_kinds == SLUICE_EVENT_KINDS, "one for each");
 
 SLUICE_COLD void sluice_trace_open(sluice_loop *loop) {
-    const char *what = getenv("SLUICE_TRACE");
+    const char *what = secure_getenv("SLUICE_TRACE");
     if (!what || strcmp(what, "events") != 0)
         return;
     loop->trace_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
@@ -38,18 +47,25 @@ SLUICE_COLD void sluice_trace_open(sluice_loop *loop) {
 /* A line is one write, so that those of several threads stay apart. A handle is its slot and its
  * generation, which is shorter to read than the number. An error is its number: its name would
  * bring the table of all messages into each program. */
-static SLUICE_COLD void write_line(const sluice_loop *loop, const sluice_event *event) {
+static SLUICE_COLD void write_line(sluice_loop *loop, const sluice_event *event) {
     char line[256];
+    char lost[48] = "";
+    if (loop->trace_lost > 0)
+        (void)snprintf(lost, sizeof lost, " (%" PRIu64 " lines before are lost)", loop->trace_lost);
     int length = snprintf(line, sizeof line,
                           "sluice[%ld]: %s %" PRIu64 "/%" PRIu64 " user %" PRIu64
-                          " length %zu value %" PRIu64 " error %d\n",
+                          " length %zu value %" PRIu64 " error %d%s\n",
                           (long)syscall(SYS_gettid), event_kinds[event->kind],
                           event->id & ((1U << SLUICE_SLOT_BITS) - 1), event->id >> 32, event->user,
-                          event->length, event->value, event->error);
-    (void)!write(loop->trace_fd, line, (size_t)length);
+                          event->length, event->value, event->error, lost);
+    const struct iovec iov = {.iov_base = line, .iov_len = (size_t)length};
+    if (sluice_file_send_slices(loop->trace_fd, &iov, 1) > 0)
+        loop->trace_lost = 0;
+    else
+        loop->trace_lost++;
 }
 
-SLUICE_COLD void sluice_trace(const sluice_loop *loop, const sluice_event *events, int code) {
+SLUICE_COLD void sluice_trace(sluice_loop *loop, const sluice_event *events, int code) {
     const sluice_event none = {.error = code};
     if (code <= 0) {
         events = &none;

@@ -36,6 +36,10 @@ void fail_epoll_create(int error);
 void fail_eventfd(int error);
 void fail_epoll_adds(int error, int after);
 
+/* The program has more rights than who started it, whose environment is not to be trusted then
+ * (secure_getenv(3)). */
+void pretend_more_rights(bool on);
+
 /* The next `count` calls of accept4 fail with this errno. */
 void fail_accepts(int error, int count);
 
