@@ -89,13 +89,17 @@ static void unlink_from(sluice_loop *loop, struct sluice_stream *from) {
 }
 
 /* `from` is the caller's again: its data, or the end that the caller has not been told of. Where
- * the output ends too, CLOSED tells of both. */
-static void give_back(sluice_loop *loop, struct sluice_stream *from) {
+ * the output ends too, CLOSED tells of both. Where its target has ended, that is told before: an
+ * EOF has the loop close `from` in order, and its peer may have had a part from that target. */
+static void give_back(sluice_loop *loop, struct sluice_stream *from, bool target_has_ended) {
     hold_back(loop, from, false);
     bool owed = from->extras->owes_eof;
     from->extras->owes_eof = false;
-    if (owed && !(from->state & (OUTPUT_OVER | STREAM_CLOSING | STREAM_ENDED)))
-        sluice_stream_notify(loop, from, NOTICE_EOF, false);
+    if (!owed || (from->state & (OUTPUT_OVER | STREAM_CLOSING | STREAM_ENDED)))
+        return;
+    if (target_has_ended && (from->state & STREAM_TO_NOTIFY))
+        from->extras->resumed = true; /* it may stand in the list of this turn */
+    sluice_stream_notify(loop, from, NOTICE_EOF, target_has_ended);
 }
 
 /* `from` ends by an error, and not behind its peer's end: what the other was sent is a part. */
@@ -113,7 +117,7 @@ SLUICE_COLD void sluice_forward_end(sluice_loop *loop, struct sluice_stream *str
         struct sluice_stream *from = sluice_stream_at(loop, stream->extras->forward_from);
         stream->extras->forward_from = from->extras->forward_next;
         from->extras->forward_to = 0;
-        give_back(loop, from);
+        give_back(loop, from, true);
     }
 }
 
@@ -134,7 +138,7 @@ static void forward_to_nobody(sluice_loop *loop, struct sluice_stream *from) {
     if (!from->extras || !from->extras->forward_to)
         return;
     unlink_from(loop, from);
-    give_back(loop, from);
+    give_back(loop, from, false);
 }
 
 static void link_to(sluice_loop *loop, struct sluice_stream *from, struct sluice_stream *to) {

@@ -161,8 +161,8 @@ static void one_way_half_open_stays(void) {
     expect_no_event(loop);
     take_text(from.peer, "received");
     reset_connection(to.peer);
-    expect_event_of(loop, SLUICE_EOF, from.id);
     expect_closed(loop, to.id, -ECONNRESET, 0);
+    expect_event_of(loop, SLUICE_EOF, from.id);
     assert_int_equal(sluice_close(loop, from.id), 0);
     expect_closed(loop, from.id, 0, 0);
 }
@@ -309,8 +309,8 @@ static void target_ends_after_the_source_s_input(void) {
     expect_no_event(proxy.loop);
     expect_end(proxy.b.peer);
     reset_connection(proxy.b.peer);
-    expect_event_of(proxy.loop, SLUICE_EOF, proxy.a.id);
     expect_closed(proxy.loop, proxy.b.id, -ECONNRESET, 0);
+    expect_event_of(proxy.loop, SLUICE_EOF, proxy.a.id);
     expect_closed(proxy.loop, proxy.a.id, 0, 0);
     expect_end(proxy.a.peer);
 }

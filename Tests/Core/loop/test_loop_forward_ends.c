@@ -203,6 +203,46 @@ static void a_part_does_not_look_whole(void) {
     }
 }
 
+/* A client asks and ends, and its server is cut off in the middle of the answer. An EOF that is
+ * owed would have the loop close the client in order, before its CLOSED says that. */
+static void a_part_behind_the_question_s_end(void) {
+    for (int how = 0; how < 4; how++) {
+        sluice_loop *loop = make_loop();
+        sluice_stream_options options = stream_options(0);
+        options.high_mark = 1000;
+        struct line client = line_of(loop, tcp_pair(), &options);
+        struct line server = tcp_line(loop);
+        assert_int_equal(sluice_forward(loop, client.id, server.id), 0);
+        assert_int_equal(sluice_forward(loop, server.id, client.id), 0);
+        put_text(client.peer, "question");
+        assert_int_equal(shutdown(client.peer, SHUT_WR), 0);
+        expect_no_event(loop);
+        take_text(server.peer, "question");
+        put_text(server.peer, "a part");
+        if (how & 1)
+            expect_no_event(loop);
+        if (how & 2) { /* a DRAINED is to be told, too */
+            static const unsigned char bytes[4096];
+            assert_int_equal(sluice_write(loop, client.id, bytes, sizeof bytes), 1);
+            assert_int_equal(sluice_flush(loop, client.id), 0);
+        }
+        reset_connection(server.peer);
+        await(sluice_fd(loop, server.id), POLLERR);
+        sluice_event event;
+        while ((event = next_event(loop)).kind != SLUICE_CLOSED)
+            assert_int_equal(event.kind, SLUICE_DRAINED);
+        assert_true(event.id == server.id && event.error == -ECONNRESET && event.value == 0);
+        assert_int_equal(sluice_abort(loop, client.id), 0);
+        char bytes[8192];
+        ssize_t count;
+        await(client.peer, POLLERR);
+        while ((count = read(client.peer, bytes, sizeof bytes)) > 0) {
+        }
+        assert_true(count < 0 && errno == ECONNRESET);
+        end_loop(loop);
+    }
+}
+
 /* select tells no hang-up, and libevent's backends none. */
 static bool tells_resets(void) {
     return strcmp(test_backend(), "epoll") == 0 || strcmp(test_backend(), "poll") == 0;
@@ -286,6 +326,8 @@ int main(void) {
          first_end_shuts_the_target, NULL},
         {"aborted after its source has failed: a reset, though all was sent",
          a_part_does_not_look_whole, NULL},
+        {"a part behind the question's end does not look whole, either",
+         a_part_behind_the_question_s_end, NULL},
         {"a reset behind an end that was passed on: CLOSED",
          a_reset_behind_an_end_that_was_passed_on, NULL},
         {"a reset behind an end that was not received: what was said is whole",
