@@ -25,6 +25,11 @@ static struct sluice_stream *target_of(const sluice_loop *loop, const struct slu
     return sluice_find_stream(loop, from->extras->forward_to);
 }
 
+bool sluice_forward_is_mutual(const sluice_loop *loop, const struct sluice_stream *stream) {
+    const struct sluice_stream *to = target_of(loop, stream);
+    return to && to->extras->forward_to == sluice_stream_id(loop, stream);
+}
+
 static bool takes_more(const struct sluice_stream *to) {
     return to && !(to->state & TAKES_NO_WRITE);
 }
@@ -75,10 +80,21 @@ void sluice_forward_hold_back(sluice_loop *loop, struct sluice_stream *to, bool 
     }
 }
 
+/* Nothing more comes to `to`, whose EOF was told, and which only stayed for that. Where what came
+ * was a part, its end is the caller's to choose. */
+static void close_what_stayed(sluice_loop *loop, struct sluice_stream *to) {
+    bool told = (to->state & INPUT_ENDED) && !(to->state & NOTICE_EOF) && !to->extras->owes_eof;
+    if (!told || to->extras->cut_off || to->extras->forward_from != SLUICE_NO_SLOT ||
+        (to->state & (STREAM_HALF_OPEN | STREAM_ENDED)))
+        return;
+    to->state |= STREAM_CLOSE_NEXT;
+    sluice_stream_on_agenda(loop, to);
+}
+
 /* Takes `from` out of the list of the one that it is forwarded to. */
 static void unlink_from(sluice_loop *loop, struct sluice_stream *from) {
     uint32_t self = sluice_stream_index(loop, from);
-    const struct sluice_stream *to = target_of(loop, from);
+    struct sluice_stream *to = target_of(loop, from);
     from->extras->forward_to = 0;
     if (!to)
         return;
@@ -86,6 +102,8 @@ static void unlink_from(sluice_loop *loop, struct sluice_stream *from) {
     while (*link != self)
         link = &sluice_stream_at(loop, *link)->extras->forward_next;
     *link = from->extras->forward_next;
+    if (to != from)
+        close_what_stayed(loop, to);
 }
 
 /* `from` is the caller's again: its data, or the end that the caller has not been told of. Where

@@ -35,7 +35,7 @@ void sluice_stream_on_agenda(sluice_loop *loop, struct sluice_stream *stream) {
 }
 
 void sluice_stream_told_eof(sluice_loop *loop, struct sluice_stream *stream, uint32_t index) {
-    if (!(stream->state & STREAM_HALF_OPEN))
+    if (!(stream->state & STREAM_HALF_OPEN) && !sluice_forward_is_mutual(loop, stream))
         stream->state |= STREAM_CLOSE_NEXT;
     if (!(stream->state & STREAM_ON_AGENDA))
         append(loop, stream, index);
@@ -241,11 +241,13 @@ static bool wants_input(const struct sluice_stream *stream) {
 }
 
 /* Whether its input has ended, and its close comes next. It does not where the stream is half-open,
- * or where its end went to another stream: then it goes on with what is forwarded to it. */
-static bool closes_soon(const struct sluice_stream *stream) {
+ * or where another is forwarded to it that its end went to, or that does not take it: then it goes
+ * on with what that one says. */
+static bool closes_soon(const sluice_loop *loop, const struct sluice_stream *stream) {
     if (!(stream->state & INPUT_ENDED) || (stream->state & STREAM_HALF_OPEN))
         return false;
-    return (stream->state & STREAM_CLOSING) || !stream->extras || !stream->extras->owes_eof;
+    return (stream->state & STREAM_CLOSING) || !stream->extras ||
+           !(stream->extras->owes_eof || sluice_forward_is_mutual(loop, stream));
 }
 
 /* Has the engine receive, or look for a hang-up alone. Between its end and its close nothing is to
@@ -255,7 +257,7 @@ static int heed_wants(sluice_loop *loop, struct sluice_stream *stream) {
     if (receives == ((stream->state & STREAM_RECEIVES) != 0))
         return 0;
     stream->state ^= STREAM_RECEIVES;
-    if (closes_soon(stream))
+    if (closes_soon(loop, stream))
         return 0;
     return sluice_operations(loop)->want(loop->engine, stream->fd,
                                          receives ? SLUICE_OP_RECEIVE : SLUICE_OP_HANGUP);

@@ -406,6 +406,9 @@ SLUICE_INTERNAL SLUICE_CHECKED int sluice_held_give(sluice_loop *loop, struct sl
 SLUICE_INTERNAL bool sluice_forward_pass(sluice_loop *loop, struct sluice_stream *from,
                                          const unsigned char *bytes, size_t length);
 SLUICE_INTERNAL bool sluice_forward_end_of_input(sluice_loop *loop, struct sluice_stream *from);
+/* Whether it is forwarded to a stream that is forwarded to it. */
+SLUICE_INTERNAL bool sluice_forward_is_mutual(const sluice_loop *loop,
+                                              const struct sluice_stream *stream);
 /* The output of `to` has come over its high mark, or not any longer. */
 SLUICE_INTERNAL void sluice_forward_hold_back(sluice_loop *loop, struct sluice_stream *to,
                                               bool back);

@@ -333,7 +333,14 @@ static void target_takes_no_more(void) {
     expect_text(proxy.loop, proxy.a.id, "text");
     assert_int_equal(shutdown(proxy.a.peer, SHUT_WR), 0);
     expect_event_of(proxy.loop, SLUICE_EOF, proxy.a.id);
-    expect_closed(proxy.loop, proxy.a.id, 0, 0);
+    /* It stays for what the other says. */
+    put_text(proxy.b.peer, "answer");
+    expect_no_event(proxy.loop);
+    take_text(proxy.a.peer, "answer");
+    drop(proxy.b.peer);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(expect_event(proxy.loop, SLUICE_CLOSED).error, 0);
+    expect_end(proxy.a.peer);
 }
 
 /* ---- Memory, and ends that go elsewhere ------------------------------------------------------ */

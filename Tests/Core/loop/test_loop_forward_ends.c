@@ -243,6 +243,77 @@ static void a_part_behind_the_question_s_end(void) {
     }
 }
 
+/* Reads all that the client is sent, while the loop goes on: how much it is. */
+static size_t read_to_end(sluice_loop *loop, int fd) {
+    static unsigned char bytes[65536];
+    const int64_t end = monotonic_ns() + PATIENCE_NS;
+    size_t taken = 0;
+    for (;;) {
+        sluice_event event;
+        (void)pull_now(loop, &event);
+        ssize_t count = read(fd, bytes, sizeof bytes);
+        assert_true(count >= 0 || errno == EAGAIN);
+        assert_true(monotonic_ns() < end);
+        if (count == 0)
+            return taken;
+        if (count > 0)
+            check_pattern(bytes, taken, (size_t)count);
+        taken += count > 0 ? (size_t)count : 0;
+    }
+}
+
+/* A server answers much, ends, and resets. A part of the answer waits in the kernel, since the
+ * client reads slowly. What the client asks meanwhile goes nowhere, and neither does its end. */
+static void the_question_s_end_does_not_cut_the_answer_off(void) {
+    static unsigned char bytes[65536];
+    sluice_loop *loop = make_loop();
+    struct line client = tcp_line(loop);
+    struct line server = tcp_line(loop);
+    assert_int_equal(sluice_forward(loop, client.id, server.id), 0);
+    assert_int_equal(sluice_forward(loop, server.id, client.id), 0);
+    size_t sent = 0;
+    sluice_event event;
+    while (sluice_pending(loop, client.id) <= 1 << 20) {
+        make_pattern(bytes, sent, sizeof bytes);
+        ptrdiff_t count = sluice_socket_send(server.peer, bytes, sizeof bytes);
+        sent += count > 0 ? (size_t)count : 0;
+        assert_false(pull_now(loop, &event));
+    }
+    make_pattern(bytes, sent, sizeof bytes);
+    assert_int_equal(sluice_socket_send(server.peer, bytes, 1000), 1000);
+    sent += 1000;
+    assert_int_equal(shutdown(server.peer, SHUT_WR), 0);
+    await_end(sluice_fd(loop, server.id));
+    reset_connection(server.peer);
+    put_text(client.peer, "a question that goes on");
+    while (pull_now(loop, &event))
+        assert_int_equal(event.kind, SLUICE_DATA);
+    assert_int_equal(shutdown(client.peer, SHUT_WR), 0);
+    expect_event_of(loop, SLUICE_EOF, client.id);
+    expect_no_event(loop);
+    assert_int_equal(read_to_end(loop, client.peer), sent);
+    assert_int_equal(sluice_kind_of(loop, server.id), SLUICE_ESTALE);
+    assert_int_equal(sluice_kind_of(loop, client.id), SLUICE_ESTALE);
+}
+
+/* Nothing is forwarded any more to a stream whose EOF was told: it closes, as ever. */
+static void a_stream_that_stayed_for_a_forward_closes(void) {
+    sluice_loop *loop = make_loop();
+    struct line client = tcp_line(loop);
+    struct line server = tcp_line(loop);
+    assert_int_equal(sluice_forward(loop, client.id, server.id), 0);
+    assert_int_equal(sluice_forward(loop, server.id, client.id), 0);
+    assert_int_equal(sluice_shutdown(loop, server.id), 0);
+    assert_int_equal(shutdown(client.peer, SHUT_WR), 0);
+    expect_event_of(loop, SLUICE_EOF, client.id);
+    put_text(server.peer, "an answer");
+    expect_no_event(loop);
+    take_text(client.peer, "an answer");
+    assert_int_equal(sluice_forward(loop, server.id, 0), 0);
+    expect_closed(loop, client.id, 0, 0);
+    expect_end(client.peer);
+}
+
 /* select tells no hang-up, and libevent's backends none. */
 static bool tells_resets(void) {
     return strcmp(test_backend(), "epoll") == 0 || strcmp(test_backend(), "poll") == 0;
@@ -326,6 +397,10 @@ int main(void) {
          first_end_shuts_the_target, NULL},
         {"aborted after its source has failed: a reset, though all was sent",
          a_part_does_not_look_whole, NULL},
+        {"the question's end does not cut the answer off",
+         the_question_s_end_does_not_cut_the_answer_off, NULL},
+        {"a stream that stayed for a forward closes behind it",
+         a_stream_that_stayed_for_a_forward_closes, NULL},
         {"a part behind the question's end does not look whole, either",
          a_part_behind_the_question_s_end, NULL},
         {"a reset behind an end that was passed on: CLOSED",
