@@ -104,6 +104,62 @@ extension AsyncTests {
             }
         }
 
+        @Test("an answer that waits for room, and a reset behind its end", arguments: everyWay)
+        func waitsForRoom(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            let filling = pattern(12_000_000)
+            let hasTaken = Gate()
+            let isReset = Gate()
+            let answered = Log<Bool>()
+            let upstream: Server.Handler = { connection in
+                try await connection.write("answer")
+                // A little later it waits in the proxy, behind the filling.
+                await hasTaken.wait()
+                try await connection.finishWriting()
+                try await connection.loop.clock.sleep(for: .milliseconds(20))
+                connection.abort()
+                isReset.open()
+            }
+            try await withServer(backend, tasks: tasks, upstream) { _, target in
+                let handler: Server.Handler = { caller in
+                    try await Client.connect(to: target, on: caller.loop) { called in
+                        try caller.tryWrite(filling.span)
+                        try await withThrowingDiscardingTaskGroup { group in
+                            group.addTask { answered.append(try await called.forward(to: caller)) }
+                            group.addTask {
+                                try await caller.loop.clock.sleep(for: .milliseconds(20))
+                                hasTaken.open()
+                            }
+                        }
+                    }
+                }
+                try await withServer(backend, tasks: tasks, handler) { loop, address in
+                    try await Client.connect(to: address, on: loop) { connection in
+                        await isReset.wait()
+                        let got = try await readAll(connection)
+                        expectSame(got, filling + bytes("answer"))
+                    }
+                }
+            }
+            #expect(answered.all == [true])
+        }
+
+        @Test("a target that had ended before: nobody waits", arguments: everyWay)
+        func hadEnded(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            let isDone = Gate()
+            let silent: Server.Handler = { _ in await isDone.wait() }
+            try await withServer(backend, tasks: tasks, silent) { loop, address in
+                try await Client.connect(to: address, on: loop) { source in
+                    try await Client.connect(to: address, on: loop) { destination in
+                        destination.abort()
+                        await expectThrow(SluiceError.self) { try await destination.next() }
+                        let all = try await source.forward(to: destination)
+                        #expect(!all)
+                    }
+                    isDone.open()
+                }
+            }
+        }
+
         /// The others cannot tell a reset of who is not read from.
         private static let tellsResets = everyWay.filter { ["epoll", "poll"].contains($0.0.name) }
 

@@ -269,8 +269,9 @@ public final class Connection: Waiter, @unchecked Sendable {
         unsafe more?.writer.wake(core)
     }
 
-    func closed(_ error: CInt) {
-        unsafe obstacles |= Self.isClosed
+    func closed(_ error: CInt, inputEnded: Bool) {
+        // Of a connection that was not read from, nothing else has told of its peer's end.
+        unsafe obstacles |= inputEnded ? Self.isClosed | Self.atEnd : Self.isClosed
         unsafe self.error = error
         unsafe core.living -= 1
         if error == SLUICE_ENAME.rawValue {
@@ -333,6 +334,8 @@ public final class Connection: Waiter, @unchecked Sendable {
     func finished() throws -> Bool {
         if has(Self.isCancelled | Self.isReadCancelled) { throw CancellationError() }
         if has(Self.isExpired) { throw TimedOut() }
+        // An error after the peer's end takes nothing of it back.
+        if has(Self.atEnd) { return false }
         if unsafe has(Self.isClosed) && error < 0 { throw failure }
         return false
     }

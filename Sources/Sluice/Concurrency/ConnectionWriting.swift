@@ -254,7 +254,8 @@ extension Loop {
         // So that its end ends a wait for what is to go there.
         destination.some.sources.append(source)
         defer { destination.some.sources.removeAll { $0 === source } }
-        while let bytes = try await source.next() {
+        // Nothing ends the wait where that has ended before.
+        while !destination.has(Connection.isClosed), let bytes = try await source.next() {
             do {
                 try await destination.write(bytes)
             } catch let error as SluiceError where !error.code.saysNoRoom {

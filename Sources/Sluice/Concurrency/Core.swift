@@ -365,7 +365,9 @@ final class Core: @unchecked Sendable {
         case SLUICE_EOF.rawValue: word(Connection.self).ended()
         case SLUICE_DRAINED.rawValue: word(Connection.self).drained()
         case SLUICE_CLOSED.rawValue:
-            unsafe word(Connection.self).closed(event.pointee.error)
+            unsafe word(Connection.self).closed(
+                event.pointee.error,
+                inputEnded: event.pointee.value == UInt64(SLUICE_INPUT_ENDED))
         case SLUICE_TIMER.rawValue: word(Waiter.self).fire(self, 0)
         case SLUICE_READY.rawValue:
             unsafe word(Waiter.self).fire(self, UInt32(truncatingIfNeeded: event.pointee.value))
