@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include "base/deadline.h"
 #include "loop/lookups.h"
@@ -159,17 +160,28 @@ SLUICE_COLD void sluice_input_fail(sluice_loop *loop, struct sluice_stream *stre
     fail(loop, stream, INPUT_FAILED, error);
 }
 
+/* How many bytes have come and were not received; at least. FIONREAD counts up to an urgent byte,
+ * behind which more may be. */
+static uint32_t unreceived(const struct sluice_stream *stream) {
+    unsigned char byte;
+    int there = 0;
+    if (ioctl(stream->fd, FIONREAD, &there) < 0 || there < 0)
+        there = 0;
+    if (there == 0 && !(stream->state & STREAM_NO_SOCKET) &&
+        recv(stream->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+        there = 1;
+    return (uint32_t)there;
+}
+
 /* The output has failed. How much may still be received is what the peer has sent by now, or, where
  * it has ended, to its end. Where no bytes are there, and an obstacle keeps us from receiving, the
  * end is not waited for: the error says whether it is the peer's (see is_broken). */
 static void limit_input(sluice_loop *loop, struct sluice_stream *stream) {
     struct pollfd ended = {.fd = stream->fd, .events = POLLRDHUP};
-    int there = 0;
     bool has_ended = poll(&ended, 1, 0) == 1 && !(ended.revents & POLLNVAL);
-    if (ioctl(stream->fd, FIONREAD, &there) < 0 || there < 0)
-        there = 0;
+    uint32_t there = unreceived(stream);
     bool waits = there > 0 || !sluice_stream_has_obstacle(stream);
-    stream->remaining = has_ended && waits ? UINT32_MAX : (uint32_t)there;
+    stream->remaining = has_ended && waits ? UINT32_MAX : there;
     bool is_peers = (ended.revents & POLLRDHUP) && stream->error == -EPIPE;
     if (has_ended && !waits && is_peers && !(stream->state & (INPUT_OVER | STREAM_NO_INPUT)))
         sluice_input_ended_unseen(loop, stream);
