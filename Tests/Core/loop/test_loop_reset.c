@@ -248,7 +248,7 @@ int main(void) {
         {"abort with nothing queued or unread: an end", abort_with_nothing_queued_or_unread, NULL},
         {"abort of a unix socket with bytes queued: an end",
          abort_of_a_unix_socket_with_bytes_queued, NULL},
-        {"abort with a reason: CLOSED says it, and the peer sees the same", abort_with_a_reason,
+        {"abort with a reason: CLOSED says it, and the peer sees a reset", abort_with_a_reason,
          NULL},
         {"abort with a reason after a failure: CLOSED says the reason",
          abort_with_a_reason_after_a_failure, NULL},
