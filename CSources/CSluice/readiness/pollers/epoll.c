@@ -62,6 +62,16 @@ struct token {
     uint32_t generation;
 };
 
+/* Set in the generation of a token whose registration is one of SLUICE_APART. So its events look
+ * stale at first, and a wait compares once to know the ordinary ones. A generation that has this
+ * bit by itself took 2^30 registrations of one number. */
+#define APART_TOKEN (UINT32_C(1) << 31)
+
+static inline uint32_t generation_told(const struct sluice_registration *registration,
+                                       uint32_t interest) {
+    return registration->generation ^ (interest & SLUICE_APART ? APART_TOKEN : 0);
+}
+
 static_assert(sizeof(struct token) == sizeof(epoll_data_t) &&
                   offsetof(sluice_ready, generation) - offsetof(sluice_ready, fd) ==
                       offsetof(struct token, generation),
@@ -89,7 +99,7 @@ static uint32_t flags_of_epoll(uint32_t events, uint32_t interest) {
 static inline int control_in(const sluice_poller *poller, int epoll_fd, int operation, int fd,
                              uint32_t interest) {
     struct epoll_event event = {.events = epoll_events(interest)};
-    const struct token token = {fd, poller->registrations[fd].generation};
+    const struct token token = {fd, generation_told(&poller->registrations[fd], interest)};
     memcpy(&event.data, &token, sizeof token);
     return epoll_ctl(epoll_fd, operation, fd, &event) < 0 ? -errno : 0;
 }
@@ -248,7 +258,7 @@ static SLUICE_NOINLINE sluice_ready *report_one(sluice_poller *poller, sluice_re
     struct epoll_state *state = epoll_state_of(poller);
     int fd = token.fd;
     struct sluice_registration *registration = &poller->registrations[fd];
-    if (registration->generation != token.generation) {
+    if (generation_told(registration, registration->interest) != token.generation) {
         state->stale = true;
         return next;
     }
@@ -290,7 +300,6 @@ static sluice_ready *report_kernel(sluice_poller *poller, sluice_ready *next,
         memcpy(&flags, at + offsetof(struct epoll_event, events), sizeof flags);
         const struct sluice_registration *registration = &registrations[token.fd];
         if (sluice_unlikely(registration->generation != token.generation ||
-                            (registration->interest & SLUICE_APART) ||
                             (flags & (EPOLLERR | EPOLLHUP)))) {
             next = report_one(poller, next, token, flags);
             continue;
