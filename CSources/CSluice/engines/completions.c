@@ -261,7 +261,7 @@ static SLUICE_NOINLINE enum sluice_operation next_of_any(struct readiness_engine
      * receive twice in a turn. */
     if (!operation && engine->put_back == NO_FD)
         operation = next_left_over(engine, event, bytes, size);
-    if (!operation && engine->put_back == NO_FD)
+    if (!operation && engine->put_back == NO_FD && engine->run_left > 0)
         operation = sluice_bulk_next(engine, event, bytes, size);
     return operation;
 }

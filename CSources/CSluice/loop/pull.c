@@ -194,6 +194,12 @@ static uint32_t deadlines_todo(const sluice_loop *loop) {
     return any ? TODO(DEADLINES) : 0;
 }
 
+/* The engine has no more completions in this turn. What came in time has been seen to, and
+ * deadlines follow. */
+static inline void end_completions(sluice_loop *loop) {
+    loop->todo = (loop->todo & ~TODO(COMPLETIONS)) | deadlines_todo(loop);
+}
+
 /* The next event of what there is to do, or false. */
 static inline bool take(sluice_loop *loop, sluice_event *event) {
     uint32_t todo;
@@ -207,18 +213,23 @@ static inline bool take(sluice_loop *loop, sluice_event *event) {
         /* Where the receive buffer is full, the turn may not be over. */
         if (what == PART_COMPLETIONS && loop->receive_used > 0)
             return false;
-        loop->todo &= ~(UINT32_C(1) << what);
         if (what == PART_COMPLETIONS)
-            loop->todo |= deadlines_todo(loop);
+            end_completions(loop);
+        else
+            loop->todo &= ~(UINT32_C(1) << what);
     }
     return false;
 }
 
 /* ---- Turns ----------------------------------------------------------------------------------- */
 
+static inline int64_t first_deadline(struct sluice_timers *timers) {
+    return sluice_timers_used(timers) ? sluice_timers_next_deadline(timers) : INT64_MAX;
+}
+
 int64_t sluice_loop_deadline(sluice_loop *loop) {
-    int64_t timers = sluice_timers_next_deadline(&loop->timers);
-    int64_t deadlines = sluice_timers_next_deadline(&loop->deadlines);
+    int64_t timers = first_deadline(&loop->timers);
+    int64_t deadlines = first_deadline(&loop->deadlines);
     int64_t first = timers < deadlines ? timers : deadlines;
     return first < loop->accept_again ? first : loop->accept_again;
 }
@@ -376,10 +387,14 @@ int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
             return 1;
         }
         begin_pull(loop);
-        if (complete(loop, event, operation) != AN_EVENT)
-            return pull(loop, event);
-        loop->stats.events[event->kind]++;
-        return 1;
+        enum progress progress = complete(loop, event, operation);
+        if (progress == AN_EVENT) {
+            loop->stats.events[event->kind]++;
+            return 1;
+        }
+        if (progress == OVER)
+            end_completions(loop);
+        return pull(loop, event);
     }
     if ((loop->todo & UNTIL_TIMERS) == TODO(TIMERS)) {
         begin_pull(loop);
