@@ -22,6 +22,7 @@ struct sluice_slot {
     union {
         uint32_t next_free; /* of a free one: the next, or SLUICE_NO_SLOT */
         uint32_t own;       /* of a living one: for its kind to use */
+        int fd;             /* the same, where that is a descriptor */
     };
 };
 

@@ -208,12 +208,22 @@ static SLUICE_COLD enum sluice_operation next_put_back(struct readiness_engine *
     return stands ? sluice_source_receive(engine, fd, event, bytes, size) : SLUICE_OP_NONE;
 }
 
-/* Of a watch. Its interest may have changed since the event was gathered. */
 static inline enum sluice_operation complete_watch(const struct source *source, uint32_t flags,
                                                    sluice_event *event) {
+    event->id = source->id;
+    event->value = flags;
+    return SLUICE_OP_WATCH;
+}
+
+/* Of a watch whose interest may have changed since the event was gathered. */
+static enum sluice_operation complete_changed_watch(const struct source *source, uint32_t flags,
+                                                    sluice_event *event) {
     uint32_t wanted = wanted_of(source);
     flags &= wanted | ~SLUICE_DIRECTIONS;
-    return wanted && flags ? complete_as(source, SLUICE_OP_WATCH, 0, flags, event) : SLUICE_OP_NONE;
+    if (!wanted || !flags)
+        return SLUICE_OP_NONE;
+    return source->role == SLUICE_ROLE_WATCH ? complete_watch(source, flags, event)
+                                             : SLUICE_OP_SIGNALS;
 }
 
 /* Remembers what an event says of a stream. After a hang-up, or urgent bytes, no receive that is
@@ -237,8 +247,8 @@ static enum sluice_operation see_to(struct readiness_engine *engine, const sluic
     struct source *source = &engine->sources[ready->fd];
     if (source->role == SLUICE_ROLE_LISTENER)
         return accept_next(engine, event);
-    if (source->role == SLUICE_ROLE_WATCH)
-        return complete_watch(source, ready->flags, event);
+    if (is_reported(source_role(source)))
+        return complete_changed_watch(source, ready->flags, event);
     learn(source, ready->flags);
     /* A receive waits for its place; but not for that of the number's descriptor before. */
     bool waits = (source->state & QUEUED) && (!(source->state & IN_BULK) || source->burst == BULK);
@@ -309,10 +319,10 @@ static SLUICE_MERGED enum sluice_operation next_bytes(struct readiness_engine *e
     return SLUICE_OP_RECEIVE;
 }
 
-/* The next event is of what is not like most, or tells of more than bytes. Whether it stands is
- * asked of a watch alone, by next_of_any, which would be reported: a number that is detached is
- * like nothing here, and where it was attached again since, a stream or a listener is tried by its
- * own right. */
+/* The next event is of what is not like most, or tells of more than bytes. A watch is left to
+ * next_of_any, which asks whether its event still stands. Nobody else is asked: a number that is
+ * detached is like nothing here, and where it was attached again since, a stream or a listener is
+ * tried by its own right. */
 static SLUICE_NOINLINE enum sluice_operation next_otherwise(struct readiness_engine *engine,
                                                             sluice_event *event,
                                                             unsigned char *bytes, size_t size,
@@ -320,10 +330,6 @@ static SLUICE_NOINLINE enum sluice_operation next_otherwise(struct readiness_eng
     const struct source *source = &engine->sources[ready->fd];
     const uint32_t end = CAN_RECEIVE | CAN_SEND | SLUICE_READ_CLOSED;
     enum sluice_operation operation = SLUICE_OP_NONE;
-    if (source->role == SLUICE_ROLE_WATCH && !engine->changed) {
-        engine->ready = ready + 1;
-        return complete_as(source, SLUICE_OP_WATCH, 0, ready->flags, event);
-    }
     if (source->role == SLUICE_ROLE_LISTENER) {
         engine->ready = ready + 1;
         operation = accept_next(engine, event);
@@ -345,5 +351,9 @@ SLUICE_MERGED enum sluice_operation sluice_readiness_next(struct sluice_engine *
     if (sluice_likely((source->state & TELLS_FROM_MOST) == LIKE_MOST &&
                       (ready->flags | CAN_SEND) == (CAN_RECEIVE | CAN_SEND)))
         return next_bytes(engine, event, bytes, size, ready, source);
+    if (source->role == SLUICE_ROLE_WATCH && !engine->changed) {
+        engine->ready = ready + 1;
+        return complete_watch(source, ready->flags, event);
+    }
     return next_otherwise(engine, event, bytes, size, ready);
 }

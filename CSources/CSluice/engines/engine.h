@@ -32,12 +32,14 @@ enum sluice_operation {
     SLUICE_OP_CONNECT = 16, /* error */
     SLUICE_OP_HANGUP = 32,  /* error: the connection is broken, and no bytes are left to receive;
                              * value: 1 where the peer's end is, which came before */
-    SLUICE_OP_END = 64      /* of what is received: error, or 0 where the peer has ended */
+    SLUICE_OP_END = 64,     /* of what is received: error, or 0 where the peer has ended */
+    SLUICE_OP_SIGNALS = 128 /* no id, nor anything else: see SLUICE_ROLE_SIGNALS */
 };
 
 /* What a descriptor is to the engine. */
 enum sluice_role {
-    SLUICE_ROLE_WATCH, /* somebody else's: its readiness is reported and no more */
+    SLUICE_ROLE_WATCH,   /* somebody else's: its readiness is reported and no more */
+    SLUICE_ROLE_SIGNALS, /* the loop's own, for signals: the same, by another operation */
     SLUICE_ROLE_LISTENER,
     SLUICE_ROLE_CONNECTING, /* a socket under way to be a stream */
     SLUICE_ROLE_SOCKET,     /* a connected one, over TCP */
@@ -64,11 +66,11 @@ struct sluice_engine_operations {
     int (*create)(struct sluice_engine **engine, const struct sluice_engine_options *options);
     void (*destroy)(struct sluice_engine *engine);
 
-    /* Begins to look after `fd`; completions carry `id`. For a watch `detail` is the interest, for
-     * a listener how many accepts one turn may have at most, with none wanted yet, and for a stream
-     * what is wanted, as of `want`. A stream that is attached with HANGUP wanted and not RECEIVE
-     * has no input at all. On failure nothing has changed: SLUICE_EEXIST where the number is
-     * attached already. */
+    /* Begins to look after `fd`; completions carry `id`. For a watch, and for signals, `detail` is
+     * the interest, for a listener how many accepts one turn may have at most, with none wanted
+     * yet, and for a stream what is wanted, as of `want`. A stream that is attached with HANGUP
+     * wanted and not RECEIVE has no input at all. On failure nothing has changed: SLUICE_EEXIST
+     * where the number is attached already. */
     int (*attach)(struct sluice_engine *engine, int fd, sluice_id id, enum sluice_role role,
                   uint32_t detail);
 

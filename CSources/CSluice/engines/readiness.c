@@ -129,6 +129,7 @@ static unsigned log2_of(uint32_t count) {
  * room. */
 static const uint16_t state_by_role[] = {
     ATTACHED,                                  /* a watch */
+    ATTACHED,                                  /* signals */
     ATTACHED,                                  /* a listener */
     ATTACHED | BY_ROLE,                        /* connecting */
     ATTACHED | CAN_SEND | IS_SOCKET,           /* a TCP socket */
@@ -145,14 +146,14 @@ static uint32_t first_source_state(enum sluice_role role, uint32_t detail) {
         return state;
     if (detail & SLUICE_OP_HANGUP)
         state |= NO_INPUT;
-    return state | WANTED(role == SLUICE_ROLE_WATCH ? detail & SLUICE_WAITED_FOR : detail);
+    return state | WANTED(is_reported(role) ? detail & SLUICE_WAITED_FOR : detail);
 }
 
 static int attach_source(struct sluice_engine *base, int fd, sluice_id id, enum sluice_role role,
                          uint32_t detail) {
     struct readiness_engine *engine = ours(base);
     uint32_t state = first_source_state(role, detail);
-    uint32_t interest = role == SLUICE_ROLE_WATCH ? detail : interest_of(engine, role, state);
+    uint32_t interest = is_reported(role) ? detail : interest_of(engine, role, state);
     int code = sluice_poller_add(engine->poller, fd, interest, 0);
     if (code < 0)
         return code;

@@ -96,6 +96,11 @@ static inline void set_state(struct source *source, uint32_t clear, uint32_t set
     source->state = (uint16_t)((source->state & ~clear) | set);
 }
 
+/* Whether nothing is done of it but to report its readiness. */
+static inline bool is_reported(enum sluice_role role) {
+    return role == SLUICE_ROLE_WATCH || role == SLUICE_ROLE_SIGNALS;
+}
+
 /* Whether it is to receive, and can. */
 static inline bool is_due(const struct source *source) {
     const uint32_t due = CAN_RECEIVE | WANTED(SLUICE_OP_RECEIVE);

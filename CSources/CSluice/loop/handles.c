@@ -94,7 +94,7 @@ int sluice_set_user(sluice_loop *loop, sluice_id id, uint64_t user) {
 static int *fd_of(void *record, int kind) {
     switch (kind) {
     case SLUICE_KIND_WATCH:
-        return &((struct sluice_watch *)record)->fd;
+        return &((struct sluice_watch *)record)->slot.fd;
     case SLUICE_KIND_LISTENER:
         return &((struct sluice_listener *)record)->fd;
     case SLUICE_KIND_STREAM:

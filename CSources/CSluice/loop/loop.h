@@ -27,9 +27,9 @@
 
 #define SLUICE_SIGNAL_COUNT 65 /* the highest signal's number and one */
 
+/* slot.fd is -1 where it was closed behind our back, and has another file by now. */
 struct sluice_watch {
     struct sluice_slot slot;
-    int fd; /* -1 where it was closed behind our back, and has another file by now */
 };
 
 struct sluice_signal {
@@ -481,7 +481,5 @@ SLUICE_INTERNAL void sluice_signals_block(sluice_loop *loop);
 /* In the child of a fork, once the engine shares nothing with the parent: 0; or an error, and then
  * it may be called again. */
 SLUICE_INTERNAL int sluice_signals_after_fork(sluice_loop *loop);
-/* The id that the engine has for the loop's signal descriptor. It is no handle's. */
-#define SLUICE_SIGNALS_ID (sluice_id_of(SLUICE_KIND_SIGNAL, 0, 0))
 
 #endif

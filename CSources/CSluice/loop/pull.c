@@ -97,12 +97,20 @@ static SLUICE_NOINLINE enum progress complete_of_stream(sluice_loop *loop, sluic
     return NO_EVENT;
 }
 
+/* A watch is ready, for what event->value says. */
+static inline void make_ready(const sluice_loop *loop, sluice_event *event) {
+    event->kind = SLUICE_READY;
+    event->error = 0;
+    event->user = sluice_watch_at(loop, sluice_id_index(event->id))->slot.user;
+    event->data = NULL;
+    event->length = 0;
+}
+
 /* What else the engine has completed, told in *event: nothing more for OVER. */
 static inline enum progress complete(sluice_loop *loop, sluice_event *event,
                                      enum sluice_operation operation) {
-    if (operation == SLUICE_OP_WATCH && event->id != SLUICE_SIGNALS_ID) {
-        event->kind = SLUICE_READY;
-        event->user = sluice_watch_at(loop, sluice_id_index(event->id))->slot.user;
+    if (operation == SLUICE_OP_WATCH) {
+        make_ready(loop, event);
         return AN_EVENT;
     }
     if (operation == SLUICE_OP_NONE)
@@ -112,7 +120,7 @@ static inline enum progress complete(sluice_loop *loop, sluice_event *event,
         return progress_of(sluice_listener_complete(loop, sluice_listener_at(loop, index), event));
     if (operation == SLUICE_OP_END)
         return take_end(loop, sluice_stream_at(loop, index), event);
-    if (operation == SLUICE_OP_WATCH)
+    if (operation == SLUICE_OP_SIGNALS)
         return progress_of(sluice_signals_complete(loop, event));
     return complete_of_stream(loop, event, operation);
 }
@@ -387,6 +395,11 @@ int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
             return 1;
         }
         begin_pull(loop);
+        if (sluice_likely(operation == SLUICE_OP_WATCH)) {
+            make_ready(loop, event);
+            loop->stats.events[SLUICE_READY]++;
+            return 1;
+        }
         enum progress progress = complete(loop, event, operation);
         if (progress == AN_EVENT) {
             loop->stats.events[event->kind]++;

@@ -22,8 +22,8 @@ static int open_descriptor(const sluice_loop *loop) {
     int fd = signalfd(-1, &loop->signal_set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (fd < 0)
         return -errno;
-    int code = sluice_operations(loop)->attach(loop->engine, fd, SLUICE_SIGNALS_ID,
-                                               SLUICE_ROLE_WATCH, SLUICE_READ);
+    int code =
+        sluice_operations(loop)->attach(loop->engine, fd, 0, SLUICE_ROLE_SIGNALS, SLUICE_READ);
     if (code < 0) {
         close(fd);
         return code;

@@ -14,7 +14,7 @@ int sluice_watch(sluice_loop *loop, sluice_id *id, int fd, uint32_t interest, ui
         return code;
     struct sluice_watch *watch = sluice_watch_at(loop, index);
     watch->slot.user = user;
-    watch->fd = fd;
+    watch->slot.fd = fd;
     sluice_id made = sluice_id_of(SLUICE_KIND_WATCH, index, watch->slot.generation);
     code = sluice_operations(loop)->attach(loop->engine, fd, made, SLUICE_ROLE_WATCH, interest);
     if (code < 0) {
@@ -33,14 +33,14 @@ int sluice_rewatch(sluice_loop *loop, sluice_id id, uint32_t interest) {
     const struct sluice_watch *watch = sluice_find_watch(loop, id);
     if (!watch)
         return sluice_id_refusal(loop, id);
-    if (watch->fd < 0)
+    if (watch->slot.fd < 0)
         return SLUICE_EBADF;
-    return sluice_operations(loop)->rewatch(loop->engine, watch->fd, interest);
+    return sluice_operations(loop)->rewatch(loop->engine, watch->slot.fd, interest);
 }
 
 void sluice_watch_end(sluice_loop *loop, struct sluice_watch *watch) {
-    if (watch->fd >= 0)
-        sluice_operations(loop)->detach(loop->engine, watch->fd);
+    if (watch->slot.fd >= 0)
+        sluice_operations(loop)->detach(loop->engine, watch->slot.fd);
     sluice_slots_end(&loop->watches, sluice_slots_index(&loop->watches, watch));
 }
 
