@@ -143,14 +143,19 @@ SLUICE_COLD int sluice_attach_instead(sluice_loop *loop, int fd, sluice_id id,
     return engine->attach(loop->engine, fd, id, role, detail);
 }
 
+static inline void end_timer(sluice_loop *loop, sluice_id id) {
+    loop->living_timers--;
+    sluice_timers_cancel(&loop->timers, sluice_id_index(id));
+}
+
 /* Ends a handle that is no stream, without an event. */
 static void end_handle(sluice_loop *loop, int kind, sluice_id id) {
-    void *record = kind == SLUICE_KIND_TIMER ? NULL : find_slot(loop, id);
+    if (kind == SLUICE_KIND_TIMER) {
+        end_timer(loop, id);
+        return;
+    }
+    void *record = find_slot(loop, id);
     switch (kind) {
-    case SLUICE_KIND_TIMER:
-        sluice_timers_cancel(&loop->timers, sluice_id_index(id));
-        loop->living_timers--;
-        break;
     case SLUICE_KIND_WATCH:
         sluice_watch_end(loop, (struct sluice_watch *)record);
         break;
@@ -168,8 +173,9 @@ static void end_handle(sluice_loop *loop, int kind, sluice_id id) {
     }
 }
 
-int sluice_close(sluice_loop *loop, sluice_id id) {
-    int kind = sluice_kind_of(loop, id);
+/* Of anything but a living timer. */
+static SLUICE_NOINLINE int close_other(sluice_loop *loop, sluice_id id) {
+    int kind = kind_of(loop, id);
     if (kind < 0)
         return kind;
     if (kind != SLUICE_KIND_STREAM) {
@@ -179,6 +185,16 @@ int sluice_close(sluice_loop *loop, sluice_id id) {
     struct sluice_stream *stream = sluice_find_stream(loop, id);
     int code = sluice_output_settle(loop, stream);
     return code < 0 ? code : sluice_stream_close(loop, stream);
+}
+
+int sluice_close(sluice_loop *loop, sluice_id id) {
+    int code = sluice_loop_check(loop);
+    if (code < 0)
+        return code;
+    if (!is_timer(loop, id))
+        return close_other(loop, id);
+    end_timer(loop, id);
+    return 0;
 }
 
 int sluice_shutdown(sluice_loop *loop, sluice_id id) {
