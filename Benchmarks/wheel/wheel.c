@@ -70,9 +70,8 @@ static struct plan make_plan(long live, long times) {
 }
 
 static void add(struct sluice_timers *timers, const int64_t *deadlines, long count) {
-    uint32_t index;
     for (long i = 0; i < count; i++)
-        if (sluice_timers_add(timers, deadlines[i], 0, (uint64_t)i, &index) < 0)
+        if (sluice_timers_add(timers, deadlines[i], 0, (uint64_t)i) == SLUICE_NO_TIMER)
             abort();
 }
 

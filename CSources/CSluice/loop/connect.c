@@ -213,8 +213,8 @@ static struct sluice_connecting *make_connecting(sluice_loop *loop,
         memcpy(connecting->source, settings->source, strlen(settings->source) + 1);
         connecting->settings.source = connecting->source;
     }
-    if (sluice_timers_add(&loop->deadlines, INT64_MAX, SLUICE_ATTEMPT_DELAY_NS, 0,
-                          &connecting->timer) < 0) {
+    connecting->timer = sluice_timers_add(&loop->deadlines, INT64_MAX, SLUICE_ATTEMPT_DELAY_NS, 0);
+    if (connecting->timer == SLUICE_NO_TIMER) {
         sluice_free(&loop->allocator, connecting);
         return NULL;
     }

@@ -75,12 +75,12 @@ SLUICE_COLD int sluice_deadline_set(sluice_loop *loop, struct sluice_stream *str
         sluice_deadline_move(loop, stream, after_ns);
         return 0;
     }
-    uint32_t index;
-    int code = sluice_timers_add(&loop->deadlines, sluice_after(sluice_clock_ns(), after_ns), 0,
-                                 sluice_stream_id(loop, stream), &index);
-    if (code == 0)
-        stream->deadline = index + 1;
-    return code;
+    uint32_t index = sluice_timers_add(&loop->deadlines, sluice_after(sluice_clock_ns(), after_ns),
+                                       0, sluice_stream_id(loop, stream));
+    if (index == SLUICE_NO_TIMER)
+        return SLUICE_ENOMEM;
+    stream->deadline = index + 1;
+    return 0;
 }
 
 void sluice_deadline_move(sluice_loop *loop, struct sluice_stream *stream, int64_t after_ns) {

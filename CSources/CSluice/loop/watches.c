@@ -3,6 +3,8 @@
 
 #include "loop/loop.h"
 
+#include "timers/timers_wheel.h"
+
 /* ---- Watches -------------------------------------------------------------------------------- */
 
 int sluice_watch(sluice_loop *loop, sluice_id *id, int fd, uint32_t interest, uint64_t user) {
@@ -46,6 +48,14 @@ void sluice_watch_end(sluice_loop *loop, struct sluice_watch *watch) {
 
 /* ---- Timers --------------------------------------------------------------------------------- */
 
+/* Out of line, so that sluice_timer, which calls nothing else, saves no registers. */
+static SLUICE_NOINLINE int make_free_and_set(sluice_loop *loop, sluice_id *id, int64_t first_ns,
+                                             int64_t repeat_ns, uint64_t user) {
+    return sluice_timers_make_free(&loop->timers)
+               ? sluice_timer(loop, id, first_ns, repeat_ns, user)
+               : SLUICE_ENOMEM;
+}
+
 int sluice_timer(sluice_loop *loop, sluice_id *id, int64_t first_ns, int64_t repeat_ns,
                  uint64_t user) {
     int code = sluice_loop_check(loop);
@@ -55,14 +65,14 @@ int sluice_timer(sluice_loop *loop, sluice_id *id, int64_t first_ns, int64_t rep
         return SLUICE_ETIMEOUT;
     if (loop->living_timers >= loop->handle_limit)
         return SLUICE_EFULL;
-    uint32_t index;
-    code = sluice_timers_add(&loop->timers, sluice_moment(loop, first_ns), repeat_ns, user, &index);
-    if (code < 0)
-        return code;
+    if (sluice_unlikely(!has_free_record(&loop->timers)))
+        return make_free_and_set(loop, id, first_ns, repeat_ns, user);
+    uint32_t index = take_free_record(&loop->timers);
     loop->living_timers++;
     if (id)
         *id =
             sluice_id_of(SLUICE_KIND_TIMER, index, sluice_timers_generation(&loop->timers, index));
+    begin_timer(&loop->timers, index, sluice_moment(loop, first_ns), repeat_ns, user);
     return 0;
 }
 
@@ -76,6 +86,6 @@ int sluice_timer_reset(sluice_loop *loop, sluice_id id, int64_t first_ns) {
         return sluice_id_refusal(loop, id);
     if (first_ns < 0)
         return SLUICE_ETIMEOUT;
-    sluice_timers_reset(&loop->timers, index, sluice_moment(loop, first_ns));
+    reset_timer(&loop->timers, index, sluice_moment(loop, first_ns));
     return 0;
 }

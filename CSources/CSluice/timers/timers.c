@@ -74,60 +74,53 @@ SLUICE_COLD void sluice_timers_deinit(struct sluice_timers *timers) {
 }
 
 /* The slots are not cleared, so that their pages cost nothing until they are used. */
-static int make_slots(struct sluice_timers *timers) {
+static bool make_slots(struct sluice_timers *timers) {
     timers->slots = SLUICE_NEW(&timers->allocator, SLUICE_SLOTS, struct sluice_timer_slot);
     if (!timers->slots)
-        return SLUICE_ENOMEM;
+        return false;
     clear(timers, SLUICE_FRESH);
     clear(timers, SLUICE_DUE);
-    return 0;
+    return true;
 }
 
 /* By an eighth, so that no more than that lies idle. */
-static int grow_timers(struct sluice_timers *timers) {
-    if (timers->capacity == MOST_TIMERS || (!timers->slots && make_slots(timers) < 0))
-        return SLUICE_ENOMEM;
+static bool grow_timers(struct sluice_timers *timers) {
+    if (timers->capacity == MOST_TIMERS || (!timers->slots && !make_slots(timers)))
+        return false;
     uint32_t capacity = timers->capacity + timers->capacity / 8 + FIRST_TIMER_CAPACITY;
     if (capacity > MOST_TIMERS)
         capacity = MOST_TIMERS;
     struct sluice_timer *grown = SLUICE_RESIZE(&timers->allocator, timers->records, capacity);
     if (!grown)
-        return SLUICE_ENOMEM;
+        return false;
     timers->records = grown;
     timers->capacity = capacity;
-    return 0;
+    return true;
 }
 
-static SLUICE_NOINLINE SLUICE_COLD int grow_and_add(struct sluice_timers *timers, int64_t deadline,
-                                                    int64_t repeat, uint64_t user,
-                                                    uint32_t *index) {
-    int code = grow_timers(timers);
-    return code < 0 ? code : sluice_timers_add(timers, deadline, repeat, user, index);
-}
-
-int sluice_timers_add(struct sluice_timers *timers, int64_t deadline, int64_t repeat, uint64_t user,
-                      uint32_t *index) {
-    uint32_t taken = timers->free;
-    struct sluice_timer *timer;
-    if (taken != NONE) {
-        timer = &timers->records[taken];
-        timers->free = timer->next;
-        /* A record whose generations have run out is in no list, and is never used again. */
-        if (sluice_unlikely(++timer->generation == 0))
-            return sluice_timers_add(timers, deadline, repeat, user, index);
-    } else {
-        taken = timers->used;
-        if (taken == timers->capacity)
-            return grow_and_add(timers, deadline, repeat, user, index);
-        timers->used = taken + 1;
-        timer = &timers->records[taken];
-        timer->generation = 1;
+/* A record whose generations have run out is in no list, and is never used again. */
+SLUICE_COLD bool sluice_timers_make_free(struct sluice_timers *timers) {
+    while (timers->free != NONE && timers->records[timers->free].generation == UINT32_MAX) {
+        struct sluice_timer *worn = &timers->records[timers->free];
+        worn->generation = 0;
+        timers->free = worn->next;
     }
-    *index = taken;
-    timer->user = user;
-    timer->repeat = repeat;
-    set_deadline(timers, taken, deadline);
-    return 0;
+    return timers->free != NONE || timers->used < timers->capacity || grow_timers(timers);
+}
+
+static SLUICE_NOINLINE uint32_t make_free_and_add(struct sluice_timers *timers, int64_t deadline,
+                                                  int64_t repeat, uint64_t user) {
+    return sluice_timers_make_free(timers) ? sluice_timers_add(timers, deadline, repeat, user)
+                                           : SLUICE_NO_TIMER;
+}
+
+uint32_t sluice_timers_add(struct sluice_timers *timers, int64_t deadline, int64_t repeat,
+                           uint64_t user) {
+    if (sluice_unlikely(!has_free_record(timers)))
+        return make_free_and_add(timers, deadline, repeat, user);
+    uint32_t index = take_free_record(timers);
+    begin_timer(timers, index, deadline, repeat, user);
+    return index;
 }
 
 void sluice_timers_cancel(struct sluice_timers *timers, uint32_t index) {
@@ -135,14 +128,11 @@ void sluice_timers_cancel(struct sluice_timers *timers, uint32_t index) {
     end_record(timers, index);
 }
 
-void sluice_timers_reset(struct sluice_timers *timers, uint32_t index, int64_t deadline) {
-    struct sluice_timer *timer = &timers->records[index];
-    if (deadline >= timer->deadline && tick_of(timer->deadline) > timers->horizon) {
-        /* Its slot in the wheel comes up no later than it must, and it is filed anew then. */
-        timer->deadline = deadline;
-        timer->sequence = timers->sequence++;
-        return;
-    }
+void sluice_timers_move(struct sluice_timers *timers, uint32_t index, int64_t deadline) {
     unlink_record(timers, index);
     set_deadline(timers, index, deadline);
+}
+
+void sluice_timers_reset(struct sluice_timers *timers, uint32_t index, int64_t deadline) {
+    reset_timer(timers, index, deadline);
 }

@@ -86,10 +86,12 @@ SLUICE_INTERNAL void sluice_timers_init(struct sluice_timers *timers,
                                         const struct sluice_allocator *allocator, int64_t now);
 SLUICE_INTERNAL void sluice_timers_deinit(struct sluice_timers *timers);
 
-/* Sets a timer for `deadline`, and from then on every `repeat` ns, or once where that is 0.
- * SLUICE_ENOMEM, with nothing changed, where memory ran out. */
-SLUICE_INTERNAL int sluice_timers_add(struct sluice_timers *timers, int64_t deadline,
-                                      int64_t repeat, uint64_t user, uint32_t *index);
+#define SLUICE_NO_TIMER SLUICE_LINK_FREE
+
+/* Sets a timer for `deadline`, and from then on every `repeat` ns, or once where that is 0. Its
+ * index; or SLUICE_NO_TIMER, with nothing changed, where memory ran out. */
+SLUICE_INTERNAL uint32_t sluice_timers_add(struct sluice_timers *timers, int64_t deadline,
+                                           int64_t repeat, uint64_t user);
 
 /* Whether there has ever been a timer: as long as not, nothing else needs to be called. */
 static inline bool sluice_timers_used(const struct sluice_timers *timers) {
@@ -117,7 +119,6 @@ SLUICE_INTERNAL int64_t sluice_timers_next_deadline(struct sluice_timers *timers
  * the next add. One that repeats is live and already set again, for the first multiple of its
  * period after `now`: a period that was missed is left out. */
 SLUICE_INTERNAL uint32_t sluice_timers_expire(struct sluice_timers *timers, int64_t now);
-#define SLUICE_NO_TIMER SLUICE_LINK_FREE
 
 /* The first broken invariant in words, or NULL. Walks everything. */
 SLUICE_INTERNAL SLUICE_FOR_TESTS const char *

@@ -96,7 +96,7 @@ static void open_slot(struct sluice_timers *timers, uint32_t slot, int64_t begin
         if (differing == 0)
             deal(records, index, &parts);
         else if (differing < SLUICE_LEVEL_SLOTS)
-            file(timers, (uint32_t)tick & (SLUICE_LEVEL_SLOTS - 1), index);
+            file(timers, (size_t)tick & (SLUICE_LEVEL_SLOTS - 1), index);
         else
             file(timers, slot_for(timers, tick), index);
     }

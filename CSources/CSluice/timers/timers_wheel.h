@@ -1,5 +1,6 @@
 /* timers_wheel.h - the lists of the timers and where a timer belongs, for timers.c and the files
- * beside it. Inline, since these few steps are most of what a timer costs. */
+ * beside it; and at its end what setting a timer is made of, for the loop's own timers. Inline,
+ * since these few steps are most of what a timer costs. */
 #ifndef SLUICE_TIMERS_WHEEL_H
 #define SLUICE_TIMERS_WHEEL_H
 
@@ -22,15 +23,15 @@ static inline int64_t tick_of(int64_t ns) {
 /* The slot of the wheel for a later tick than the current one. Its level is that of the highest
  * digit in which the two differ, so that one tick is always in one slot, and a slot of a lower
  * level before any of a higher one. */
-static inline uint32_t slot_for(const struct sluice_timers *timers, int64_t tick) {
+static inline size_t slot_for(const struct sluice_timers *timers, int64_t tick) {
     uint64_t digits = (uint64_t)tick;
     uint64_t differing = digits ^ (uint64_t)timers->tick;
-    uint32_t level_begin = 0;
+    size_t level_begin = 0;
     for (; differing >= SLUICE_LEVEL_SLOTS; differing >>= SLUICE_DIGIT_BITS) {
         digits >>= SLUICE_DIGIT_BITS;
         level_begin += SLUICE_LEVEL_SLOTS;
     }
-    return level_begin | (uint32_t)(digits & (SLUICE_LEVEL_SLOTS - 1));
+    return level_begin | (digits & (SLUICE_LEVEL_SLOTS - 1));
 }
 
 /* The first tick of a slot of the wheel. */
@@ -77,19 +78,19 @@ static inline void append_timer(struct sluice_timers *timers, uint32_t slot, uin
 }
 
 /* Puts a record behind those of a slot of the wheel. */
-static inline void file(struct sluice_timers *timers, uint32_t slot, uint32_t index) {
+static inline void file(struct sluice_timers *timers, size_t slot, uint32_t index) {
     struct sluice_timer *timer = &timers->records[index];
     struct sluice_timer_slot *list = &timers->slots[slot];
-    uint32_t end = slot | SLUICE_LINK_SLOT;
-    uint64_t word = timers->words[slot / 64];
+    uint32_t end = (uint32_t)slot | SLUICE_LINK_SLOT;
+    uint64_t *word = &timers->words[slot / 64];
     timer->next = end;
-    if (word & BIT(slot)) {
+    if (*word & BIT(slot)) {
         timer->previous = list->last;
         timers->records[list->last].next = index;
     } else {
-        timers->words[slot / 64] = word | BIT(slot);
-        if (word == 0)
+        if (*word == 0)
             timers->summary[slot / SLUICE_LEVEL_SLOTS] |= BIT(slot / 64);
+        *word |= BIT(slot);
         timer->previous = end;
         list->first = index;
     }
@@ -146,6 +147,53 @@ static inline void end_record(struct sluice_timers *timers, uint32_t index) {
     timers->records[index].previous = SLUICE_LINK_FREE;
     timers->records[index].next = timers->free;
     timers->free = index;
+}
+
+/* ---- For the loop's own timers ----------------------------------------------------------------
+ */
+
+/* Makes a record free where none is: false where memory ran out. */
+SLUICE_INTERNAL bool sluice_timers_make_free(struct sluice_timers *timers);
+
+static inline bool has_free_record(const struct sluice_timers *timers) {
+    return timers->free == NONE ? timers->used < timers->capacity
+                                : timers->records[timers->free].generation != UINT32_MAX;
+}
+
+static inline uint32_t take_free_record(struct sluice_timers *timers) {
+    uint32_t index = timers->free;
+    if (index == NONE) {
+        index = timers->used++;
+        timers->records[index].generation = 1;
+    } else {
+        timers->free = timers->records[index].next;
+        timers->records[index].generation++;
+    }
+    return index;
+}
+
+static inline void begin_timer(struct sluice_timers *timers, uint32_t index, int64_t deadline,
+                               int64_t repeat, uint64_t user) {
+    struct sluice_timer *timer = &timers->records[index];
+    timer->user = user;
+    timer->repeat = repeat;
+    set_deadline(timers, index, deadline);
+}
+
+/* The half of a reset that takes the timer to another slot. */
+SLUICE_INTERNAL void sluice_timers_move(struct sluice_timers *timers, uint32_t index,
+                                        int64_t deadline);
+
+/* sluice_timers_reset. */
+static inline void reset_timer(struct sluice_timers *timers, uint32_t index, int64_t deadline) {
+    struct sluice_timer *timer = &timers->records[index];
+    if (deadline < timer->deadline || tick_of(timer->deadline) <= timers->horizon) {
+        sluice_timers_move(timers, index, deadline);
+        return;
+    }
+    /* Its slot in the wheel comes up no later than it must, and it is filed anew then. */
+    timer->deadline = deadline;
+    timer->sequence = timers->sequence++;
 }
 
 #endif

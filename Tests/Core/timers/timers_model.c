@@ -87,10 +87,8 @@ static void add(struct script *script) {
     timer->live = true;
     timer->user = any(script);
     timer->repeat = below(script, 4) ? 0 : 1 + (int64_t)any(script) % script->scale;
-    check(script,
-          sluice_timers_add(&script->timers, timer->deadline, timer->repeat, timer->user,
-                            &timer->index) == 0,
-          "add");
+    timer->index = sluice_timers_add(&script->timers, timer->deadline, timer->repeat, timer->user);
+    check(script, timer->index != SLUICE_NO_TIMER, "add");
     /* Now and then it is the last that its record can be used for. */
     if (below(script, 16) == 0)
         script->timers.records[timer->index].generation = UINT32_MAX;
