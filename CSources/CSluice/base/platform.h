@@ -30,9 +30,6 @@
 /* What is called once, or seldom, and is to be small. */
 #define SLUICE_COLD __attribute__((cold))
 
-/* What only the tests call. */
-#define SLUICE_FOR_TESTS __attribute__((unused))
-
 /* A call whose result must be looked at: the compiler refuses to have it ignored. */
 #define SLUICE_CHECKED __attribute__((warn_unused_result))
 

@@ -56,10 +56,3 @@ int sluice_chunk_pool_prepare(struct sluice_chunk_pool *pool, size_t length) {
     }
     return 0;
 }
-
-bool sluice_chunk_pool_check(const struct sluice_chunk_pool *pool) {
-    size_t count = 0;
-    for (const struct sluice_chunk *chunk = pool->free; chunk; chunk = chunk->next)
-        count++;
-    return count == pool->free_count && count <= pool->allocated && pool->allocated <= pool->limit;
-}

@@ -72,9 +72,6 @@ static inline size_t sluice_chunk_pool_left(const struct sluice_chunk_pool *pool
  * where as many chunks are free. What is not taken after all is given up by a trim. */
 SLUICE_INTERNAL int sluice_chunk_pool_prepare(struct sluice_chunk_pool *pool, size_t length);
 
-/* Whether the invariants above hold, but for `retained`. O(free chunks). */
-SLUICE_INTERNAL bool sluice_chunk_pool_check(const struct sluice_chunk_pool *pool);
-
 /* Brings the free chunks down to what `retained` and the limit allow. */
 SLUICE_INTERNAL void sluice_chunk_pool_trim(struct sluice_chunk_pool *pool);
 

@@ -201,17 +201,3 @@ size_t sluice_bytes_whole_chunks(const struct sluice_bytes *queue, size_t most) 
     }
     return count;
 }
-
-bool sluice_bytes_check(const struct sluice_bytes *queue) {
-    size_t length = 0;
-    const struct sluice_chunk *last = NULL;
-    for (const struct sluice_chunk *chunk = queue->first; chunk; chunk = chunk->next) {
-        if (chunk->begin > chunk->end || chunk->end > SLUICE_CHUNK_ROOM)
-            return false;
-        if (sluice_chunk_held(chunk) == 0 && (chunk->next || chunk->begin > 0))
-            return false;
-        length += sluice_chunk_held(chunk);
-        last = chunk;
-    }
-    return last == queue->last && length == queue->length;
-}

@@ -54,7 +54,7 @@ static inline int sluice_bytes_append(struct sluice_chunk_pool *pool, struct slu
 /* Room behind the bytes in one piece, for the caller to write into and commit: *room bytes at
  * *bytes, `at_least` or more, which is 1 to SLUICE_CHUNK_ROOM. It stands until the next call that
  * changes the queue. A reservation that comes to nothing may leave the queue holding an empty
- * chunk, which sluice_bytes_trim gives back. Errors as of sluice_bytes_append. */
+ * chunk, which sluice_bytes_clear gives back. Errors as of sluice_bytes_append. */
 SLUICE_INTERNAL int sluice_bytes_reserve(struct sluice_chunk_pool *pool, struct sluice_bytes *queue,
                                          size_t at_least, void **bytes, size_t *room);
 
@@ -63,15 +63,6 @@ static inline void sluice_bytes_commit(struct sluice_bytes *queue, size_t length
     if (length > 0) {
         queue->last->end += (uint32_t)length;
         queue->length += length;
-    }
-}
-
-/* Gives back the chunk that an empty queue may hold after a reservation. */
-SLUICE_FOR_TESTS static inline void sluice_bytes_trim(struct sluice_chunk_pool *pool,
-                                                      struct sluice_bytes *queue) {
-    if (queue->length == 0 && queue->first) {
-        sluice_chunk_give(pool, queue->first);
-        *queue = (struct sluice_bytes){NULL, NULL, 0};
     }
 }
 
@@ -107,33 +98,29 @@ static inline void sluice_bytes_consume(struct sluice_chunk_pool *pool, struct s
         sluice_chunk_give_chain(pool, first, drained, count);
 }
 
-/* The two kinds of move: of all of `from`, which is not empty, and of fewer bytes than it has. */
+/* Move the first bytes of `from` behind those of another queue, and return how many: all of them,
+ * where there are any, or `most`, fewer than there are. Whole chunks change hands; copied are the
+ * bytes of a chunk that stays behind with others of its bytes, and those of the first chunk where
+ * they are few and fit behind the last byte of `to`, since forwarding small messages must not take
+ * a chunk for each. All of them go in O(1), a part in O(chunks). `to` and `from` may have their
+ * chunks from two pools; then the caller has had `pool`, which is that of `to`, adopt the whole
+ * chunks. SLUICE_EFULL or SLUICE_ENOMEM, only where a part of a chunk goes, and then nothing has
+ * moved. */
 SLUICE_INTERNAL ptrdiff_t sluice_bytes_join(struct sluice_chunk_pool *pool, struct sluice_bytes *to,
                                             struct sluice_bytes *from);
 SLUICE_INTERNAL ptrdiff_t sluice_bytes_move_part(struct sluice_chunk_pool *pool,
                                                  struct sluice_bytes *to, struct sluice_bytes *from,
                                                  size_t most);
 
-/* Moves the first bytes of `from` behind those of another queue, `most` of them or as many as there
- * are, and returns how many. Whole chunks change hands; copied are the bytes of a chunk that stays
- * behind with others of its bytes, and those of the first chunk where they are few and fit behind
- * the last byte of `to`, since forwarding small messages must not take a chunk for each.
- * All of them go in O(1), a part in O(chunks). `to` and `from` may have their chunks from two
- * pools; then the caller has had `pool`, which is that of `to`, adopt the whole chunks.
- * SLUICE_EFULL or SLUICE_ENOMEM, only where a part of a chunk goes, and then nothing has moved. */
-SLUICE_FOR_TESTS static inline ptrdiff_t sluice_bytes_move(struct sluice_chunk_pool *pool,
-                                                           struct sluice_bytes *to,
-                                                           struct sluice_bytes *from, size_t most) {
-    if (most < from->length)
-        return sluice_bytes_move_part(pool, to, from, most);
-    return from->length > 0 ? sluice_bytes_join(pool, to, from) : 0;
-}
-
 /* How many chunks go whole when the first `most` bytes are moved. O(that). */
 SLUICE_INTERNAL size_t sluice_bytes_whole_chunks(const struct sluice_bytes *queue, size_t most);
 
-/* Whether the invariants above hold; those of a public queue and its pool, too. O(chunks). */
-SLUICE_INTERNAL bool sluice_bytes_check(const struct sluice_bytes *queue);
-SLUICE_INTERNAL SLUICE_FOR_TESTS bool sluice_queue_check(const sluice_queue *queue);
+/* What a public queue is. Invariant: `reserved` is no more than the room behind the last byte, and
+ * 0 unless the last call that changed the queue was a reservation. */
+struct sluice_queue {
+    struct sluice_chunk_pool pool;
+    struct sluice_bytes bytes;
+    size_t reserved;
+};
 
 #endif

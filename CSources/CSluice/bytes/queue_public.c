@@ -13,14 +13,6 @@
 /* So many chunks, 64 KiB, are kept while a queue is emptied and filled again. */
 #define RETAINED 16
 
-/* Invariant: `reserved` is no more than the room behind the last byte, and 0 unless the last call
- * that changed the queue was a reservation. */
-struct sluice_queue {
-    struct sluice_chunk_pool pool;
-    struct sluice_bytes bytes;
-    size_t reserved;
-};
-
 static_assert(SLUICE_QUEUE_RESERVE_MAX <= SLUICE_CHUNK_ROOM, "what is promised fits in a chunk");
 
 /* A caller may hand slices to writev(2). */
@@ -132,13 +124,4 @@ ptrdiff_t sluice_queue_move(sluice_queue *to, sluice_queue *from, size_t most) {
 
 size_t sluice_queue_length(const sluice_queue *queue) {
     return queue ? queue->bytes.length : 0;
-}
-
-bool sluice_queue_check(const sluice_queue *queue) {
-    size_t count = 0;
-    for (const struct sluice_chunk *chunk = queue->bytes.first; chunk; chunk = chunk->next)
-        count++;
-    return sluice_bytes_check(&queue->bytes) && sluice_chunk_pool_check(&queue->pool) &&
-           count == sluice_chunk_pool_in_use(&queue->pool) &&
-           queue->reserved <= sluice_bytes_room(&queue->bytes);
 }

@@ -102,10 +102,3 @@ void sluice_attempts_failed(struct sluice_attempts *attempts, uint32_t index, in
     attempts->error = error;
     attempts->next_ns = INT64_MIN;
 }
-
-uint64_t sluice_attempts_connected(struct sluice_attempts *attempts, uint32_t index) {
-    uint64_t others = attempts->in_flight & ~(UINT64_C(1) << index);
-    attempts->in_flight = 0;
-    attempts->begun = attempts->count;
-    return others;
-}

@@ -73,9 +73,4 @@ SLUICE_INTERNAL struct sluice_attempts_step sluice_attempts_next(struct sluice_a
 SLUICE_INTERNAL void sluice_attempts_failed(struct sluice_attempts *attempts, uint32_t index,
                                             int error);
 
-/* An attempt in flight has connected. Returns the others that are in flight, as bits: close them.
- * None begins any more. */
-SLUICE_INTERNAL SLUICE_FOR_TESTS uint64_t
-sluice_attempts_connected(struct sluice_attempts *attempts, uint32_t index);
-
 #endif

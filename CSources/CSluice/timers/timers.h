@@ -56,7 +56,7 @@ struct sluice_timer_slot {
     uint32_t last;
 };
 
-/* Invariants, walked by sluice_timers_check:
+/* Invariants, which the tests walk:
  * - a live record is in exactly one slot, and any other in the free list, or it has generation 0
  *   and is never used again;
  * - the slots of the wheel that are not empty have their bit in `words`, and the words that are not
@@ -119,10 +119,6 @@ SLUICE_INTERNAL int64_t sluice_timers_next_deadline(struct sluice_timers *timers
  * the next add. One that repeats is live and already set again, for the first multiple of its
  * period after `now`: a period that was missed is left out. */
 SLUICE_INTERNAL uint32_t sluice_timers_expire(struct sluice_timers *timers, int64_t now);
-
-/* The first broken invariant in words, or NULL. Walks everything. */
-SLUICE_INTERNAL SLUICE_FOR_TESTS const char *
-sluice_timers_check(const struct sluice_timers *timers);
 
 /* The list of `first`, linked by `next` and ended by any link to a slot, in order. Returns its
  * first, and its last's `next` is SLUICE_LINK_FREE; `previous` is not kept. */

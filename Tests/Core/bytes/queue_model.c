@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "checks.h"
 #include "faults.h"
 
 #define CHUNK ((size_t)4096)
@@ -143,7 +144,7 @@ static void check_all(const struct script *script) {
     static unsigned char bytes[MOST];
     for (size_t i = 0; i < QUEUES; i++) {
         const struct modelled *queue = &script->queues[i];
-        check(script, sluice_queue_check(queue->queue), "an invariant");
+        check(script, check_queue(queue->queue), "an invariant");
         size_t length = read_out(queue->queue, bytes);
         check(script, length == queue->length, "length");
         check(script, memcmp(bytes, queue->bytes, length) == 0, "bytes");

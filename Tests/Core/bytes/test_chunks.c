@@ -3,6 +3,7 @@
 
 #include "support.h"
 
+#include "checks.h"
 #include "faults.h"
 
 #define ROOM ((size_t)SLUICE_CHUNK_ROOM)
@@ -19,7 +20,7 @@ static struct sluice_chunk_pool make_pool(size_t limit_chunks) {
 }
 
 static void end_pool(struct sluice_chunk_pool *pool) {
-    assert_true(sluice_chunk_pool_check(pool));
+    assert_true(check_chunk_pool(pool));
     assert_int_equal(sluice_chunk_pool_in_use(pool), 0);
     sluice_chunk_pool_deinit(pool);
     assert_int_equal(pool->allocated, 0);
@@ -100,12 +101,12 @@ static void pool_prepares(void) {
             size_t half = sizes[i] / 2;
             assert_int_equal(sluice_bytes_append(&pool, &queue, block, held), 0);
             assert_int_equal(sluice_chunk_pool_prepare(&pool, sizes[i]), 0);
-            assert_true(sluice_chunk_pool_check(&pool));
+            assert_true(check_chunk_pool(&pool));
             long count = allocation_count();
             assert_int_equal(sluice_bytes_append(&pool, &queue, block, half), 0);
             assert_int_equal(sluice_bytes_append(&pool, &queue, block, sizes[i] - half), 0);
             assert_int_equal(allocation_count(), count);
-            assert_true(sluice_bytes_check(&queue));
+            assert_true(check_bytes(&queue));
             assert_int_equal(queue.length, held + sizes[i]);
             sluice_bytes_clear(&pool, &queue);
             assert_true(pool.free_count <= RETAINED);
@@ -122,7 +123,7 @@ static void pool_cannot_prepare(void) {
     assert_int_equal(pool.free_count, 0);
     fail_allocation(2);
     assert_int_equal(sluice_chunk_pool_prepare(&pool, 2 * ROOM), SLUICE_ENOMEM);
-    assert_true(sluice_chunk_pool_check(&pool) && pool.free_count <= RETAINED);
+    assert_true(check_chunk_pool(&pool) && pool.free_count <= RETAINED);
     assert_int_equal(sluice_chunk_pool_prepare(&pool, LONGEST - ROOM), 0);
     sluice_chunk_give(&pool, chunk);
     assert_int_equal(pool.free_count, RETAINED);

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "checks.h"
 #include "faults.h"
 #include "timers/timers.h"
 
@@ -22,7 +23,7 @@ static void begin(int64_t now) {
 }
 
 static void end(void) {
-    const char *broken = sluice_timers_check(&timers);
+    const char *broken = check_timers(&timers);
     if (broken)
         fail_msg("%s", broken);
     sluice_timers_deinit(&timers);
@@ -494,7 +495,7 @@ static void a_record_without_generations_is_not_used_again(void) {
         for (uint32_t generation = 0; generation < 4; generation++)
             assert_false(sluice_timers_alive(&timers, worn, generation));
         assert_false(sluice_timers_alive(&timers, worn, UINT32_MAX));
-        assert_null(sluice_timers_check(&timers));
+        assert_null(check_timers(&timers));
         if (user % 2)
             sluice_timers_cancel(&timers, index);
     }
@@ -525,7 +526,7 @@ static void every_allocation_can_fail(void) {
         for (uint64_t i = 0; i < MANY; i++) {
             if (sluice_timers_add(&timers, START + (int64_t)i * NS_PER_MS, 0, i) != SLUICE_NO_TIMER)
                 continue;
-            assert_null(sluice_timers_check(&timers));
+            assert_null(check_timers(&timers));
             expect_next(i == 0 ? INT64_MAX : START);
             refused++;
             i--;

@@ -7,6 +7,7 @@
  */
 #include "timers/timers.h"
 
+#include "checks.h"
 #include "faults.h"
 #include "models.h"
 
@@ -220,7 +221,7 @@ static void step(struct script *script) {
         add(script);
     }
     expect_alive(script);
-    const char *broken = sluice_timers_check(&script->timers);
+    const char *broken = check_timers(&script->timers);
     check(script, !broken, broken);
 }
 
