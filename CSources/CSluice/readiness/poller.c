@@ -154,7 +154,7 @@ SLUICE_COLD int sluice_poller_create_with(sluice_poller **result, const char *ba
     poller->backend = backend;
     poller->allocator = *allocator;
     poller->wake_fd = -1;
-    int code = backend->init(poller);
+    int code = backend->init ? backend->init(poller) : 0;
     if (code < 0) {
         sluice_free(allocator, poller);
         return code;

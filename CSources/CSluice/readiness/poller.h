@@ -53,7 +53,8 @@ struct sluice_poller_backend {
     uint32_t features; /* of enum sluice_feature */
     size_t state_size; /* bytes of poller->state, zeroed before init */
 
-    /* Acquires what the backend needs. After a failure deinit is not called. */
+    /* Acquires what the backend needs. After a failure deinit is not called. NULL where it needs
+     * nothing before a first registration. */
     int (*init)(sluice_poller *poller);
     void (*deinit)(sluice_poller *poller);
 
@@ -137,6 +138,18 @@ static inline bool sluice_poller_stands(const sluice_poller *poller, const sluic
 
 static inline void *sluice_poller_state(sluice_poller *poller) {
     return poller->state;
+}
+
+/* What to report of what poll(2) or epoll(7) tells. Its flags are ours. READ and WRITE by the sets
+ * that select(2) uses, so that the two agree: an error or a hang-up makes a read return at once, an
+ * error a write. */
+static inline uint32_t sluice_poller_flags(uint32_t told, uint32_t interest) {
+    uint32_t flags = told;
+    if (told & (SLUICE_ERROR | SLUICE_HANGUP))
+        flags |= interest & SLUICE_READ;
+    if (told & SLUICE_ERROR)
+        flags |= interest & SLUICE_WRITE;
+    return flags;
 }
 
 /* Writes one event to *next and moves *next behind it. A wake is noted and takes no room. */

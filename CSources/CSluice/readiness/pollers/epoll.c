@@ -42,7 +42,7 @@
 static_assert((int)EPOLLIN == SLUICE_READ && (int)EPOLLPRI == SLUICE_PRIORITY &&
                   (int)EPOLLOUT == SLUICE_WRITE && (int)EPOLLERR == SLUICE_ERROR &&
                   (int)EPOLLHUP == SLUICE_HANGUP && (int)EPOLLRDHUP == SLUICE_READ_CLOSED,
-              "flags_of_epoll and epoll_events rely on it");
+              "sluice_poller_flags and epoll_events rely on it");
 
 static uint32_t epoll_events(uint32_t interest) {
     uint32_t events = interest & SLUICE_DIRECTIONS;
@@ -85,17 +85,6 @@ static inline struct token token_at(const unsigned char *data) {
     return token;
 }
 
-/* The kernel's flags are ours. READ and WRITE by the sets that select(2) uses, so that the two
- * agree: an error or a hang-up makes a read return at once, an error a write. */
-static uint32_t flags_of_epoll(uint32_t events, uint32_t interest) {
-    uint32_t flags = events;
-    if (events & (EPOLLERR | EPOLLHUP))
-        flags |= interest & SLUICE_READ;
-    if (events & EPOLLERR)
-        flags |= interest & SLUICE_WRITE;
-    return flags;
-}
-
 static inline int control_in(const sluice_poller *poller, int epoll_fd, int operation, int fd,
                              uint32_t interest) {
     struct epoll_event event = {.events = epoll_events(interest)};
@@ -104,8 +93,8 @@ static inline int control_in(const sluice_poller *poller, int epoll_fd, int oper
     return epoll_ctl(epoll_fd, operation, fd, &event) < 0 ? -errno : 0;
 }
 
-int sluice_epoll_control(const sluice_poller *poller, int epoll_fd, int operation, int fd,
-                         uint32_t interest) {
+SLUICE_NOINLINE int sluice_epoll_control(const sluice_poller *poller, int epoll_fd, int operation,
+                                         int fd, uint32_t interest) {
     return control_in(poller, epoll_fd, operation, fd, interest);
 }
 
@@ -264,7 +253,7 @@ static SLUICE_NOINLINE sluice_ready *report_one(sluice_poller *poller, sluice_re
     }
     if (registration->interest & SLUICE_ONE_SHOT)
         registration->slot = SLOT_DISARMED;
-    sluice_poller_report(poller, &next, fd, flags_of_epoll(flags, registration->interest));
+    sluice_poller_report(poller, &next, fd, sluice_poller_flags(flags, registration->interest));
     return next;
 }
 

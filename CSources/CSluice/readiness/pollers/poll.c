@@ -17,6 +17,7 @@
  */
 #include "readiness/poller.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -58,11 +59,6 @@ static size_t place_of(const struct poll_state *state, int fd) {
     return first;
 }
 
-static int init_poll(sluice_poller *poller) {
-    (void)poller;
-    return 0;
-}
-
 static void deinit_poll(sluice_poller *poller) {
     struct poll_state *state = poll_state_of(poller);
     sluice_free(&poller->allocator, state->fds);
@@ -81,14 +77,15 @@ static int make_room_for_entry(sluice_poller *poller) {
     return 0;
 }
 
+static_assert(POLLIN == SLUICE_READ && POLLPRI == SLUICE_PRIORITY && POLLOUT == SLUICE_WRITE &&
+                  POLLERR == SLUICE_ERROR && POLLHUP == SLUICE_HANGUP &&
+                  POLLRDHUP == SLUICE_READ_CLOSED,
+              "poll_events and sluice_poller_flags rely on it");
+
 static short poll_events(uint32_t interest) {
-    int events = 0;
+    uint32_t events = interest & SLUICE_DIRECTIONS;
     if (interest & SLUICE_READ)
-        events |= POLLIN | POLLRDHUP;
-    if (interest & SLUICE_WRITE)
-        events |= POLLOUT;
-    if (interest & SLUICE_PRIORITY)
-        events |= POLLPRI;
+        events |= POLLRDHUP;
     return (short)events;
 }
 
@@ -121,25 +118,6 @@ static SLUICE_COLD void remove_poll(sluice_poller *poller, int fd) {
     memmove(state->fds + at, state->fds + at + 1, (state->count - at) * sizeof *state->fds);
 }
 
-/* READ and WRITE by the sets that select(2) uses, so that the two agree: an error or a hang-up
- * makes a read return at once, an error a write. */
-static uint32_t flags_of_poll(short events, short revents) {
-    uint32_t flags = 0;
-    if ((events & POLLIN) && (revents & (POLLIN | POLLHUP | POLLERR)))
-        flags |= SLUICE_READ;
-    if ((events & POLLOUT) && (revents & (POLLOUT | POLLERR)))
-        flags |= SLUICE_WRITE;
-    if (revents & POLLPRI)
-        flags |= SLUICE_PRIORITY;
-    if (revents & POLLERR)
-        flags |= SLUICE_ERROR;
-    if (revents & POLLHUP)
-        flags |= SLUICE_HANGUP;
-    if (revents & POLLRDHUP)
-        flags |= SLUICE_READ_CLOSED;
-    return flags;
-}
-
 static int wait_poll(sluice_poller *poller, sluice_ready *events, int capacity,
                      int64_t timeout_ns) {
     struct poll_state *state = poll_state_of(poller);
@@ -161,7 +139,9 @@ static int wait_poll(sluice_poller *poller, sluice_ready *events, int capacity,
         if ((entry->revents & POLLNVAL) || (poller->registrations[fd].interest & SLUICE_ONE_SHOT))
             entry->fd = silenced(fd);
         if (!(entry->revents & POLLNVAL))
-            sluice_poller_report(poller, &next, fd, flags_of_poll(entry->events, entry->revents));
+            sluice_poller_report(
+                poller, &next, fd,
+                sluice_poller_flags((uint16_t)entry->revents, (uint16_t)entry->events));
     }
     /* Some are left over only where there is no room, and so was at least one event. */
     state->next = ready > 0 ? next[-1].fd + 1 : 0;
@@ -173,7 +153,6 @@ SLUICE_INTERNAL const struct sluice_poller_backend sluice_poll_backend = {
     .features = SLUICE_FEATURE_ONE_SHOT | SLUICE_FEATURE_CONDITIONS | SLUICE_FEATURE_PRIORITY |
                 SLUICE_FEATURE_INTERRUPTIBLE,
     .state_size = sizeof(struct poll_state),
-    .init = init_poll,
     .deinit = deinit_poll,
     .set = set_poll,
     .remove = remove_poll,

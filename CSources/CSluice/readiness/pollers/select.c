@@ -34,11 +34,6 @@ static struct select_state *select_state_of(sluice_poller *poller) {
     return (struct select_state *)sluice_poller_state(poller);
 }
 
-static int init_select(sluice_poller *poller) {
-    (void)poller;
-    return 0;
-}
-
 static SLUICE_COLD void deinit_select(sluice_poller *poller) {
     struct select_state *state = select_state_of(poller);
     sluice_free(&poller->allocator, state->wanted[0]);
@@ -107,7 +102,7 @@ static void remove_select(sluice_poller *poller, int fd) {
 
 /* select(2) refuses all for one closed number and does not say which. Numbers closed without a
  * remove fall silent here, as they do on epoll. False where none was found. */
-static bool silence_closed(struct select_state *state) {
+static SLUICE_COLD bool silence_closed(struct select_state *state) {
     bool found = false;
     for (int fd = state->fd_count - 1; fd >= 0; fd--)
         if (is_wanted(state, fd) && sluice_fd_check(fd) < 0) {
@@ -205,7 +200,6 @@ SLUICE_INTERNAL const struct sluice_poller_backend sluice_select_backend = {
     .name = "select",
     .features = SLUICE_FEATURE_ONE_SHOT | SLUICE_FEATURE_PRIORITY | SLUICE_FEATURE_INTERRUPTIBLE,
     .state_size = sizeof(struct select_state),
-    .init = init_select,
     .deinit = deinit_select,
     .set = set_select,
     .remove = remove_select,
