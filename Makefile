@@ -21,8 +21,12 @@ endif
 BUILD ?= build
 OPTIMIZE ?= -O2 -g
 WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
+# gcc takes what is unlikely out of a function, and describes the two parts' stacks one by one. clang does not, and
+# has no such option.
+IN_ONE_PIECE := $(shell echo | $(CC) -fno-reorder-blocks-and-partition -Werror -E - >/dev/null 2>&1 && \
+	echo -fno-reorder-blocks-and-partition)
 CFLAGS_ALL = -std=c11 $(WARNINGS) $(OPTIMIZE) $(SANITIZE) -fPIC -fvisibility=hidden \
-	-ffunction-sections -fdata-sections -I$(CORE_DIR)/include -I$(CORE_DIR) $(CFLAGS)
+	-ffunction-sections -fdata-sections $(IN_ONE_PIECE) -I$(CORE_DIR)/include -I$(CORE_DIR) $(CFLAGS)
 
 # From the lowest layer up: the order of the one file.
 CORE_DIR := CSources/CSluice

@@ -175,7 +175,7 @@ static uint32_t end_turn(struct sluice_timers *timers) {
 }
 
 static SLUICE_NOINLINE uint32_t rearm(struct sluice_timers *timers, uint32_t index) {
-    set_deadline(timers, index, next_period(timers, &timers->records[index]));
+    sluice_timers_set(timers, index, next_period(timers, &timers->records[index]));
     return index;
 }
 

@@ -108,6 +108,10 @@ static inline void set_deadline(struct sluice_timers *timers, uint32_t index, in
         append_timer(timers, SLUICE_FRESH, index);
 }
 
+/* The same, out of line. */
+SLUICE_INTERNAL void sluice_timers_set(struct sluice_timers *timers, uint32_t index,
+                                       int64_t deadline);
+
 /* Takes a record out of whatever slot it is in, which only its ends know. */
 static inline void unlink_record(struct sluice_timers *timers, uint32_t index) {
     uint32_t next = timers->records[index].next;
