@@ -32,7 +32,6 @@ enum {
 #define WANTED(operations) ((uint32_t)(operations) << WANTED_SHIFT)
 #define OPERATIONS ((uint32_t)0x3f) /* all that can be wanted */
 #define ALL_WANTED WANTED(OPERATIONS)
-#define RECEIVE_OR_HANGUP (SLUICE_OP_RECEIVE | SLUICE_OP_HANGUP)
 
 /* Invariants: a number is in one of the engine's lists while it is QUEUED, and only then does
  * `next` mean something. One that is detached keeps its place, which is passed over, or is that of
