@@ -95,9 +95,10 @@ static inline uint32_t follow_on(struct sluice_timers *timers, uint32_t last, ui
     return index;
 }
 
-/* The same of a part with several, sorted. */
+/* The same of a part with several, from `first` to `end`, sorted. */
 static SLUICE_NOINLINE uint32_t follow_on_sorted(struct sluice_timers *timers, uint32_t last,
-                                                 uint32_t first) {
+                                                 uint32_t first, uint32_t end) {
+    timers->records[end].next = NONE;
     for (uint32_t at = sluice_timers_sort(timers->records, first); at != NONE;) {
         uint32_t next = timers->records[at].next;
         last = follow_on(timers, last, at);
@@ -113,9 +114,9 @@ void sluice_timers_collect(struct sluice_timers *timers, struct sluice_timer_par
         for (uint64_t bits = parts->filled[word]; bits != 0; bits &= bits - 1) {
             size_t part = word * 64 + (size_t)__builtin_ctzll(bits);
             uint32_t first = parts->first[part];
-            timers->records[parts->last[part]].next = NONE;
-            last = first == parts->last[part] ? follow_on(timers, last, first)
-                                              : follow_on_sorted(timers, last, first);
+            uint32_t end = parts->last[part];
+            last = first == end ? follow_on(timers, last, first)
+                                : follow_on_sorted(timers, last, first, end);
         }
     if (last == ends)
         timers->slots[SLUICE_DUE].first = ends;
