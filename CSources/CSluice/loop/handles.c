@@ -9,6 +9,8 @@
 
 #include <errno.h>
 
+#include "timers/timers_wheel.h"
+
 /* Streams are found otherwise: one that has ended keeps its slot until its CLOSED is pulled. */
 static const struct sluice_slots *slots_of(const sluice_loop *loop, uint32_t kind) {
     switch (kind) {
@@ -143,48 +145,32 @@ SLUICE_COLD int sluice_attach_instead(sluice_loop *loop, int fd, sluice_id id,
     return engine->attach(loop->engine, fd, id, role, detail);
 }
 
-static inline void end_timer(sluice_loop *loop, sluice_id id) {
-    loop->living_timers--;
-    sluice_timers_cancel(&loop->timers, sluice_id_index(id));
-}
-
-/* Ends a handle that is no stream, without an event. */
-static void end_handle(sluice_loop *loop, int kind, sluice_id id) {
-    if (kind == SLUICE_KIND_TIMER) {
-        end_timer(loop, id);
-        return;
-    }
-    void *record = find_slot(loop, id);
-    switch (kind) {
-    case SLUICE_KIND_WATCH:
-        sluice_watch_end(loop, (struct sluice_watch *)record);
-        break;
-    case SLUICE_KIND_SIGNAL:
-        sluice_signal_end(loop, (struct sluice_signal *)record);
-        break;
-    case SLUICE_KIND_LISTENER:
-        sluice_listener_end(loop, (struct sluice_listener *)record);
-        break;
-    case SLUICE_KIND_RESOLVE:
-        loop->lookups->end_resolve(loop, (struct sluice_resolve *)record);
-        break;
-    default:
-        break;
-    }
+static int close_stream(sluice_loop *loop, struct sluice_stream *stream) {
+    int code = sluice_output_settle(loop, stream);
+    return code < 0 ? code : sluice_stream_close(loop, stream);
 }
 
 /* Of anything but a living timer. */
 static SLUICE_NOINLINE int close_other(sluice_loop *loop, sluice_id id) {
-    int kind = kind_of(loop, id);
-    if (kind < 0)
-        return kind;
-    if (kind != SLUICE_KIND_STREAM) {
-        end_handle(loop, kind, id);
+    void *record = find_slot(loop, id);
+    if (!record)
+        return SLUICE_ESTALE;
+    switch (sluice_id_kind(id)) {
+    case SLUICE_KIND_WATCH:
+        sluice_watch_end(loop, (struct sluice_watch *)record);
         return 0;
+    case SLUICE_KIND_SIGNAL:
+        sluice_signal_end(loop, (struct sluice_signal *)record);
+        return 0;
+    case SLUICE_KIND_LISTENER:
+        sluice_listener_end(loop, (struct sluice_listener *)record);
+        return 0;
+    case SLUICE_KIND_RESOLVE:
+        loop->lookups->end_resolve(loop, (struct sluice_resolve *)record);
+        return 0;
+    default:
+        return close_stream(loop, (struct sluice_stream *)record);
     }
-    struct sluice_stream *stream = sluice_find_stream(loop, id);
-    int code = sluice_output_settle(loop, stream);
-    return code < 0 ? code : sluice_stream_close(loop, stream);
 }
 
 int sluice_close(sluice_loop *loop, sluice_id id) {
@@ -193,7 +179,9 @@ int sluice_close(sluice_loop *loop, sluice_id id) {
         return code;
     if (!is_timer(loop, id))
         return close_other(loop, id);
-    end_timer(loop, id);
+    loop->living_timers--;
+    unlink_record(&loop->timers, sluice_id_index(id));
+    end_record(&loop->timers, sluice_id_index(id));
     return 0;
 }
 
@@ -218,9 +206,8 @@ int sluice_abort_with(sluice_loop *loop, sluice_id id, int error) {
     if (error >= 0)
         return SLUICE_EOPTION;
     if (kind != SLUICE_KIND_STREAM)
-        end_handle(loop, kind, id);
-    else
-        sluice_stream_abort(loop, sluice_find_stream(loop, id), error);
+        return sluice_close(loop, id);
+    sluice_stream_abort(loop, sluice_find_stream(loop, id), error);
     return 0;
 }
 
