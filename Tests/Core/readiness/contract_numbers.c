@@ -194,6 +194,16 @@ static void stale_and_reused(struct stage *stage) {
     note_sleep(stage);
 }
 
+/* Of one mode, and the next of the other. */
+static void stale_and_reused_otherwise(struct stage *stage) {
+    int fd = leave_stale_entry(stage);
+    assert_int_equal(sluice_poller_remove(stage->poller, fd), 0);
+    move_fd(unix_pair().near, fd);
+    stage->interest ^= SLUICE_ONE_SHOT;
+    add(stage, fd, NEW);
+    note_sleep(stage);
+}
+
 /* Files that share one inode. */
 static void stale_eventfd_and_reused(struct stage *stage) {
     int fd = keep(eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC));
@@ -317,6 +327,12 @@ static const struct contract_row rows[] = {
      .why = FILES_NOT_NUMBERS, .on_libevent_poll = "old READ, then nothing",
      .why_libevent = POLL_TELLS_CLOSED},
     {"duplicate open: number reused and added", SLUICE_READ, stale_and_reused,
+     .expected = "nothing, then 50 ms later"},
+    {"duplicate open: a one-shot's, reused and added", SLUICE_READ | SLUICE_ONE_SHOT,
+     stale_and_reused, .expected = "nothing, then 50 ms later"},
+    {"duplicate open: a one-shot's, reused by none", SLUICE_READ | SLUICE_ONE_SHOT,
+     stale_and_reused_otherwise, .expected = "nothing, then 50 ms later"},
+    {"duplicate open: reused by a one-shot", SLUICE_READ, stale_and_reused_otherwise,
      .expected = "nothing, then 50 ms later"},
     {"duplicate open: an eventfd, by another unremoved", SLUICE_READ, stale_eventfd_and_reused,
      .expected = "nothing, then 50 ms later", .on_libevent_epoll = "an event, then early",
