@@ -120,12 +120,12 @@ uint32_t sluice_timers_add(struct sluice_timers *timers, int64_t deadline, int64
         return make_free_and_add(timers, deadline, repeat, user);
     uint32_t index = take_free_record(timers);
     begin_timer(timers, index, deadline, repeat, user);
+    place(timers, index);
     return index;
 }
 
-SLUICE_NOINLINE void sluice_timers_set(struct sluice_timers *timers, uint32_t index,
-                                       int64_t deadline) {
-    set_deadline(timers, index, deadline);
+SLUICE_NOINLINE void sluice_timers_place(struct sluice_timers *timers, uint32_t index) {
+    place(timers, index);
 }
 
 void sluice_timers_cancel(struct sluice_timers *timers, uint32_t index) {
@@ -135,7 +135,8 @@ void sluice_timers_cancel(struct sluice_timers *timers, uint32_t index) {
 
 void sluice_timers_move(struct sluice_timers *timers, uint32_t index, int64_t deadline) {
     unlink_record(timers, index);
-    sluice_timers_set(timers, index, deadline);
+    set_deadline(timers, index, deadline);
+    sluice_timers_place(timers, index);
 }
 
 void sluice_timers_reset(struct sluice_timers *timers, uint32_t index, int64_t deadline) {

@@ -175,7 +175,8 @@ static uint32_t end_turn(struct sluice_timers *timers) {
 }
 
 static SLUICE_NOINLINE uint32_t rearm(struct sluice_timers *timers, uint32_t index) {
-    sluice_timers_set(timers, index, next_period(timers, &timers->records[index]));
+    set_deadline(timers, index, next_period(timers, &timers->records[index]));
+    sluice_timers_place(timers, index);
     return index;
 }
 
@@ -213,7 +214,7 @@ uint32_t sluice_timers_expire(struct sluice_timers *timers, int64_t now) {
 /* Files one that has been reset to behind the slot that it is in. */
 static SLUICE_NOINLINE void file_anew(struct sluice_timers *timers, uint32_t index) {
     unlink_record(timers, index);
-    file(timers, slot_for(timers, tick_of(timers->records[index].deadline)), index);
+    sluice_timers_place(timers, index);
 }
 
 /* The earliest deadline in a slot of the wheel, or the slot's beginning where it is long; INT64_MAX

@@ -97,20 +97,23 @@ static inline void file(struct sluice_timers *timers, size_t slot, uint32_t inde
     list->last = index;
 }
 
-/* Where a timer goes that the caller sets. */
-static inline void set_deadline(struct sluice_timers *timers, uint32_t index, int64_t deadline) {
-    struct sluice_timer *timer = &timers->records[index];
-    timer->deadline = deadline;
-    timer->sequence = timers->sequence++;
-    if (tick_of(deadline) > timers->horizon)
-        file(timers, slot_for(timers, tick_of(deadline)), index);
+/* Puts a record into the list that its deadline belongs to, from the next turn on. */
+static inline void place(struct sluice_timers *timers, uint32_t index) {
+    int64_t tick = tick_of(timers->records[index].deadline);
+    if (tick > timers->horizon)
+        file(timers, slot_for(timers, tick), index);
     else
         append_timer(timers, SLUICE_FRESH, index);
 }
 
 /* The same, out of line. */
-SLUICE_INTERNAL void sluice_timers_set(struct sluice_timers *timers, uint32_t index,
-                                       int64_t deadline);
+SLUICE_INTERNAL void sluice_timers_place(struct sluice_timers *timers, uint32_t index);
+
+/* The deadline of a timer that is set, or set anew; then the record has to be placed. */
+static inline void set_deadline(struct sluice_timers *timers, uint32_t index, int64_t deadline) {
+    timers->records[index].deadline = deadline;
+    timers->records[index].sequence = timers->sequence++;
+}
 
 /* Takes a record out of whatever slot it is in, which only its ends know. */
 static inline void unlink_record(struct sluice_timers *timers, uint32_t index) {
@@ -176,11 +179,11 @@ static inline uint32_t take_free_record(struct sluice_timers *timers) {
     return index;
 }
 
+/* Sets a record that was taken; then it has to be placed. */
 static inline void begin_timer(struct sluice_timers *timers, uint32_t index, int64_t deadline,
                                int64_t repeat, uint64_t user) {
-    struct sluice_timer *timer = &timers->records[index];
-    timer->user = user;
-    timer->repeat = repeat;
+    timers->records[index].user = user;
+    timers->records[index].repeat = repeat;
     set_deadline(timers, index, deadline);
 }
 
@@ -196,8 +199,7 @@ static inline void reset_timer(struct sluice_timers *timers, uint32_t index, int
         return;
     }
     /* Its slot in the wheel comes up no later than it must, and it is filed anew then. */
-    timer->deadline = deadline;
-    timer->sequence = timers->sequence++;
+    set_deadline(timers, index, deadline);
 }
 
 #endif
