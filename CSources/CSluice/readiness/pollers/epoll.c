@@ -119,7 +119,7 @@ static int always_insert(sluice_poller *poller, int fd) {
         state->always = grown;
         state->always_capacity = capacity;
     }
-    int code = state->always_count == 0 ? sluice_epoll_front_ready(poller) : 0;
+    int code = state->always_count == 0 ? sluice_epoll_front_ready(poller, true) : 0;
     if (code < 0)
         return code;
     poller->registrations[fd].slot = state->always_count;
@@ -138,7 +138,7 @@ static void always_erase(sluice_poller *poller, int fd) {
     poller->registrations[last].slot = slot;
     poller->registrations[fd].slot = SLOT_NONE;
     if (state->always_count == 0)
-        sluice_epoll_front_quiet(poller);
+        (void)sluice_epoll_front_ready(poller, false);
 }
 
 static bool in_kernel(const struct sluice_registration *registration) {

@@ -48,9 +48,9 @@ SLUICE_INTERNAL void sluice_epoll_close(sluice_poller *poller);
  * failure the old one stays in use and nothing has changed. */
 SLUICE_INTERNAL int sluice_epoll_move(sluice_poller *poller);
 
-/* Before `always` gets its first number, and after it has lost its last. */
-SLUICE_INTERNAL int sluice_epoll_front_ready(sluice_poller *poller);
-SLUICE_INTERNAL void sluice_epoll_front_quiet(sluice_poller *poller);
+/* Has the front always be readable, or no longer: before `always` gets its first number, and after
+ * it has lost its last. 0 or an error. */
+SLUICE_INTERNAL int sluice_epoll_front_ready(sluice_poller *poller, bool ready);
 
 /* The backend's functions of these names. */
 SLUICE_INTERNAL int sluice_epoll_backend_fd(sluice_poller *poller);

@@ -52,15 +52,10 @@ void sluice_epoll_close(sluice_poller *poller) {
 /* ---- The front --------------------------------------------------------------------------------
  */
 
-/* Has the front be readable while `fd` is. */
-static int hold(int front_fd, int fd) {
+/* Adds `fd` to the front, which is then readable while `fd` is, or deletes it. */
+static int change_front(int front_fd, int operation, int fd) {
     struct epoll_event event = {.events = EPOLLIN};
-    return epoll_ctl(front_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
-}
-
-static void let_go(int front_fd, int fd) {
-    struct epoll_event event = {.events = 0};
-    (void)epoll_ctl(front_fd, EPOLL_CTL_DEL, fd, &event);
+    return epoll_ctl(front_fd, operation, fd, &event) < 0 ? -errno : 0;
 }
 
 /* A descriptor that is readable, and stays so. */
@@ -80,8 +75,10 @@ static int open_front(sluice_poller *poller) {
     state->ready_fd = new_ready_fd(poller);
     if (state->ready_fd < 0)
         return state->ready_fd;
-    int code = hold(state->front_fd, state->epoll_fd);
-    return code == 0 && state->always_count > 0 ? hold(state->front_fd, state->ready_fd) : code;
+    int code = change_front(state->front_fd, EPOLL_CTL_ADD, state->epoll_fd);
+    return code == 0 && state->always_count > 0
+               ? change_front(state->front_fd, EPOLL_CTL_ADD, state->ready_fd)
+               : code;
 }
 
 SLUICE_COLD int sluice_epoll_backend_fd(sluice_poller *poller) {
@@ -97,15 +94,11 @@ SLUICE_COLD int sluice_epoll_backend_fd(sluice_poller *poller) {
     return state->front_fd;
 }
 
-int sluice_epoll_front_ready(sluice_poller *poller) {
+int sluice_epoll_front_ready(sluice_poller *poller, bool ready) {
     const struct epoll_state *state = epoll_state_of(poller);
-    return state->front_fd < 0 ? 0 : hold(state->front_fd, state->ready_fd);
-}
-
-void sluice_epoll_front_quiet(sluice_poller *poller) {
-    const struct epoll_state *state = epoll_state_of(poller);
-    if (state->front_fd >= 0)
-        let_go(state->front_fd, state->ready_fd);
+    if (state->front_fd < 0)
+        return 0;
+    return change_front(state->front_fd, ready ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, state->ready_fd);
 }
 
 /* ---- Moving -----------------------------------------------------------------------------------
@@ -147,7 +140,7 @@ SLUICE_COLD int sluice_epoll_move(sluice_poller *poller) {
         return epoll_fd;
     int code = fill_instance(poller, epoll_fd);
     if (code == 0 && state->front_fd >= 0)
-        code = hold(state->front_fd, epoll_fd);
+        code = change_front(state->front_fd, EPOLL_CTL_ADD, epoll_fd);
     settle(poller, code == 0);
     if (code < 0) {
         close(epoll_fd);
@@ -155,7 +148,7 @@ SLUICE_COLD int sluice_epoll_move(sluice_poller *poller) {
     }
     /* A child that has forked off may keep the old one open. */
     if (state->front_fd >= 0)
-        let_go(state->front_fd, state->epoll_fd);
+        (void)change_front(state->front_fd, EPOLL_CTL_DEL, state->epoll_fd);
     close(state->epoll_fd);
     state->epoll_fd = epoll_fd;
     return 0;

@@ -69,7 +69,8 @@ static bool is_wanted(const struct select_state *state, int fd) {
     return false;
 }
 
-static SLUICE_COLD void silence_select(struct select_state *state, int fd) {
+static SLUICE_COLD void silence_select(sluice_poller *poller, int fd) {
+    struct select_state *state = select_state_of(poller);
     for (int i = 0; i < SET_COUNT; i++)
         fdset_erase(state->wanted[i], fd);
     while (state->fd_count > 0 && !is_wanted(state, state->fd_count - 1))
@@ -84,7 +85,7 @@ static SLUICE_COLD int set_select(sluice_poller *poller, int fd, uint32_t intere
     code = make_room_in_sets(poller, fd);
     if (code < 0)
         return code;
-    silence_select(state, fd);
+    silence_select(poller, fd);
     if (interest & SLUICE_READ)
         fdset_insert(state->wanted[READING], fd);
     if (interest & SLUICE_WRITE)
@@ -96,17 +97,14 @@ static SLUICE_COLD int set_select(sluice_poller *poller, int fd, uint32_t intere
     return 0;
 }
 
-static void remove_select(sluice_poller *poller, int fd) {
-    silence_select(select_state_of(poller), fd);
-}
-
 /* select(2) refuses all for one closed number and does not say which. Numbers closed without a
  * remove fall silent here, as they do on epoll. False where none was found. */
-static SLUICE_COLD bool silence_closed(struct select_state *state) {
+static SLUICE_COLD bool silence_closed(sluice_poller *poller) {
+    const struct select_state *state = select_state_of(poller);
     bool found = false;
     for (int fd = state->fd_count - 1; fd >= 0; fd--)
         if (is_wanted(state, fd) && sluice_fd_check(fd) < 0) {
-            silence_select(state, fd);
+            silence_select(poller, fd);
             found = true;
         }
     return found;
@@ -170,7 +168,7 @@ static int report_range(sluice_poller *poller, sluice_ready **next, const sluice
     int fd = next_ready(state, first, end);
     for (; fd < end && *next < limit; fd = next_ready(state, fd + 1, end)) {
         if (poller->registrations[fd].interest & SLUICE_ONE_SHOT)
-            silence_select(state, fd);
+            silence_select(poller, fd);
         sluice_poller_report(poller, next, fd, flags_of_select(state, fd));
     }
     return fd;
@@ -183,7 +181,7 @@ static int wait_select(sluice_poller *poller, sluice_ready *events, int capacity
     do
         ready = select_once(state, timeout_ns);
     while ((ready == SLUICE_EBADF || (ready > 0 && has_bits_left(state, ready))) &&
-           silence_closed(state));
+           silence_closed(poller));
     if (ready <= 0)
         return ready;
     /* Silencing one-shot numbers below may lower fd_count; the sets were filled up to here. */
@@ -202,6 +200,6 @@ SLUICE_INTERNAL const struct sluice_poller_backend sluice_select_backend = {
     .state_size = sizeof(struct select_state),
     .deinit = deinit_select,
     .set = set_select,
-    .remove = remove_select,
+    .remove = silence_select,
     .wait = wait_select,
 };
