@@ -5,11 +5,11 @@
  * byte queue, sockets.
  *
  * Every call returns 0 or a count, or a negative code from `enum sluice_error`. A code that the
- * kernel gave is its errno, negated. Nothing is printed, but for the trace that sluice_open can be
- * asked for. Nothing aborts, and SIGPIPE is never raised. EINTR is returned only where it was asked
+ * kernel gave is its errno, negated. Nothing is printed, except the trace that sluice_open can be
+ * asked for. Nothing aborts, and SIGPIPE is never raised. EINTR is returned only if it was asked
  * for. Every descriptor that a call makes is close-on-exec.
  *
- * No macro is needed: where a macro stands for a value, its comment says which. No function is
+ * No macro is needed. If a macro stands for a value, its comment gives the value. No function is
  * inline.
  *
  * Each call says its sizes and lifetimes. "O(n)" is Sluice's own work. n is the number of
@@ -26,7 +26,7 @@ extern "C" {
 #endif
 
 #if defined(SLUICE_API)
-/* Set by who builds Sluice within a library of their own, which is to export less. */
+/* Define it when you build Sluice into a library of your own that should export less. */
 #elif defined(__GNUC__)
 #define SLUICE_API __attribute__((visibility("default")))
 #else
@@ -62,7 +62,7 @@ enum sluice_error {
     SLUICE_EPORT = -10020,     /* the port is missing, or is not a port */
     SLUICE_EPATH = -10021,     /* a unix path that is empty or too long */
     SLUICE_ESCOPE = -10022,    /* the interface of an IPv6 address does not exist */
-    SLUICE_ENUMERIC = -10023   /* * to connect to, or a host name where only a number is taken */
+    SLUICE_ENUMERIC = -10023   /* a connect to *, or a host name where only a number is taken */
 };
 
 /* The code's name, such as "SLUICE_ENOTSUP" or "ECONNREFUSED", or "OK" for a count.
@@ -73,8 +73,8 @@ SLUICE_API const char *sluice_error_name(int code);
  * A static string, never NULL. Any thread. */
 SLUICE_API const char *sluice_error_message(int code);
 
-/* The errno that comes nearest, for languages whose exceptions are about one; 0 for a count. A code
- * that the kernel gave is that errno. Of Sluice's own:
+/* The nearest errno, for languages whose exceptions carry an errno. 0 for a count. If the kernel
+ * gave the code, it is that errno. Sluice's own codes become:
  *
  *     EINVAL    EBACKEND, EINTEREST, ETIMEOUT, EADDRESS, EKIND, EOPTION, ENOLISTEN, EPORT, EPATH,
  *               ENUMERIC
@@ -90,10 +90,10 @@ SLUICE_API int sluice_error_errno(int code);
 
 /* ---- Memory ---------------------------------------------------------------------------------- */
 
-/* Where memory comes from, if not from libc. It works as realloc(3) with a context, except that a
+/* Where memory comes from, if not from libc. It works like realloc(3) with a context, except that a
  * `size` of 0 frees `block` and returns NULL. Blocks are aligned for any type. NULL for a `size`
  * above 0 says that memory ran out, and leaves `block` as it was. A loop calls it only in its own
- * thread. What other threads post is kept in libc's memory. */
+ * thread. What other threads post is kept in memory from libc. */
 typedef void *sluice_reallocate(void *context, void *block, size_t size);
 
 /* ---- The loop ------------------------------------------------------------------------------- */
@@ -106,17 +106,17 @@ typedef void *sluice_reallocate(void *context, void *block, size_t size);
  *             sluice_write(loop, event.id, event.data, event.length);
  *
  * There are no callbacks. Anything may be closed at any time. A loop belongs to the thread that
- * opened it. Only sluice_post and sluice_wake may be called from another thread; any other call is
- * refused there with SLUICE_ETHREAD. NULL for a loop is refused with SLUICE_ENULL. */
+ * opened it. Only sluice_post and sluice_wake may be called from another thread. There, any other
+ * call is refused with SLUICE_ETHREAD. NULL for a loop is refused with SLUICE_ENULL. */
 typedef struct sluice_loop sluice_loop;
 
 /* The name of a handle: its slot and generation. 0 is never an id. An id whose handle has ended is
  * recognised, however often the slot was used since: a call on it returns SLUICE_ESTALE. A call on
  * the wrong kind of handle returns SLUICE_EKIND. Every call that takes an id is O(1) and may return
- * either.
+ * either code.
  *
  * The lowest SLUICE_SLOT_BITS bits are the slot: a small number that no other living handle of the
- * kind has. Use it as an index for a table of your own. The next four bits are the kind. */
+ * same kind has. Use it as an index into a table of your own. The next four bits are the kind. */
 typedef uint64_t sluice_id;
 
 enum sluice_id_layout { SLUICE_SLOT_BITS = 28 };
@@ -132,20 +132,21 @@ enum sluice_kind {
 };
 
 enum sluice_event_kind {
-    SLUICE_READY = 1, /* a watched descriptor is ready: value has the flags */
-    SLUICE_TIMER,     /* a timer's time has come */
-    SLUICE_SIGNAL,    /* a signal came: value is its number */
-    SLUICE_POSTED,    /* value is the word that was posted; id is 0 */
-    SLUICE_ACCEPTED,  /* id is the new stream, value the listener's id */
-    SLUICE_CONNECTED, /* a connect is done; one that failed is a CLOSED instead */
-    SLUICE_DATA,      /* data, length: what the stream received */
-    SLUICE_EOF,       /* the peer will send no more */
-    SLUICE_DRAINED,   /* a stream's queue was over its high mark, and has fallen to its low mark;
-                       * or a file can go on: see sluice_send_file */
-    SLUICE_CLOSED, /* a stream's last: error says why, length how much was not sent, value whether
-                    * the peer had ended; or that of a listener that was shut down */
+    SLUICE_READY = 1,  /* a watched descriptor is ready: value has the flags */
+    SLUICE_TIMER,      /* a timer's time has come */
+    SLUICE_SIGNAL,     /* a signal came: value is its number */
+    SLUICE_POSTED,     /* value is the word that was posted; id is 0 */
+    SLUICE_ACCEPTED,   /* id is the new stream, value the listener's id */
+    SLUICE_CONNECTED,  /* a connect is done; one that failed is a CLOSED instead */
+    SLUICE_DATA,       /* data, length: what the stream received */
+    SLUICE_EOF,        /* the peer will send no more */
+    SLUICE_DRAINED,    /* a stream's queue was over its high mark, and has fallen to its low mark;
+                        * or a file can go on: see sluice_send_file */
+    SLUICE_CLOSED,     /* a stream's last event: error says why, length how much was not sent, value
+                        * whether the peer had ended. Also the last event of a listener after
+                        * sluice_shutdown */
     SLUICE_OVERLOADED, /* a listener had to stop accepting; it resumes by itself; error says why */
-    SLUICE_RESOLVED,   /* data, length: a name's addresses; or error, and the words of it */
+    SLUICE_RESOLVED,   /* data, length: a name's addresses; or error, and in words why */
     SLUICE_EVENT_KINDS /* one more than the last */
 };
 
@@ -156,108 +157,110 @@ typedef struct sluice_event {
     uint64_t user;    /* the handle's user word */
     const void *data; /* DATA, RESOLVED: the bytes, valid until the next pull on this loop */
     size_t length;    /* of data; CLOSED: how many queued bytes the kernel did not take */
-    uint64_t value;   /* by kind */
+    uint64_t value;   /* depends on the kind */
 } sluice_event;
 
-/* The lowest bit of a DATA event's value. It says that the bytes were held, or waited for, when the
- * input ended: they come once more, and only EOF or CLOSED follows. So a parser can tell a last
- * line without its newline from a line whose rest is on its way. Its value is 1, for languages
- * without macros. The bits above it, value >> 1, say how many of the first bytes were in an event
- * before: a search need not begin with those again. */
+/* The lowest bit of a DATA event's value. It says that the bytes were held, or that more of them
+ * were waited for, when the input ended. They come once more, and only EOF or CLOSED follows. So a
+ * parser can tell a last line without its newline from a line whose rest is on its way. Its value
+ * is 1, for languages without macros. The bits above it, value >> 1, say how many of the first
+ * bytes were in an earlier event already. A search can skip those. */
 #define SLUICE_LAST 1
 
-/* The value of a stream's CLOSED: the peer had ended its input before, so all that it wanted to
- * send has come, whatever the error says. 0 where it had not: what came may be a part. The caller
- * of sluice_forward, which gives no EOF, has it from here. Its value is 1. */
+/* The value of a stream's CLOSED if the peer had ended its sending side before. Then all that it
+ * wanted to send has come, whatever the error says. If it had not, the value of CLOSED is 0, and
+ * what came may be only a part. sluice_forward gives no EOF, so its caller learns of the end here.
+ * The constant's value is 1. */
 #define SLUICE_INPUT_ENDED 1
 
 /* The options of a loop. Begin with zeros and `size = sizeof(sluice_options)`: 0 or NULL means a
- * member's default. */
+ * member's default, which stands behind the semicolon. */
 typedef struct sluice_options {
     size_t size;
     const char *backend;           /* as sluice_poller_create takes it */
     sluice_reallocate *reallocate; /* where memory comes from; libc */
     void *allocation_context;
-    size_t receive_size;   /* bytes that one receive brings at most; 64 KiB */
-    size_t high_mark;      /* queued bytes over which a stream is to wait for DRAINED; 1 MiB */
+    size_t receive_size;   /* the most bytes that one receive brings; 64 KiB */
+    size_t high_mark;      /* with more queued bytes than this, wait for DRAINED; 1 MiB */
     size_t low_mark;       /* queued bytes at which DRAINED comes; a quarter of the high mark */
-    size_t hard_limit;     /* queued bytes that a write may not go over; 64 MiB */
-    size_t memory_limit;   /* bytes of all queues, held and kept data together; none */
-    size_t post_limit;     /* posts that wait to be pulled; 1,048,576 */
-    uint32_t handle_limit; /* handles of each kind; 16,777,216 */
+    size_t hard_limit;     /* the most queued bytes: a write that exceeds it is refused; 64 MiB */
+    size_t memory_limit;   /* the most bytes of all queues, held and kept data together; none */
+    size_t post_limit;     /* the most posts that wait to be pulled; 1,048,576 */
+    uint32_t handle_limit; /* the most handles of each kind; 16,777,216 */
     uint32_t flags;        /* enum sluice_poller_flag: SLUICE_INTERRUPTIBLE */
 } sluice_options;
 
-/* Opens a loop; *loop is the caller's, to end with sluice_destroy, or NULL on failure. With
- * SLUICE_TRACE=events in the environment, it writes a line for each event that is pulled to
- * standard error: for a person who looks for a lost event.
+/* Opens a loop. *loop is the caller's: end it with sluice_destroy. On failure *loop is NULL. With
+ * SLUICE_TRACE=events in the environment, the loop writes a line to standard error for each event
+ * that is pulled. That is for a person who looks for a lost event.
  * Errors: SLUICE_EBACKEND, SLUICE_EOPTION (the marks are not in order), SLUICE_ENOMEM, -EMFILE. */
 SLUICE_API int sluice_open(sluice_loop **loop, const sluice_options *options);
 
 /* Ends all handles without an event and frees the loop. What streams have queued is offered to the
- * kernel once more, without waiting. Descriptors of streams and listeners are closed, those of
- * watches are the caller's. Bytes that are kept (sluice_keep) are freed. NULL is allowed. With
- * SLUICE_ETHREAD nothing has changed. */
+ * kernel once more, without waiting. The descriptors of streams and listeners are closed. The
+ * descriptors of watches stay the caller's. Bytes that are kept (sluice_keep) are freed. NULL is
+ * allowed. With SLUICE_ETHREAD nothing has changed. */
 SLUICE_API int sluice_destroy(sluice_loop *loop);
 
 /* Pulls the next event. Returns 1 with an event; 0 when `timeout_ns` has passed without one, or
  * sluice_wake was called (event->kind is 0 then); or a negative code. What was written while the
  * last event was handled is sent first. One stream's data, however much, does not keep others,
  * timers or posts waiting. Errors: SLUICE_ETIMEOUT (negative), SLUICE_ENOMEM, others that a wait
- * gives; the loop goes on. */
+ * gives. The loop goes on after any of them. */
 SLUICE_API int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns);
 
 /* Pulls as many events as there are, up to `capacity`, and waits only for the first. It is for
  * languages in which a call is expensive. It stops after an EOF, and after DATA with SLUICE_LAST.
- * The data of each is valid until the next pull. Returns how many. */
+ * The data of each event is valid until the next pull. Returns how many events it pulled. */
 SLUICE_API int sluice_next_many(sluice_loop *loop, sluice_event *events, int capacity,
                                 int64_t timeout_ns);
 
 /* Delivers `value` as a POSTED event, once, in order for each posting thread, and wakes the loop.
- * Any thread while the loop lives: sluice_destroy must not begin before each call has returned. Not
- * in a signal handler: it may have interrupted a post, and would wait for that for ever. There, set
- * a flag and call sluice_wake. A post that waits takes 8 bytes of libc's memory, whatever allocator
- * the loop has.
+ * Any thread while the loop lives: sluice_destroy must not begin before each call has returned. Do
+ * not call it in a signal handler: the handler may have interrupted a post, and would wait for that
+ * post for ever. There, set a flag and call sluice_wake. A post that waits takes 8 bytes of libc's
+ * memory, whatever allocator the loop has.
  * O(1), amortised. Errors: SLUICE_EFULL (post_limit), SLUICE_ENOMEM. */
 SLUICE_API int sluice_post(sluice_loop *loop, uint64_t value);
 
 /* Makes the pull that is under way, or else the next one, return 0 without an event and without
- * waiting any longer. Events that are there are pulled before that. So after each pull, look at
- * what the wake is for. Several wakes count as one until a pull has returned 0. The loop's thread
- * then sees what the caller has written to memory before.
+ * waiting any longer. Events that are already there are pulled first. So look after each pull for
+ * what the wake was about. Several wakes count as one until a pull has returned 0. The loop's
+ * thread then sees what the caller has written to memory before.
  * Any thread while the loop lives, and safe in a signal handler: two atomic exchanges, and write(2)
- * at most; errno is left alone. In the child of a fork, not before sluice_after_fork. O(1). */
+ * at most; errno is left alone. In the child of a fork, call sluice_after_fork first. O(1). */
 SLUICE_API int sluice_wake(sluice_loop *loop);
 
-/* CLOCK_MONOTONIC in nanoseconds as of the last wait; timers count from it. Errors: SLUICE_ENULL,
- * SLUICE_ETHREAD. */
+/* CLOCK_MONOTONIC in nanoseconds, as it was at the last wait. Timers count from it. Errors:
+ * SLUICE_ENULL, SLUICE_ETHREAD. */
 SLUICE_API int64_t sluice_now(const sluice_loop *loop);
 
 /* Reads the clock again and returns it, for a timer that should count from this moment and not from
  * the last wait. One system call at most. Errors: SLUICE_ENULL, SLUICE_ETHREAD. */
 SLUICE_API int64_t sluice_update_now(sluice_loop *loop);
 
-/* Makes the calling thread the loop's. The thread that it belonged to has ended, or does not use
- * the loop any more. The caller must make sure of that, by a join or a lock. Bytes of an event stay
- * valid. Signals that are handles are blocked in this thread, and stay blocked in the one before.
- */
+/* Makes the calling thread the loop's thread. The thread that the loop belonged to must have ended,
+ * or must not use the loop any more. The caller makes sure of that, by a join or a lock. The bytes
+ * of an event stay valid. Signals that are handles are blocked in this thread, and stay blocked in
+ * the previous one. */
 SLUICE_API int sluice_take_over(sluice_loop *loop);
 
-/* To embed the loop in another: a descriptor that is readable when there are events to pull with a
- * timeout of 0. After sluice_until_next nanoseconds there may be one, too. The descriptor stays the
- * loop's.
+/* These two are for embedding the loop in another loop. sluice_backend_fd returns a descriptor that
+ * is readable when there are events to pull with a timeout of 0. If it has not become readable
+ * after sluice_until_next nanoseconds, pull then: there may be an event, too. The descriptor stays
+ * the loop's.
  * Errors: SLUICE_ENOTSUP (only epoll has one). */
 SLUICE_API int sluice_backend_fd(sluice_loop *loop);
 SLUICE_API int64_t sluice_until_next(sluice_loop *loop);
 
 /* Call it in the child after fork(2), before anything else on the loop, in the thread that forked.
- * Parent and child then have a loop each. The descriptors of streams, listeners and watches are
- * shared, as fork leaves them; signals are not: see sluice_signal. What streams have queued is the
- * parent's to send, and is dropped here. An abort in the child resets no connection that the parent
- * has too.
+ * Parent and child then each have a loop. The descriptors of streams, listeners and watches are
+ * shared, as fork leaves them; signals are not: see sluice_signal. The parent sends what streams
+ * have queued; the child drops it. An abort in the child resets no connection that the parent has
+ * too.
  * Errors: SLUICE_ENOMEM, -EMFILE, -ENFILE, -ENOSPC; SLUICE_EAGAIN, SLUICE_EFULL (names are to be
- * looked up, and no thread could be started, or too many wait). The loop may still be the parent's
- * then: call this again, or do not use the loop. */
+ * looked up, and no thread could be started, or too many names wait). After an error the loop may
+ * still be the parent's: call this again, or do not use the loop. */
 SLUICE_API int sluice_after_fork(sluice_loop *loop);
 
 /* Counted since the loop was opened, except where it says "now". */
@@ -276,34 +279,39 @@ SLUICE_API int sluice_stats(const sluice_loop *loop, sluice_statistics *stats);
 
 /* ---- Handles -------------------------------------------------------------------------------- */
 
-/* A stream: sends what is queued, tells the peer, and drops what still comes until the peer ends,
- * too, for at most the linger time. Then it gives CLOSED. Any other handle ends at once and gives
- * no further event, not even one that was gathered already. A watch's descriptor stays the
- * caller's. Errors: SLUICE_ENOMEM, with nothing changed. */
+/* A stream sends what is queued and tells the peer. It then drops what still comes, until the peer
+ * ends too or the linger time is over, and gives CLOSED. A handle of any other kind ends at once
+ * and gives no further event, not even one that was gathered already. The descriptor of a watch
+ * stays the caller's. Errors: SLUICE_ENOMEM, with nothing changed. */
 SLUICE_API int sluice_close(sluice_loop *loop, sluice_id id);
 
-/* A stream: ends at once; CLOSED, with the error -ECONNABORTED, says how much was not sent, and
- * comes in the next turn. Over TCP the peer sees a reset where bytes were queued here, or the
- * kernel had some that it had not acknowledged or that nobody had read, or where a stream that was
- * forwarded to this one has ended by an error; else an orderly end. At a unix socket it sees a
- * reset only where bytes were unread. Any other handle: as sluice_close. */
+/* Ends a stream at once. CLOSED comes in the next turn, with the error -ECONNABORTED, and says how
+ * much was not sent. A handle of any other kind ends as by sluice_close.
+ *
+ * Over TCP the peer sees a reset if
+ * - bytes were queued here,
+ * - the kernel had bytes that the peer had not acknowledged, or that nobody here had read,
+ * - or a stream that was forwarded to this one has ended with an error.
+ * Otherwise the peer sees an orderly end. Over a unix socket it sees a reset only if bytes were
+ * unread. */
 SLUICE_API int sluice_abort(sluice_loop *loop, sluice_id id);
 
-/* The same, except that CLOSED's error is `error`, a negative code that the caller chooses: an
- * errno negated, or one of Sluice's, such as SLUICE_EFULL for a message that is too long. Over TCP
- * the peer always sees a reset (RFC 9293, 3.10.5), unless the error is -ECONNABORTED: something has
- * failed, and what the peer has must not look whole. Errors: SLUICE_EOPTION (not negative), with
- * nothing changed. */
+/* Like sluice_abort, except that CLOSED has the error `error`, a negative code that the caller
+ * chooses: an errno negated, or one of Sluice's, such as SLUICE_EFULL for a message that is too
+ * long. Over TCP the peer always sees a reset (RFC 9293, 3.10.5), unless the error is
+ * -ECONNABORTED: something has failed, so what the peer has must not look complete. Errors:
+ * SLUICE_EOPTION (not negative), with nothing changed. */
 SLUICE_API int sluice_abort_with(sluice_loop *loop, sluice_id id, int error);
 
-/* The user word comes with each event. At first it is what the handle was made with; for a new
- * connection its listener's; otherwise 0. */
+/* The user word comes with each event. At first it is the word that the handle was made with. A new
+ * connection has its listener's. Any other handle has 0. */
 SLUICE_API int sluice_user(const sluice_loop *loop, sluice_id id, uint64_t *user);
 SLUICE_API int sluice_set_user(sluice_loop *loop, sluice_id id, uint64_t user);
 
-/* The descriptor of a watch, listener or stream. It stays the loop's, or the watcher's. Errors:
- * SLUICE_ESTATE (a stream that connects by name has none yet, and one whose connect has failed has
- * none any more), SLUICE_EBADF (another file has the number by now). */
+/* The descriptor of a watch, listener or stream. It stays the loop's; the descriptor of a watch
+ * stays the caller's. Errors: SLUICE_ESTATE (a stream that connects by name has none yet, and one
+ * whose connect has failed has none any more), SLUICE_EBADF (another file has the number by
+ * now). */
 SLUICE_API int sluice_fd(const sluice_loop *loop, sluice_id id);
 
 /* enum sluice_kind. */
@@ -311,19 +319,20 @@ SLUICE_API int sluice_kind_of(const sluice_loop *loop, sluice_id id);
 
 /* ---- Watches, timers, signals --------------------------------------------------------------- */
 
-/* Of the calls that make one of these, `id` may be NULL, since each event carries its handle's id.
- * A call that fails leaves *id alone. `user` is the handle's user word. */
+/* In the calls that make a watch, a timer or a signal, `id` may be NULL, since each event carries
+ * its handle's id. A call that fails leaves *id unchanged. `user` is the handle's user word. */
 
-/* Reports READY for any descriptor, which stays the caller's: close the watch before it.
- * `interest` as for a poller. O(1), amortised. Errors: those of sluice_poller_add, SLUICE_EFULL. */
+/* Reports READY for any descriptor. The descriptor stays the caller's: close the watch before it.
+ * `interest` is as for a poller. O(1), amortised. Errors: those of sluice_poller_add,
+ * SLUICE_EFULL. */
 SLUICE_API int sluice_watch(sluice_loop *loop, sluice_id *id, int fd, uint32_t interest,
                             uint64_t user);
 SLUICE_API int sluice_rewatch(sluice_loop *loop, sluice_id id, uint32_t interest);
 
 /* Reports TIMER once after `first_ns` and, if `repeat_ns` is not 0, every repeat_ns after that.
- * Periods that were missed are left out. Never early, in order of deadline. Both count from
- * sluice_now. A one-shot timer ends with its event. O(1), amortised. Errors: SLUICE_ETIMEOUT
- * (negative), SLUICE_ENOMEM, SLUICE_EFULL. */
+ * Periods that were missed are left out. Timers never fire early, and fire in order of deadline.
+ * Both times count from sluice_now. A one-shot timer ends with its event. O(1), amortised. Errors:
+ * SLUICE_ETIMEOUT (negative), SLUICE_ENOMEM, SLUICE_EFULL. */
 SLUICE_API int sluice_timer(sluice_loop *loop, sluice_id *id, int64_t first_ns, int64_t repeat_ns,
                             uint64_t user);
 
@@ -336,9 +345,9 @@ SLUICE_API int sluice_timer_reset(sluice_loop *loop, sluice_id id, int64_t first
  * they start. Only one loop of a process may have a signal.
  *
  * After fork(2) and sluice_after_fork the child has the same handles, and parent and child each
- * hear the signals that are sent to them. One that waits for the parent at the fork stays the
- * parent's. What goes to the whole process group, as Ctrl-C does, comes to both. A child that uses
- * the loop without sluice_after_fork changes the parent's signals.
+ * report the signals that are sent to them. A signal that is pending for the parent at the fork
+ * stays the parent's. A signal to the whole process group, such as Ctrl-C, comes to both. A child
+ * that uses the loop without sluice_after_fork changes the parent's signals.
  * A blocked signal stays blocked in a program that is executed: close the handle, or unblock the
  * signal, between fork(2) and execve(2).
  *
@@ -352,9 +361,10 @@ enum sluice_stream_flag {
     SLUICE_HALF_OPEN = 1,   /* do not close by itself when the peer has ended */
     SLUICE_DELAY = 2,       /* leave Nagle's algorithm on: TCP_NODELAY is set otherwise */
     SLUICE_KEEPALIVE = 4,   /* SO_KEEPALIVE */
-    SLUICE_THROTTLED = 8,   /* do not read while over the high mark: so accepted streams are */
-    SLUICE_UNTHROTTLED = 16 /* read all the same: so connected and adopted streams are, since two
-                             * ends that both wait for room would wait for ever */
+    SLUICE_THROTTLED = 8,   /* do not read while over the high mark: the default of accepted
+                             * streams */
+    SLUICE_UNTHROTTLED = 16 /* read all the same: the default of connected and adopted streams,
+                             * since two ends that both wait for room would wait for ever */
 };
 
 /* How streams behave. Begin with zeros and `size = sizeof(sluice_stream_options)`. */
@@ -362,20 +372,20 @@ typedef struct sluice_stream_options {
     size_t size;
     uint32_t flags;             /* enum sluice_stream_flag */
     uint32_t keepalive_seconds; /* idle seconds before the first probe; the system's */
-    int64_t idle_timeout_ns;    /* neither a byte in nor out, while the loop reads: ends with
-                                 * -ETIMEDOUT; never */
+    int64_t idle_timeout_ns;    /* ends with -ETIMEDOUT after this time without a byte in or out,
+                                 * while the loop reads; never */
     int64_t linger_ns;          /* how long a close may take after the last byte went; 10 s */
-    int64_t connect_timeout_ns; /* sluice_connect only; ends with -ETIMEDOUT; never */
+    int64_t connect_timeout_ns; /* sluice_connect only: ends with -ETIMEDOUT; never */
     size_t high_mark;           /* as in sluice_options, for these streams; the loop's */
-    size_t low_mark;            /* a quarter of this high mark; the loop's where that is 0 */
-    const char *source;         /* sluice_connect only: the address that it comes from, numeric or
-                                 * unix:@name, where port 0 is any port; the kernel chooses. Copied.
-                                 * By name, addresses of another family are passed over */
+    size_t low_mark;            /* a quarter of this high mark, or the loop's if that is 0 */
+    const char *source;         /* sluice_connect only: the address to connect from, numeric or
+                                 * unix:@name. Port 0 is any port. Copied. For a name, addresses of
+                                 * another family are passed over; the kernel chooses */
 } sluice_stream_options;
 
 enum sluice_listen_flag {
     SLUICE_REUSE_PORT = 1, /* several loops accept at one address */
-    SLUICE_ONLY_IPV6 = 2   /* an IPv6 socket takes no IPv4 callers, nor does "*" */
+    SLUICE_ONLY_IPV6 = 2   /* an IPv6 socket takes no IPv4 callers, and "*" takes none either */
 };
 
 /* How a listener behaves, and its streams. Begin with zeros and
@@ -384,63 +394,66 @@ typedef struct sluice_listen_options {
     size_t size;
     uint32_t flags;                       /* enum sluice_listen_flag */
     uint32_t backlog;                     /* 1,024 */
-    uint32_t accept_batch;                /* connections accepted in one turn, rounded down to a
-                                           * power of two, 32,768 at most; 64 */
-    uint32_t connection_limit;            /* open at once, over which accepting stops; none */
+    uint32_t accept_batch;                /* connections accepted in one turn: rounded down to a
+                                           * power of two, at most 32,768; 64 */
+    uint32_t connection_limit;            /* connections open at once, at which accepting stops;
+                                           * none */
     const sluice_stream_options *streams; /* copied */
-    uint32_t unix_mode; /* who may call at a unix path: 1 to 0777, whatever the umask; 0: as the
+    uint32_t unix_mode; /* who may connect at a unix path: 1 to 0777, whatever the umask; as the
                          * umask says */
 } sluice_listen_options;
 
-/* Listens at an address, as sluice_socket_listen takes it: also at a name ("localhost:9999"), and
- * at every address ("*:9999"). A name is looked up, which may block for seconds: do that before the
- * loop has work. The file of a unix socket at which nobody listens is replaced. The file is removed
- * when the listener ends. Connections come as ACCEPTED. O(1), amortised. Errors: those of
- * sluice_socket_listen, SLUICE_EOPTION, SLUICE_ENOMEM, SLUICE_EFULL. */
+/* Listens at an address, in each form that sluice_socket_listen takes. That may be a name
+ * ("localhost:9999") or every address ("*:9999"). A name is looked up, which may block for seconds:
+ * do that before the loop has work. At a unix path, the file of a socket at which nobody listens is
+ * replaced, and the new file is removed when the listener ends. Connections come as ACCEPTED. O(1),
+ * amortised. Errors: those of sluice_socket_listen, SLUICE_EOPTION, SLUICE_ENOMEM, SLUICE_EFULL. */
 SLUICE_API int sluice_listen(sluice_loop *loop, sluice_id *id, const char *address,
                              const sluice_listen_options *options);
 
 /* Makes a listener of a stream socket that listens already: one of LISTEN_FDS (socket activation),
- * or one that another version of the server hands over. It belongs to the loop from then on, is
- * closed with the listener, and is made close-on-exec and non-blocking. It stays non-blocking
- * afterwards. Other processes that share it must leave it so. The file of a unix socket is not
- * removed. `options` as for sluice_listen, except that `flags`, `backlog` and `unix_mode` have no
- * effect. On failure it stays the caller's, as it was. O(1), amortised. Errors: SLUICE_ENOLISTEN,
- * -ENOTSOCK, -ESOCKTNOSUPPORT (it gives packets), SLUICE_EBADF, SLUICE_EEXIST (this loop has that
- * number), SLUICE_EOPTION, SLUICE_ENOMEM, SLUICE_EFULL. Source: sd_listen_fds(3). */
+ * or one that another version of the server hands over. The socket belongs to the loop from then
+ * on, and is closed with the listener. It is made close-on-exec and non-blocking, and stays
+ * non-blocking afterwards. Other processes that share it must leave it non-blocking. The file of a
+ * unix socket is not removed. `options` are as for sluice_listen, except that `flags`, `backlog`
+ * and `unix_mode` have no effect. On failure the socket stays the caller's, as it was. O(1),
+ * amortised. Errors: SLUICE_ENOLISTEN, -ENOTSOCK, -ESOCKTNOSUPPORT (it gives packets),
+ * SLUICE_EBADF, SLUICE_EEXIST (this loop has that number), SLUICE_EOPTION, SLUICE_ENOMEM,
+ * SLUICE_EFULL. Source: sd_listen_fds(3). */
 SLUICE_API int sluice_listen_fd(sluice_loop *loop, sluice_id *id, int fd,
                                 const sluice_listen_options *options);
 
 /* Connects to an address, or to a name such as "example.com:443". Never blocks. CONNECTED or CLOSED
  * tells how it went. Writes are queued until then.
  *
- * What connect(2) says is never this call's error. It is always CLOSED's, even if it shows at once:
- * -ECONNREFUSED or -ENOENT (nobody is at a unix socket), SLUICE_EAGAIN (its listener's queue is
- * full: try again later), -ENETUNREACH, -EADDRNOTAVAIL (no port is left). If no descriptor is left,
- * CLOSED says so, too: -EMFILE or -ENFILE. Such a CLOSED comes in the next turn.
+ * What connect(2) says is never an error of this call. It is always CLOSED's error, even if it
+ * shows at once: -ECONNREFUSED or -ENOENT (nobody is at a unix socket), SLUICE_EAGAIN (its
+ * listener's queue is full: try again later), -ENETUNREACH, -EADDRNOTAVAIL (no port is left). If no
+ * descriptor is left, CLOSED says that too: -EMFILE or -ENFILE. Such a CLOSED comes in the next
+ * turn.
  *
  * A name is looked up as by sluice_resolve. Its addresses are tried as RFC 8305 says: the families
  * take turns, and the next attempt begins after 250 ms, or as soon as one fails. The first that
  * connects is the stream, and the others are closed. At most 64 addresses are tried, with at most 8
- * attempts in flight: for a ninth the oldest is given up. Until CONNECTED the stream has no
- * descriptor: sluice_fd says SLUICE_ESTATE. connect_timeout_ns is the limit for all of it together,
- * the lookup too.
+ * attempts in flight: before a ninth begins, the oldest is given up. Until CONNECTED the stream has
+ * no descriptor: sluice_fd says SLUICE_ESTATE. connect_timeout_ns is the limit for all of this
+ * together, including the lookup.
  *
  * CLOSED has the error of the last attempt that failed, or SLUICE_ENAME if no address was found.
  * Then sluice_name_problem says more.
  *
  * Errors: those of an address (see sluice_address_problem); SLUICE_ENUMERIC ("*"); SLUICE_EOPTION;
- * those of bind(2) for the options' source, such as -EADDRNOTAVAIL and -EADDRINUSE (by name they
- * are CLOSED's); others of socket(2), such as -EAFNOSUPPORT; SLUICE_EAGAIN (no thread could be
- * started for a name: try again later); SLUICE_ENOMEM; SLUICE_EFULL (too many handles, or 1,024
- * names of the process wait to be looked up). */
+ * those of bind(2) for the options' source, such as -EADDRNOTAVAIL and -EADDRINUSE (if the address
+ * is a name, CLOSED has them); others of socket(2), such as -EAFNOSUPPORT; SLUICE_EAGAIN (no thread
+ * could be started for a name: try again later); SLUICE_ENOMEM; SLUICE_EFULL (too many handles, or
+ * 1,024 names of the process wait to be looked up). */
 SLUICE_API int sluice_connect(sluice_loop *loop, sluice_id *id, const char *address,
                               const sluice_stream_options *options);
 
 /* What getaddrinfo(3) said of the name of a stream that has ended with SLUICE_ENAME, such as "Name
- * or service not known": a static string. Ask for it until CLOSED has been pulled, and after that
- * until the CLOSED of another name is pulled. NULL if there is nothing to say, or in another
- * thread. O(1). */
+ * or service not known": a static string. It is there before CLOSED is pulled, and after that until
+ * the CLOSED of another name is pulled. NULL if there is nothing to say, or in another thread.
+ * O(1). */
 SLUICE_API const char *sluice_name_problem(const sluice_loop *loop, sluice_id id);
 
 /* Which addresses of a name are asked for. */
@@ -450,35 +463,37 @@ enum sluice_family { SLUICE_ANY_FAMILY = 0, SLUICE_IPV4 = 4, SLUICE_IPV6 = 6 };
  * sluice_family, `user` the handle's user word, and `id` may be NULL.
  *
  * RESOLVED tells the answer, and ends the handle. Its data are the addresses as text, one in each
- * line, as sluice_connect takes them, in the order in which it would try them; at most 64. A 0 byte
- * follows the `length` bytes. If there is no address, `error` is SLUICE_ENAME, and data says why in
- * getaddrinfo's words. With SLUICE_ENOMEM data may be NULL. An address that is numeric, or a unix
- * socket's, is its own answer, in the next turn. sluice_close gives the lookup up.
+ * line, as sluice_connect takes them, in the order in which sluice_connect would try them; at most
+ * 64. A 0 byte follows the `length` bytes. If there is no address, `error` is SLUICE_ENAME, and
+ * data says why in getaddrinfo's words. With SLUICE_ENOMEM data may be NULL. An address that is
+ * numeric, or a unix socket's, is its own answer, in the next turn. sluice_close gives up the
+ * lookup.
  *
  * One thread of the process asks for one name after the other. It is there only while names are
  * looked up, and all signals are blocked in it. A slow name keeps later ones waiting. A library
- * that contains Sluice must not be unloaded (dlclose) while a name is looked up, nor just after it.
- * In the child of a fork, sluice_after_fork asks again for what had no answer.
+ * that contains Sluice must not be unloaded (dlclose) while a name is looked up, or just after it.
+ * In the child of a fork, sluice_after_fork asks again for the names that had no answer.
  *
  * O(1). Errors: those of an address (see sluice_address_problem); SLUICE_ENUMERIC ("*");
- * -EAFNOSUPPORT (no such family, or an address of another one); SLUICE_EAGAIN (no thread could be
- * started); SLUICE_ENOMEM; SLUICE_EFULL (too many handles, or 1,024 names of the process wait). */
+ * -EAFNOSUPPORT (no such family, or an address of another family); SLUICE_EAGAIN (no thread could
+ * be started); SLUICE_ENOMEM; SLUICE_EFULL (too many handles, or 1,024 names of the process
+ * wait). */
 SLUICE_API int sluice_resolve(sluice_loop *loop, sluice_id *id, const char *address,
                               uint32_t family, uint64_t user);
 
 /* Makes a stream of a descriptor: a connected socket, a pipe, a terminal, a file, or anything else
- * that can be read from or written to. It belongs to the loop from then on, and is made
- * non-blocking. For a pipe, a terminal and a file that is undone when the stream ends, since others
- * may share it. On failure it stays the caller's, as it was. Every byte arrives, then the end. The
- * boundaries of packets are lost: if they matter, watch the descriptor instead. A regular file is
- * always ready. A descriptor that is write-only has no input. One that is read-only refuses writes
- * with -EPIPE. Errors: SLUICE_ELISTENS (a listening socket), -ENOTCONN (a socket without a
- * connection), -EISDIR, SLUICE_EBADF (also O_PATH), SLUICE_EEXIST (watched, or adopted already),
- * SLUICE_EOPTION, SLUICE_EFULL (handle_limit), SLUICE_ENOMEM. */
+ * that can be read from or written to. The descriptor belongs to the loop from then on, and is made
+ * non-blocking. For a pipe, a terminal and a file this is undone when the stream ends, since others
+ * may share it. On failure the descriptor stays the caller's, as it was. Every byte arrives, and
+ * then the end. The boundaries of packets are lost: if they matter, watch the descriptor instead. A
+ * regular file is always ready. A descriptor that is write-only has no input. One that is read-only
+ * refuses writes with -EPIPE. Errors: SLUICE_ELISTENS (a listening socket), -ENOTCONN (a socket
+ * without a connection), -EISDIR, SLUICE_EBADF (also O_PATH), SLUICE_EEXIST (watched, or adopted
+ * already), SLUICE_EOPTION, SLUICE_EFULL (handle_limit), SLUICE_ENOMEM. */
 SLUICE_API int sluice_adopt(sluice_loop *loop, sluice_id *id, int fd,
                             const sluice_stream_options *options);
 
-/* As the sluice_socket_ calls of these names. */
+/* Like sluice_socket_local_address and sluice_socket_peer_address. */
 SLUICE_API int sluice_local_address(const sluice_loop *loop, sluice_id id, char *text,
                                     size_t capacity);
 SLUICE_API int sluice_peer_address(const sluice_loop *loop, sluice_id id, char *text,
@@ -490,14 +505,15 @@ SLUICE_API int sluice_peer_address(const sluice_loop *loop, sluice_id id, char *
  * still comes as DATA, and then CLOSED says the error of the send. No call of this group ends a
  * stream. A call that finds it broken says so by its code, and CLOSED comes with a later pull. */
 
-/* Queues the bytes, all or none. They are sent with all others of this event when the next one is
- * pulled. 8 KiB and more are offered to the kernel at once, and only the rest is copied. Returns 0,
- * or 1 if the stream is over its high mark now: wait for DRAINED before you write more.
+/* Queues the bytes, all or none. They are sent when the next event is pulled, together with all
+ * else that was written during this event. A write of 8 KiB or more is offered to the kernel at
+ * once, and only the rest is copied. Returns 0, or 1 if the stream is over its high mark now: wait
+ * for DRAINED before you write more.
  * O(length). Errors, with nothing taken: SLUICE_EFULL (over hard_limit or memory_limit), -EPIPE
  * (after a shutdown, a close or a failed send), SLUICE_ENOMEM, those of send(2). */
 SLUICE_API int sluice_write(sluice_loop *loop, sluice_id id, const void *bytes, size_t length);
 
-/* The same for several pieces, all or none of them. struct sluice_slice is declared with
+/* Like sluice_write, for several pieces: all of them or none. struct sluice_slice is declared with
  * sluice_queue_peek. */
 typedef struct sluice_slice sluice_slice;
 SLUICE_API int sluice_writev(sluice_loop *loop, sluice_id id, const sluice_slice *slices,
@@ -505,38 +521,38 @@ SLUICE_API int sluice_writev(sluice_loop *loop, sluice_id id, const sluice_slice
 
 /* Makes the kernel send `length` bytes of the file `fd`, from `offset` on. They are not copied into
  * this process. All that was written before goes first. Returns how many bytes went, which may be
- * any number up to `length`: as many as the socket has room for, and no more than the high mark in
- * one call, so that a large file keeps no other stream waiting. It is 0 if there is no room, if the
- * stream is still connecting, or if what was written before does not go out at once.
+ * any number up to `length`. That is as many as the socket has room for, and no more than the high
+ * mark in one call, so that a large file keeps no other stream waiting. It is 0 if there is no
+ * room, if the stream is still connecting, or if what was written before does not go out at once.
  *
  * If it is less than `length`, DRAINED comes: call again then with the rest. DRAINED comes when
  * nothing is queued and the kernel says that there is room, or, if the high mark was reached, in
  * the next turn. While the stream waits for room, it counts as over its high mark: an accepted one
- * is not read from. The rest is not queued. You need not call again: a close sends what went. A
- * file that is shorter gives what there is.
+ * is not read from. The rest is not queued. You need not call again: a close sends what went. If
+ * the file is shorter, what there is goes.
  *
  * The file stays the caller's, its position is as it was, and it may be closed after the call. The
  * kernel may read the file only when it sends: if the file is written to meanwhile, either content
  * may arrive. A read from a disk takes as long as the disk does, and the loop waits for it.
  *
- * O(bytes), by the kernel. Errors: as of sluice_write. And with nothing sent, while the stream goes
- * on as before: -ENODATA (the file ends at or before `offset`), -EINVAL (a negative offset; a file
- * that cannot be mapped, such as a folder; on older kernels a stream that is a pipe), -ESPIPE (a
- * pipe or a socket for a file), SLUICE_EBADF (`fd` is not open for reading), -EIO, -EOVERFLOW.
- * Source: sendfile(2). */
+ * O(bytes), by the kernel. Errors: those of sluice_write. With the following ones nothing was sent,
+ * and the stream goes on as before: -ENODATA (the file ends at or before `offset`), -EINVAL (a
+ * negative offset; a file that cannot be mapped, such as a folder; on older kernels a stream that
+ * is a pipe), -ESPIPE (a pipe or a socket for a file), SLUICE_EBADF (`fd` is not open for reading),
+ * -EIO, -EOVERFLOW. Source: sendfile(2). */
 SLUICE_API ptrdiff_t sluice_send_file(sluice_loop *loop, sluice_id id, int fd, int64_t offset,
                                       size_t length);
 
 /* Sends now what is queued, as far as the kernel takes it. Errors: SLUICE_EFULL (memory_limit) and
- * SLUICE_ENOMEM, with nothing changed; -EPIPE and others of send(2), which CLOSED says again. */
+ * SLUICE_ENOMEM, with nothing changed; -EPIPE and others of send(2), which CLOSED repeats. */
 SLUICE_API int sluice_flush(sluice_loop *loop, sluice_id id);
 
 /* A stream: half-close. Sends what is queued, then tells the peer that no more comes. Receiving
- * goes on. A second one does nothing. Errors: SLUICE_EFULL (memory_limit) and SLUICE_ENOMEM, with
+ * goes on. A second call does nothing. Errors: SLUICE_EFULL (memory_limit) and SLUICE_ENOMEM, with
  * nothing changed; -EPIPE (a send has failed). Source: shutdown(2).
  *
  * A listener: lets no more callers in, accepts those who already wait in its queue, then ends with
- * a CLOSED of its id. Its limits hold: when they are reached, it goes on as streams end. Its
+ * a CLOSED of its id. Its limits hold: when one is reached, it goes on once streams end. Its
  * streams live on. The file of a unix socket is removed at once. Later callers of a unix socket are
  * refused at once. Over TCP their packets are dropped until the listener has ended. They try again
  * by themselves, first after a second, and then reach whoever listens there, or are refused. A
@@ -549,57 +565,58 @@ SLUICE_API int sluice_shutdown(sluice_loop *loop, sluice_id id);
  * paused stream, as CLOSED. If bytes wait unread, they come first, after the resume. An idle limit
  * does not run while the stream is paused.
  *
- * What the stream holds at its resume comes as DATA by the next turn, joined with what has come. It
- * comes even if nothing else has: `value >> 1` is all of it then. So a program that has no room for
- * more answers holds the requests that are left, pauses, and gets them again at the resume. Fewer
- * bytes than sluice_hold_until waits for go on waiting. A resume of a stream that is not paused
- * changes nothing. */
+ * The bytes that the stream holds at its resume come as DATA by the next turn, joined with what has
+ * arrived. They come even if nothing has arrived: `value >> 1` is then all of them. So a program
+ * that has no room for more answers holds the requests that are left, pauses, and gets them again
+ * at the resume. If sluice_hold_until waits for more bytes than there are, the bytes go on waiting.
+ * A resume of a stream that is not paused changes nothing. */
 SLUICE_API int sluice_pause(sluice_loop *loop, sluice_id id);
 SLUICE_API int sluice_resume(sluice_loop *loop, sluice_id id);
 
-/* Framing without a buffer of one's own: the last `length` bytes of this stream's DATA event, which
- * must be the event pulled last, come again, joined with what follows. At the end of the stream
- * they come once more, as DATA with SLUICE_LAST, before EOF. Those cannot be held again: they are
- * dropped with the next pull. If the stream is paused by then, its resume brings them again. See
- * sluice_resume. O(length). Errors: SLUICE_ECAPACITY (more than the event had), SLUICE_EFULL (over
- * hard_limit, or memory_limit), SLUICE_ENOMEM, SLUICE_ESTATE (no such event). */
+/* Framing without a buffer of your own: the last `length` bytes of this stream's DATA event come
+ * again, joined with what follows. The event must be the one that was pulled last. At the end of
+ * the stream the bytes come once more, as DATA with SLUICE_LAST, before EOF. These cannot be held
+ * again: the next pull drops them. But if the stream is paused by then, its resume brings them
+ * again. See sluice_resume. O(length). Errors: SLUICE_ECAPACITY (more than the event had),
+ * SLUICE_EFULL (over hard_limit, or memory_limit), SLUICE_ENOMEM, SLUICE_ESTATE (no such event). */
 SLUICE_API int sluice_hold(sluice_loop *loop, sluice_id id, size_t length);
 
-/* The same, and DATA does not come before `total` bytes are there, counting those that are held. It
- * is for the rest of a message whose length is known. `length` may be 0; a `total` of no more than
- * `length` is as sluice_hold. What comes meanwhile is kept, without an event. Its memory grows by
- * doubling as the bytes come, whatever `total` says, and counts in memory_limit. When that is
- * reached, the stream ends with SLUICE_EFULL. Where the input ends before, the bytes come all the
- * same, with SLUICE_LAST: before EOF, and where it fails before CLOSED, if some of them had been in
- * no DATA yet. sluice_forward passes them on.
- * O(length), and for all that comes until then O(total). Errors: those of sluice_hold; SLUICE_EFULL
- * also for a `total` over hard_limit. */
+/* Like sluice_hold, and DATA does not come before `total` bytes are there, counting those that are
+ * held. It is for the rest of a message whose length is known. `length` may be 0. If `total` is no
+ * more than `length`, it is the same as sluice_hold. What arrives meanwhile is kept, without an
+ * event. Its memory grows by doubling as the bytes arrive, whatever `total` says, and counts in
+ * memory_limit. When that limit is reached, the stream ends with SLUICE_EFULL. If the input ends
+ * first, the bytes come all the same before EOF, with SLUICE_LAST. If the input fails first, they
+ * come in the same way before CLOSED, if some of them had been in no DATA yet. sluice_forward
+ * passes them on. O(length), and O(total) for all that arrives until then.
+ * Errors: those of sluice_hold; SLUICE_EFULL also for a `total` over hard_limit. */
 SLUICE_API int sluice_hold_until(sluice_loop *loop, sluice_id id, size_t length, size_t total);
 
 /* Keeps bytes that cannot be dealt with at once, without a copy. The bytes of this stream's DATA
- * event, which must be the event pulled last (or one of those pulled together), stay where they are
- * until *kept is given to sluice_return. *kept is a name, not an address, and NULL on failure.
+ * event stay where they are until *kept is given to sluice_return. The event must be the one that
+ * was pulled last, or one of those pulled together. *kept is a name, not an address. It is NULL on
+ * failure.
  *
- * They can be read in any thread, whatever becomes of the stream, until the loop ends. They cost a
- * whole receive buffer, of receive_size bytes, and the loop goes on with another. Those of events
- * that were pulled together share one, which goes with the last of them. Bytes that were joined
- * with held ones cost the memory in which they were held. All this counts in memory_limit, and what
- * was returned does until its event is over. Up to 8 returned buffers are left ready for the next
- * time, and do not count.
+ * The bytes can be read in any thread, whatever becomes of the stream, until the loop ends. They
+ * cost a whole receive buffer, of receive_size bytes, and the loop goes on with another buffer. The
+ * bytes of events that were pulled together share one buffer, which goes with the last of them.
+ * Bytes that were joined with held ones cost the memory in which they were held. All this counts in
+ * memory_limit. Returned bytes count until their event is over. Up to 8 returned buffers are left
+ * ready for the next time, and do not count.
  *
- * An event's bytes are kept once. They can be held too, before or after, and are then copied. A
- * write of them before the next pull copies nothing, as ever; a later one is like any other. The
- * child of a fork has them too, and returns its own.
+ * An event's bytes can be kept only once. They can be held too, before or after, and are then
+ * copied. A write of them before the next pull copies nothing, as always. A later write is like any
+ * other. The child of a fork has the bytes too, and returns its own.
  *
- * O(1), and no allocation where a buffer is ready; of joined bytes O(those that are held again).
- * Errors, with nothing changed: SLUICE_ESTATE (no such event; or its bytes are kept already; or
- * they were joined, and sluice_forward has taken them), SLUICE_EFULL (memory_limit), SLUICE_ENOMEM,
- * SLUICE_ENULL. */
+ * O(1), and no allocation if a buffer is ready. For joined bytes it is O(those that are held
+ * again). Errors, with nothing changed: SLUICE_ESTATE (no such event; or its bytes are kept
+ * already; or they were joined, and sluice_forward has taken them), SLUICE_EFULL (memory_limit),
+ * SLUICE_ENOMEM, SLUICE_ENULL. */
 SLUICE_API int sluice_keep(sluice_loop *loop, sluice_id id, void **kept);
 
 /* Gives back what was kept. Its bytes are gone then, or at the next pull if their event is the last
- * one. In the loop's thread: another thread can ask for it by sluice_post. O(1).
- * Errors: SLUICE_ESTALE (it has been returned, or never was kept), SLUICE_ENULL. */
+ * one. Call it in the loop's thread: another thread can ask for that by sluice_post. O(1).
+ * Errors: SLUICE_ESTALE (it was returned already, or was never kept), SLUICE_ENULL. */
 SLUICE_API int sluice_return(sluice_loop *loop, void *kept);
 
 /* How many bytes are queued to be sent. */
@@ -607,24 +624,26 @@ SLUICE_API int64_t sluice_pending(const sluice_loop *loop, sluice_id id);
 
 /* A proxy: what `from` receives is written to `to`, without an event. `from`'s end is passed on as
  * a shutdown, even if it came before. What `from` holds is passed on first. `from` is not read from
- * while `to` is over its high mark. 0 for `to` ends it. When `to` takes no more, `from` gives DATA
- * again, and EOF where its end had gone to `to`. A stream that gives CLOSED leaves the other open.
- * Close the other one where the value of CLOSED is SLUICE_INPUT_ENDED, even if there is an error:
- * what it has got is whole, and may still be queued. Abort it otherwise: it has got a part. A
- * stream may be forwarded to itself: an echo. O(1), and the bytes that are held. Errors: -EPIPE
- * (`to` takes no more), SLUICE_ENOMEM, and those of a write of what is held. */
+ * while `to` is over its high mark. 0 for `to` ends the forwarding. When `to` takes no more, `from`
+ * gives DATA again, and EOF if its end had already gone to `to`.
+ *
+ * A stream that gives CLOSED leaves the other one open. If the value of CLOSED is
+ * SLUICE_INPUT_ENDED, close the other one, even if there is an error: what it has got is complete,
+ * and may still be queued. Otherwise abort it: it has got only a part. A stream may be forwarded to
+ * itself: an echo. O(1), and the bytes that are held. Errors: -EPIPE (`to` takes no more),
+ * SLUICE_ENOMEM, and those of a write of what is held. */
 SLUICE_API int sluice_forward(sluice_loop *loop, sluice_id from, sluice_id to);
 
 /* ---- Readiness ------------------------------------------------------------------------------ */
 
-/* A timeout that never comes. Timeouts are nanoseconds; 0 looks and does not wait. For languages
- * without macros: it is 9,223,372,036,854,775,807. */
+/* A timeout that never comes. Timeouts are in nanoseconds. With 0 a call looks and does not wait.
+ * For languages without macros: it is 9,223,372,036,854,775,807. */
 #define SLUICE_FOREVER INT64_MAX
 
 /* Interest: what to wait for. SLUICE_NONE keeps a registration and silences it. SLUICE_HANGUP,
- * which is also a condition, can be asked for, too: it tells an error or a hang-up of both
- * directions, and nothing else. It can stand alone, for a stream that is not read from at the
- * moment, or beside others. */
+ * which is also a condition, can be asked for, too. It reports an error, or a hang-up of both
+ * directions, and nothing else. Use it alone for a stream that is not read from at the moment, or
+ * together with others. */
 enum sluice_interest {
     SLUICE_NONE = 0,
     SLUICE_READ = 1,        /* a read would not block: bytes, end of file, an error, a caller */
@@ -635,7 +654,7 @@ enum sluice_interest {
 };
 
 /* What an event may say besides READ, PRIORITY and WRITE. ERROR and HANGUP come whatever was asked
- * for. READ_CLOSED comes with READ. select(2) cannot tell them, and reports only READ,
+ * for. READ_CLOSED comes with READ. select(2) cannot tell them apart. It reports only READ,
  * PRIORITY and WRITE, which are the same on every backend. */
 enum sluice_condition {
     SLUICE_ERROR = 8,           /* an error is pending (SO_ERROR), or a pipe's reader is gone */
@@ -643,9 +662,9 @@ enum sluice_condition {
     SLUICE_READ_CLOSED = 0x2000 /* the peer will send no more (half-close) */
 };
 
-/* How a poller waits, or a loop: see sluice_poller_set_flags. */
+/* How a poller or a loop waits: see sluice_poller_set_flags. */
 enum sluice_poller_flag {
-    SLUICE_INTERRUPTIBLE = 1 /* a signal that a handler took ends the wait with SLUICE_EINTR */
+    SLUICE_INTERRUPTIBLE = 1 /* a signal whose handler ran ends the wait with SLUICE_EINTR */
 };
 
 /* One descriptor that is ready. */
@@ -660,8 +679,8 @@ typedef struct sluice_ready {
 
 /* A set of registrations, and the kernel call that waits for them. One thread at a time may use a
  * poller. Only sluice_poller_wake may be called from any thread. The descriptors stay the caller's:
- * remove one before closing it. What each backend answers to what is written down in
- * docs/readiness.md. */
+ * remove one before closing it. docs/readiness.md says what each backend reports in each
+ * situation. */
 typedef struct sluice_poller sluice_poller;
 
 enum sluice_feature {
@@ -677,8 +696,8 @@ enum sluice_feature {
 SLUICE_API const char *sluice_backend_name(size_t index);
 
 /* Makes a poller over the named backend. For NULL it takes the one that SLUICE_BACKEND names in the
- * environment, and if that is unset or empty, the best there is. On success *poller is the
- * caller's, to end with sluice_poller_destroy; on failure it is NULL.
+ * environment. If that is unset or empty, it takes the best there is. On success *poller is the
+ * caller's: end it with sluice_poller_destroy. On failure it is NULL.
  * Errors: SLUICE_EBACKEND, SLUICE_ENULL, SLUICE_ENOMEM, -EMFILE, -ENFILE. */
 SLUICE_API int sluice_poller_create(sluice_poller **poller, const char *backend);
 
@@ -688,34 +707,34 @@ SLUICE_API void sluice_poller_destroy(sluice_poller *poller);
 
 /* Registers `fd`. `interest` is of enum sluice_interest; `user` comes back with each event. One
  * number can be registered once. O(1). On poll the array is kept in order, which moves 8 bytes for
- * each higher number. It allocates only if `fd` is the highest number so far or, over libevent, is
- * used for the first time.
+ * each higher number. The call allocates only if `fd` is the highest number so far or, over
+ * libevent, is used for the first time.
  * Errors: SLUICE_EBADF (not open, or opened with O_PATH), SLUICE_EEXIST, SLUICE_EINTEREST,
  * SLUICE_ENOTSUP (what the backend lacks: see enum sluice_feature), SLUICE_ENULL, SLUICE_ENOMEM,
  * -ENOSPC (fs.epoll.max_user_watches). */
 SLUICE_API int sluice_poller_add(sluice_poller *poller, int fd, uint32_t interest, uint64_t user);
 
 /* Replaces the interest and the user word of a registration, and arms it again after a one-shot
- * event. It speaks of the file that the number names now. O(1).
- * Errors: SLUICE_ENOENT, and those of sluice_poller_add but SLUICE_EEXIST. */
+ * event. It is about the file that the number names now. O(1).
+ * Errors: SLUICE_ENOENT, and those of sluice_poller_add except SLUICE_EEXIST. */
 SLUICE_API int sluice_poller_modify(sluice_poller *poller, int fd, uint32_t interest,
                                     uint64_t user);
 
 /* Ends a registration, whether its descriptor is still open or not: no later wait reports it. Call
  * it before the descriptor is closed: a duplicate, or a child after a fork, may keep the file open.
- * O(1), but as sluice_poller_add says on poll. Errors: SLUICE_ENOENT, SLUICE_ENULL. */
+ * O(1), except on poll: see sluice_poller_add. Errors: SLUICE_ENOENT, SLUICE_ENULL. */
 SLUICE_API int sluice_poller_remove(sluice_poller *poller, int fd);
 
 /* Waits until a registration is ready, sluice_poller_wake is called or `timeout_ns` has passed.
  * Writes up to `capacity` events: as many as are ready and fit, each registration at most once. The
- * rest of the array may be overwritten. Returns how many there are: 0 when the time is up or on a
- * wake. Where more are ready than fit, the next waits bring the rest first. poll and select report
- * in ascending order of `fd`; after a wait that did not have room for all they begin behind the
- * last that was reported. One system call (and one more after a wake on a level-triggered backend),
- * no allocation. A signal neither ends the wait nor prolongs it, unless sluice_poller_set_flags
- * asks for that.
+ * rest of the array may be overwritten. Returns how many there are: 0 when the time is up or after
+ * a wake. If more are ready than fit, the next waits bring the rest first. poll and select report
+ * in ascending order of `fd`. After a wait that did not have room for all, they begin behind the
+ * last one that was reported. One system call (and one more after a wake on a level-triggered
+ * backend), no allocation. A signal neither ends the wait nor prolongs it, unless
+ * sluice_poller_set_flags asks for that.
  * O(events) on epoll, O(n) on poll, O(highest fd) on select.
- * Errors: SLUICE_ECAPACITY (under 1), SLUICE_ETIMEOUT (negative), SLUICE_EINTR (only where it was
+ * Errors: SLUICE_ECAPACITY (under 1), SLUICE_ETIMEOUT (negative), SLUICE_EINTR (only if it was
  * asked for), SLUICE_ENULL. */
 SLUICE_API int sluice_poller_wait(sluice_poller *poller, sluice_ready *events, int capacity,
                                   int64_t timeout_ns);
@@ -723,11 +742,11 @@ SLUICE_API int sluice_poller_wait(sluice_poller *poller, sluice_ready *events, i
 /* Replaces the poller's flags: a set of enum sluice_poller_flag, none at first.
  *
  * With SLUICE_INTERRUPTIBLE, a signal whose handler ran during a wait ends it with SLUICE_EINTR, if
- * the wait has brought no event. It is for a program that looks after each wait at what its
- * handlers have noted. A signal that comes before the wait has begun does not end it; a handler
- * that calls sluice_poller_wake ends it in any case. Without the flag a signal neither ends nor
- * prolongs a wait. O(1). Errors: SLUICE_EOPTION (unknown flags), SLUICE_ENOTSUP (the backend
- * cannot: see enum sluice_feature), SLUICE_ENULL; and the flags are as before. */
+ * the wait has brought no event. It is for a program that checks after each wait what its handlers
+ * have noted. A signal that comes before the wait has begun does not end it. A handler that calls
+ * sluice_poller_wake ends it in any case. Without the flag a signal neither ends nor prolongs a
+ * wait. O(1). Errors: SLUICE_EOPTION (unknown flags), SLUICE_ENOTSUP (the backend cannot: see enum
+ * sluice_feature), SLUICE_ENULL. The flags are then as before. */
 SLUICE_API int sluice_poller_set_flags(sluice_poller *poller, uint32_t flags);
 
 /* 1 while the registration of `event` stands, 0 if it was removed since, even if its number has
@@ -741,24 +760,25 @@ SLUICE_API int sluice_poller_is_current(const sluice_poller *poller, const sluic
  * Any thread, and safe in a signal handler (errno is left alone), while the poller lives. */
 SLUICE_API int sluice_poller_wake(sluice_poller *poller);
 
-/* For a wait on the poller in a loop of another kind: a descriptor that poll(2) or an epoll
- * instance finds readable while a wait here, with a timeout of 0, would bring an event or end by a
- * wake. After a wait that has left nothing over it is quiet until there is something new. It may be
- * readable once for nothing.
- * It is made by the first call, with two descriptors, and stays the same as long as the poller. It
- * is the poller's: take it out of the other loop before sluice_poller_destroy, and do not read it.
+/* Returns a descriptor by which a loop of another kind can wait for the poller. poll(2) or an epoll
+ * instance finds it readable while a wait here, with a timeout of 0, would bring an event or end by
+ * a wake. After a wait that has left nothing over, it is not readable until there is something new.
+ * It may once be readable for nothing.
+ * The first call makes it, with two descriptors, and it stays the same as long as the poller lives.
+ * It is the poller's: take it out of the other loop before sluice_poller_destroy, and do not read
+ * from it.
  * The poller's thread. O(1).
  * Errors: SLUICE_ENOTSUP (only epoll has one), SLUICE_ENULL, SLUICE_ENOMEM, -EMFILE, -ENFILE,
  * -ENOSPC (fs.epoll.max_user_watches). */
 SLUICE_API int sluice_poller_backend_fd(sluice_poller *poller);
 
-/* To be called in the child after fork(2), before anything else on the poller but
- * sluice_poller_destroy. The child's poller then has the registrations, and shares nothing with the
- * parent's; both can be used, and what one does the other does not see. (The descriptors registered
- * are shared, as fork leaves them.) Wakes that have not been waited for are the parent's. A backend
- * descriptor is the parent's, too: the child asks for its own. A number that was closed unremoved
- * stays registered, and is silent. O(n).
- * Errors: SLUICE_ENULL, SLUICE_ENOMEM, -EMFILE, -ENFILE, -ENOSPC; the call can be tried again. */
+/* Call it in the child after fork(2), before anything else on the poller except
+ * sluice_poller_destroy. The child's poller then has the same registrations, and shares nothing
+ * with the parent's. Both can be used, and neither sees what the other does. (The registered
+ * descriptors are shared, as fork leaves them.) Wakes that have not been waited for are the
+ * parent's. A backend descriptor is the parent's, too: the child asks for its own. A number that
+ * was closed without being removed stays registered, and is silent. O(n).
+ * Errors: SLUICE_ENULL, SLUICE_ENOMEM, -EMFILE, -ENFILE, -ENOSPC. The call can be tried again. */
 SLUICE_API int sluice_poller_after_fork(sluice_poller *poller);
 
 /* A set of enum sluice_feature; 0 for NULL. */
@@ -769,8 +789,8 @@ SLUICE_API const char *sluice_poller_backend_name(const sluice_poller *poller);
 
 /* ---- select in one call --------------------------------------------------------------------- */
 
-/* One of select's three lists. What is asked and what is answered are kept apart, so the same list
- * can be given again; select(2) overwrites what it was asked. */
+/* One of select's three lists. Question and answer are kept apart, so the same list can be given
+ * again. select(2) overwrites what it was asked. */
 typedef struct sluice_fd_list {
     const int *fds;     /* the descriptors to look at, `count` of them */
     size_t count;       /*                                             */
@@ -781,8 +801,8 @@ typedef struct sluice_fd_list {
 /* select(2) itself, with no limit on descriptor numbers. Any list may be NULL. Returns how many
  * entries are ready in all three together, or 0 when the time is up. On an error no list is
  * changed.
- * Any thread. O(count + highest fd). One system call, and one more where a number is above 63;
- * numbers above 1,023 cost an allocation.
+ * Any thread. O(count + highest fd). One system call, and one more if a number is above 63. Numbers
+ * above 1,023 cost an allocation.
  * Errors: SLUICE_EBADF (not open, or opened with O_PATH), SLUICE_ETIMEOUT (negative), SLUICE_ENULL
  * (a list without its arrays), SLUICE_ENOMEM. Source: select(2). */
 SLUICE_API int sluice_select(sluice_fd_list *reading, sluice_fd_list *writing,
@@ -796,47 +816,47 @@ SLUICE_API int sluice_select(sluice_fd_list *reading, sluice_fd_list *writing,
  * In this group n is the number of chunks that a call fills, shows or takes. */
 typedef struct sluice_queue sluice_queue;
 
-/* A piece of bytes. Laid out as struct iovec, so that an array of them can be cast for writev(2) or
- * sendmsg(2). */
+/* A piece of bytes. It is laid out like struct iovec, so that an array of them can be cast for
+ * writev(2) or sendmsg(2). */
 struct sluice_slice {
     const void *bytes;
     size_t length;
 };
 
-/* The most bytes in one piece that can be asked of sluice_queue_reserve. */
+/* The most bytes in one piece that sluice_queue_reserve can be asked for. */
 #define SLUICE_QUEUE_RESERVE_MAX 4096
 
-/* Makes an empty queue. `limit` is the most memory, in bytes, that its chunks may take, in whole
- * chunks and one at least; 0 sets no limit. A queue keeps up to 64 KiB of its chunks for reuse
- * within that limit, and has none before it is used. *queue is the caller's, to end with
- * sluice_queue_destroy; on failure it is NULL. Errors: SLUICE_ENULL, SLUICE_ENOMEM. */
+/* Makes an empty queue. `limit` is the most memory, in bytes, that its chunks may take. It is
+ * counted in whole chunks, at least one. 0 sets no limit. A queue keeps up to 64 KiB of its chunks
+ * for reuse within that limit, and has none before it is used. *queue is the caller's: end it with
+ * sluice_queue_destroy. On failure it is NULL. Errors: SLUICE_ENULL, SLUICE_ENOMEM. */
 SLUICE_API int sluice_queue_init(sluice_queue **queue, size_t limit);
 
 /* Frees the queue and the bytes in it. NULL is allowed. O(n). */
 SLUICE_API void sluice_queue_destroy(sluice_queue *queue);
 
-/* Copies `length` bytes behind those in the queue, all or none. O(length), an allocation for each
- * chunk at most. `bytes` may be NULL where `length` is 0, and may lie in the same queue.
+/* Copies `length` bytes behind those in the queue, all or none. O(length), with at most one
+ * allocation for each chunk. `bytes` may be NULL if `length` is 0, and may lie in the same queue.
  * Errors: SLUICE_EFULL (the limit has no room for all of them: consume first), SLUICE_ENOMEM,
  * SLUICE_ENULL. */
 SLUICE_API int sluice_queue_append(sluice_queue *queue, const void *bytes, size_t length);
 
-/* Room behind the bytes in the queue, in one piece, for the caller to write into: `at_least` bytes,
- * 1 to SLUICE_QUEUE_RESERVE_MAX, or more. *room says how many, at *bytes. They are no part of the
- * queue until they are committed, and stay valid until the next call that changes the queue. On
- * failure *bytes is NULL and *room 0. O(1).
+/* Reserves room behind the bytes in the queue, in one piece, for the caller to write into. *bytes
+ * points to it, and *room is its length: `at_least` bytes or more. `at_least` is 1 to
+ * SLUICE_QUEUE_RESERVE_MAX. The room is no part of the queue until it is committed, and stays valid
+ * until the next call that changes the queue. On failure *bytes is NULL and *room is 0. O(1).
  * Errors: SLUICE_ECAPACITY, SLUICE_EFULL, SLUICE_ENOMEM, SLUICE_ENULL. */
 SLUICE_API int sluice_queue_reserve(sluice_queue *queue, size_t at_least, void **bytes,
                                     size_t *room);
 
-/* Appends the first `length` bytes of what was reserved, 0 to give it up. Ends the reservation.
+/* Appends the first `length` bytes of what was reserved, and ends the reservation. 0 gives it up.
  * O(1). Errors: SLUICE_ECAPACITY (more than was reserved, or another call has ended the
- * reservation; nothing is appended, and one that stands goes on), SLUICE_ENULL. */
+ * reservation; nothing is appended, and a reservation that stands goes on), SLUICE_ENULL. */
 SLUICE_API int sluice_queue_commit(sluice_queue *queue, size_t length);
 
-/* Points up to `count` slices to the bytes of the queue, from the first on, and returns how many:
- * 0 for an empty queue, and never an empty slice. The bytes stay the queue's, and where they are
- * until they are consumed or moved, or the queue is destroyed. O(n), no allocation.
+/* Points up to `count` slices to the bytes of the queue, from the first byte on. Returns how many
+ * slices that took: 0 for an empty queue. No slice is empty. The bytes stay the queue's. They stay
+ * where they are until they are consumed or moved, or the queue is destroyed. O(n), no allocation.
  * Errors: SLUICE_ECAPACITY (count under 1), SLUICE_ENULL. */
 SLUICE_API int sluice_queue_peek(const sluice_queue *queue, sluice_slice *slices, int count);
 
@@ -844,11 +864,11 @@ SLUICE_API int sluice_queue_peek(const sluice_queue *queue, sluice_slice *slices
  * Errors: SLUICE_ECAPACITY (more than there are; none is taken), SLUICE_ENULL. */
 SLUICE_API int sluice_queue_consume(sluice_queue *queue, size_t length);
 
-/* Moves the first `most` bytes of `from`, or all where it has no more (SIZE_MAX: all), behind those
- * of `to`, and returns how many; a queue moved to itself stays as it is, for 0. Whole chunks change
- * hands; copied are at most the bytes of a part of one chunk, and those of one that fit behind the
- * last byte of `to`. Everything in O(1), a part in O(n). The limit of `to` holds for what it gets,
- * and a chunk counts whole.
+/* Moves the first `most` bytes of `from` behind those of `to`, and returns how many. If `from` has
+ * fewer, all of them go, so SIZE_MAX moves all. A queue that is moved to itself stays as it is, and
+ * the call returns 0. Whole chunks change hands. Copied are at most a part of one chunk, and the
+ * bytes of one chunk that fit behind the last byte of `to`. Moving everything is O(1), a part O(n).
+ * The limit of `to` holds for what it gets, and each chunk counts as a whole one.
  * Errors, and nothing has moved: SLUICE_EFULL, SLUICE_ENOMEM (a part of a chunk), SLUICE_ENULL. */
 SLUICE_API ptrdiff_t sluice_queue_move(sluice_queue *to, sluice_queue *from, size_t most);
 
@@ -868,17 +888,17 @@ SLUICE_API size_t sluice_queue_length(const sluice_queue *queue);
  * A text that is not an address is refused with SLUICE_EADDRESS. If only a part of it is wrong, the
  * code is SLUICE_EPORT, SLUICE_EPATH or SLUICE_ESCOPE. docs/sockets.md has more. */
 
-/* Enough for any numeric or unix address as text, its terminator included. */
+/* Enough for any numeric or unix address as text, with its terminator. */
 #define SLUICE_ADDRESS_MAX 160
 
-/* Enough for what sluice_address_problem says, its terminator included. */
+/* Enough for what sluice_address_problem says, with its terminator. */
 #define SLUICE_PROBLEM_MAX 256
 
-/* Says what is wrong with an address, to the person who wrote it: one sentence into `text`, with
- * the wrong value, and without a full stop ("the port 99999 is out of range: 65535 is the
- * highest"). For a unix path it also says what is wrong in the file system now: no folder, no
- * permission, a file in the way. Names are not looked up, and nobody is called.
- * Returns the sentence's length; 0, and "", where there is nothing to say.
+/* Says what is wrong with an address, to the person who wrote it. It writes one sentence into
+ * `text`, with the wrong value, and without a full stop ("the port 99999 is out of range: 65535 is
+ * the highest"). For a unix path it also says what is wrong in the file system now: no folder, no
+ * permission, a file in the way. No name is looked up, and no connection is made.
+ * Returns the sentence's length. If there is nothing to say, it returns 0, and `text` is "".
  * Errors: SLUICE_ENULL, SLUICE_ECAPACITY. Any thread. O(length of the address). */
 SLUICE_API int sluice_address_problem(const char *address, char *text, size_t capacity);
 
@@ -886,12 +906,12 @@ SLUICE_API int sluice_address_problem(const char *address, char *text, size_t ca
  * `backlog` is at least 1.
  *
  * A name is looked up by getaddrinfo(3), which may block for seconds; a numeric address never does.
- * Of its addresses the first that this machine has is taken, IPv4 before IPv6, so that localhost is
- * 127.0.0.1. "*" is one socket for IPv6 and IPv4, whose address is told as "[::]:port"; where there
- * is no IPv6, it is 0.0.0.0.
+ * The first of its addresses that this machine has is taken, IPv4 before IPv6, so that localhost is
+ * 127.0.0.1. "*" is one socket for IPv6 and IPv4, whose address reads "[::]:port". On a machine
+ * without IPv6, it is 0.0.0.0.
  *
- * At a unix path this makes a file, which the caller removes: unlink(2), before the socket is
- * closed. A file that stays behind hinders nobody: the next listen at its path replaces it, as it
+ * At a unix path the call makes a file. The caller removes it by unlink(2), before the socket is
+ * closed. A file that stays behind does no harm: the next listen at its path replaces it, as it
  * replaces any socket's file that no living socket is bound to.
  *
  * Errors: those of an address (see sluice_address_problem); SLUICE_ENAME; SLUICE_ECAPACITY (the
@@ -900,35 +920,36 @@ SLUICE_API int sluice_address_problem(const char *address, char *text, size_t ca
 SLUICE_API int sluice_socket_listen(const char *address, int backlog);
 
 /* A socket that is connecting or connected. Wait for SLUICE_WRITE, then ask sluice_socket_error.
- * The address is numeric or a unix socket's: this call does not block, and so it looks up no name.
+ * The address is numeric or a unix socket's. The call does not block, so it looks up no name.
  * Errors: those of an address (see sluice_address_problem); SLUICE_ENUMERIC (a name, or "*"); those
  * of connect(2) that show at once, such as SLUICE_EAGAIN (a unix listener's queue is full). */
 SLUICE_API int sluice_socket_connect(const char *address);
 
 /* The next pending connection. A caller whose connection has failed is passed over: one who gave up
  * in the queue, one whom a firewall turned away, or one who cannot be reached any more.
- * Errors: SLUICE_EAGAIN (none is pending, or 64 in a row have failed: wait for SLUICE_READ, by its
- * level), -EMFILE and others of accept(2). Source: "Error handling" in accept(2). */
+ * Errors: SLUICE_EAGAIN (none is pending, or 64 in a row have failed: wait for SLUICE_READ,
+ * level-triggered), -EMFILE and others of accept(2). Source: "Error handling" in accept(2). */
 SLUICE_API int sluice_socket_accept(int fd);
 
 /* How a connect ended, or what a SLUICE_ERROR is about: 0, or the negated error, which the call
  * clears. Source: SO_ERROR, socket(7). */
 SLUICE_API int sluice_socket_error(int fd);
 
-/* Up to `length` bytes into `bytes`: how many, 0 at the end of the stream. Any descriptor will do.
- * Errors: SLUICE_EAGAIN (none there yet), SLUICE_ECAPACITY (length 0), those of read(2). */
+/* Receives up to `length` bytes into `bytes`. Returns how many, 0 at the end of the stream. Any
+ * descriptor will do. Errors: SLUICE_EAGAIN (none there yet), SLUICE_ECAPACITY (length 0), those of
+ * read(2). */
 SLUICE_API ptrdiff_t sluice_socket_receive(int fd, void *bytes, size_t length);
 
-/* As many of the `length` bytes as fit: how many. Errors: SLUICE_EAGAIN (none fits: wait for
- * SLUICE_WRITE), -EPIPE or -ECONNRESET (the peer is gone), others of send(2). */
+/* Sends as many of the `length` bytes as fit, and returns how many. Errors: SLUICE_EAGAIN (none
+ * fits: wait for SLUICE_WRITE), -EPIPE or -ECONNRESET (the peer is gone), others of send(2). */
 SLUICE_API ptrdiff_t sluice_socket_send(int fd, const void *bytes, size_t length);
 
-/* Says to the peer that no more will be sent (half-close); receiving goes on. Source: shutdown(2).
- */
+/* Tells the peer that no more will be sent (half-close). Receiving goes on. Source: shutdown(2). */
 SLUICE_API int sluice_socket_finish_sending(int fd);
 
-/* This end's or the other end's address into `text`; SLUICE_ADDRESS_MAX is always enough. An
- * unnamed unix socket is "unix:". A caller over IPv4 has an IPv4 address, also at an IPv6 socket.
+/* Writes the address of this end, or of the other end, into `text`. SLUICE_ADDRESS_MAX is always
+ * enough. An unnamed unix socket is "unix:". A caller over IPv4 has an IPv4 address, even at an
+ * IPv6 socket.
  * Returns the text's length.
  * Errors: SLUICE_ECAPACITY, -ENOTCONN, -ENOTSOCK. */
 SLUICE_API int sluice_socket_local_address(int fd, char *text, size_t capacity);
