@@ -1,36 +1,37 @@
 /* libevent.c - libevent 2.1 as a backend, over each of its methods on Linux.
  *
- * How it works: each registration is a libevent event of its own, persistent, without a timeout.
- * A wait runs libevent's loop once; libevent calls back for each event that is active, and the
+ * How it works: each registration is a libevent event of its own, persistent and without a timeout.
+ * A wait runs libevent's loop once. libevent calls back for each event that is active, and the
  * callback writes it to the batch. The memory of an event is kept with its number, so that neither
  * a wait nor a change allocates.
  *
- * libevent has no limit on how many it calls back for. What does not fit into the batch is queued,
- * and the next wait serves the queue first, once it has asked libevent again: what is level-
- * triggered and not ready any more is dropped from the queue, an edge is kept.
+ * libevent has no limit on how many events it calls back for. What does not fit into the batch is
+ * queued. The next wait asks libevent again, and then serves the queue first. A level-triggered
+ * event that is not ready any more is dropped from the queue. An edge is kept.
  *
- * What is libevent's nature, and stays so (docs/readiness.md has the rows):
- * - It has no event for out-of-band data, so that PRIORITY is refused, and tells neither errors nor
- *   hang-ups apart from what makes a read or write return.
- * - Its poll tells of a closed number as ready. Its select cannot take numbers from FD_SETSIZE on:
- *   where it was built with _FORTIFY_SOURCE, as distributions do, it would end the process.
- * - It names what epoll reports by number alone. What epoll.c learns from the token of an event, an
- *   entry that outlived its number, has to be foreseen here: the file that a number was registered
- *   for is known by fstat(2), and where it is another, or none, at the next call, all registrations
- *   move to a new base. Files without an inode of their own (eventfds, timerfds) cannot be told
- *   apart.
- * - Its epoll refuses files that are always ready, and complains. So epoll is asked first, of all
- *   that is not a socket or a pipe, and those it refuses are kept in a list here.
- * - With epoll, a timeout may end some milliseconds late, never early: its clock is coarse, unless
- *   it may make a system call more in each wait.
- * - Where it cannot have the descriptors it needs at its beginning it ends the process. They are
- *   tried for first; between that and its own attempt another thread can still take them.
+ * What is so because of libevent, and stays so (docs/readiness.md has the rows):
+ * - It has no event for out-of-band data, so PRIORITY is refused. It does not tell errors and
+ *   hang-ups apart from anything else that makes a read or a write return.
+ * - Its poll reports a closed number as ready. Its select cannot take numbers from FD_SETSIZE on:
+ *   if it was built with _FORTIFY_SOURCE, as distributions do, it would end the process.
+ * - It names what epoll reports only by number. epoll.c learns from the token of an event that an
+ *   entry has outlived its number. Here that has to be foreseen. fstat(2) tells which file a number
+ *   was registered for. If it is another file, or none, at the next call, all registrations move to
+ *   a new base. Files without an inode of their own (eventfds, timerfds) cannot be told apart.
+ * - Its epoll refuses files that are always ready, and prints a complaint. So epoll is asked first
+ *   about everything that is not a socket or a pipe, and the files that it refuses are kept in a
+ *   list here.
+ * - With epoll, a timeout may end some milliseconds late, but never early. Its clock is coarse,
+ *   unless it may make one more system call in each wait.
+ * - If it cannot get the descriptors that it needs when it starts, it ends the process. So we try
+ *   first whether they can be had. Between that and its own attempt another thread can still take
+ *   them.
  *
- * Decided against: libevent's one-shot events, which are spent when they do not fit into the batch;
- * its priorities and limits on callbacks, with which what it was told once is reported when it is
- * no longer so; its changelist, under which an error shows only in the wait; two events a number,
- * one a direction, which would save a call in some changes and need two callbacks for one report;
- * and more files than this one, long as it is, since it has no other reader than who wants to know
+ * Decided against: libevent's one-shot events, which are used up even if they do not fit into the
+ * batch; its priorities and limits on callbacks, with which an event is reported when it is no
+ * longer so; its changelist, with which an error shows only in the wait; two events for each
+ * number, one for each direction, which would save a call in some changes and need two callbacks
+ * for one report; and more files than this one. It is long, but only those read it who want to know
  * what libevent takes.
  */
 #include "readiness/poller.h"
@@ -52,20 +53,20 @@
 #define NO_FD (-1)
 
 enum state {
-    SILENT, /* libevent knows nothing of it */
+    SILENT, /* libevent does not know of it */
     ARMED,  /* libevent looks for it */
-    ALWAYS  /* in the list of what is always ready */
+    ALWAYS  /* in the list of files that are always ready */
 };
 
 /* What is kept for a number, registered or not. Invariants: a number is in the queue while it is
- * queued, and only then does `next` mean something; one that has nothing `pending` is passed over
- * there. `event` is pending with libevent while the state is ARMED. */
+ * `queued`, and only then does `next` mean something. A number with nothing `pending` is passed
+ * over in the queue. `event` is pending with libevent while the state is ARMED. */
 struct watch {
     struct event *event; /* behind this, in the same block */
     dev_t device;        /* these two: which file was registered */
     ino_t inode;
     uint32_t pending;  /* flags gathered and not reported yet */
-    uint16_t interest; /* that it was armed for */
+    uint16_t interest; /* for which it was armed */
     int next;
     enum state state;
     bool queued;
@@ -76,11 +77,11 @@ struct watch {
 struct libevent_state {
     struct event_base *base;
     struct event *timer;
-    struct watch **watches; /* by number; NULL where there never was one */
+    struct watch **watches; /* by number; NULL if there never was one */
     int *always;
     int limit;
     int always_count;
-    int first; /* of the queue; NO_FD where it is empty */
+    int first; /* of the queue; NO_FD if it is empty */
     int last;
     sluice_ready *at; /* of the batch under way: where the next event goes, and the end */
     sluice_ready *end;
@@ -100,7 +101,7 @@ static const struct sluice_poller_backend *const backends[] = {
 
 #define BACKENDS (sizeof backends / sizeof backends[0])
 
-/* libevent's name of a backend's method. */
+/* libevent's name for a backend's method. */
 static const char *method_of(const struct sluice_poller_backend *backend) {
     return strchr(backend->name, ':') + 1;
 }
@@ -109,7 +110,7 @@ static struct libevent_state *state_of(sluice_poller *poller) {
     return sluice_poller_state(poller);
 }
 
-/* The errno that a call of libevent's left, or what it stands for where it left none. */
+/* The errno that a call of libevent left, or out of memory if it left none. */
 static int failure(void) {
     return errno != 0 ? -errno : SLUICE_ENOMEM;
 }
@@ -128,8 +129,8 @@ static int try_descriptors(void) {
     return code;
 }
 
-/* A base over the backend's method, whatever the environment says. It is used by one thread at a
- * time, and its cache of the time by nobody. */
+/* A base over the backend's method, whatever the environment says. One thread at a time uses it,
+ * and nobody uses its cache of the time. */
 static struct event_base *new_base(const struct sluice_poller_backend *backend) {
     const char *method = method_of(backend);
     struct event_config *config = event_config_new();
@@ -147,7 +148,7 @@ static struct event_base *new_base(const struct sluice_poller_backend *backend) 
     return base;
 }
 
-/* event_reinit, which ends the process where it gets no descriptors. */
+/* event_reinit, which ends the process if it gets no descriptors. */
 static int reinit(const struct libevent_state *state) {
     int code = try_descriptors();
     if (code < 0)
@@ -166,7 +167,7 @@ static int make_base(const struct sluice_poller_backend *backend, struct event_b
         return failure();
     if (strcmp(event_base_get_method(*base), method_of(backend)) == 0)
         return 0;
-    event_base_free(*base); /* a libevent that was built without it */
+    event_base_free(*base); /* this libevent was built without the method */
     return SLUICE_EBACKEND;
 }
 
@@ -206,8 +207,9 @@ static int init(sluice_poller *poller) {
 
 static void deinit(sluice_poller *poller) {
     struct libevent_state *state = state_of(poller);
-    /* In the child of a fork libevent would take the parent's registrations out of epoll. Where it
-     * cannot be made to forget them, its base is left as it is: better lost than the parent's. */
+    /* In the child of a fork, libevent would take the parent's registrations out of epoll. If it
+     * cannot be made to forget them, its base is left as it is: better to lose that than the
+     * parent's registrations. */
     if (state->process == getpid() || reinit(state) == 0)
         event_base_free(state->base);
     event_debug_unassign(state->timer);
@@ -256,7 +258,8 @@ static void silence(sluice_poller *poller, int fd) {
     watch->state = SILENT;
 }
 
-/* One-shots, and what is always ready and was asked for its edge, are told once. */
+/* One-shots are reported once. So are files that are always ready and were registered with an
+ * edge. */
 static void report(sluice_poller *poller, int fd, uint32_t flags) {
     struct libevent_state *state = state_of(poller);
     uint32_t interest = poller->registrations[fd].interest;
@@ -266,7 +269,7 @@ static void report(sluice_poller *poller, int fd, uint32_t flags) {
     sluice_poller_report(poller, &state->at, fd, flags);
 }
 
-/* Into the batch while there is room and nobody was there before; a wake takes no room. */
+/* Puts it into the batch while there is room and nothing is queued. A wake takes no room. */
 static void gather(sluice_poller *poller, int fd, uint32_t flags) {
     struct libevent_state *state = state_of(poller);
     if (fd == poller->wake_fd)
@@ -286,7 +289,8 @@ static inline uint32_t flags_of(short what) {
     return (bits & EV_READ) >> 1 | (bits & EV_WRITE) | (bits & EV_CLOSED) << 6;
 }
 
-/* Most are level-triggered and fit. Written out, so that this calls nothing for them. */
+/* Most events are level-triggered and fit. This is written out, so that nothing is called for
+ * them. */
 static void on_ready(evutil_socket_t fd, short what, void *argument) {
     sluice_poller *poller = argument;
     struct libevent_state *state = state_of(poller);
@@ -297,7 +301,7 @@ static void on_ready(evutil_socket_t fd, short what, void *argument) {
         gather(poller, fd, flags_of(what));
 }
 
-/* Forgets what was left over and may be so no longer. Whether an edge is left. */
+/* Forgets what was left over and may no longer be so. Returns whether an edge is left. */
 static bool keep_edges(sluice_poller *poller) {
     struct libevent_state *state = state_of(poller);
     bool kept = false;
@@ -324,14 +328,14 @@ static void report_queue(sluice_poller *poller) {
     }
 }
 
-/* What a file that epoll refuses is always ready for. */
+/* Reports the files that epoll refuses, since they are always ready. */
 static void gather_always(sluice_poller *poller) {
     struct libevent_state *state = state_of(poller);
     for (int i = 0; i < state->always_count;) {
         int fd = state->always[i];
         gather(poller, fd,
                poller->registrations[fd].interest & (uint32_t)(SLUICE_READ | SLUICE_WRITE));
-        /* The last has taken the place of one that was told once. */
+        /* If it was one that is reported once, the last has taken its place. */
         i += i < state->always_count && state->always[i] == fd;
     }
 }
@@ -399,7 +403,8 @@ static int make_watch(sluice_poller *poller, int fd) {
     return 0;
 }
 
-/* Whether the number can be waited on at all, where epoll is not there to refuse it. */
+/* Whether the number can be waited on at all. It is for methods other than epoll, which refuses
+ * numbers by itself. */
 static int check_number(int fd) {
     int flags = fcntl(fd, F_GETFL);
     if (flags < 0)
@@ -407,8 +412,8 @@ static int check_number(int fd) {
     return flags & O_PATH ? SLUICE_EBADF : 0;
 }
 
-/* Whether epoll takes the file: asked of one of its own, since libevent prints what it is refused,
- * and libevent's cannot be had. */
+/* Whether epoll takes the file. This asks an epoll instance of its own: libevent prints what it is
+ * refused, and its own instance cannot be had. */
 static int ask_epoll(int fd, const struct stat *file) {
     if (S_ISSOCK(file->st_mode) || S_ISFIFO(file->st_mode))
         return 0;
@@ -422,7 +427,8 @@ static int ask_epoll(int fd, const struct stat *file) {
 }
 
 /* Notes that the number names another file than the one that was registered, or none. The old
- * file's entry may live on in epoll, reported under this number and not to be deleted by it. */
+ * file's entry may live on in epoll. It is then reported under this number, and cannot be deleted
+ * by it. */
 static void compare_file(sluice_poller *poller, int fd, const struct stat *file) {
     struct libevent_state *state = state_of(poller);
     const struct watch *watch = state->watches[fd];
@@ -432,7 +438,7 @@ static void compare_file(sluice_poller *poller, int fd, const struct stat *file)
         state->stale = true;
 }
 
-/* Arms the number, which is silent by now, where the kernel may refuse it. */
+/* Arms the number, which is silent by now. The kernel may refuse it. */
 static int arm(sluice_poller *poller, int fd, uint32_t interest, bool always) {
     struct libevent_state *state = state_of(poller);
     if (!(interest & SLUICE_DIRECTIONS))
@@ -472,7 +478,7 @@ static int set(sluice_poller *poller, int fd, uint32_t interest) {
     silence(poller, fd);
     code = arm(poller, fd, interest, always);
     if (code < 0) {
-        /* What was just given up is there to be had again; where it is not, the next wait tries. */
+        /* What was just given up can be had again. If not, the next wait tries once more. */
         if (arm(poller, fd, before, false) < 0) {
             watch->state = ARMED;
             state->stale = true;
@@ -497,7 +503,7 @@ static void remove_fd(sluice_poller *poller, int fd) {
 
 /* ---- Waiting --------------------------------------------------------------------------------- */
 
-/* In nanoseconds for Sluice, in microseconds for libevent, rounded up. */
+/* Nanoseconds for Sluice become microseconds for libevent, rounded up. */
 static struct timeval timeval_of(int64_t timeout_ns) {
     int64_t us = timeout_ns / 1000 + (timeout_ns % 1000 != 0);
     return (struct timeval){.tv_sec = (time_t)(us / 1000000),
@@ -521,8 +527,9 @@ static int run(struct libevent_state *state, int64_t timeout_ns) {
     return code;
 }
 
-/* select(2) refuses all for one closed number and does not say which. Numbers closed without a
- * remove fall silent here, as they do on epoll. False where none was found. */
+/* If one number is closed, select(2) refuses them all and does not say which one it was. Numbers
+ * that were closed without a remove fall silent here, as they do on epoll. False if none was
+ * found. */
 static bool silence_closed(sluice_poller *poller) {
     struct libevent_state *state = state_of(poller);
     struct stat file;
@@ -535,10 +542,10 @@ static bool silence_closed(sluice_poller *poller) {
     return found;
 }
 
-/* Moves the armed registrations to a new base, and with the old one epoll's stale entries end. That
- * there are some is a suspicion: where there is no new base to be had, the old one does meanwhile.
- * A registration that cannot be moved is tried again by the next wait. Numbers that were closed are
- * silenced before the new base can be given one of them. */
+/* Moves the armed registrations to a new base. The old base ends, and epoll's stale entries with
+ * it. That there are such entries is only a suspicion. So if a new base cannot be had, the old one
+ * is used meanwhile. A registration that cannot be moved is tried again by the next wait. Numbers
+ * that were closed are silenced before the new base can be given one of them. */
 static void move_to_new_base(sluice_poller *poller) {
     struct libevent_state *state = state_of(poller);
     struct event_base *base;
@@ -566,7 +573,7 @@ static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64
     struct libevent_state *state = state_of(poller);
     if (state->stale)
         move_to_new_base(poller);
-    /* While it waits, libevent would go round for what is nobody's; the poller sleeps instead. */
+    /* In a wait, libevent would spin for an event that is nobody's. The poller sleeps instead. */
     if (state->stale)
         timeout_ns = 0;
     state->at = events;
@@ -587,8 +594,7 @@ static int wait(sluice_poller *poller, sluice_ready *events, int capacity, int64
 static int after_fork(sluice_poller *poller) {
     struct libevent_state *state = state_of(poller);
     struct stat file;
-    /* libevent cannot do without the numbers that were closed, and leaves the rest where one of
-     * them fails. */
+    /* libevent does not get past a number that was closed: if one fails, it leaves the rest. */
     for (int fd = 0; fd < state->limit; fd++)
         if (state->watches[fd] && state->watches[fd]->state == ARMED &&
             (fstat(fd, &file) < 0 ||

@@ -1,5 +1,5 @@
-/* trait.c - what the Swift package compiles of this folder. It builds every target of its own, also
- * those that nothing depends on, and must get by without libevent unless the trait asks for it. */
+/* trait.c - what the Swift package compiles of this folder. It builds each of its own targets, even
+ * if nothing depends on it. Without the trait it must build where there is no libevent. */
 #ifdef SLUICE_LIBEVENT
 #include "libevent.c" // NOLINT(bugprone-suspicious-include): see above
 #endif

@@ -1,12 +1,12 @@
-/* filter.c - runs a command as a filter: what comes in goes to it, and what it says goes out.
+/* filter.c - runs a command as a filter: standard input goes to it, and its output goes out.
  *
  *     filter sort <names >sorted-names
  *
- * Feeding and reading go on at once, each at its own pace. A program that wrote all of its input
- * first would wait for ever: the command stops reading when the pipe of its output is full.
+ * Feeding and reading go on at the same time, each at its own pace. A program that wrote all of its
+ * input first would wait for ever: the command stops reading when the pipe of its output is full.
  *
- * A child needs no call of Sluice's. Its pipes are streams as any others, and that it has ended is
- * a descriptor that can be read from (pidfd_open(2)).
+ * A child needs no call of Sluice's own. Its pipes are streams like any others. When it has ended,
+ * its pidfd can be read from (pidfd_open(2)), and that is a watch.
  *
  *     cc -o filter filter.c $(pkg-config --cflags --libs sluice)
  */
@@ -48,7 +48,7 @@ static int checked(int result, const char *what) {
     return result;
 }
 
-/* Begins the command, with these for its input and output. */
+/* Starts the command with this input and this output. */
 static pid_t begin_command(char **command, int input, int output) {
     posix_spawn_file_actions_t actions;
     pid_t pid;
@@ -64,7 +64,8 @@ static void begin(struct filter *filter, char **command) {
     int feed[2];
     int answer[2];
     sluice_id unneeded;
-    /* Close-on-exec, so that the command has none of our ends: it would wait for itself. */
+    /* Close-on-exec, so that the command does not get our ends. With them it would wait for
+     * itself. */
     checked(pipe2(feed, O_CLOEXEC), "pipe");
     checked(pipe2(answer, O_CLOEXEC), "pipe");
     pid_t pid = begin_command(command, feed[0], answer[1]);
@@ -79,7 +80,8 @@ static void begin(struct filter *filter, char **command) {
         check(sluice_set_user(filter->loop, filter->streams[i], i), "set_user");
         filter->open++;
     }
-    /* A terminal can be read from by its output, too, and so can a file that is open for both. */
+    /* A terminal can be read from by its output descriptor, too, and so can a file that is open for
+     * both. */
     check(sluice_pause(filter->loop, filter->streams[OUTPUT]), "pause");
     for (int i = 0; i < STREAMS; i += 2)
         check(sluice_forward(filter->loop, filter->streams[i], filter->streams[i + 1]), "forward");
@@ -93,8 +95,9 @@ static void handle(struct filter *filter, const sluice_event *event) {
         filter->pidfd = -1;
     } else if (event->kind == SLUICE_CLOSED) {
         filter->open--;
-        /* The other one of its two ends too: it has sent all then, or nobody takes what comes from
-         * it any more, as after `filter head`. It may have ended already, which is let pass. */
+        /* Close the other stream of the pair, too. Either it has nothing more to send, or nobody
+         * takes any more what comes from it, as after `filter head`. It may have ended already,
+         * which does no harm. */
         sluice_close(filter->loop, filter->streams[event->user ^ 1]);
         if (event->error < 0 && event->error != -EPIPE)
             fprintf(stderr, "filter: %s\n", sluice_error_message(event->error));

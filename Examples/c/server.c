@@ -1,5 +1,5 @@
-/* server.c [ADDRESS] - the echo server of echo.c, which says where it listens, and on SIGTERM ends
- * in order: it accepts no more, sends what is queued, and waits until each peer has it. */
+/* server.c [ADDRESS] - the echo server of echo.c. It says where it listens. On SIGTERM it ends in
+ * an orderly way: it accepts no more, sends what is queued, and waits until each peer has it. */
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -7,7 +7,7 @@
 
 #include <sluice.h>
 
-/* What there is to know of a connection. Its stream's user word points to it. */
+/* What the server knows of a connection. The user word of its stream points here. */
 struct connection {
     sluice_id stream;
     struct connection *next, **link;

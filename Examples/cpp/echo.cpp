@@ -1,5 +1,5 @@
-/* echo.cpp [ADDRESS] - an echo server that says where it listens, and on SIGTERM ends in order: it
- * accepts no more, sends what is queued, and waits until each peer has it. */
+/* echo.cpp [ADDRESS] - an echo server that says where it listens. On SIGTERM it ends in an orderly
+ * way: it accepts no more, sends what is queued, and waits until each peer has it. */
 #include <csignal>
 #include <iostream>
 #include <unordered_set>

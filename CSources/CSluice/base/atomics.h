@@ -1,8 +1,8 @@
 /* atomics.h - what several threads, or a signal handler, share without a lock.
  *
- * By the compiler's builtins and not by <stdatomic.h>: C++ has that header only since C++23, and
- * the core compiles as C++17 too. The value stands in a struct, so that nothing reads or writes it
- * but the macros below. The plain ones are sequentially consistent. A relaxed one orders nothing.
+ * It uses the compiler's builtins and not <stdatomic.h>: C++ has that header only since C++23, and
+ * the core compiles as C++17 too. The value stands in a struct, so that only the macros below read
+ * or write it. The plain macros are sequentially consistent. The relaxed ones order nothing.
  */
 #ifndef SLUICE_ATOMICS_H
 #define SLUICE_ATOMICS_H
@@ -29,8 +29,8 @@ typedef struct sluice_atomic_size {
 #define sluice_atomic_exchange(atomic, to)                                                         \
     __atomic_exchange_n(&(atomic)->value, to, __ATOMIC_SEQ_CST)
 
-/* Stores `to` where *expected stands, and says whether it did. What else stands goes to *expected.
- */
+/* Stores `to` if the value is *expected, and says whether it did. If not, the value goes to
+ * *expected. */
 #define sluice_atomic_replace(atomic, expected, to)                                                \
     __atomic_compare_exchange_n(&(atomic)->value, expected, to, false, __ATOMIC_SEQ_CST,           \
                                 __ATOMIC_SEQ_CST)

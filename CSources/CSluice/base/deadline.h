@@ -13,8 +13,8 @@
 #define NS_PER_SECOND INT64_C(1000000000)
 #define NS_PER_MILLISECOND INT64_C(1000000)
 
-/* The moment `timeout_ns` from now. The clock is read only where the moment matters: a wait that
- * does not block, or that blocks for ever, needs none. */
+/* The moment `timeout_ns` from now. The clock is read only if the moment matters. A wait that does
+ * not block, or that blocks for ever, does not need it. */
 static inline int64_t deadline_after(int64_t timeout_ns) {
     if (timeout_ns == 0 || timeout_ns == SLUICE_FOREVER)
         return timeout_ns;

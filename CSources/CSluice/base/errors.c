@@ -1,5 +1,6 @@
-/* errors.c - a code in words. Sluice's own codes say what to do about it; an errno that the caller
- * could have caused by the order of its calls does too, and the rest are the system's words. */
+/* errors.c - a code in words. The words for Sluice's own codes say what to do about it, and so do
+ * those for an errno that the caller could have caused by the order of its calls. For all others
+ * the words are the system's. */
 #include "base/platform.h"
 
 #include <errno.h>

@@ -34,10 +34,10 @@ SLUICE_COLD bool sluice_same_open_file(int fd, int other) {
     if (fstat(fd, &first) < 0 || fstat(other, &second) < 0 || first.st_dev != second.st_dev ||
         first.st_ino != second.st_ino)
         return false;
-    /* By number: glibc has no wrapper. It may be left out of the kernel, or kept out by a seccomp
-     * filter. Source: kcmp(2). */
+    /* Called by number, since glibc has no wrapper. The kernel may lack it, or a seccomp filter may
+     * refuse it. Source: kcmp(2). */
     long order = syscall(SYS_kcmp, getpid(), getpid(), KCMP_FILE, fd, other);
-    return order <= 0; /* 0: the same; an error: not told */
+    return order <= 0; /* 0: the same; an error: the kernel does not tell */
 }
 
 SLUICE_COLD int sluice_wake_open(void) {
@@ -46,8 +46,8 @@ SLUICE_COLD int sluice_wake_open(void) {
 }
 
 int sluice_wake_signal(int fd) {
-    /* A signal handler must leave errno as it found it. EAGAIN means that the counter is full,
-     * and so that the descriptor is readable, which is all that is wanted. */
+    /* A signal handler must leave errno as it found it. EAGAIN means that the counter is full. Then
+     * the descriptor is readable, which is all that is wanted. */
     int saved = errno;
     const uint64_t one = 1;
     int code = 0;
@@ -73,8 +73,8 @@ int sluice_epoll_wait_ns(int epoll_fd, struct epoll_event *events, int capacity,
     int count;
     if (!*coarse) {
         struct timespec timeout;
-        /* By number: glibc has had a wrapper only since 2.35. The 8 is the size of the kernel's
-         * signal set, which is not looked at when the set is NULL. */
+        /* Called by number: glibc has had a wrapper only since 2.35. The 8 is the size of the
+         * kernel's signal set, which the kernel ignores when the set is NULL. */
         count = (int)syscall(SYS_epoll_pwait2, epoll_fd, events, capacity,
                              timespec_of(timeout_ns, &timeout), NULL, (size_t)8);
         if (count >= 0 || (errno != ENOSYS && errno != EPERM))

@@ -4,7 +4,7 @@
  * when its name ends. So a living record has an odd generation, and no two records of a slot have
  * the same. A slot whose generations have run out is never used again: after 2^31 uses it costs the
  * memory of one record.
- * Records lie in one block that grows: a pointer to one is good until the next begin.
+ * Records lie in one block that grows: a pointer to a record is valid until the next begin.
  */
 #ifndef SLUICE_SLOTS_H
 #define SLUICE_SLOTS_H
@@ -20,9 +20,9 @@ struct sluice_slot {
     uint64_t user;
     uint32_t generation;
     union {
-        uint32_t next_free; /* of a free one: the next, or SLUICE_NO_SLOT */
-        uint32_t own;       /* of a living one: for its kind to use */
-        int fd;             /* the same, where that is a descriptor */
+        uint32_t next_free; /* of a free record: the next free one, or SLUICE_NO_SLOT */
+        uint32_t own;       /* of a living record: for its kind to use */
+        int fd;             /* the same, if that is a descriptor */
     };
 };
 
@@ -50,12 +50,12 @@ SLUICE_INTERNAL void sluice_slots_init(struct sluice_slots *slots, size_t record
 SLUICE_INTERNAL void sluice_slots_deinit(struct sluice_slots *slots,
                                          const struct sluice_allocator *allocator);
 
-/* Makes one more record the first that is free: 0, SLUICE_ENOMEM or SLUICE_EFULL. */
+/* Adds a record, and makes it the first free one. Returns 0, SLUICE_ENOMEM or SLUICE_EFULL. */
 SLUICE_INTERNAL int sluice_slots_make_free(struct sluice_slots *slots,
                                            const struct sluice_allocator *allocator);
 
-/* Sees to it that a record is free: 0, or SLUICE_ENOMEM, or SLUICE_EFULL where `limit` live
- * already. `free` is then the index of the next record. O(1), amortised. */
+/* Makes sure that a record is free. Returns 0, or SLUICE_ENOMEM, or SLUICE_EFULL if `limit` records
+ * live already. `free` is then the index of the next record. O(1), amortised. */
 static inline int sluice_slots_prepare(struct sluice_slots *slots,
                                        const struct sluice_allocator *allocator) {
     if (slots->living >= slots->limit)
@@ -63,14 +63,16 @@ static inline int sluice_slots_prepare(struct sluice_slots *slots,
     return slots->free == SLUICE_NO_SLOT ? sluice_slots_make_free(slots, allocator) : 0;
 }
 
-/* Begins that record, whose slot is given: the slot is set, and the rest means nothing. */
+/* Begins that record, whose slot is given. The slot is set, and the rest of the record means
+ * nothing yet. */
 static inline void sluice_slots_take(struct sluice_slots *slots, struct sluice_slot *slot) {
     slots->free = slot->next_free;
     slots->living++;
     *slot = (struct sluice_slot){.generation = slot->generation + 1};
 }
 
-/* Both: the index of the record; or SLUICE_NO_SLOT, with *code as of the first. */
+/* Does both. Returns the index of the record, or SLUICE_NO_SLOT with *code from
+ * sluice_slots_prepare. */
 SLUICE_INTERNAL uint32_t sluice_slots_begin(struct sluice_slots *slots,
                                             const struct sluice_allocator *allocator, int *code);
 
@@ -79,7 +81,7 @@ static inline void sluice_slots_give_back(struct sluice_slots *slots, uint32_t i
                                           struct sluice_slot *slot) {
     slots->living--;
     if (++slot->generation == 0)
-        return; /* it has wrapped: whatever it were used for would have an old name again */
+        return; /* it has wrapped: a new record here would get an old name again */
     slot->next_free = slots->free;
     slots->free = index;
 }
@@ -99,7 +101,7 @@ static inline uint32_t sluice_slots_index(const struct sluice_slots *slots, cons
     return (uint32_t)(offset / slots->record_size);
 }
 
-/* The living record of that name, or NULL. */
+/* The living record that has this name, or NULL. */
 static inline void *sluice_slots_find(const struct sluice_slots *slots, uint32_t index,
                                       uint32_t generation) {
     if (index >= slots->used)

@@ -1,9 +1,10 @@
-/* queue.c - the byte queue that each stream has; queue_public.c makes the public one of it.
+/* queue.c - the byte queue that each stream has. queue_public.c makes the public queue out of it.
  *
- * Bytes are copied in once and read where they lie; whole chunks change queues by their links.
- * Chunks stay dense: an append fills the last one before it takes another, and a move copies a
- * first chunk of COALESCED_MOST bytes or fewer where they fit, so that of two neighbours that moves
- * have made either the second holds more than that, or both together more than one has room for.
+ * Bytes are copied in once and read where they lie. Whole chunks change queues by their links.
+ * Chunks stay dense. An append fills the last one before it takes another. A move copies the first
+ * chunk if it holds COALESCED_MOST bytes or fewer and they fit. So of two neighbours that moves
+ * have made, either the second holds more than COALESCED_MOST, or both together hold more than one
+ * has room for.
  *
  * Decided against: filling up chunks on every move (up to 4 KiB copied each time), and a separate
  * place for a reserved chunk (a word more in each idle stream).
@@ -14,10 +15,11 @@
 
 #include <string.h>
 
-/* A quarter of a chunk: about what a chunk more costs to take, to send and to give back. */
+/* A quarter of a chunk. Copying that much costs about what it costs to take, send and give back one
+ * more chunk. */
 #define COALESCED_MOST (SLUICE_CHUNK_ROOM / 4)
 
-/* As many of the bytes as the chunk has room for: how many. */
+/* Copies as many of the bytes as the chunk has room for, and returns how many. */
 static size_t copy_in(struct sluice_chunk *chunk, const void *bytes, size_t length) {
     size_t room = SLUICE_CHUNK_ROOM - chunk->end;
     if (length > room)
@@ -41,10 +43,11 @@ static void give_all(struct sluice_chunk_pool *pool, struct sluice_chunk *first)
         sluice_chunk_give_chain(pool, first, last, count);
 }
 
-/* As many empty chunks, linked, as have room for `length` bytes, 1 to PTRDIFF_MAX; or none. */
+/* Takes as many empty chunks, linked, as have room for `length` bytes, 1 to PTRDIFF_MAX; or
+ * none. */
 static inline int take_chain(struct sluice_chunk_pool *pool, size_t length,
                              struct sluice_chunk **chain) {
-    /* What the limit forbids is refused before it is begun. */
+    /* What the limit forbids is refused before anything is taken. */
     if ((length - 1) / SLUICE_CHUNK_ROOM >= sluice_chunk_pool_left(pool))
         return SLUICE_EFULL;
     struct sluice_chunk **end = chain;
@@ -140,8 +143,8 @@ static ptrdiff_t link_all(struct sluice_bytes *to, struct sluice_bytes *from) {
     return (ptrdiff_t)length;
 }
 
-/* Copies the first chunk of `from` behind the bytes of `to`, where they fit, and links the rest.
- * Apart, so that the move of a chain saves no registers. */
+/* Copies the first chunk of `from` behind the bytes of `to`, where they fit, and links the rest. It
+ * is a function of its own so that the move of a chain saves no registers. */
 static SLUICE_NOINLINE ptrdiff_t copy_one(struct sluice_chunk_pool *pool, struct sluice_bytes *to,
                                           struct sluice_bytes *from) {
     struct sluice_chunk *head = from->first;
@@ -153,8 +156,8 @@ static SLUICE_NOINLINE ptrdiff_t copy_one(struct sluice_chunk_pool *pool, struct
     return (ptrdiff_t)length + link_all(to, from);
 }
 
-/* A reserved chunk that `to` ends with is filled, whatever the first one of `from` holds, since an
- * empty one may not stand between others. */
+/* If `to` ends with a reserved, empty chunk, that chunk is filled however much the first chunk of
+ * `from` holds, since an empty chunk may not stand between others. */
 ptrdiff_t sluice_bytes_join(struct sluice_chunk_pool *pool, struct sluice_bytes *to,
                             struct sluice_bytes *from) {
     size_t length = sluice_chunk_held(from->first);

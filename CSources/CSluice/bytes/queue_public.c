@@ -1,8 +1,8 @@
-/* queue_public.c - the byte queue of queue.h for the caller's own use, its arguments checked.
+/* queue_public.c - the byte queue of queue.h for the caller's own use, with its arguments checked.
  *
- * Each public queue has a pool of its own. A move hands chunks from the one's account to the
- * other's: nothing is locked or counted, and each queue keeps to its own limit. Decided against one
- * pool for all: it would be a global, and one queue could use up another's limit.
+ * Each public queue has a pool of its own. A move hands chunks from one account to the other.
+ * Nothing is locked or reference-counted, and each queue keeps to its own limit. Decided against
+ * one pool for all: it would be a global, and one queue could use up another's limit.
  */
 #include "base/platform.h"
 
@@ -10,7 +10,7 @@
 
 #include "bytes/queue.h"
 
-/* So many chunks, 64 KiB, are kept while a queue is emptied and filled again. */
+/* How many chunks, 64 KiB in all, are kept while a queue is emptied and filled again. */
 #define RETAINED 16
 
 static_assert(SLUICE_QUEUE_RESERVE_MAX <= SLUICE_CHUNK_ROOM, "what is promised fits in a chunk");
@@ -96,8 +96,9 @@ int sluice_queue_consume(sluice_queue *queue, size_t length) {
     return 0;
 }
 
-/* The chunks that go whole are counted as `to`'s first, and counted back where they then stay.
- * Apart, so that the move of a whole chain saves no registers. */
+/* The chunks that go whole are counted as those of `to` first. If they then stay after all, they
+ * are counted back. It is a function of its own so that the move of a whole chain saves no
+ * registers. */
 static SLUICE_NOINLINE ptrdiff_t move_part(sluice_queue *to, sluice_queue *from, size_t most) {
     size_t whole = sluice_bytes_whole_chunks(&from->bytes, most);
     if (!sluice_chunk_pool_adopt(&to->pool, &from->pool, whole))

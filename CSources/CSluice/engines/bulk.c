@@ -1,21 +1,21 @@
-/* bulk.c - who can receive and waits for a turn; and bulk streams, which receive several times in a
- * row.
+/* bulk.c - streams that can receive and wait for their turn; and bulk streams, which receive
+ * several times in a row.
  *
- * What is known to be possible and had to wait (a receive filled the buffer, a stream was resumed)
- * is in a list, and is seen to in the next turn.
+ * If a receive is known to be possible and had to wait (the last one filled the buffer, or the
+ * stream was resumed), the stream is put in a list, and gets its receive in the next turn.
  *
- * Bulk streams fill one receive after the other. They have a list of their own, and each turn has a
- * run of the first: as many receives as there are bulk streams, up to RUN_BYTES. So a turn is never
- * longer than if each had one, and a stream goes on while what it moves is still in the cache:
- * measured beside receives in turn, four streams that echo took a tenth less CPU time. Decided
- * against: a longer run while nobody else has anything due (who comes meanwhile would wait for it,
- * and the waits that it saves were not to be measured).
+ * Bulk streams fill one receive after the other. They have a list of their own. In each turn the
+ * first of them has a run: as many receives as there are bulk streams, up to RUN_BYTES. So a turn
+ * is never longer than if each stream had one receive, and a stream goes on while what it moves is
+ * still in the cache. Measured against one receive each in turn, four streams that echo took a
+ * tenth less CPU time. Decided against: a longer run while nobody else has anything due. Whoever
+ * comes meanwhile would wait for it, and the waits that it saves could not be measured.
  */
 #include "base/platform.h"
 
 #include "engines/readiness.h"
 
-/* A run is so many bytes at most, or one receive. */
+/* A run has at most this many bytes, or is one receive. */
 #define RUN_BYTES ((size_t)256 * 1024)
 
 static void append_source(struct readiness_engine *engine, struct list *list, int fd,
@@ -39,7 +39,8 @@ int sluice_source_pop(struct readiness_engine *engine, struct list *list) {
     return fd;
 }
 
-/* Takes one out of the middle of the list of bulk streams, by a walk: this is rare. */
+/* Takes a stream out of the middle of the list of bulk streams. It walks the list, since this is
+ * rare. */
 static SLUICE_COLD void leave_bulk(struct readiness_engine *engine, int fd) {
     struct list others = {NO_FD, NO_FD};
     for (int each = sluice_source_pop(engine, &engine->bulk); each != NO_FD;
@@ -49,8 +50,8 @@ static SLUICE_COLD void leave_bulk(struct readiness_engine *engine, int fd) {
     engine->bulk = others;
 }
 
-/* Puts a descriptor into a list, unless it is in one. A place among the bulk streams, which may be
- * its predecessor's, is given up: those wait longer. */
+/* Puts a descriptor into a list, unless it is in one. A place among the bulk streams, which may
+ * have been its predecessor's, is given up: bulk streams wait longer. */
 void sluice_source_push(struct readiness_engine *engine, struct list *list, int fd) {
     const struct source *source = &engine->sources[fd];
     if ((source->state & IN_BULK) && source->burst < BULK)
@@ -72,9 +73,9 @@ void sluice_source_wait_for_more(struct readiness_engine *engine, int fd, bool f
         append_source(engine, &engine->bulk, fd, QUEUED | IN_BULK);
 }
 
-/* The first bulk stream has a run in this turn. One that was paused meanwhile, or whose number
- * others have taken, is none any more. A run is as many receives as all bulk streams would have
- * together if each had one, so that nobody waits longer for the turn to end. */
+/* The first bulk stream has a run in this turn. A stream that was paused meanwhile, or whose number
+ * another descriptor has taken, is no bulk stream any more. A run is as many receives as all bulk
+ * streams would have together if each had one, so that nobody waits longer for the turn to end. */
 void sluice_bulk_begin_run(struct readiness_engine *engine) {
     while (engine->bulk.first != NO_FD && !is_bulk(&engine->sources[engine->bulk.first]))
         sluice_source_pop(engine, &engine->bulk);
@@ -84,9 +85,9 @@ void sluice_bulk_begin_run(struct readiness_engine *engine) {
         engine->run_left += is_bulk(&engine->sources[fd]);
 }
 
-/* Of the run: its stream receives several times in a row. Where that is drained, or was paused
- * since the turn began, the run is over. The next stream's is the next turn's: it may have become a
- * bulk stream by what it received in this one. */
+/* In a run its stream receives several times in a row. If the stream is drained, or was paused
+ * since the turn began, the run is over. The next stream has its run in the next turn, since it may
+ * have become a bulk stream by what it received in this one. */
 enum sluice_operation sluice_bulk_next(struct readiness_engine *engine, sluice_event *event,
                                        unsigned char *bytes, size_t size) {
     enum sluice_operation operation = SLUICE_OP_NONE;

@@ -1,13 +1,13 @@
-/* completions.c - what comes of what is wanted: an operation that is possible is done when its
- * completion is pulled.
+/* completions.c - operations that are wanted and possible. Each is done when its completion is
+ * pulled.
  *
- * A turn first has the events of its wait, one by one, then what the turn before left over, and
- * then the run of a bulk stream.
+ * A turn first has the events of its wait, one by one. Then comes what the turn before left over,
+ * and then the run of a bulk stream.
  *
- * A receive that brings less than was asked for has drained a TCP or a unix socket, so that the one
- * that would find nothing is saved. Nothing else is drained by a short read (receive.h), and
- * neither is a socket after a hang-up, when the end or the error is still to be fetched, or after
- * urgent bytes or passed descriptors, which a receive stops short of.
+ * A receive that brings less than was asked for has drained a TCP or a unix socket. That saves the
+ * receive that would find nothing. A short read drains nothing else (receive.h). It does not drain
+ * a socket after a hang-up either, when the end or the error still has to be fetched. And it does
+ * not after urgent bytes or passed descriptors, where a receive stops short.
  */
 #include "base/platform.h"
 
@@ -16,8 +16,8 @@
 #include "engines/receive.h"
 #include "network/socket.h"
 
-/* Of a stream whose next receive is like most: one that is in no list, and has nothing else due nor
- * anything to learn from an event but that bytes have come. */
+/* The state of a stream whose next receive is like most. The stream is in no list, nothing else is
+ * due for it, and there is nothing to learn from an event except that bytes have come. */
 #define LIKE_MOST (WANTED(SLUICE_OP_RECEIVE) | IS_SOCKET | CAN_SEND)
 #define TELLS_FROM_MOST                                                                            \
     (LIKE_MOST | WANTED(SLUICE_OP_SEND | SLUICE_OP_CONNECT) | CAN_RECEIVE | STOPS_SHORT | QUEUED | \
@@ -30,9 +30,9 @@ static enum sluice_operation complete_as(const struct source *source,
     return operation;
 }
 
-/* The event before engine->ready is of a listener. A turn has at first one accept, so that a quiet
- * listener costs no accept that finds nobody, and twice as many each time that all of them found
- * somebody. */
+/* The event before engine->ready is a listener's. At first a turn has one accept, so that a quiet
+ * listener costs no accept that finds nobody. After each time that all of them found somebody, it
+ * has twice as many. */
 static enum sluice_operation accept_next(struct readiness_engine *engine, sluice_event *event) {
     int fd = engine->ready[-1].fd;
     struct source *source = &engine->sources[fd];
@@ -56,7 +56,7 @@ static enum sluice_operation accept_next(struct readiness_engine *engine, sluice
     return complete_as(source, SLUICE_OP_ACCEPT, 0, (uint64_t)result, event);
 }
 
-/* Until it is known how many bytes have come, event->length is how many there is room for. */
+/* Until it is known how many bytes have come, event->length is for how many there is room. */
 static inline void begin_receive(const struct source *source, const unsigned char *bytes,
                                  size_t size, sluice_event *event) {
     event->id = source->id;
@@ -77,8 +77,8 @@ static enum sluice_operation end_of_input(struct readiness_engine *engine, int f
     return complete_as(source, SLUICE_OP_END, code < 0 ? code : (int)error, 0, event);
 }
 
-/* A packet does not fit what this pull has left of its buffer. The turn stops here. It goes on with
- * the packet, and so in the next pull, which has the whole buffer. */
+/* A packet does not fit into what this pull has left of its buffer. The turn stops here. It goes on
+ * with the packet in the next pull, which has the whole buffer. */
 static SLUICE_COLD enum sluice_operation put_back(struct readiness_engine *engine, int fd) {
     engine->put_back = fd;
     engine->ready_then = engine->ready;
@@ -86,7 +86,7 @@ static SLUICE_COLD enum sluice_operation put_back(struct readiness_engine *engin
     return SLUICE_OP_NONE;
 }
 
-/* What a receive of up to `size` bytes comes to. */
+/* What comes of a receive of up to `size` bytes. */
 static enum sluice_operation received(struct readiness_engine *engine, int fd,
                                       struct sluice_received received, size_t size,
                                       sluice_event *event) {
@@ -98,7 +98,7 @@ static enum sluice_operation received(struct readiness_engine *engine, int fd,
         return end_of_input(engine, fd, received.count, event);
     bool full = !over && (size_t)received.count == size && !received.more;
     bool drained = !over && !full && !received.more && !(source->state & STOPS_SHORT);
-    /* Where there are no edges, what is left is told again. */
+    /* Without edges, what is left is reported again. */
     if (!engine->edges || drained || (over && !received.again)) {
         set_state(source, CAN_RECEIVE, 0);
         source->burst = 0;
@@ -122,16 +122,17 @@ enum sluice_operation sluice_source_receive(struct readiness_engine *engine, int
                     size, event);
 }
 
-/* Something has been told of a descriptor that nothing is received from: whether that has broken
- * the connection. Where it has not, bytes wait, or a hang-up that is none of the peer's doing, and
- * it is not asked again: a receive will tell. */
+/* Something was reported for a descriptor from which nothing is received. Finds out whether it has
+ * broken the connection. If not, bytes wait, or there was a hang-up that the peer did not cause. It
+ * is not asked again: a receive will tell. */
 static SLUICE_COLD enum sluice_operation look_for_hangup(struct readiness_engine *engine, int fd,
                                                          sluice_event *event) {
     struct source *source = &engine->sources[fd];
     bool has_ended = false;
     int error =
         sluice_hangup_error(fd, source_role(source), !(source->state & NO_INPUT), &has_ended);
-    /* An edge comes once. Where bytes come first, it is looked for again when it is wanted next. */
+    /* An edge comes once. If bytes come first, the hang-up is looked for again when it is wanted
+     * next. */
     if (error <= 0)
         set_state(source, BROKEN, 0);
     int code =
@@ -162,7 +163,7 @@ static enum sluice_operation complete_output(struct readiness_engine *engine, in
                        code < 0 ? code : error, 0, event);
 }
 
-/* The next completion of a stream that is none of a receive, or 0. */
+/* The next completion of a stream that is not a receive, or 0. */
 static enum sluice_operation serve_but_receive(struct readiness_engine *engine, int fd,
                                                sluice_event *event) {
     const struct source *source = &engine->sources[fd];
@@ -174,7 +175,7 @@ static enum sluice_operation serve_but_receive(struct readiness_engine *engine, 
     return SLUICE_OP_NONE;
 }
 
-/* The next completion of a stream, or 0 where there is none now. */
+/* The next completion of a stream, or 0 if there is none now. */
 static enum sluice_operation serve(struct readiness_engine *engine, int fd, sluice_event *event,
                                    unsigned char *bytes, size_t size) {
     enum sluice_operation operation = serve_but_receive(engine, fd, event);
@@ -215,7 +216,7 @@ static inline enum sluice_operation complete_watch(const struct source *source, 
     return SLUICE_OP_WATCH;
 }
 
-/* Of a watch whose interest may have changed since the event was gathered. */
+/* For a watch whose interest may have changed since the event was gathered. */
 static enum sluice_operation complete_changed_watch(const struct source *source, uint32_t flags,
                                                     sluice_event *event) {
     uint32_t wanted = wanted_of(source);
@@ -226,8 +227,8 @@ static enum sluice_operation complete_changed_watch(const struct source *source,
                                              : SLUICE_OP_SIGNALS;
 }
 
-/* Remembers what an event says of a stream. After a hang-up, or urgent bytes, no receive that is
- * short says that there is no more. */
+/* Remembers what an event says about a stream. After a hang-up or urgent bytes, a short receive
+ * does not say that there is no more. */
 static void learn(struct source *source, uint32_t flags) {
     uint32_t news = flags & (CAN_RECEIVE | CAN_SEND);
     if (flags & ~(uint32_t)(CAN_RECEIVE | CAN_SEND))
@@ -236,7 +237,7 @@ static void learn(struct source *source, uint32_t flags) {
         news |= BROKEN;
     if (flags & SLUICE_ERROR)
         news |= CAN_SEND;
-    /* Of the writing end of a pipe nothing else can come: see hangup_interest. */
+    /* Nothing else can come from the writing end of a pipe: see hangup_interest. */
     if (source->role == SLUICE_ROLE_PIPE && (source->state & NO_INPUT) && (flags & SLUICE_READ))
         news |= BROKEN;
     set_state(source, 0, news);
@@ -250,7 +251,8 @@ static enum sluice_operation see_to(struct readiness_engine *engine, const sluic
     if (is_reported(source_role(source)))
         return complete_changed_watch(source, ready->flags, event);
     learn(source, ready->flags);
-    /* A receive waits for its place; but not for that of the number's descriptor before. */
+    /* A receive waits for its place in the list. But a place that the number's former descriptor
+     * had does not count. */
     bool waits = (source->state & QUEUED) && (!(source->state & IN_BULK) || source->burst == BULK);
     return waits ? serve_but_receive(engine, ready->fd, event)
                  : serve(engine, ready->fd, event, bytes, size);
@@ -267,8 +269,8 @@ static SLUICE_NOINLINE enum sluice_operation next_of_any(struct readiness_engine
         if (sluice_poller_stands(engine->poller, ready))
             operation = see_to(engine, ready, event, bytes, size);
     }
-    /* What is left over waits for the events, which it learns from: served before, it would
-     * receive twice in a turn. */
+    /* What is left over comes after the events, since it learns from them. If it came before, it
+     * would receive twice in a turn. */
     if (!operation && engine->put_back == NO_FD)
         operation = next_left_over(engine, event, bytes, size);
     if (!operation && engine->put_back == NO_FD && engine->run_left > 0)
@@ -276,8 +278,9 @@ static SLUICE_NOINLINE enum sluice_operation next_of_any(struct readiness_engine
     return operation;
 }
 
-/* The read(2) that was tried of the event before engine->ready, of what is like most, found the
- * end, an error, or as much as fits, and perhaps more; or there is more to learn than bytes. */
+/* For the event before engine->ready, which is of a stream that is like most, a read(2) was tried.
+ * It found the end, an error, or as much as fits and perhaps more. Or there is more to learn than
+ * bytes. */
 static SLUICE_NOINLINE enum sluice_operation
 next_after_receive(struct readiness_engine *engine, sluice_event *event, ptrdiff_t result) {
     const size_t size = event->length;
@@ -290,8 +293,8 @@ next_after_receive(struct readiness_engine *engine, sluice_event *event, ptrdiff
     return operation ? operation : next_of_any(engine, event, bytes, size);
 }
 
-/* The next event is of what is like most, and says that the peer has ended. Nearly always no bytes
- * come before that. */
+/* The next event is of a stream that is like most, and says that the peer has ended. Nearly always
+ * no bytes come before that. */
 static SLUICE_NOINLINE enum sluice_operation
 next_end(struct readiness_engine *engine, sluice_event *event, unsigned char *bytes, size_t size) {
     int fd = engine->ready++->fd;
@@ -304,8 +307,8 @@ next_end(struct readiness_engine *engine, sluice_event *event, unsigned char *by
     return next_after_receive(engine, event, result);
 }
 
-/* Nearly all that a server does is this: bytes have come on a socket that is waited on for bytes,
- * and fit the buffer. */
+/* This is nearly all that a server does: bytes have come on a socket that waits for bytes, and they
+ * fit into the buffer. */
 static SLUICE_MERGED enum sluice_operation next_bytes(struct readiness_engine *engine,
                                                       sluice_event *event, unsigned char *bytes,
                                                       size_t size, const sluice_ready *ready,
@@ -319,10 +322,10 @@ static SLUICE_MERGED enum sluice_operation next_bytes(struct readiness_engine *e
     return SLUICE_OP_RECEIVE;
 }
 
-/* The next event is of what is not like most, or tells of more than bytes. A watch is left to
- * next_of_any, which asks whether its event still stands. Nobody else is asked: a number that is
- * detached is like nothing here, and where it was attached again since, a stream or a listener is
- * tried by its own right. */
+/* The next event is of something that is not like most, or tells of more than bytes. A watch is
+ * left to next_of_any, which asks whether its event still stands. For others that is not asked. A
+ * number that is detached matches nothing here. If it was attached again since, trying the new
+ * stream or listener does no harm. */
 static SLUICE_NOINLINE enum sluice_operation next_otherwise(struct readiness_engine *engine,
                                                             sluice_event *event,
                                                             unsigned char *bytes, size_t size,

@@ -1,15 +1,16 @@
-/* readiness.c - an engine over any poller: learns that an operation is possible, and does it when
- * its completion is pulled (completions.c).
+/* readiness.c - an engine over any poller. It learns that an operation is possible, and does it
+ * when its completion is pulled (completions.c).
  *
- * What it keeps for a descriptor stands in an array indexed by number, as the poller's own does:
- * which operations are wanted, and which are possible as far as is known.
+ * What it keeps for a descriptor stands in an array indexed by number, as in the poller: which
+ * operations are wanted, and which are possible as far as it knows.
  *
- * Where the poller has edges, a stream is registered once, for both directions, and the kernel is
- * not spoken to again: it tells of changes, and what it told is remembered here until an operation
- * finds it no longer true. What is known to be possible and had to wait is kept in a list (bulk.c).
+ * If the poller has edges, a stream is registered once, for both directions, and its registration
+ * never changes. The kernel reports changes. What it reported is remembered here until an operation
+ * finds that it is no longer true. What is known to be possible and had to wait is kept in a list
+ * (bulk.c).
  *
- * Where the poller has none, or cannot tell a hang-up, the interest follows what is wanted, and
- * nothing is remembered: what is still possible is told again.
+ * If the poller has no edges, or cannot tell a hang-up, the interest follows what is wanted, and
+ * nothing is remembered: what is still possible is reported again.
  *
  * Listeners and watches are level-triggered on every poller.
  */
@@ -53,7 +54,7 @@ static SLUICE_COLD int create(struct sluice_engine **result,
         sluice_free(allocator, engine);
         return code;
     }
-    /* An edge is told once, and so has to say whether there is more to be learnt than bytes. */
+    /* An edge is reported once, so it has to say whether there is more to learn than bytes. */
     const uint32_t needed = SLUICE_FEATURE_EDGE | SLUICE_FEATURE_CONDITIONS;
     engine->edges = (sluice_poller_features(engine->poller) & needed) == needed;
     *result = &engine->engine;
@@ -87,8 +88,9 @@ static inline int make_room_for_source(struct readiness_engine *engine, int fd) 
     return fd < engine->limit ? 0 : grow_sources(engine, fd);
 }
 
-/* What tells of a hang-up alone: nothing does, where the poller has no conditions; but that the
- * writing end of a pipe can be read from says that its reader has gone, since no bytes come. */
+/* The interest that reports only a hang-up. If the poller has no conditions, there is none, except
+ * for the writing end of a pipe. If that can be read from, its reader has gone, since no bytes can
+ * come. */
 static uint32_t hangup_interest(const struct readiness_engine *engine, enum sluice_role role,
                                 uint32_t state) {
     if (sluice_poller_features(engine->poller) & SLUICE_FEATURE_CONDITIONS)
@@ -96,7 +98,7 @@ static uint32_t hangup_interest(const struct readiness_engine *engine, enum slui
     return role == SLUICE_ROLE_PIPE && (state & NO_INPUT) ? SLUICE_READ : SLUICE_NONE;
 }
 
-/* Of what is wanted, where the poller is not to look for all there is. */
+/* The interest for what is wanted, if the poller does not look for everything. */
 static uint32_t interest_of_wanted(const struct readiness_engine *engine, enum sluice_role role,
                                    uint32_t state) {
     uint32_t interest = SLUICE_NONE;
@@ -109,11 +111,11 @@ static uint32_t interest_of_wanted(const struct readiness_engine *engine, enum s
     return interest;
 }
 
-/* What the poller is to look for, of anything but a watch. */
+/* What the poller should look for. Not for a watch. */
 static inline uint32_t interest_of(const struct readiness_engine *engine, enum sluice_role role,
                                    uint32_t state) {
     if (engine->edges && role != SLUICE_ROLE_LISTENER)
-        /* And for urgent bytes, which a receive stops short of: see `learn`. */
+        /* Also for urgent bytes, before which a receive stops short: see `learn`. */
         return SLUICE_READ | SLUICE_WRITE | SLUICE_PRIORITY | SLUICE_EDGE;
     return interest_of_wanted(engine, role, state);
 }
@@ -125,8 +127,8 @@ static unsigned log2_of(uint32_t count) {
     return log2;
 }
 
-/* What is known of a descriptor at first, by role. To send is tried at once: a connected socket has
- * room. */
+/* What is known of a descriptor at first, by role. A send is tried at once, since a connected
+ * socket has room. */
 static const uint16_t state_by_role[] = {
     ATTACHED,                                  /* a watch */
     ATTACHED,                                  /* signals */
@@ -139,7 +141,7 @@ static const uint16_t state_by_role[] = {
     ATTACHED | CAN_SEND | BY_ROLE              /* another file */
 };
 
-/* That and what is wanted, which of a listener is nothing at first. */
+/* That, and what is wanted. For a listener that is nothing at first. */
 static uint32_t first_source_state(enum sluice_role role, uint32_t detail) {
     uint32_t state = state_by_role[role];
     if (role == SLUICE_ROLE_LISTENER)
@@ -162,7 +164,7 @@ static int attach_source(struct sluice_engine *base, int fd, sluice_id id, enum 
         sluice_poller_remove(engine->poller, fd);
         return code;
     }
-    /* A predecessor of this number may still be in a list, and its place there is then ours. */
+    /* A predecessor of this number may still be in a list. Then its place there is ours. */
     struct source *source = &engine->sources[fd];
     source->id = id;
     source->state = (uint16_t)(state | (source->state & (QUEUED | IN_BULK)));
@@ -205,7 +207,7 @@ static int rewatch(struct sluice_engine *base, int fd, uint32_t interest) {
     return 0;
 }
 
-/* Has the poller look for what is wanted. */
+/* Makes the poller look for what is wanted. */
 int sluice_source_follow_wanted(struct readiness_engine *engine, int fd, uint32_t wanted) {
     const struct source *source = &engine->sources[fd];
     uint32_t rest = source->state & ~ALL_WANTED;
@@ -214,7 +216,7 @@ int sluice_source_follow_wanted(struct readiness_engine *engine, int fd, uint32_
     return before == after ? 0 : sluice_poller_modify(engine->poller, fd, after, 0);
 }
 
-/* The poller is told where it does not look for all there is. */
+/* The poller is told if it does not look for everything. */
 int sluice_source_set_wanted(struct readiness_engine *engine, int fd, uint32_t wanted) {
     struct source *source = &engine->sources[fd];
     if (!engine->edges || source->role == SLUICE_ROLE_LISTENER) {
@@ -270,8 +272,8 @@ static int await_source_room(struct sluice_engine *base, int fd) {
     return sluice_source_set_wanted(engine, fd, wanted_of(source) | SLUICE_OP_SEND);
 }
 
-/* Where each wait looks at every registration, one is to bring all that are ready, and not the next
- * few of them; without the memory for that it brings a few. */
+/* If each wait looks at every registration, a wait should bring all that are ready, and not the
+ * next few of them. Without the memory for that it brings a few. */
 static void make_room_for_events(struct readiness_engine *engine) {
     if (engine->edges || engine->attached <= engine->batch)
         return;

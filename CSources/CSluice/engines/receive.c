@@ -1,13 +1,14 @@
 /* receive.c - see receive.h.
  *
- * - A unix socket stops short where descriptors were passed, although more may be there.
+ * - A receive from a unix socket stops short where descriptors were passed, although there may be
+ *   more.
  * - A packet socket gives one packet for each receive, and cuts off what does not fit. So a packet
- *   is measured first. Of a datagram socket 0 bytes are an empty packet, and not the end, unless
- * its receiving side has been shut.
- * - A pipe may be one of packets, which its reading end does not say (O_DIRECT, pipe(2)): a short
- *   read may be one of them.
- * - A terminal with VMIN 0 answers 0 bytes where nothing was typed (termios(3)), and a
- *   pseudo-terminal's master EIO where the last program at it has ended: that is its end (pty(7)).
+ *   is measured first. From a datagram socket 0 bytes are an empty packet, and not the end, unless
+ *   its receiving side has been shut down.
+ * - A pipe may be one of packets (O_DIRECT, pipe(2)), and its reading end does not say so. A short
+ *   read may be one packet.
+ * - A terminal with VMIN 0 answers 0 bytes if nothing was typed (termios(3)). The master of a
+ *   pseudo-terminal answers EIO when the last program at it has ended: that is its end (pty(7)).
  */
 #include "engines/receive.h"
 
@@ -92,7 +93,7 @@ struct sluice_received sluice_receive(int fd, enum sluice_role role, unsigned ch
     }
 }
 
-/* A connection whose peer had ended, and that is then reset, has EPIPE for its error (tcp(7)). */
+/* A connection that is reset after its peer had ended has the error EPIPE (tcp(7)). */
 static int reset_as_such(int code) {
     return code == -EPIPE ? -ECONNRESET : code;
 }
@@ -109,6 +110,7 @@ SLUICE_COLD int sluice_hangup_error(int fd, enum sluice_role role, bool has_inpu
         return 1;
     if (there < 0 && there != SLUICE_EAGAIN)
         return reset_as_such((int)there);
-    *has_ended = there == 0 && role != SLUICE_ROLE_PACKETS; /* of those it may be an empty one */
+    *has_ended = there == 0 && role != SLUICE_ROLE_PACKETS; /* from those it may be an empty
+                                                             * packet */
     return reset_as_such(sluice_socket_error(fd));
 }

@@ -1,8 +1,9 @@
-/* begin.c - streams of the caller's making: of an address, or of a descriptor that it has.
+/* begin.c - streams that the caller makes: to an address, or from a descriptor that it has.
  *
- * What can be adopted is whatever bytes can be read from or written to without waiting: connected
+ * Everything can be adopted that bytes can be read from or written to without blocking: connected
  * sockets, pipes, terminals, files. What gives packets is taken too, and their boundaries are lost.
- * A file never has a read or a write wait, as far as the kernel can tell, and so is always ready.
+ * As far as the kernel can tell, a read or a write of a file never blocks, so a file is always
+ * ready.
  */
 #include "base/platform.h"
 
@@ -16,7 +17,8 @@
 
 #include "network/socket.h"
 
-/* Of a descriptor that is non-blocking by now, or of none. It stays the caller's on failure. */
+/* Makes a stream of a descriptor that is non-blocking by now, or without one. On failure the
+ * descriptor stays the caller's. */
 static int begin_with_settings(sluice_loop *loop, const struct sluice_stream_settings *settings,
                                struct sluice_stream_start *start, sluice_id *id) {
     int code = sluice_cohort_join(loop, settings, 0, &start->cohort);
@@ -50,7 +52,7 @@ static int role_of_socket(int fd, enum sluice_role *role) {
     return 0;
 }
 
-/* Whether the calls of a stream can be made on it, and how. `flags` are its open file's. */
+/* Whether the calls of a stream can be made on it, and how. `flags` are those of its open file. */
 static int role_of(int fd, int flags, enum sluice_role *role) {
     struct stat status;
     if (flags & O_PATH)
@@ -65,8 +67,8 @@ static int role_of(int fd, int flags, enum sluice_role *role) {
     return 0;
 }
 
-/* A socket stays non-blocking afterwards: nobody else has it, or whoever does speaks to it
- * likewise. */
+/* A socket stays non-blocking afterwards: either nobody else has it, or the others use it in the
+ * same way. */
 static bool is_to_be_restored(int flags, enum sluice_role role) {
     return !(flags & O_NONBLOCK) && (role == SLUICE_ROLE_PIPE || role == SLUICE_ROLE_OTHER);
 }
@@ -112,9 +114,9 @@ int sluice_adopt(sluice_loop *loop, sluice_id *id, int fd, const sluice_stream_o
 
 /* ---- Addresses ------------------------------------------------------------------------------- */
 
-/* A stream whose connect has failed already. It is the peer's failure, or the network's, or there
- * are too many descriptors at the moment, which must not surprise a caller who has other streams to
- * look after: CLOSED tells it, as of any connect. */
+/* Makes a stream whose connect has failed already. It failed because of the peer or the network, or
+ * because there are too many descriptors at the moment. That must not surprise a caller who has
+ * other streams to look after. So CLOSED reports it, as for any connect. */
 static int begin_in_vain(sluice_loop *loop, const struct sluice_stream_settings *settings,
                          int error, sluice_id *id) {
     struct sluice_stream_start start = {.fd = -1,

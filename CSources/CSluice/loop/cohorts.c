@@ -1,8 +1,9 @@
 /* cohorts.c - how streams behave: their options, kept once for all that have the same.
  *
- * A stream names its cohort by four bytes, where it would otherwise need 28. A listener has a
- * cohort of its own, whose number of users is also how many connections it has open. It outlives
- * the listener as long as one of them does, so that closing a listener need not look for them.
+ * A stream names its cohort in four bytes. Otherwise it would need 28. A listener has a cohort of
+ * its own, and the number of its users also says how many connections the listener has open. The
+ * cohort outlives the listener as long as one of these connections does, so that closing a listener
+ * need not look for them.
  */
 #include "base/platform.h"
 
@@ -19,13 +20,13 @@
 
 #define DEFAULT_LINGER_NS (10 * NS_PER_SECOND)
 
-/* Milliseconds, rounded up; 49 days at most, which will do for never. */
+/* Milliseconds, rounded up. 49 days at most, which is as good as never. */
 static uint32_t to_ms(int64_t ns) {
     int64_t ms = ns / NS_PER_MILLISECOND + (ns % NS_PER_MILLISECOND != 0);
     return ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
 }
 
-/* The flags with THROTTLED alone to say whether a stream is. */
+/* The flags in which THROTTLED alone says whether a stream is throttled. */
 static uint32_t flags_of_cohort(uint32_t flags, bool accepted) {
     if (accepted && !(flags & SLUICE_UNTHROTTLED))
         flags |= SLUICE_THROTTLED;
@@ -92,7 +93,7 @@ static bool has(const struct sluice_cohort *cohort, const struct sluice_stream_s
            cohort->high_mark == settings->high_mark && cohort->low_mark == settings->low_mark;
 }
 
-/* The default cohort or the newest one, where that has these settings; or SLUICE_NO_SLOT. Most
+/* The default cohort or the newest one, if one of them has these settings; or SLUICE_NO_SLOT. Most
  * clients connect with the same options again and again. */
 static uint32_t find_cohort(const sluice_loop *loop,
                             const struct sluice_stream_settings *settings) {
@@ -104,7 +105,7 @@ static uint32_t find_cohort(const sluice_loop *loop,
                : SLUICE_NO_SLOT;
 }
 
-/* What a stream with these settings is. */
+/* What a stream with these settings is, as bits of its state. */
 static uint32_t traits_of_cohort(const struct sluice_stream_settings *settings) {
     uint32_t traits = 0;
     if (settings->idle_ms)

@@ -1,17 +1,17 @@
 /* connect.c - streams that connect by name.
  *
- * Such a stream has no descriptor at first, and is CONNECTING. What it has instead stands behind
- * its extras: the name that is looked up and, once that is answered, the attempts at its addresses
- * (network/attempts.h). Each attempt in flight is a socket of its own, whose id the engine gives
- * back: it names the stream and the attempt, and is no handle's. The first that connects becomes
- * the stream's descriptor. It need not be registered anew for that, only to be renamed, which can't
- * fail. From then on the stream is like any other that has connected, and all this is freed.
+ * Such a stream has no descriptor at first, and is CONNECTING. Its extras point to what it has
+ * instead: the name that is looked up and, once that is answered, the attempts at its addresses
+ * (network/attempts.h). Each attempt in flight is a socket of its own. The engine gives back its
+ * id, which names the stream and the attempt, and is not that of a handle. The first that connects
+ * becomes the stream's descriptor. For that it need not be registered anew, only renamed, and that
+ * cannot fail. From then on the stream is like any other that has connected, and all this is freed.
  *
- * The rule of stream.h holds here too: what happens to the lookup or to an attempt is noted, and
- * the stream put on the agenda; sluice_connecting_go_on does what is due then.
+ * The rule of stream.h holds here too. What happens to the lookup or to an attempt is noted, and
+ * the stream is put on the agenda. sluice_connecting_go_on then does what is due.
  *
- * The timer of the attempts is made with the stream, when a lack of memory can still be told by a
- * call. It repeats, so that it is there until it is cancelled, and is set anew each time.
+ * The timer of the attempts is made with the stream, while a call can still report a lack of
+ * memory. It repeats, so that it exists until it is cancelled, and is set anew each time.
  */
 #include "base/platform.h"
 
@@ -32,15 +32,15 @@ struct attempt {
 };
 
 /* Invariants:
- * - `list` is NULL until the addresses are there; it has attempts.count elements then;
- * - those in flight of `attempts` have a descriptor that is attached, and only those. */
+ * - `list` is NULL until the addresses are there. Then it has attempts.count elements;
+ * - the attempts in flight have a descriptor that is attached, and only those. */
 struct sluice_connecting {
     struct sluice_query query;
-    struct sluice_stream_settings settings; /* whose source is the text below */
+    struct sluice_stream_settings settings; /* its source is the text below */
     char source[SLUICE_ADDRESS_MAX];
     struct sluice_attempts attempts;
     struct attempt *list;
-    const char *words; /* the resolver's, where it has no address; a static string */
+    const char *words; /* the resolver's words if it has no address; a static string */
     uint32_t timer;    /* its index in loop->deadlines */
 };
 
@@ -82,7 +82,7 @@ static void begin_next(sluice_loop *loop, struct sluice_stream *stream,
     if (step->given_up != SLUICE_NO_ATTEMPT)
         close_attempt(loop, &connecting->list[step->given_up]);
     int code = begin_attempt(loop, stream, step->index);
-    /* An address of another family than the source's does not say why the others failed. */
+    /* That an address has another family than the source does not say why the others failed. */
     if (code == SLUICE_EOPTION && connecting->attempts.error < 0)
         code = connecting->attempts.error;
     if (code < 0)
@@ -201,7 +201,7 @@ const char *sluice_connecting_end(sluice_loop *loop, struct sluice_stream *strea
 
 /* ---- Calls ----------------------------------------------------------------------------------- */
 
-/* What a stream connects by; or NULL where memory ran out. */
+/* Makes what a stream connects by; or returns NULL if memory ran out. */
 static struct sluice_connecting *make_connecting(sluice_loop *loop,
                                                  const struct sluice_stream_settings *settings) {
     struct sluice_connecting *connecting =
@@ -221,7 +221,7 @@ static struct sluice_connecting *make_connecting(sluice_loop *loop,
     return connecting;
 }
 
-/* Makes the stream, and asks for the name last: nobody is asked for one that then has no stream. */
+/* Makes the stream, and asks for the name last, so that no name is asked for without a stream. */
 static int begin_stream(sluice_loop *loop, struct sluice_connecting *connecting,
                         const struct sluice_stream_start *start,
                         const struct sluice_endpoint *endpoint, sluice_id *id) {
@@ -246,7 +246,8 @@ static int begin_stream(sluice_loop *loop, struct sluice_connecting *connecting,
     return 0;
 }
 
-/* Of the address that the attempts come from, which the caller need not keep: 0 or an error. */
+/* Checks the address that the attempts come from. It is copied, so it must fit. Returns 0 or an
+ * error. */
 static int check_source(const char *text) {
     struct sluice_address source;
     if (!text)

@@ -1,9 +1,9 @@
 /* end.c - a stream's end: closing, aborting, and giving back what it had.
  *
- * An orderly close has three steps: all is sent, the peer is told (shutdown), and its end is waited
- * for. What it sends meanwhile is received and dropped: to close with input unread would be to
- * reset the connection, which can take back what the peer has not read yet, and a peer that sends
- * all before it reads would never come to reading.
+ * An orderly close has three steps: everything is sent, the peer is told (shutdown), and the peer's
+ * end is waited for. What the peer sends meanwhile is received and dropped. A close with unread
+ * input would reset the connection, and that can take back what the peer has not read yet. And if
+ * nothing were received, a peer that sends everything before it reads would never get to read.
  */
 #include "base/platform.h"
 
@@ -26,15 +26,15 @@ int sluice_stream_close(sluice_loop *loop, struct sluice_stream *stream) {
     return 0;
 }
 
-/* Where bytes are lost by its end that the peer would wait for, it is to see a reset. */
+/* If the stream's end loses bytes that the peer would wait for, the peer must see a reset. */
 static SLUICE_COLD void reset_when_closed(const struct sluice_stream *stream) {
-    bool lives_on = (stream->state & STREAM_INHERITED) != 0; /* the connection, in the parent */
+    bool lives_on = (stream->state & STREAM_INHERITED) != 0; /* in the parent */
     if (!(stream->state & STREAM_NO_SOCKET) && !lives_on)
         sluice_socket_reset_when_closed(stream->fd);
 }
 
-/* Another living stream of the same open file, whose being non-blocking the two share; or NULL.
- * O(streams), of what was adopted and is no socket. */
+/* Another living stream of the same open file, or NULL. Both share whether it is non-blocking.
+ * O(streams), for what was adopted and is no socket. */
 static struct sluice_stream *sharer_of(const sluice_loop *loop,
                                        const struct sluice_stream *stream) {
     for (uint32_t i = 0; i < loop->streams.used; i++) {
@@ -46,7 +46,8 @@ static struct sluice_stream *sharer_of(const sluice_loop *loop,
     return NULL;
 }
 
-/* Undoes what adopting has done to an open file that others may share: the last of our own does. */
+/* Undoes what adopting has done to an open file that others may share. The last stream of ours that
+ * has the file does it. */
 static SLUICE_COLD void restore(const sluice_loop *loop, const struct sluice_stream *stream) {
     struct sluice_stream *sharer = sharer_of(loop, stream);
     if (sharer) {
@@ -104,10 +105,10 @@ void sluice_stream_abort(sluice_loop *loop, struct sluice_stream *stream, int er
     stream->state &= ~(uint32_t)STREAM_CLOSE_NEXT;
     stream->state |= STREAM_CLOSING;
     stream->error = error;
-    /* What the kernel has taken it goes on sending after a close, and what it has that nobody read
-     * makes it reset by itself. So only an abort takes back what is on its way. And where what the
-     * peer has is a part of something, an end would make it look whole: so where a stream that was
-     * forwarded to this one has failed, or the caller says that something has. */
+    /* After a close the kernel goes on sending what it has taken. If it has bytes that nobody read,
+     * it resets by itself. So only an abort takes back what is on its way. If the peer has only a
+     * part of something, an orderly end would make that look whole. This is so if a stream that was
+     * forwarded to this one has failed, or if the caller says that something has failed. */
     bool is_part = error != -ECONNABORTED || (stream->extras && stream->extras->cut_off);
     if (stream->fd >= 0 && (is_part || sluice_socket_has_unsent(stream->fd)))
         reset_when_closed(stream);

@@ -1,17 +1,19 @@
 /* forward.c - a proxy's core: what one stream receives is written to another.
  *
- * The bytes go from the loop's receive buffer straight to the kernel where the other stream has
- * nothing queued, and into its queue where it has: nothing is copied while the receiver keeps up.
- * A stream that is forwarded stands in a list of the one that it is forwarded to, so that neither
- * outlives the other's end unawares.
+ * If the other stream has nothing queued, the bytes go from the loop's receive buffer straight to
+ * the kernel. If it has, they go into its queue. So nothing is copied while the receiver keeps up.
+ * A stream that is forwarded stands in a list of the stream that it is forwarded to, so that each
+ * learns of the other's end.
  *
- * What the other takes no more is the caller's: bytes come as DATA, and the end as EOF.
+ * When the other stream takes no more, what comes is the caller's again: bytes come as DATA, and
+ * the end as EOF.
  *
- * Decided against: splice(2), which moves pages instead of copying bytes. For much data it takes
- * two thirds of the CPU time, or less (Benchmarks/report, "Much data"). But each way needs a pipe:
- * two descriptors more, and up to 64 KiB of kernel memory that no limit of the loop knows. The
- * kernel makes these pipes smaller once a user has some 1,000. For messages it costs a system call
- * more. A program that moves bulk only can watch its two sockets, and splice by itself.
+ * Decided against: splice(2), which moves pages instead of copying bytes. For large amounts of data
+ * it takes two thirds of the CPU time, or less (Benchmarks/report, "Much data"). But each direction
+ * needs a pipe: two more descriptors, and up to 64 KiB of kernel memory that no limit of the loop
+ * counts. The kernel makes these pipes smaller once a user has some 1,000. For messages it costs
+ * one more system call. A program that only moves bulk data can watch its two sockets, and call
+ * splice by itself.
  */
 #include "base/platform.h"
 
@@ -42,7 +44,7 @@ bool sluice_forward_pass(sluice_loop *loop, struct sluice_stream *from, const un
     int code = sluice_output_write(loop, to, bytes, length);
     if (code >= 0)
         return true;
-    /* A send that fails is the other's failure, and the bytes are the caller's. */
+    /* If a send failed, that is the other stream's failure, and the bytes are the caller's. */
     if (to->state & OUTPUT_FAILED)
         return false;
     sluice_input_fail(loop, from, code);
@@ -55,8 +57,8 @@ SLUICE_COLD bool sluice_forward_end_of_input(sluice_loop *loop, struct sluice_st
         return false;
     to->state |= OUTPUT_FINISHING;
     sluice_stream_on_agenda(loop, to);
-    /* What is forwarded here may go on, and so may what the caller writes where that is half-open.
-     * Otherwise there is no more to do. */
+    /* What is forwarded to this stream may go on. So may what the caller writes, if the stream is
+     * half-open. Otherwise there is no more to do. */
     if (from->extras->forward_from == SLUICE_NO_SLOT && !(from->state & STREAM_HALF_OPEN))
         from->state |= STREAM_CLOSE_NEXT;
     sluice_stream_on_agenda(loop, from);
@@ -91,7 +93,7 @@ static void close_what_stayed(sluice_loop *loop, struct sluice_stream *to) {
     sluice_stream_on_agenda(loop, to);
 }
 
-/* Takes `from` out of the list of the one that it is forwarded to. */
+/* Takes `from` out of the list of the stream that it is forwarded to. */
 static void unlink_from(sluice_loop *loop, struct sluice_stream *from) {
     uint32_t self = sluice_stream_index(loop, from);
     struct sluice_stream *to = target_of(loop, from);
@@ -106,9 +108,10 @@ static void unlink_from(sluice_loop *loop, struct sluice_stream *from) {
         close_what_stayed(loop, to);
 }
 
-/* `from` is the caller's again: its data, or the end that the caller has not been told of. Where
- * the output ends too, CLOSED tells of both. Where its target has ended, that is told before: an
- * EOF has the loop close `from` in order, and its peer may have had a part from that target. */
+/* `from` is the caller's again. The caller gets its data, or the end that it does not know of yet.
+ * If the output ends too, CLOSED reports both. If the target has ended, that is reported first: an
+ * EOF makes the loop close `from` in order, and its peer may have got only a part from that
+ * target. */
 static void give_back(sluice_loop *loop, struct sluice_stream *from, bool target_has_ended) {
     hold_back(loop, from, false);
     bool owed = from->extras->owes_eof;
@@ -116,11 +119,12 @@ static void give_back(sluice_loop *loop, struct sluice_stream *from, bool target
     if (!owed || (from->state & (OUTPUT_OVER | STREAM_CLOSING | STREAM_ENDED)))
         return;
     if (target_has_ended && (from->state & STREAM_TO_NOTIFY))
-        from->extras->resumed = true; /* it may stand in the list of this turn */
+        from->extras->resumed = true; /* it may be in the list of this turn */
     sluice_stream_notify(loop, from, NOTICE_EOF, target_has_ended);
 }
 
-/* `from` ends by an error, and not behind its peer's end: what the other was sent is a part. */
+/* If `from` ends with an error, and not after its peer's end, what the other was sent is only a
+ * part. */
 static void cut_off(const sluice_loop *loop, const struct sluice_stream *from) {
     const struct sluice_stream *to = target_of(loop, from);
     if (to && from->error && !(from->state & INPUT_ENDED))
@@ -139,7 +143,7 @@ SLUICE_COLD void sluice_forward_end(sluice_loop *loop, struct sluice_stream *str
     }
 }
 
-/* What is held comes again to the other stream, and its memory goes. */
+/* What is held goes to the other stream, and its memory is freed. */
 static int pass_held(sluice_loop *loop, struct sluice_stream *from, struct sluice_stream *to) {
     const unsigned char *held = sluice_held_again(loop, from);
     if (held) {
@@ -166,7 +170,7 @@ static void link_to(sluice_loop *loop, struct sluice_stream *from, struct sluice
     from->extras->forward_next = to->extras->forward_from;
     to->extras->forward_from = sluice_stream_index(loop, from);
     hold_back(loop, from, (to->state & STREAM_OVER_MARK) != 0);
-    /* An end that has come before is passed on now, whether the caller knows of it or not. */
+    /* If the end has come before, it is passed on now, whether the caller knows of it or not. */
     if (!(from->state & INPUT_ENDED))
         return;
     if (from->state & NOTICE_EOF)

@@ -1,7 +1,7 @@
-/* handles.c - what can be done with a handle whatever its kind.
+/* handles.c - what can be done with a handle of any kind.
  *
- * A descriptor may be closed behind the loop's back, and its number come again with a new file. The
- * handle that had it has lost it then: it keeps its id, and -1 for a number.
+ * A descriptor may be closed behind the loop's back, and its number may come again with a new file.
+ * Then the handle that had the number has lost it: it keeps its id, and its number is -1.
  */
 #include "base/platform.h"
 
@@ -11,7 +11,8 @@
 
 #include "timers/timers_wheel.h"
 
-/* Streams are found otherwise: one that has ended keeps its slot until its CLOSED is pulled. */
+/* Streams are found in another way: a stream that has ended keeps its slot until its CLOSED is
+ * pulled. */
 static const struct sluice_slots *slots_of(const sluice_loop *loop, uint32_t kind) {
     switch (kind) {
     case SLUICE_KIND_WATCH:
@@ -32,7 +33,7 @@ static bool is_timer(const sluice_loop *loop, sluice_id id) {
            sluice_timers_alive(&loop->timers, sluice_id_index(id), sluice_id_generation(id));
 }
 
-/* The slot of a living handle that is no timer, or NULL. */
+/* The slot of a living handle that is not a timer, or NULL. */
 static struct sluice_slot *find_slot(const sluice_loop *loop, sluice_id id) {
     if (sluice_id_kind(id) == SLUICE_KIND_STREAM) {
         struct sluice_stream *stream = sluice_find_stream(loop, id);
@@ -91,8 +92,8 @@ int sluice_set_user(sluice_loop *loop, sluice_id id, uint64_t user) {
     return 0;
 }
 
-/* Where a handle's record keeps its descriptor, or NULL where its kind has none. A slot is the
- * first member of each kind's record. */
+/* Where a handle's record keeps its descriptor, or NULL if its kind has none. A slot is the first
+ * member of each kind's record. */
 static int *fd_of(void *record, int kind) {
     switch (kind) {
     case SLUICE_KIND_WATCH:
@@ -150,7 +151,7 @@ static int close_stream(sluice_loop *loop, struct sluice_stream *stream) {
     return code < 0 ? code : sluice_stream_close(loop, stream);
 }
 
-/* Of anything but a living timer. */
+/* Closes anything except a living timer. */
 static SLUICE_NOINLINE int close_other(sluice_loop *loop, sluice_id id) {
     void *record = find_slot(loop, id);
     if (!record)

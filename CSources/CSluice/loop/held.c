@@ -1,17 +1,17 @@
 /* held.c - data that is lent to the caller for one pull, and bytes that it wants again.
  *
- * Data is lent out of the loop's receive buffer. What the caller holds of it is copied into a block
- * of the stream's own; what comes next is received as ever and appended there, and the block is
- * then what is lent. It grows by doubling, so a frame that arrives in a thousand pieces is copied
- * twice and not a thousand times, and it goes as soon as nothing is held.
+ * Data is lent from the loop's receive buffer. What the caller holds of it is copied into a block
+ * of the stream's own. What comes next is received as always and appended there, and then the block
+ * is what is lent. The block grows by doubling, so a frame that arrives in a thousand pieces is
+ * copied twice and not a thousand times. It is freed as soon as nothing is held.
  *
  * A caller may know how many bytes it waits for. Until they are there no event is made of them, so
- * that a large frame is looked at once and not with each receive. Some of them may be in no event
- * yet when the input fails: they are told before that (stream.c).
+ * that a large frame is looked at once and not after each receive. If the input fails while some of
+ * them have been in no event, they are given to the caller before the failure (stream.c).
  *
- * A caller that has no room for what it would answer holds the bytes, pauses the stream, and has
- * them come again by resuming it. That is a notice (notices.c), of the next turn: in the turn under
- * way a caller who always does so would have it go on for ever.
+ * A caller that has no room for its answers holds the bytes and pauses the stream. When it resumes
+ * the stream, the bytes come again. They come as a notice (notices.c) in the next turn. If they
+ * came in the same turn, a caller who always does this would keep the turn from ending.
  */
 #include "base/platform.h"
 
@@ -55,7 +55,7 @@ void sluice_held_resume(sluice_loop *loop, struct sluice_stream *stream) {
         !sluice_held_again(loop, stream))
         return;
     if (stream->state & STREAM_TO_NOTIFY)
-        stream->extras->resumed = true; /* it may stand in the list of this turn */
+        stream->extras->resumed = true; /* it may be in the list of this turn */
     else
         sluice_stream_notify(loop, stream, NOTICE_HELD, true);
 }
@@ -75,14 +75,15 @@ void sluice_lend_answerable(sluice_loop *loop) {
     sluice_nothing_answerable(loop);
 }
 
-/* What the caller does not hold again goes; what it does comes to the front of its block. Behind
- * the last event of an input that is over nothing comes again, but at the resume from a pause. */
+/* What the caller does not hold again is dropped. What it holds again moves to the front of its
+ * block. After the last event of an input that is over nothing comes again, except at the resume
+ * from a pause. */
 static void take_back(sluice_loop *loop, struct sluice_stream *stream,
                       const struct sluice_lent *lent) {
     struct sluice_extras *extras = stream->extras;
     bool comes_again = (stream->state & (NOTICE_HELD | STREAM_PAUSED)) || extras->resumed;
     bool was_last = (stream->state & INPUT_OVER) && !comes_again;
-    if (!(stream->state & STREAM_REHELD) || was_last) /* what is waited for still is */
+    if (!(stream->state & STREAM_REHELD) || was_last) /* what is waited for is waited for still */
         sluice_held_release(loop, stream);
     else if (lent->bytes == extras->held_bytes)
         memmove(extras->held_bytes, extras->held_bytes + (lent->length - extras->held),
@@ -145,14 +146,14 @@ const unsigned char *sluice_held_again(const sluice_loop *loop,
         return NULL;
     if (!lent || lent->bytes != extras->held_bytes)
         return extras->held_bytes;
-    /* They are in the event, and the caller's but for those that it holds again. */
+    /* They are in the event, and belong to the caller, except those that it holds again. */
     if (!(stream->state & STREAM_REHELD))
         return NULL;
     return lent->bytes + (lent->length - extras->held);
 }
 
-/* For so many bytes: twice as many as before, but no more than are waited for and can come with the
- * last of those. */
+/* The capacity for `length` bytes: twice as much as before, but no more than the bytes that are
+ * waited for and what can come together with the last of them. */
 static size_t next_capacity(const sluice_loop *loop, const struct sluice_extras *extras,
                             size_t length) {
     size_t capacity = extras->held_capacity * 2 > length ? extras->held_capacity * 2 : length;
@@ -240,8 +241,8 @@ int sluice_hold_until(sluice_loop *loop, sluice_id id, size_t length, size_t tot
     struct sluice_extras *extras = sluice_stream_extras(loop, stream);
     if (!extras)
         return SLUICE_ENOMEM;
-    /* Bytes that are held already go to the front at the next pull: until then they are the event's
-     * data too. */
+    /* Bytes that are held already move to the front at the next pull. Until then they are the
+     * event's data, too. */
     if (!extras->held_bytes || lent->bytes != extras->held_bytes) {
         code = make_room_to_hold(loop, extras, length);
         if (code < 0)

@@ -1,8 +1,8 @@
-/* input.c - what a stream receives: bytes, its end, a reset; and when it is received from.
+/* input.c - what a stream receives (bytes, its end, a reset), and pausing and resuming that.
  *
- * What arises changes the input, and puts the stream on the agenda: see stream.h. Once the output
- * has failed, the input goes on to what the peer had sent by then, and no further: a peer that
- * reads nothing could otherwise have us read for ever.
+ * What happens here changes the input, and puts the stream on the agenda: see stream.h. Once the
+ * output has failed, the input goes on only as far as the peer had sent by then. Otherwise a peer
+ * that reads nothing could make us read for ever.
  */
 #include "base/platform.h"
 
@@ -19,21 +19,21 @@ void sluice_stream_connected(sluice_loop *loop, struct sluice_stream *stream, in
     sluice_stream_on_agenda(loop, stream);
     if (stream->state & STREAM_CLOSING)
         return;
-    /* The deadline of connecting becomes that of idling: see heed_idleness. */
+    /* The deadline of connecting becomes the one of idling: see sluice_stream_heed_idleness. */
     sluice_deadline_cancel(loop, stream);
     sluice_stream_notify(loop, stream, NOTICE_CONNECTED, false);
 }
 
-/* Not put on the agenda, which is seen to in this same turn: a caller who answers each CLOSED with
- * another connect would keep the turn from ending. */
+/* The stream is not put on the agenda, since that is dealt with in this same turn. If it were, a
+ * caller who answers each CLOSED with another connect would keep the turn from ending. */
 void sluice_stream_failed_to_connect(sluice_loop *loop, struct sluice_stream *stream, int error) {
     stream->error = error;
     sluice_stream_notify(loop, stream, NOTICE_CONNECTED, true);
 }
 
-/* Whether the connection is broken, and a failed send has taken the error that says so: a receive
- * then finds an end, which is none of the peer's. EPIPE is no such error: the kernel gives it where
- * the peer had ended before. */
+/* Whether the connection is broken and a failed send has taken the error that says so. A receive
+ * then finds an end that is not the peer's. EPIPE is no such error: the kernel gives it if the peer
+ * had ended before. */
 static bool is_broken(const struct sluice_stream *stream) {
     return (stream->state & OUTPUT_FAILED) && !(stream->state & STREAM_NO_SOCKET) &&
            stream->error != -EPIPE;
@@ -57,7 +57,7 @@ void sluice_stream_received_end(sluice_loop *loop, struct sluice_stream *stream)
     if (stream->extras && stream->extras->held > 0)
         notices |= NOTICE_HELD;
     sluice_stream_notify(loop, stream, notices, false);
-    /* Nothing follows until that has been told, but that a reset is looked for. */
+    /* Nothing follows until the caller has got these, except that a reset is looked for. */
     if (stream->state & STREAM_HALF_OPEN)
         sluice_stream_on_agenda(loop, stream);
 }

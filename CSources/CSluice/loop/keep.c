@@ -1,14 +1,16 @@
-/* keep.c - bytes of an event that the caller keeps beyond the next pull, where they lie.
+/* keep.c - bytes of an event that the caller keeps, where they lie, beyond the next pull.
  *
- * They are not copied: the receive buffer that they lie in is left to the caller, and the loop goes
- * on with another. The events of one pull share a buffer, which is therefore counted: one for each
- * event that is kept, and one for all of them until the next pull. By then a write of them that was
- * put off (output.c) has been sent. The last has the buffer freed, or put with a few spare ones, so
- * that to keep and to return in turn allocates nothing. Bytes that were joined with held ones are
- * in a block of their stream's (held.c), which becomes the caller's.
+ * They are not copied. The receive buffer that they lie in is left to the caller, and the loop goes
+ * on with another. The events of one pull share a buffer, so it is reference-counted: one reference
+ * for each event that is kept, and one for all events of the pull until the next pull. By then a
+ * write of the bytes that was put off (output.c) has been sent. With the last reference the buffer
+ * is freed, or put with a few spare ones, so that keeping and returning in turn allocate nothing.
+ * Bytes that were joined with held ones are in a block of their stream (held.c), and that block
+ * becomes the caller's.
  *
- * What the caller is given is no address but slot and generation, as in an id. So what was returned
- * before, or never was kept, is refused without a look at memory that may not be there.
+ * What the caller is given is not an address, but a slot and a generation, as in an id. So
+ * something that was returned before, or was never kept, is refused without a look at memory that
+ * may not be there.
  */
 #include "base/platform.h"
 
@@ -18,7 +20,7 @@
 
 #define MOST_SPARES 8
 
-/* The lower half of a name's bits is the slot, the other the generation. */
+/* The lower half of a name's bits is the slot, the upper half the generation. */
 #define HALF_OF_NAME (sizeof(uintptr_t) * CHAR_BIT / 2)
 #define SLOT_OF_NAME (UINTPTR_MAX >> HALF_OF_NAME)
 #define MOST_KEPT (SLOT_OF_NAME < SLUICE_INDEX_LIMIT ? (uint32_t)SLOT_OF_NAME : SLUICE_INDEX_LIMIT)
@@ -29,7 +31,8 @@ static struct sluice_kept *kept_at(const sluice_loop *loop, uint32_t index) {
     return (struct sluice_kept *)sluice_slots_at(&loop->kept, index);
 }
 
-/* The buffer stays as the events of this pull have it, and the next receive is into another. */
+/* The buffer stays as it is for the events of this pull, and the next receive goes into another
+ * one. */
 static int change_buffer(sluice_loop *loop) {
     size_t used = sluice_loop_memory(loop);
     if (used > loop->memory_limit || loop->receive_size > loop->memory_limit - used)
@@ -68,7 +71,7 @@ static uintptr_t name_of(const sluice_loop *loop, const struct sluice_kept *kept
     return (uintptr_t)kept->slot.generation << HALF_OF_NAME | sluice_slots_index(&loop->kept, kept);
 }
 
-/* What has that name and has not been returned, or NULL. */
+/* The kept bytes that have this name and have not been returned, or NULL. */
 static struct sluice_kept *find_kept(const sluice_loop *loop, uintptr_t name) {
     uintptr_t index = name & SLOT_OF_NAME;
     if (index >= loop->kept.used)
@@ -93,7 +96,7 @@ static int keep_block(sluice_loop *loop, struct sluice_stream *stream,
     return sluice_held_give(loop, stream, lent, &kept->size);
 }
 
-/* A block whose event is still valid goes when that does. */
+/* If the event of a block is still valid, the block is freed when the event ends. */
 static void return_block(sluice_loop *loop, const struct sluice_kept *kept) {
     loop->held_memory -= kept->size;
     uint32_t place = kept->slot.own;

@@ -1,6 +1,6 @@
-/* limits.c - limits of time: of connecting, idling, lingering. A stream has one deadline at most.
+/* limits.c - time limits: of connecting, idling, lingering. A stream has at most one deadline.
  *
- * Each counts from the call that sets it, by a fresh clock, and what came in time wins.
+ * Each limit counts from the call that sets it, by a fresh clock, and what came in time wins.
  */
 #include "base/platform.h"
 
@@ -42,9 +42,9 @@ static bool is_ready(int fd, short events) {
     return poll(&ready, 1, 0) == 1 && !(ready.revents & POLLNVAL);
 }
 
-/* What came in time wins. It may not have been seen yet, where a wait brought only some of what was
- * ready. So the kernel is asked, and the deadline comes again a little later, once: a number that
- * names another file by now may be ready for ever. */
+/* What came in time wins. It may not have been seen yet, if a wait brought only some of what was
+ * ready. So the kernel is asked, and then the deadline comes again a little later. It does so only
+ * once, since a number that names another file by now may be ready for ever. */
 static bool came_in_time(const sluice_loop *loop, const struct sluice_stream *stream) {
     if (stream->state & STREAM_CLOSING)
         return false;
@@ -60,8 +60,8 @@ SLUICE_COLD void sluice_stream_deadline(sluice_loop *loop, struct sluice_stream 
         stream->state |= STREAM_GRACE;
         return;
     }
-    /* All was handed to the kernel by the time the linger limit comes, or it was not: that decides
-     * whether the end was an orderly one. */
+    /* When the linger limit comes, all has been handed to the kernel, or not. That decides whether
+     * the end was an orderly one. */
     bool orderly = (stream->state & STREAM_CLOSING) && stream->output.length == 0;
     if (orderly)
         sluice_stream_received_end(loop, stream);

@@ -1,9 +1,9 @@
-/* listen.c - listeners of the caller's making: at an address, or of a socket that listens already.
+/* listen.c - listeners that the caller makes: at an address, or from a socket that listens already.
  *
  * A socket that is given may be shared: with the service manager that made it, or with another
- * version of the same server. So it is made non-blocking and stays so. To restore it when the
- * listener ends would have whoever took it over meanwhile wait in accept(2), and never return to
- * its loop. Its file, where it is a unix socket's, is left to whoever made it.
+ * version of the same server. So it is made non-blocking and stays non-blocking. If that were
+ * undone when the listener ends, a process that has taken the socket over meanwhile would block in
+ * accept(2), and never return to its loop. The file of a unix socket is left to whoever made it.
  */
 #include "base/platform.h"
 
@@ -34,7 +34,7 @@ static int complete_listen_options(const sluice_listen_options *given,
     return 0;
 }
 
-/* What both calls begin with: the options, checked and completed. */
+/* Both calls begin with this: it checks and completes the options. */
 static SLUICE_COLD int prepare(const sluice_loop *loop, const sluice_listen_options *given,
                                sluice_listen_options *options,
                                struct sluice_stream_settings *settings) {
@@ -72,7 +72,7 @@ SLUICE_COLD int sluice_listen(sluice_loop *loop, sluice_id *id, const char *addr
     return code;
 }
 
-/* Makes a listener's socket as the loop needs it: 0, or an error with nothing changed. */
+/* Makes a listener's socket as the loop needs it. Returns 0, or an error with nothing changed. */
 static int make_ours(int fd, const struct sluice_stream_settings *settings) {
     int status = fcntl(fd, F_GETFL);
     int flags = fcntl(fd, F_GETFD);
@@ -102,7 +102,7 @@ int sluice_listen_fd(sluice_loop *loop, sluice_id *id, int fd, const sluice_list
     code = sluice_listener_begin(loop, &start, &made);
     if (code < 0)
         return code;
-    /* Only now, so that a socket that is refused stays as it was. */
+    /* This comes last, so that a socket that is refused stays as it was. */
     code = make_ours(fd, &settings);
     if (code < 0)
         sluice_listener_let_go(loop, sluice_find_listener(loop, made));

@@ -1,17 +1,18 @@
 /* listeners.c - accepting, and what to do when one cannot.
  *
- * Out of descriptors, accept fails, the caller stays in the queue and the listener stays ready: to
- * ask again would be to spin, and not to would leave the caller waiting without a word. The loop
- * keeps one descriptor in reserve. It is given up, the caller is accepted with it and turned away,
- * and it is taken back. Then accepting stops, and OVERLOADED says so. Listeners that have stopped
- * so stand in a list: the first of it goes on when a stream of the loop has ended, since that gave
- * one descriptor back, and all of them after a tenth of a second, since others may have.
+ * When there are no more descriptors, accept fails, the caller stays in the queue and the listener
+ * stays ready. Asking again at once would spin, and not asking would leave the caller waiting
+ * without a word. So the loop keeps one descriptor in reserve. It is given up, the caller is
+ * accepted with it and turned away, and it is taken back. Then accepting stops, and OVERLOADED says
+ * so. Listeners that have stopped in this way stand in a list. The first of them goes on when a
+ * stream of the loop has ended, since that gave one descriptor back. All of them go on after a
+ * tenth of a second, since others may have given one back.
  *
- * Over the limit of connections accepting stops as well, and callers wait in the kernel's queue.
+ * At the limit of connections accepting stops as well, and callers wait in the kernel's queue.
  *
- * A listener that drains is accepted from by the loop itself, and not by the engine, since it ends
- * by an accept that finds nobody, of which an engine says nothing. Each turn has a batch of one of
- * them. It stops and goes on as any other.
+ * If a listener drains, the loop itself accepts from it, and not the engine. The listener ends with
+ * an accept that finds nobody, and an engine does not report that. Each turn has a batch from one
+ * of them. It stops and goes on like any other.
  */
 #include "base/platform.h"
 
@@ -81,7 +82,7 @@ static bool is_full(const sluice_loop *loop, const struct sluice_listener *liste
     return are_too_many(loop) || is_at_limit(loop, listener);
 }
 
-/* Has the engine accept. */
+/* Makes the engine accept. */
 static SLUICE_COLD int attach_listener(sluice_loop *loop, struct sluice_listener *listener,
                                        sluice_id id, bool is_given) {
     const struct sluice_engine_operations *engine = sluice_operations(loop);
@@ -120,7 +121,7 @@ SLUICE_COLD int sluice_listener_begin(sluice_loop *loop, const struct sluice_lis
         sluice_slots_end(&loop->listeners, index);
         return code;
     }
-    listener->file = start->file; /* the caller's until nothing can fail any more */
+    listener->file = start->file; /* it stays the caller's until nothing can fail any more */
     *id = made;
     return 0;
 }
@@ -139,7 +140,7 @@ void sluice_listener_end(sluice_loop *loop, struct sluice_listener *listener) {
     struct sluice_socket_file file = listener->file;
     sluice_listener_let_go(loop, listener);
     if (fd < 0) {
-        sluice_socket_file_forget(&file); /* its name can't be asked for any more */
+        sluice_socket_file_forget(&file); /* its name cannot be asked for any more */
         return;
     }
     sluice_socket_file_remove(&file, fd);
@@ -150,7 +151,7 @@ SLUICE_COLD void sluice_listener_lose_descriptor(sluice_loop *loop,
                                                  struct sluice_listener *listener) {
     leave(loop, listener);
     listener->fd = -1;
-    /* One that drains still owes its CLOSED. */
+    /* A listener that drains still owes its CLOSED. */
     if (listener->drains)
         enter(loop, &loop->draining, listener);
 }
@@ -166,15 +167,15 @@ void sluice_listeners_after_fork(sluice_loop *loop) {
 
 /* ---- Accepting ------------------------------------------------------------------------------ */
 
-/* Puts it in the line of those that wait for room. */
+/* Puts it behind the others that wait for room. */
 static SLUICE_COLD void stand_in_line(sluice_loop *loop, struct sluice_listener *listener) {
     leave(loop, listener);
     enter(loop, &loop->waiting, listener);
-    /* Not a deadline of its own, for which there may be no memory. */
+    /* This is not a deadline of its own, since there may be no memory for one. */
     loop->accept_again = sluice_moment(loop, RETRY_NS);
 }
 
-/* Stops accepting, and says so; with an error to be tried again after. */
+/* Stops accepting, and reports that with the error. It is tried again later. */
 static SLUICE_COLD bool stop(sluice_loop *loop, struct sluice_listener *listener, sluice_id id,
                              int error, sluice_event *event) {
     if (listener->stopped)
@@ -187,13 +188,13 @@ static SLUICE_COLD bool stop(sluice_loop *loop, struct sluice_listener *listener
     return true;
 }
 
-/* Whether nobody waits in the queue, by what an accept has given. */
+/* Whether the result of an accept says that nobody waits in the queue. */
 static SLUICE_COLD bool says_nobody(const struct sluice_listener *listener, int code) {
     return code == SLUICE_EAGAIN || (code == -EINVAL && listener->drains);
 }
 
-/* Turns a caller away with the descriptor in reserve: false where nobody is waiting, for accept(2)
- * wants a number before it looks for a caller. */
+/* Turns a caller away with the descriptor in reserve. False if nobody is waiting: accept(2) wants a
+ * number before it looks for a caller, so it may have failed although there was none. */
 static SLUICE_COLD bool turn_away(sluice_loop *loop, const struct sluice_listener *listener) {
     if (loop->reserve_fd < 0)
         return true;
@@ -219,8 +220,8 @@ static SLUICE_NOINLINE SLUICE_COLD void heed_full(sluice_loop *loop,
     listener->stopped = true;
     leave(loop, listener);
     (void)want_accepts(loop, listener, false);
-    /* Another's end gives this one room, but where it is at its own limit, too: in line it would
-     * take the turn of those behind it. */
+    /* The end of any stream gives this listener room, unless it is at its own limit, too. Then,
+     * standing in the list, it would only take the turn of those behind it. */
     if (!is_at_limit(loop, listener))
         stand_in_line(loop, listener);
     loop->overloaded = id;
@@ -266,7 +267,7 @@ SLUICE_COLD bool sluice_listener_notice(sluice_loop *loop, sluice_event *event) 
     return true;
 }
 
-/* Has one that has stopped accept again, or wait in line where that fails. */
+/* Makes a listener that has stopped accept again. If that fails, it waits in the list. */
 static SLUICE_COLD void go_on_accepting(sluice_loop *loop, struct sluice_listener *listener) {
     if (!listener->drains && want_accepts(loop, listener, true) < 0) {
         loop->accept_again = sluice_moment(loop, RETRY_NS);
@@ -280,8 +281,8 @@ static SLUICE_COLD void go_on_accepting(sluice_loop *loop, struct sluice_listene
         enter(loop, &loop->draining, listener);
 }
 
-/* Begins to accept again, where that may be. Where it is all streams that are too many, it waits in
- * line for the end of any. */
+/* Begins to accept again, if that is possible. If there are too many streams in all, it waits in
+ * the list for the end of any of them. */
 static SLUICE_COLD void resume(sluice_loop *loop, struct sluice_listener *listener) {
     if (!listener->stopped || listener->fd < 0 || is_at_limit(loop, listener))
         return;
@@ -300,7 +301,7 @@ void sluice_listeners_heed_end(sluice_loop *loop, uint32_t cohort) {
     uint32_t place = sluice_cohort_at(loop, cohort)->listener;
     sluice_cohort_leave(loop, cohort);
     take_reserve(loop);
-    /* One that waits for a descriptor keeps its place in the line. */
+    /* A listener that waits for a descriptor keeps its place in the list. */
     struct sluice_listener *listener = place ? sluice_listener_at(loop, place - 1) : NULL;
     if (listener && listener->stopped && listener->in != &loop->waiting)
         resume(loop, listener);
@@ -320,7 +321,7 @@ SLUICE_COLD void sluice_listeners_try_again(sluice_loop *loop) {
         index = listener->next;
         resume(loop, listener);
     }
-    /* Room that comes free goes to the first, which may have no caller. */
+    /* Room that becomes free goes to the first, which may have no caller. */
     if (loop->waiting.first != loop->waiting.last)
         loop->accept_again = sluice_moment(loop, RETRY_NS);
 }
@@ -337,7 +338,8 @@ int sluice_listener_drain(sluice_loop *loop, struct sluice_listener *listener) {
         return code;
     code = sluice_socket_let_no_more_in(listener->fd, !listener->is_local);
     if (code < 0) {
-        /* As it was; or, where that cannot be, accepting begins again when it can. */
+        /* The listener goes on as it was. If that fails, accepting begins again as soon as it
+         * can. */
         if (!listener->stopped) {
             listener->stopped = true;
             go_on_accepting(loop, listener);
@@ -351,7 +353,7 @@ int sluice_listener_drain(sluice_loop *loop, struct sluice_listener *listener) {
     return 0;
 }
 
-/* What has drained ends, and says so. */
+/* A listener that has drained ends, and its CLOSED says so. */
 static bool drained(sluice_loop *loop, struct sluice_listener *listener, sluice_id id, int error,
                     sluice_event *event) {
     *event = (sluice_event){
@@ -365,17 +367,18 @@ static bool is_readable(int fd) {
     return poll(&ready, 1, 0) == 1;
 }
 
-/* Accepts one caller, or ends the listener where there is none: whether that is an event. */
+/* Accepts one caller, or ends the listener if there is none. Returns whether that is an event. */
 static bool drain_one(sluice_loop *loop, struct sluice_listener *listener, sluice_event *event) {
     uint32_t index = sluice_slots_index(&loop->listeners, listener);
     sluice_id id = sluice_id_of(SLUICE_KIND_LISTENER, index, listener->slot.generation);
     if (listener->fd < 0)
         return drained(loop, listener, id, SLUICE_EBADF, event);
-    /* Connects may have taken the room meanwhile, and whoever is accepted now would be reset. */
+    /* Streams that connect may have taken the room meanwhile, and a caller accepted now would be
+     * reset. */
     if (is_full(loop, listener))
         return stop(loop, listener, id, SLUICE_EFULL, event);
-    /* Asked first, since the number may be another socket's by now, and one that blocks. A unix
-     * socket that is shut down can always be read from. */
+    /* This is asked first, since the number may be that of another socket by now, and accept on
+     * that one might block. A unix socket that is shut down can always be read from. */
     if (!listener->is_local && !is_readable(listener->fd))
         return drained(loop, listener, id, 0, event);
     int code = sluice_socket_accept(listener->fd);
@@ -400,7 +403,7 @@ SLUICE_COLD bool sluice_draining_next(sluice_loop *loop, sluice_event *event) {
         if (drain_one(loop, sluice_listener_at(loop, loop->draining.first), event))
             return true;
     }
-    /* The next turn is another's. */
+    /* The next turn belongs to another listener. */
     if (loop->draining.first != SLUICE_NO_SLOT) {
         struct sluice_listener *listener = sluice_listener_at(loop, loop->draining.first);
         leave(loop, listener);

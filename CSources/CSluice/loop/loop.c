@@ -1,4 +1,4 @@
-/* loop.c - the loop: opened, asked, embedded in another, ended. pull.c pulls it. */
+/* loop.c - a loop is opened, asked, embedded in another and ended here. pull.c pulls it. */
 #include "base/platform.h"
 
 #include "loop/loop.h"
@@ -13,7 +13,7 @@
 
 #define KIB ((size_t)1024)
 #define LEAST_RECEIVE_SIZE (4 * KIB)
-#define DEFAULT_RECEIVE_SIZE (64 * KIB) /* what stays in a cache of the second level */
+#define DEFAULT_RECEIVE_SIZE (64 * KIB) /* so much stays in a second-level cache */
 #define DEFAULT_HIGH_MARK (1024 * KIB)
 #define DEFAULT_HARD_LIMIT (65536 * KIB)
 #define DEFAULT_POST_LIMIT (1024 * KIB)
@@ -23,7 +23,7 @@
 
 /* ---- Opening and ending --------------------------------------------------------------------- */
 
-/* `given` as far as it goes, with defaults for what is 0; or an error. */
+/* Copies `given`, as far as it goes, with defaults for what is 0; or returns an error. */
 static int complete_loop_options(const sluice_options *given, sluice_options *options) {
     *options = (sluice_options){.size = sizeof *options};
     if (given && !sluice_take_struct(options, sizeof *options, given, given->size))
@@ -63,7 +63,7 @@ static void init_handles(sluice_loop *loop, uint32_t limit) {
         loop->signal_index[i] = SLUICE_NO_SLOT;
 }
 
-/* The cohort of streams without options of their own, which stays. */
+/* The cohort of streams without options of their own. It stays. */
 static int make_default_cohort(sluice_loop *loop) {
     struct sluice_stream_settings settings;
     uint32_t cohort;
@@ -174,7 +174,7 @@ SLUICE_COLD int sluice_open(sluice_loop **result, const sluice_options *given) {
     init_handles(loop, options.handle_limit);
     loop->handle_limit = options.handle_limit;
     sluice_chunk_pool_init(&loop->pool, &allocator, options.memory_limit, CHUNKS_RETAINED);
-    /* Within a limit on memory each write is to be refused, or to be sure of its room, at once. */
+    /* With a limit on memory, each write must at once be refused or be sure of its room. */
     loop->small_most = options.memory_limit ? 0 : SLUICE_SMALL_WRITE;
     sluice_trace_open(loop);
     code = open_parts(loop, &options);
@@ -186,7 +186,7 @@ SLUICE_COLD int sluice_open(sluice_loop **result, const sluice_options *given) {
     return 0;
 }
 
-/* Offers what is queued to the kernel once more, whatever the engine knows of room. */
+/* Offers what is queued to the kernel once more, whatever the engine knows about room. */
 static void offer(sluice_loop *loop, struct sluice_stream *stream) {
     if ((stream->state & (STREAM_CONNECTING | OUTPUT_FAILED)) ||
         sluice_output_settle(loop, stream) < 0)

@@ -2,14 +2,14 @@
  * and the DATA of held bytes at the end of the input, or at a resume.
  *
  * Each is a bit in its stream's state, and the stream stands in a list, so that an event that must
- * not be lost needs no memory when it arises. There are two lists. What the kernel has brought is
- * told in the turn that brought it. What a call of the caller's has brought, such as the DRAINED of
- * a queue that was written full and flushed, is told in the next turn: so a caller who answers
- * each DRAINED with more to send cannot keep a turn from ending.
+ * not be lost needs no memory when it arises. There are two lists. An event that comes from the
+ * kernel is given in the turn that brought it. An event that comes from a call of the caller's,
+ * such as the DRAINED of a queue that was written full and flushed, is given in the next turn. So a
+ * caller who answers each DRAINED with more to send cannot keep a turn from ending.
  *
- * What a resumed stream holds is told at the end of that turn: so it comes joined with what the
- * kernel has, if it has any. Told at the beginning, it might be held and paused again before
- * anything was received, and so for ever.
+ * What a resumed stream holds is given at the end of that turn. So it comes joined with what the
+ * kernel has, if it has any. If it were given at the beginning, the caller might hold it and pause
+ * again before anything was received, and so on for ever.
  */
 #include "base/platform.h"
 
@@ -48,11 +48,12 @@ void sluice_stream_tell_closed(sluice_loop *loop, struct sluice_stream *stream, 
     if (stream->extras)
         sluice_stream_told_end(loop, stream);
     sluice_slots_give_back(&loop->streams, index, &stream->slot);
-    if (loop->streams.living + 1 == loop->handle_limit) /* there was no handle for a caller */
+    if (loop->streams.living + 1 == loop->handle_limit) /* until now there was no handle for a
+                                                         * caller */
         sluice_listeners_heed_room(loop);
 }
 
-/* The stream's first notice, which is not its last event. */
+/* Gives the stream's first notice, which is not CLOSED. */
 static void give(sluice_loop *loop, struct sluice_stream *stream, uint32_t notice,
                  sluice_event *event) {
     stream->state &= ~notice;
@@ -74,8 +75,8 @@ static void give(sluice_loop *loop, struct sluice_stream *stream, uint32_t notic
     }
 }
 
-/* Sees to a connect that has failed at the call that began it: CLOSED follows. Whether it is one.
- */
+/* Deals with a connect that has failed in the call that began it: CLOSED follows. Returns whether
+ * this is one. */
 static SLUICE_COLD bool take_failed_connect(sluice_loop *loop, struct sluice_stream *stream,
                                             uint32_t notice) {
     if (notice != NOTICE_CONNECTED || !(stream->state & STREAM_CONNECTING))
@@ -85,7 +86,8 @@ static SLUICE_COLD bool take_failed_connect(sluice_loop *loop, struct sluice_str
     return true;
 }
 
-/* Those that may be given now: a paused stream's input, and its end, wait for the resume. */
+/* The notices that may be given now. The input of a paused stream, and its end, wait for the
+ * resume. */
 static uint32_t due_notices(const struct sluice_stream *stream) {
     uint32_t notices = stream->state & NOTICES;
     return stream->state & STREAM_PAUSED ? notices & ~(uint32_t)NOTICES_OF_INPUT : notices;
@@ -97,7 +99,8 @@ static void take_out_first(sluice_loop *loop, struct sluice_stream *stream) {
     loop->notices.first = stream->next_to_notify;
 }
 
-/* What was to come again may have been passed on since, or be less than is waited for by now. */
+/* The bytes that were to come again may have been forwarded since, or more may be waited for by
+ * now. */
 static void heed_held(sluice_loop *loop, struct sluice_stream *stream) {
     if (!(stream->state & NOTICE_HELD) || sluice_held_is_due(stream))
         return;
@@ -106,8 +109,8 @@ static void heed_held(sluice_loop *loop, struct sluice_stream *stream) {
 }
 
 /* The first notice, or 0, of the first stream, which has extras and so may hold bytes. What is held
- * comes at the end of the turn, but where the input is over; and where it was resumed within this
- * turn, in the next, and the end behind it. */
+ * comes at the end of the turn, unless the input is over. If the stream was resumed within this
+ * turn, it comes in the next one, and the end of the input behind it. */
 static SLUICE_NOINLINE uint32_t notice_of_holder(sluice_loop *loop, struct sluice_stream *stream) {
     struct sluice_extras *extras = stream->extras;
     heed_held(loop, stream);
@@ -133,13 +136,13 @@ static SLUICE_NOINLINE uint32_t notice_of_holder(sluice_loop *loop, struct sluic
 }
 
 SLUICE_COLD void sluice_stream_tell_resumed(sluice_loop *loop) {
-    loop->notices = loop->resumed; /* which are none any more */
+    loop->notices = loop->resumed; /* these are no longer in `resumed` */
     loop->resumed = SLUICE_EMPTY_LIST;
     loop->tells_resumed = true;
     loop->todo |= TODO(NOTICES);
 }
 
-/* Sees to the first stream: whether that gives an event. */
+/* Deals with the first stream. Returns whether that gives an event. */
 static bool notice_of_first(sluice_loop *loop, sluice_event *event) {
     uint32_t index = loop->notices.first;
     struct sluice_stream *stream = sluice_stream_at(loop, index);

@@ -1,19 +1,20 @@
 /* output.c - what a stream has queued, and how it goes out.
  *
- * A write of bytes that the loop has lent, such as an echo's, is neither copied nor queued: they
- * stay where they are until the next pull, which sends them first. The first small write of other
- * bytes goes the same way, from a copy that the loop has room for: it needs no chunk and no list.
+ * A write of bytes that the loop has lent, such as that of an echo, is neither copied nor queued.
+ * The bytes stay where they are until the next pull, which sends them first. The first small write
+ * of other bytes is put off in the same way, as a copy for which the loop has room. It needs no
+ * chunk and no list.
  *
- * Other writes are appended to the stream's queue, and the stream goes on the agenda; the next pull
- * sends each queue by one call. A large write whose queue is empty is offered to the kernel first,
- * and only what that does not take is copied. The room for it is made sure of before, so that a
- * write still goes whole or not at all.
+ * Other writes are appended to the stream's queue, and the stream goes on the agenda. The next pull
+ * sends each queue by one call. If the queue is empty, a large write is offered to the kernel
+ * first, and only what the kernel does not take is copied. Before that the loop makes sure that
+ * there is room for all of it, so that a write still goes whole or not at all.
  *
- * Over its high mark a stream that throttles is not received from until its queue has fallen to the
- * low mark. The distance between the two keeps it from stopping and starting with each byte.
+ * If a stream that throttles is over its high mark, it is not received from until its queue has
+ * fallen to the low mark. The distance between the two marks keeps it from stopping and starting
+ * with each byte.
  *
- * Where a send fails, the output has failed, and no more: what the peer has sent is still received
- * (stream.c).
+ * If a send fails, only the output has failed: what the peer has sent is still received (stream.c).
  */
 #include "base/platform.h"
 
@@ -65,7 +66,8 @@ void sluice_output_heed_marks(sluice_loop *loop, struct sluice_stream *stream, b
     }
 }
 
-/* Whether the queue is over the high mark now, for sluice_write to say so. */
+/* Something was queued. Returns whether the queue is over the high mark now, so that sluice_write
+ * can say so. */
 static int heed_queued(sluice_loop *loop, struct sluice_stream *stream) {
     sluice_stream_on_agenda(loop, stream);
     if (stream->output.length <= sluice_cohort_at(loop, stream->cohort)->high_mark)
@@ -86,9 +88,9 @@ SLUICE_COLD void sluice_output_drop(sluice_loop *loop, struct sluice_stream *str
     }
 }
 
-/* After an attempt to send `offered` bytes: how many went, or the error that has failed the output.
- * Where a signal cut it short it is tried again by whoever sends next; otherwise what is left waits
- * for room. */
+/* Called after an attempt to send `offered` bytes. Returns how many went, or the error that has
+ * failed the output. If a signal cut the attempt short, whoever sends next tries again. Otherwise
+ * what is left waits for room. */
 static ptrdiff_t heed_sent(sluice_loop *loop, struct sluice_stream *stream, ptrdiff_t sent,
                            size_t offered) {
     if (sent == -EINTR)
@@ -134,14 +136,14 @@ void sluice_output_sent(sluice_loop *loop, struct sluice_stream *stream, size_t 
         sluice_output_count_sent(loop, stream, sent);
         sluice_bytes_consume(&loop->pool, &stream->output, sent);
     }
-    /* One that fails is put on the agenda by that. */
+    /* If the send fails, that puts the stream on the agenda. */
     if (sluice_output_send(loop, stream, false) == 0)
         sluice_stream_on_agenda(loop, stream);
 }
 
 /* ---- Writes that are put off ---------------------------------------------------------------- */
 
-/* Queues what is put off: 0, or an error, and it is still put off. */
+/* Queues what is put off. Returns 0, or an error, and then it is still put off. */
 static int queue_put_off(sluice_loop *loop, struct sluice_stream *stream) {
     int code = sluice_bytes_append(&loop->pool, &stream->output, loop->put_off_bytes,
                                    loop->put_off_length);
@@ -156,7 +158,7 @@ int sluice_output_settle(sluice_loop *loop, struct sluice_stream *stream) {
     return sluice_output_put_off(loop, stream) > 0 ? queue_put_off(loop, stream) : 0;
 }
 
-/* What is not sent and can't be queued is lost, and so the output has failed. */
+/* Bytes that are not sent and cannot be queued are lost. Then the output has failed. */
 void sluice_output_send_put_off(sluice_loop *loop, ptrdiff_t sent) {
     struct sluice_stream *stream = sluice_stream_at(loop, sluice_id_index(loop->put_off_id));
     sent = heed_sent(loop, stream, sent < 0 ? -errno : sent, loop->put_off_length);
@@ -174,28 +176,29 @@ void sluice_output_send_put_off(sluice_loop *loop, ptrdiff_t sent) {
 #define PUTS_NOTHING_OFF                                                                           \
     (TAKES_NO_WRITE | STREAM_CONNECTING | STREAM_BLOCKED | STREAM_ENDED | STREAM_NO_SOCKET)
 
-/* Whether a write of this stream waits for the next pull, where it is: of bytes of the event that
- * was pulled last, the only one so far, and with nothing queued before it. */
+/* Whether a write to this stream can wait for the next pull without being queued. The bytes must be
+ * those of the event that was pulled last, it must be the only such write so far, and nothing may
+ * be queued before it. */
 static inline bool can_wait(const sluice_loop *loop, const struct sluice_stream *stream,
                             size_t length) {
     return length <= loop->hard_limit && !(stream->state & PUTS_NOTHING_OFF) &&
            stream->output.length == 0 && loop->put_off_length == 0;
 }
 
-/* Whether all of these bytes are of that event. */
+/* Whether all of these bytes are bytes of that event. */
 static bool are_lent(const sluice_loop *loop, const void *bytes, size_t length) {
     size_t from = (uintptr_t)bytes - (uintptr_t)loop->answerable_bytes;
     return from < loop->answerable_length && length <= loop->answerable_length - from;
 }
 
-/* Whether what is sent at the next pull need not postpone an idle limit: there is none, or the
- * bytes that are answered have just done that. */
+/* Whether the send at the next pull need not postpone an idle limit. Either there is no limit, or
+ * the bytes that are being answered have just postponed it. */
 static inline bool idles_by_itself(const sluice_loop *loop, const struct sluice_stream *stream,
                                    sluice_id id) {
     return !(stream->state & STREAM_TIMED) || id == loop->answerable;
 }
 
-/* Whether a write of other bytes does: a small one. */
+/* The same for a write of other bytes: it must be a small one. */
 static inline bool can_wait_as_copy(const sluice_loop *loop, const struct sluice_stream *stream,
                                     sluice_id id, size_t length) {
     return length - 1 < loop->small_most && can_wait(loop, stream, length) &&
@@ -213,7 +216,7 @@ static inline int put_off(sluice_loop *loop, const struct sluice_stream *stream,
 
 /* ---- Writing -------------------------------------------------------------------------------- */
 
-/* The pool keeps its chunks within the memory limit by itself, but what is held counts as well. */
+/* The pool by itself keeps its chunks within the memory limit, but what is held counts as well. */
 static int check_memory(const sluice_loop *loop, size_t length) {
     if (loop->held_memory == 0)
         return 0;
@@ -225,21 +228,21 @@ static int check_memory(const sluice_loop *loop, size_t length) {
 static int check_room(const sluice_loop *loop, const struct sluice_stream *stream, size_t length) {
     if (stream->state & TAKES_NO_WRITE)
         return -EPIPE;
-    /* A forward may have queued more than that. */
+    /* A forward may have queued more than the limit. */
     if (stream->output.length > loop->hard_limit ||
         length > loop->hard_limit - stream->output.length)
         return SLUICE_EFULL;
     return check_memory(loop, length);
 }
 
-/* Offers a large write to the kernel before anything is copied: how many bytes went, or an error.
- */
+/* Offers a large write to the kernel before anything is copied. Returns how many bytes went, or an
+ * error. */
 static ptrdiff_t send_directly(sluice_loop *loop, struct sluice_stream *stream, const void *bytes,
                                size_t length) {
     if (length < LARGE_WRITE || stream->output.length > 0 ||
         (stream->state & (STREAM_BLOCKED | STREAM_CONNECTING)))
         return 0;
-    /* Made sure of before anything goes: what the kernel does not take can be queued. */
+    /* Make sure, before anything goes, that what the kernel does not take can be queued. */
     int code = sluice_chunk_pool_prepare(&loop->pool, length);
     if (code < 0)
         return code;
@@ -263,7 +266,7 @@ int sluice_output_write(sluice_loop *loop, struct sluice_stream *stream, const v
         code = sluice_bytes_append(&loop->pool, &stream->output, (const char *)bytes + sent,
                                    length - (size_t)sent);
     if (sent > 0)
-        sluice_chunk_pool_trim(&loop->pool); /* of what was prepared and not needed */
+        sluice_chunk_pool_trim(&loop->pool); /* gives up what was prepared and not needed */
     if ((size_t)sent == length || code < 0)
         return code;
     return heed_queued(loop, stream);
@@ -288,12 +291,13 @@ static SLUICE_NOINLINE int write_queued(sluice_loop *loop, sluice_id id, const v
     return code < 0 || length == 0 ? code : sluice_output_write(loop, stream, bytes, length);
 }
 
-/* Whether the event that was pulled last is this stream's: then it need not be looked up. */
+/* Whether the event that was pulled last is this stream's. Then the stream need not be looked
+ * up. */
 static inline bool is_answer(const sluice_loop *loop, sluice_id id) {
     return loop && loop->thread == sluice_thread() && id == loop->answerable;
 }
 
-/* Out of line, so that an echo saves no registers. */
+/* It is out of line so that an echo saves no registers. */
 static SLUICE_NOINLINE int write_other(sluice_loop *loop, sluice_id id, const void *bytes,
                                        size_t length) {
     if (is_answer(loop, id) && bytes && length - 1 < loop->small_most &&
@@ -329,7 +333,7 @@ static int measure(const sluice_slice *slices, int count, size_t *length) {
     return 0;
 }
 
-/* Copies all pieces to where they lie together, and returns that. */
+/* Copies all pieces one after the other to `to`, and returns `to`. */
 static const void *gather(unsigned char *to, const sluice_slice *slices, int count) {
     unsigned char *end = to;
     for (int i = 0; i < count; i++) {
@@ -367,7 +371,7 @@ int sluice_writev(sluice_loop *loop, sluice_id id, const sluice_slice *slices, i
                        length);
     if (code == 0)
         return writev_queued(loop, id, slices, count, length);
-    /* What is wrong with the stream is said first. */
+    /* If something is wrong with the stream, that is reported first. */
     int of_stream;
     return sluice_called_stream(loop, id, &of_stream) ? code : of_stream;
 }

@@ -1,17 +1,18 @@
-/* posts.h - words from other threads, on their way to the loop, and its wakes.
+/* posts.h - words that other threads send to the loop, and wakes.
  *
- * Posting threads append to one array under a lock. The loop takes the whole array at the start of
- * a turn and leaves the empty one of the turn before in its place. So the lock is held for a store,
- * order is kept for each thread, and a word costs eight bytes.
+ * Posting threads append to one array under a lock. At the start of a turn the loop takes the whole
+ * array, and leaves the empty one of the turn before in its place. So the lock is held only for a
+ * store, order is kept for each thread, and a word costs eight bytes.
  *
- * The array grows in the thread that posts. So its memory is libc's, which any thread may ask, and
- * not the loop's allocator's, which need not know of threads. Decided against:
- * - a block that the loop's thread allocates ahead: with as much room as post_limit it costs 16 MiB
- *   from the start, and with less a post would be refused below the limit, or wait for the loop;
+ * The array grows in the thread that posts. So its memory comes from libc, which any thread may
+ * call, and not from the loop's allocator, which need not be thread-safe. Decided against:
+ * - a block that the loop's thread allocates ahead: with room for post_limit words it costs 16 MiB
+ *   from the start, and with less room a post would be refused below the limit, or would wait for
+ *   the loop;
  * - a lock-free list, which needs an allocation for each post.
  *
- * A wake is a flag without a lock, so that a signal handler can set it. It stands until a pull
- * has returned for it: the turn that the engine's wake ends may bring events.
+ * A wake is a flag without a lock, so that a signal handler can set it. It stays set until a pull
+ * has returned because of it, since the wait that the engine's wake ends may bring events first.
  */
 #ifndef SLUICE_POSTS_H
 #define SLUICE_POSTS_H
@@ -30,8 +31,8 @@ struct sluice_words {
     size_t capacity;
 };
 
-/* Invariants: `incoming` and `any` change only under the lock; `taken` is the loop's alone, its
- * words before `next` have been delivered, and `left` is how many have not; incoming.count and
+/* Invariants: `incoming` and `any` change only under the lock. `taken` is the loop's alone: its
+ * words before `next` have been delivered, and `left` is how many have not. incoming.count and
  * `left` together are at most `limit`. */
 struct sluice_posts {
     pthread_mutex_t lock;
@@ -41,17 +42,17 @@ struct sluice_posts {
     size_t limit;
     struct sluice_words taken;
     size_t next;
-    sluice_atomic_size left; /* posting threads read it; it grows under the lock alone */
+    sluice_atomic_size left; /* posting threads read it; it grows only under the lock */
 };
 
 SLUICE_INTERNAL int sluice_posts_init(struct sluice_posts *posts, size_t limit);
 SLUICE_INTERNAL void sluice_posts_deinit(struct sluice_posts *posts);
 
-/* Any thread. 1 where the loop must be woken, since it has not been for this array; 0; or
- * SLUICE_EFULL or SLUICE_ENOMEM. */
+/* Any thread. Returns 1 if the loop must be woken, since it has not been woken for this array; 0;
+ * or SLUICE_EFULL or SLUICE_ENOMEM. */
 SLUICE_INTERNAL int sluice_posts_add(struct sluice_posts *posts, uint64_t word);
 
-/* The loop's: takes what has come in, where the last has all been delivered. */
+/* For the loop's thread. Takes what has come in, if everything taken before has been delivered. */
 SLUICE_INTERNAL void sluice_posts_take(struct sluice_posts *posts);
 
 /* Whether some have been taken and not delivered. */
@@ -59,7 +60,7 @@ static inline bool sluice_posts_left(const struct sluice_posts *posts) {
     return posts->next < posts->taken.count;
 }
 
-/* Any thread, and a signal handler. The engine is to be woken next. An exchange and not a store, so
+/* Any thread, and a signal handler. Wake the engine next. It is an exchange and not a store, so
  * that the loop's thread sees what each of several wakers wrote before. */
 static inline void sluice_posts_wake(struct sluice_posts *posts) {
     static_assert(__GCC_ATOMIC_BOOL_LOCK_FREE == 2, "a signal handler may not take a lock");
@@ -72,7 +73,7 @@ static inline bool sluice_posts_take_wake(struct sluice_posts *posts) {
            sluice_atomic_exchange(&posts->woken, false);
 }
 
-/* Whether the loop is not to sleep: words have come in, or it was woken. */
+/* Whether the loop must not sleep, because words have come in or it was woken. */
 static inline bool sluice_posts_pending(struct sluice_posts *posts) {
     return sluice_atomic_load_relaxed(&posts->any) || sluice_atomic_load_relaxed(&posts->woken);
 }
@@ -85,7 +86,7 @@ static inline bool sluice_posts_next(struct sluice_posts *posts, uint64_t *word)
     return true;
 }
 
-/* In the child of a fork: another thread of the parent may have held the lock. What was posted and
+/* For the child of a fork. Another thread of the parent may have held the lock. What was posted and
  * not taken stays the parent's, and so does a wake. */
 SLUICE_INTERNAL void sluice_posts_after_fork(struct sluice_posts *posts);
 

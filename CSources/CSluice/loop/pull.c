@@ -1,14 +1,14 @@
 /* pull.c - pulling: the next event, turn by turn.
  *
  * A pull first sends what the caller wrote since the last one. Then it goes on with the turn: due
- * timers, posts, answers of names, and the engine's completions, and last the deadlines of streams,
- * so that what came in time wins. Each gives an event, or changes a stream, which is then on the
- * agenda: the agenda, and the events that come of it (notices.c), are seen to before anything else.
- * When a turn has no more to give, the loop waits, and the next turn begins.
+ * timers, posts, answers of names, the engine's completions, and last the deadlines of streams, so
+ * that what came in time wins. Each of these gives an event, or changes a stream and puts it on the
+ * agenda. The agenda, and the events that come of it (notices.c), are dealt with before anything
+ * else. When a turn has no more to give, the loop waits, and the next turn begins.
  *
- * That order is what keeps it fair. A turn has each timer, post and descriptor at most once, and
- * each notice that had arisen by its beginning or that its own completions bring. What the caller's
- * calls bring is the next turn's.
+ * That order is what keeps it fair. A turn has each timer, post and descriptor at most once. It has
+ * each notice that was there when it began, or that its own completions bring. What the caller's
+ * calls bring belongs to the next turn.
  */
 #include "base/platform.h"
 
@@ -18,12 +18,12 @@
 
 #include "base/deadline.h"
 
-/* Less room than this is not worth a receive: the rest waits for the next pull. */
+/* With less room than this a receive is not worth it: the rest waits for the next pull. */
 #define LEAST_RECEIVE ((size_t)4096)
 
 /* ---- Parts of a turn ------------------------------------------------------------------------- */
 
-/* What has been done of what there is to do. */
+/* What came of doing a part. */
 enum progress { OVER, AN_EVENT, NO_EVENT };
 
 static enum progress progress_of(bool is_event) {
@@ -47,7 +47,7 @@ static inline void make_data(sluice_loop *loop, const struct sluice_stream *stre
     loop->answerable_length = event->length;
 }
 
-/* Bytes, where they are an event as they are: whether that is so. */
+/* Takes bytes if they are an event as they are. Returns whether that is so. */
 static inline bool take_plain_data(sluice_loop *loop, sluice_event *event) {
     const struct sluice_stream *stream = sluice_stream_at(loop, sluice_id_index(event->id));
     if (sluice_unlikely(stream->state & STREAM_APART))
@@ -57,7 +57,7 @@ static inline bool take_plain_data(sluice_loop *loop, sluice_event *event) {
     return true;
 }
 
-/* Bytes of any stream. */
+/* Takes bytes of any stream. */
 static enum progress take_data(sluice_loop *loop, struct sluice_stream *stream,
                                sluice_event *event) {
     count_received(loop, event);
@@ -71,8 +71,8 @@ static enum progress take_data(sluice_loop *loop, struct sluice_stream *stream,
     return AN_EVENT;
 }
 
-/* The end of what a stream receives. Of most it is an event as it is: nothing else of them waits to
- * be told, and nothing comes before it in the turn. */
+/* Takes the end of what a stream receives. For most streams it is an event as it is: nothing else
+ * of the stream waits to be given, and nothing comes before it in the turn. */
 static inline enum progress take_end(sluice_loop *loop, struct sluice_stream *stream,
                                      sluice_event *event) {
     const uint32_t otherwise = STREAM_APART | STREAM_PAUSED | STREAM_TO_NOTIFY;
@@ -97,7 +97,7 @@ static SLUICE_NOINLINE enum progress complete_of_stream(sluice_loop *loop, sluic
     return NO_EVENT;
 }
 
-/* A watch is ready, for what event->value says. */
+/* A watch is ready. event->value says for what. */
 static inline void make_ready(const sluice_loop *loop, sluice_event *event) {
     event->kind = SLUICE_READY;
     event->error = 0;
@@ -106,7 +106,8 @@ static inline void make_ready(const sluice_loop *loop, sluice_event *event) {
     event->length = 0;
 }
 
-/* What else the engine has completed, told in *event: nothing more for OVER. */
+/* Takes anything else that the engine has completed. *event tells it. OVER: there is nothing
+ * more. */
 static inline enum progress complete(sluice_loop *loop, sluice_event *event,
                                      enum sluice_operation operation) {
     if (operation == SLUICE_OP_WATCH) {
@@ -145,7 +146,7 @@ static inline enum progress take_timer(sluice_loop *loop, sluice_event *event) {
     return AN_EVENT;
 }
 
-/* Sees to one deadline that is due. */
+/* Deals with one deadline that is due. */
 static SLUICE_COLD enum progress take_deadline(sluice_loop *loop) {
     if (loop->accept_again <= loop->now) {
         loop->accept_again = INT64_MAX;
@@ -170,7 +171,7 @@ static enum progress take_post(sluice_loop *loop, sluice_event *event) {
     return sluice_posts_next(&loop->posts, &event->value) ? AN_EVENT : OVER;
 }
 
-/* Does a part of `what`, which is the first of what there is to do. */
+/* Does one step of the part `what`, the first that there is to do. */
 static inline enum progress take_part(sluice_loop *loop, sluice_event *event, int what) {
     switch (what) {
     case PART_AGENDA:
@@ -202,13 +203,13 @@ static uint32_t deadlines_todo(const sluice_loop *loop) {
     return any ? TODO(DEADLINES) : 0;
 }
 
-/* The engine has no more completions in this turn. What came in time has been seen to, and
+/* The engine has no more completions in this turn. What came in time has been dealt with, and
  * deadlines follow. */
 static inline void end_completions(sluice_loop *loop) {
     loop->todo = (loop->todo & ~TODO(COMPLETIONS)) | deadlines_todo(loop);
 }
 
-/* The next event of what there is to do, or false. */
+/* Does what there is to do, up to the next event. False if there is no event. */
 static inline bool take(sluice_loop *loop, sluice_event *event) {
     uint32_t todo;
     while ((todo = loop->todo & TODO_OF_TURN) != 0) {
@@ -218,7 +219,7 @@ static inline bool take(sluice_loop *loop, sluice_event *event) {
             return true;
         if (progress == NO_EVENT)
             continue;
-        /* Where the receive buffer is full, the turn may not be over. */
+        /* If the receive buffer is full, the turn may not be over. */
         if (what == PART_COMPLETIONS && loop->receive_used > 0)
             return false;
         if (what == PART_COMPLETIONS)
@@ -242,8 +243,8 @@ int64_t sluice_loop_deadline(sluice_loop *loop) {
     return first < loop->accept_again ? first : loop->accept_again;
 }
 
-/* What a turn has to see to. Timers also where none is due, so that their wheel goes with the time.
- * A turn whose wait has failed has no completions. */
+/* What a turn has to do. Timers are among it even if none is due, so that their wheel keeps up with
+ * the time. A turn whose wait has failed has no completions. */
 static uint32_t turns_todo(sluice_loop *loop, bool waited) {
     uint32_t todo = waited ? TODO(COMPLETIONS) : deadlines_todo(loop);
     if (loop->notices.first != SLUICE_NO_SLOT)
@@ -264,7 +265,7 @@ static bool has_more_to_give(sluice_loop *loop) {
            loop->draining.first != SLUICE_NO_SLOT;
 }
 
-/* Waits for at most `timeout_ns`, and begins a turn: 0, or what the wait failed with. */
+/* Waits for at most `timeout_ns`, and begins a turn. Returns 0, or the error of the wait. */
 static int begin_turn(sluice_loop *loop, int64_t timeout_ns) {
     int64_t first = sluice_loop_deadline(loop);
     int64_t now = sluice_clock_ns();
@@ -289,11 +290,11 @@ static int begin_turn(sluice_loop *loop, int64_t timeout_ns) {
     return code;
 }
 
-/* For a timeout: not even to begin another turn. */
+/* As a timeout: do not even begin another turn. */
 #define AT_ONCE ((int64_t)-1)
 
-/* Nothing is left of this turn: begins the next one. 1, or what the pull ends with: 0 where the
- * time is up, or an error. */
+/* Nothing is left of this turn: begins the next one. Returns 1, or what the pull ends with: 0 if
+ * the time is up, or an error. */
 static SLUICE_NOINLINE int next_turn(sluice_loop *loop) {
     struct sluice_patience *patience = &loop->patience;
     if (patience->timeout_ns == AT_ONCE || patience->code < 0)
@@ -311,12 +312,12 @@ static SLUICE_NOINLINE int next_turn(sluice_loop *loop) {
 
 /* ---- Pulling --------------------------------------------------------------------------------- */
 
-/* Sends what the last event was answered with. */
+/* Sends the answer to the last event. */
 static inline void send_put_off(sluice_loop *loop) {
     ptrdiff_t sent = sluice_operations(loop)->send(loop->engine, loop->put_off_fd,
                                                    loop->put_off_bytes, loop->put_off_length);
     if (sluice_likely((size_t)sent == loop->put_off_length)) {
-        /* It idles from when the bytes came, which was in this same turn. */
+        /* Its idle limit counts from when the bytes came, which was in this same turn. */
         loop->stats.sends++;
         loop->stats.bytes_sent += (size_t)sent;
         loop->put_off_length = 0;
@@ -330,7 +331,7 @@ static inline bool can_pull(const sluice_loop *loop, const sluice_event *events,
     return loop && loop->thread == sluice_thread() && events && timeout_ns >= 0;
 }
 
-/* Why not. */
+/* Returns why it cannot be pulled. */
 static SLUICE_NOINLINE int refuse_pull(const sluice_loop *loop, const sluice_event *events) {
     int code = sluice_loop_check(loop);
     if (code < 0)
@@ -338,7 +339,7 @@ static SLUICE_NOINLINE int refuse_pull(const sluice_loop *loop, const sluice_eve
     return events ? SLUICE_ETIMEOUT : SLUICE_ENULL;
 }
 
-/* What an event leaves behind is not that of the next. */
+/* Clears what the last event has left behind. */
 static inline void begin_pull(sluice_loop *loop) {
     if (loop->answerable_length == 0)
         return;
@@ -347,14 +348,14 @@ static inline void begin_pull(sluice_loop *loop) {
     loop->receive_used = 0;
 }
 
-/* 1 with an event, or what a wait gives. */
+/* Returns 1 with an event, or what a wait gives. */
 static SLUICE_NOINLINE int pull(sluice_loop *loop, sluice_event *event) {
     loop->patience.deadline = -1;
     loop->patience.code = 0;
     while (!take(loop, event)) {
         int code = next_turn(loop);
         if (code <= 0) {
-            event->kind = 0; /* whatever was tried to be an event */
+            event->kind = 0; /* something may have been tried as an event */
             return code;
         }
     }
@@ -362,10 +363,10 @@ static SLUICE_NOINLINE int pull(sluice_loop *loop, sluice_event *event) {
     return 1;
 }
 
-/* What is seen to before timers, and they. */
+/* What is dealt with before timers, and the timers. */
 #define UNTIL_TIMERS ((uint32_t)(2 * TODO(TIMERS) - 1) | TODO_TAKE_BACK | TODO_TRACED)
 
-/* A pull for which something else has to be done first, or afterwards. */
+/* A pull with something else to be done first or afterwards. */
 static SLUICE_NOINLINE int next_with_more(sluice_loop *loop, sluice_event *event) {
     uint32_t traced = loop->todo & TODO_TRACED;
     if (loop->todo & TODO_TAKE_BACK)
@@ -385,8 +386,9 @@ int sluice_next(sluice_loop *loop, sluice_event *event, int64_t timeout_ns) {
     loop->patience.timeout_ns = timeout_ns;
     if (sluice_likely(loop->put_off_length > 0))
         send_put_off(loop);
-    /* Nearly all pulls are this, and no more is asked then: bytes, of a stream that has nothing
-     * else due. What a pull keeps of its receive buffer for those that follow is of no use here. */
+    /* Nearly all pulls are this one, and nothing more is asked then: bytes of a stream that has
+     * nothing else due. How much of the receive buffer is used matters only to a pull of several
+     * events. */
     if (sluice_likely(loop->todo == TODO(COMPLETIONS))) {
         enum sluice_operation operation = sluice_operations(loop)->next(
             loop->engine, event, loop->receive_bytes, loop->receive_size);
@@ -434,9 +436,10 @@ static int make_room_to_lend(sluice_loop *loop, int capacity) {
     return 0;
 }
 
-/* Whether a pull of several events ends with this one. To go on after an EOF would be to close that
- * stream before it is answered; and of the last bytes before it the caller may want some again. In
- * a run of receives the next event may be of the same stream, which has but one in a pull. */
+/* Whether a pull of several events ends with this one. Going on after an EOF would close that
+ * stream before the caller can answer. After the last bytes before an EOF, the caller may want to
+ * hold some. In a run of receives the next event may be of the same stream, and a stream has only
+ * one in a pull. */
 static bool ends_batch(const sluice_loop *loop, const sluice_event *event) {
     return event->kind == SLUICE_EOF || loop->engine->in_run ||
            (event->kind == SLUICE_DATA && (event->value & SLUICE_LAST));

@@ -1,13 +1,12 @@
-/* resolve.c - names that are looked up for a loop, and the handles of those that are looked up by
- * themselves.
+/* resolve.c - names that are looked up for a loop, and the resolve handles.
  *
  * The helper thread (network/names.h) sets a flag of the loop and wakes it, and does no more. The
- * loop looks at the flag when a turn begins, and takes the answers that are there by then. One that
- * comes later, or is asked for by the caller meanwhile, is the next turn's: so a caller who answers
- * each RESOLVED with a name to look up cannot keep a turn from ending.
+ * loop looks at the flag when a turn begins, and takes the answers that are there by then. An
+ * answer that comes later, or to what the caller asks meanwhile, belongs to the next turn. So a
+ * caller who answers each RESOLVED with a new name to look up cannot keep a turn from ending.
  *
- * Names are answered in the order in which they are asked for. So those that are answered come
- * first in loop->asked, and none of the others is looked at.
+ * Names are answered in the order in which they are asked for. So the answered ones come first in
+ * loop->asked, and none of the others is looked at.
  */
 #include "base/platform.h"
 
@@ -48,7 +47,7 @@ static void take_out_query(struct sluice_query *query) {
 
 /* ---- Asking ---------------------------------------------------------------------------------- */
 
-/* The loop looks at the flag when a wait has ended, and not before: the wake ends the next one. Any
+/* The loop looks at the flag only when a wait has ended. The wake ends the next wait. Any
  * thread. */
 static void tell_loop(void *context) {
     sluice_loop *loop = (sluice_loop *)context;
@@ -84,8 +83,8 @@ static void begin_answers(sluice_loop *loop) {
     loop->todo |= TODO(ANSWERS);
 }
 
-/* A wake before the fork was the parent's. Where one is refused, those behind it stay as they are,
- * so that the order is kept. */
+/* A wake before the fork was the parent's. If a lookup is refused, those behind it stay as they
+ * are, so that the order is kept. */
 static int after_lookups_fork(sluice_loop *loop) {
     if (sluice_atomic_load(&loop->has_answers))
         tell_loop(loop);
@@ -110,7 +109,7 @@ static void end_resolve(sluice_loop *loop, struct sluice_resolve *resolve) {
     sluice_slots_end(&loop->resolves, sluice_slots_index(&loop->resolves, resolve));
 }
 
-/* Addresses as text, one a line; NULL where memory ran out. */
+/* Addresses as text, one in each line; NULL if memory ran out. */
 static char *text_of(sluice_loop *loop, const struct sluice_address *addresses, size_t count) {
     char *text = (char *)sluice_resize(&loop->allocator, NULL, count, SLUICE_ADDRESS_MAX);
     if (!text)
@@ -126,7 +125,7 @@ static char *text_of(sluice_loop *loop, const struct sluice_address *addresses, 
     return text;
 }
 
-/* The answer's addresses; NULL with *code where there are none. */
+/* The answer's addresses; NULL with *code if there are none. */
 static char *answer_of(sluice_loop *loop, struct sluice_query *query, int *code) {
     struct sluice_address addresses[SLUICE_ATTEMPTS_MOST];
     *code = 0;
@@ -200,7 +199,7 @@ static int family_of(uint32_t family) {
     }
 }
 
-/* An address that is numeric, or a unix socket's, is its own answer. */
+/* A numeric address, or that of a unix socket, is its own answer. */
 static int answer_at_once(sluice_loop *loop, struct sluice_query *query, sluice_id id,
                           const struct sluice_address *address, int family) {
     if (family != AF_UNSPEC && family != address->any.sa_family)

@@ -1,9 +1,9 @@
-/* send_file.c - bytes of a file that go to the kernel without passing through here.
+/* send_file.c - bytes of a file that the kernel sends without a copy in this process.
  *
  * They go when the call is made, behind all that was written before, as far as the kernel takes
- * them and up to the high mark. Nothing of them is queued: what did not go is the caller's, who is
- * told by DRAINED when to go on. Until then the stream counts as over its mark, however little it
- * has queued: it is as if the rest of the file were.
+ * them and up to the high mark. None of them is queued. What did not go is left to the caller, and
+ * DRAINED says when to go on. Until then the stream counts as over its mark, however little it has
+ * queued, as if the rest of the file were queued.
  */
 #include "base/platform.h"
 
@@ -11,7 +11,7 @@
 
 #include <errno.h>
 
-/* Whether an error is the connection's. Of all others the file is to blame, or the machine. */
+/* Whether an error is about the connection. All others are about the file or the machine. */
 static bool is_of_connection(int code) {
     switch (-code) {
     case EPIPE:
@@ -62,7 +62,7 @@ static ptrdiff_t send_now(sluice_loop *loop, struct sluice_stream *stream, int f
     } else if (sent == 0) {
         return stopped < 0 ? stopped : -ENODATA;
     } else if (sent < length) {
-        sluice_stream_notify(loop, stream, NOTICE_DRAINED, true); /* it is others' turn */
+        sluice_stream_notify(loop, stream, NOTICE_DRAINED, true); /* now it is the turn of others */
     }
     return (ptrdiff_t)sent;
 }

@@ -1,12 +1,12 @@
 /* signals.c - signals as events, through one signalfd(2) of the loop.
  *
  * A signal that has a handle is blocked in the loop's thread, and the kernel hands it to the
- * descriptor. A signal handler could do next to nothing, and would have to reach the loop anyway.
+ * descriptor. A signal handler may do hardly anything, and would have to reach the loop anyway.
  *
- * A signalfd is an open file, so that a child shares it with its parent: what the child changes in
- * its set changes for the parent. It gives each process that reads it that process's signals, but
- * an epoll instance is told of those of the process that added it there. So a child opens one of
- * its own and adds that to its own epoll instance.
+ * A signalfd is an open file, so a child shares it with its parent: what the child changes in its
+ * set changes for the parent. A process that reads it gets its own signals. But an epoll instance
+ * is told of the signals of the process that added the signalfd there. So a child opens one of its
+ * own and adds that to its own epoll instance.
  */
 #include "base/platform.h"
 
@@ -31,7 +31,7 @@ static int open_descriptor(const sluice_loop *loop) {
     return fd;
 }
 
-/* Has the descriptor stand for loop->signal_set. */
+/* Makes the descriptor stand for loop->signal_set. */
 static int update_descriptor(sluice_loop *loop) {
     if (loop->signal_fd >= 0)
         return signalfd(loop->signal_fd, &loop->signal_set, 0) < 0 ? -errno : 0;
@@ -57,7 +57,8 @@ static bool block(int signo) {
     return sigismember(&before, signo) == 1;
 }
 
-/* One that is pending was the handle's, and goes with it: let loose, it might end the process. */
+/* A signal that is pending was the handle's, and goes with it. If it were delivered, it might end
+ * the process. */
 static void unblock(int signo) {
     sigset_t set = set_of(signo);
     const struct timespec at_once = {0, 0};
@@ -78,7 +79,7 @@ int sluice_signal(sluice_loop *loop, sluice_id *id, int signo) {
     if (index == SLUICE_NO_SLOT)
         return code;
     if (sigaddset(&loop->signal_set, signo) < 0)
-        code = -errno; /* one that the C library keeps for itself */
+        code = -errno; /* the C library keeps this one for itself */
     if (code == 0)
         code = update_descriptor(loop);
     if (code < 0) {

@@ -1,8 +1,8 @@
 /* stream.c - a stream's life: begun, noted as failed, followed.
  *
- * stream.h has the machine. What may change a stream changes a direction and puts the stream on the
- * agenda: a call, or a completion (input.c, output.c), or a limit of time (limits.c). `follow`
- * below, and nothing else, says what comes of it, and end.c carries an end out.
+ * stream.h has the machine. A call, a completion (input.c, output.c) or a time limit (limits.c) may
+ * change a stream. It changes a direction and puts the stream on the agenda. Only `follow` below
+ * says what comes of that, and end.c carries out an end.
  */
 #include "base/platform.h"
 
@@ -65,7 +65,7 @@ static uint32_t first_wanted(uint32_t state) {
     return state & STREAM_NO_INPUT ? SLUICE_OP_HANGUP : SLUICE_OP_RECEIVE;
 }
 
-/* The limit of connecting or, of one that does not connect, of idling. */
+/* Sets the limit of connecting or, if the stream does not connect, of idling. */
 static int set_first_deadline(sluice_loop *loop, struct sluice_stream *stream,
                               int64_t connect_timeout_ns) {
     int64_t limit = connect_timeout_ns;
@@ -74,7 +74,7 @@ static int set_first_deadline(sluice_loop *loop, struct sluice_stream *stream,
     return limit == INT64_MAX ? 0 : sluice_deadline_set(loop, stream, limit);
 }
 
-/* Sets its first limit of time, and has the engine look after its descriptor. */
+/* Sets its first time limit, and has the engine look after its descriptor. */
 static inline int start_stream(sluice_loop *loop, struct sluice_stream *stream,
                                const struct sluice_stream_start *start, sluice_id id,
                                uint32_t wanted) {
@@ -173,9 +173,9 @@ static uint32_t unreceived(const struct sluice_stream *stream) {
     return (uint32_t)there;
 }
 
-/* The output has failed. How much may still be received is what the peer has sent by now, or, where
- * it has ended, to its end. Where no bytes are there, and an obstacle keeps us from receiving, the
- * end is not waited for: the error says whether it is the peer's (see is_broken). */
+/* The output has failed. What may still be received is what the peer has sent by now or, if the
+ * peer has ended, everything up to its end. If no bytes are there, and an obstacle keeps us from
+ * receiving, the end is not waited for: the error says whether it is the peer's (see is_broken). */
 static void limit_input(sluice_loop *loop, struct sluice_stream *stream) {
     struct pollfd ended = {.fd = stream->fd, .events = POLLRDHUP};
     bool has_ended = poll(&ended, 1, 0) == 1 && !(ended.revents & POLLNVAL);
@@ -210,14 +210,15 @@ static int finish_sending(const struct sluice_stream *stream) {
     int code = sluice_socket_finish_sending(stream->fd);
     if (code != -ENOTCONN)
         return code;
-    /* No longer connected: the error that has ended it is still to be fetched. */
+    /* It is no longer connected. The error that has ended the connection still has to be
+     * fetched. */
     code = sluice_socket_error(stream->fd);
     return code < 0 ? code : -ECONNRESET;
 }
 
-/* All is sent that was to be, and the peer can be told. */
+/* All that was to be sent is sent, and the peer can be told. */
 static void finish(sluice_loop *loop, struct sluice_stream *stream) {
-    /* An output that is no socket's has its end with the descriptor's. */
+    /* If it is no socket, its output ends when its descriptor is closed. */
     int code = finish_sending(stream);
     if (code < 0) {
         sluice_output_fail(loop, stream, code);
@@ -227,10 +228,10 @@ static void finish(sluice_loop *loop, struct sluice_stream *stream) {
     stream->state |= OUTPUT_FINISHED;
 }
 
-/* Whether nothing is left to wait for: the table of ARCHITECTURE.md, read from the top. */
+/* Whether nothing is left to wait for. It is the table of ARCHITECTURE.md, read from the top. */
 static inline bool is_over(const struct sluice_stream *stream) {
     uint32_t state = stream->state;
-    bool told = !(state & NOTICES_OF_INPUT); /* of all that came */
+    bool told = !(state & NOTICES_OF_INPUT); /* the caller knows of all that came */
     if (state & INPUT_FAILED)
         return true;
     if (state & STREAM_CONNECTING)
@@ -262,8 +263,8 @@ static bool closes_soon(const sluice_loop *loop, const struct sluice_stream *str
            !(stream->extras->owes_eof || sluice_forward_is_mutual(loop, stream));
 }
 
-/* Has the engine receive, or look for a hang-up alone. Between its end and its close nothing is to
- * be looked for. */
+/* Makes the engine receive, or look only for a hang-up. Between the stream's end and its close
+ * there is nothing to look for. */
 static int heed_wants(sluice_loop *loop, struct sluice_stream *stream) {
     bool receives = wants_input(stream);
     if (receives == ((stream->state & STREAM_RECEIVES) != 0))
@@ -275,7 +276,7 @@ static int heed_wants(sluice_loop *loop, struct sluice_stream *stream) {
                                          receives ? SLUICE_OP_RECEIVE : SLUICE_OP_HANGUP);
 }
 
-/* What is still to be done by a stream that is not over. */
+/* Does what is due for a stream that is not over. */
 static void go_on_with_stream(sluice_loop *loop, struct sluice_stream *stream) {
     if (stream->state & STREAM_CONNECTING) {
         if (sluice_stream_connects_by_name(stream))
@@ -291,8 +292,9 @@ static void go_on_with_stream(sluice_loop *loop, struct sluice_stream *stream) {
         sluice_input_fail(loop, stream, code);
 }
 
-/* Bytes that wait for others, and have been in no DATA, are told before an end that comes first. So
- * the input is over, and a paused stream keeps them for its resume. */
+/* If an end comes while bytes wait for more, and they have been in no DATA, they are given to the
+ * caller before the end. So the input is over, and a paused stream keeps the bytes for its
+ * resume. */
 static bool tells_held_first(sluice_loop *loop, struct sluice_stream *stream) {
     if ((stream->state & STREAM_CLOSING) || !stream->extras ||
         stream->extras->held == stream->extras->told)
@@ -304,8 +306,8 @@ static bool tells_held_first(sluice_loop *loop, struct sluice_stream *stream) {
     return true;
 }
 
-/* Where nothing is to be told before it, and no call has brought it, CLOSED is given at once:
- * whether that is so. */
+/* Ends the stream. CLOSED is given at once if nothing has to be told before it and no call has
+ * brought it. Returns whether that is so. */
 static bool end_stream(sluice_loop *loop, struct sluice_stream *stream, uint32_t index,
                        sluice_event *event) {
     bool by_call = (stream->state & (STREAM_CLOSING | STREAM_CLOSE_NEXT)) == STREAM_CLOSING;
@@ -342,7 +344,8 @@ static bool follow(sluice_loop *loop, struct sluice_stream *stream, uint32_t ind
 
 bool sluice_streams_follow(sluice_loop *loop, sluice_event *event) {
     bool is_event = false;
-    /* Those that are put on the agenda meanwhile come behind, and each is in it once. */
+    /* Streams that are put on the agenda meanwhile come behind the others, and each is in it only
+     * once. */
     while (!is_event && loop->agenda.first != SLUICE_NO_SLOT) {
         uint32_t index = loop->agenda.first;
         struct sluice_stream *stream = sluice_stream_at(loop, index);

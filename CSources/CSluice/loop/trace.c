@@ -1,17 +1,17 @@
-/* trace.c - what a loop gives, a line each, for a person who looks for a lost event.
+/* trace.c - one line for each event that a loop gives, for a person who looks for a lost event.
  *
- * Only where the environment has SLUICE_TRACE=events when the loop is opened; else nothing is ever
- * written. A traced loop has a bit in `todo` all the time, which no short way of a pull allows. So
- * it costs nothing where it is off.
+ * The trace is written only if the environment has SLUICE_TRACE=events when the loop is opened. A
+ * traced loop has a bit in `todo` all the time, and no short path of a pull is taken with that bit.
+ * So the trace costs nothing when it is off.
  *
- * The lines go to a duplicate of what standard error was then. The number 2 may be a socket of
- * somebody's later. The duplicate is made before the loop opens anything: where standard error is
- * closed, the number 2 would be a descriptor of the loop's own.
+ * The lines go to a duplicate of what standard error was then. Later the number 2 may be somebody's
+ * socket. The duplicate is made before the loop opens anything: if standard error is closed, the
+ * number 2 would be a descriptor of the loop's own.
  *
  * A line that does not fit into a non-blocking pipe or terminal is lost, and the next one says so.
- * Where standard error blocks, the program waits, as for any line that it writes there itself.
+ * If standard error blocks, the program waits, as for any line that it writes there itself.
  *
- * Whoever starts a program that has more rights than he has does not say where it writes: see
+ * If a program has more rights than whoever starts it, that one does not say where it writes: see
  * secure_getenv(3).
  */
 #include "base/platform.h"
@@ -29,7 +29,7 @@
 
 #include "network/socket.h"
 
-/* Names, not pointers to them: so they need no relocation. */
+/* The table has the names themselves and not pointers to them, so it needs no relocation. */
 static const char event_kinds[][12] = {"NONE",     "READY",      "TIMER",   "SIGNAL", "POSTED",
                                        "ACCEPTED", "CONNECTED",  "DATA",    "EOF",    "DRAINED",
                                        "CLOSED",   "OVERLOADED", "RESOLVED"};
@@ -44,9 +44,9 @@ SLUICE_COLD void sluice_trace_open(sluice_loop *loop) {
         loop->todo |= TODO_TRACED;
 }
 
-/* A line is one write, so that those of several threads stay apart. A handle is its slot and its
- * generation, which is shorter to read than the number. An error is its number: its name would
- * bring the table of all messages into each program. */
+/* A line is one write, so that the lines of several threads stay apart. A handle is shown as its
+ * slot and its generation, which are shorter to read than the id. An error is shown as its number:
+ * its name would bring the table of all messages into each program. */
 static SLUICE_COLD void write_line(sluice_loop *loop, const sluice_event *event) {
     char line[256];
     char lost[48] = "";

@@ -1,4 +1,4 @@
-/* watches.c - watches and timers: the handles that the loop adds little to. */
+/* watches.c - watches and timers: the handles to which the loop adds little. */
 #include "base/platform.h"
 
 #include "loop/loop.h"
@@ -48,7 +48,7 @@ void sluice_watch_end(sluice_loop *loop, struct sluice_watch *watch) {
 
 /* ---- Timers --------------------------------------------------------------------------------- */
 
-/* Out of line, so that sluice_timer, which calls nothing else, saves no registers. */
+/* It is out of line so that sluice_timer, which calls nothing else, saves no registers. */
 static SLUICE_NOINLINE int make_free_and_set(sluice_loop *loop, sluice_id *id, int64_t first_ns,
                                              int64_t repeat_ns, uint64_t user) {
     return sluice_timers_make_free(&loop->timers)

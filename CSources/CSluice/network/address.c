@@ -1,13 +1,13 @@
 /* address.c - addresses from text.
  *
- * A text is read from the left, and the first thing that is wrong is what is told. Three parts of a
- * text are told apart by how they begin: "unix:" a unix socket's address, "[" an IPv6 address, and
- * all else is a host and a port. A host whose last part is a number is an IPv4 address or a
- * mistake, and never a name: "256.0.0.1" is not looked up, and 0x7f.1 is not what inet_aton(3)
- * takes it for.
+ * A text is read from the left, and the first thing that is wrong is reported. How a text begins
+ * tells what it is: "unix:" begins a unix socket's address, "[" an IPv6 address, and anything else
+ * is a host and a port. A host whose last part is a number is an IPv4 address or a mistake, and
+ * never a name. So "256.0.0.1" is not looked up, and 0x7f.1 is not read as inet_aton(3) would read
+ * it.
  *
- * A name is checked and copied here, and looked up elsewhere, since that may block. The port is
- * never guessed, so a forgotten one is an error and not port 0.
+ * A name is checked and copied here. It is looked up elsewhere, since that may block. The port is
+ * never guessed: a forgotten one is an error, and not port 0.
  */
 #include "base/platform.h"
 
@@ -30,7 +30,7 @@ static struct sluice_piece piece(const char *from, const char *end) {
     return (struct sluice_piece){from, (size_t)(end - from)};
 }
 
-/* A terminated copy; false where there is no room. */
+/* Makes a terminated copy. False if there is no room. */
 static bool copy(char *text, size_t capacity, struct sluice_piece from) {
     if (from.length >= capacity)
         return false;
@@ -70,7 +70,8 @@ static enum sluice_address_fault read_unix(struct sluice_address *address, const
     *culprit = piece(path + abstract, path + length);
     if (culprit->length == 0)
         return SLUICE_FAULT_PATH_EMPTY;
-    /* A path ends in a terminator; an abstract name's leading '@' stands for one. */
+    /* A path ends in a terminator. The '@' in front of an abstract name stands for a terminator,
+     * too. */
     if (culprit->length >= sizeof address->local.sun_path)
         return SLUICE_FAULT_PATH_LONG;
     address->local = (struct sockaddr_un){.sun_family = AF_UNIX};
@@ -95,7 +96,7 @@ static enum sluice_address_fault read_ipv4(struct sluice_address *address,
     return is_one ? SLUICE_FAULT_NONE : SLUICE_FAULT_IPV4;
 }
 
-/* An interface's name or number. */
+/* A scope is an interface's name or number. */
 static bool read_scope(struct sluice_piece scope, uint32_t *index) {
     char text[32]; /* more than a number has, or a name: IF_NAMESIZE */
     unsigned long number = 0;
@@ -124,14 +125,14 @@ read_ipv6(struct sluice_address *address, struct sluice_piece host, struct sluic
                                                               : SLUICE_FAULT_SCOPE;
 }
 
-/* As inet_aton(3) would take it for a number: decimal, octal or hexadecimal. */
+/* Whether inet_aton(3) would take it for a number: decimal, octal or hexadecimal. */
 static bool is_number(struct sluice_piece part) {
     if (part.length >= 2 && part.bytes[0] == '0' && (part.bytes[1] | 0x20) == 'x')
         return consists_of((struct sluice_piece){part.bytes + 2, part.length - 2}, HEX_DIGITS);
     return part.length > 0 && consists_of(part, DIGITS);
 }
 
-/* Not counting a dot at the end. */
+/* The last part between dots. A dot at the end does not count. */
 static struct sluice_piece last_part(struct sluice_piece host) {
     if (host.length > 0 && host.bytes[host.length - 1] == '.')
         host.length--;
@@ -139,7 +140,8 @@ static struct sluice_piece last_part(struct sluice_piece host) {
     return dot ? piece(dot + 1, host.bytes + host.length) : host;
 }
 
-/* Parts of letters, digits, '-' and '_', with a dot between; and one dot may stand at the end. */
+/* A name is parts of letters, digits, '-' and '_', with a dot between them. One dot may stand at
+ * the end. */
 static bool is_name(struct sluice_piece host) {
     size_t part = 0;
     for (size_t i = 0; i < host.length; i++) {
@@ -187,7 +189,8 @@ static SLUICE_COLD enum sluice_address_fault read_host(struct sluice_endpoint *e
         return SLUICE_FAULT_NONE;
     }
     if (memchr(host.bytes, ':', host.length)) {
-        /* "::1:9999" is one either way. It was meant as an address and a port. */
+        /* "::1:9999" is an IPv6 address with and without its last part. It was meant as an address
+         * and a port. */
         if (!is_ipv6(host))
             *culprit = whole;
         return is_ipv6(*culprit) ? SLUICE_FAULT_BRACKETS_MISSING : SLUICE_FAULT_NAME;
@@ -201,7 +204,7 @@ static SLUICE_COLD enum sluice_address_fault read_host(struct sluice_endpoint *e
 
 /* ---- The whole ------------------------------------------------------------------------------- */
 
-/* `colon` is what stands behind the host. */
+/* `colon` points behind the host. */
 static enum sluice_address_fault read_port(struct sluice_endpoint *endpoint, const char *text,
                                            const char *colon, struct sluice_piece *culprit) {
     *culprit = piece(text, colon);

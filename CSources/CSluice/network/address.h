@@ -20,8 +20,8 @@ struct sluice_address {
     socklen_t length;
 };
 
-/* The longest host name is one byte shorter. Source: RFC 1035, 2.3.4; as text, without the last dot
- * that is not written mostly. */
+/* The longest host name is one byte shorter. Source: RFC 1035, 2.3.4, counted as text without the
+ * last dot, which is mostly not written. */
 #define SLUICE_HOST_SIZE 254
 
 enum sluice_endpoint_form {
@@ -66,23 +66,23 @@ struct sluice_piece {
     size_t length;
 };
 
-/* Reads a text. Where something is wrong, `culprit` is the part of it that is. No system call but
- * to look up a scope's interface. */
+/* Reads a text. If something is wrong, `culprit` is the part of the text that is wrong. No system
+ * call, except to look up a scope's interface. */
 SLUICE_INTERNAL enum sluice_address_fault sluice_address_read(struct sluice_endpoint *endpoint,
                                                               const char *text,
                                                               struct sluice_piece *culprit);
 
-/* The same for who needs no more than a code: 0, SLUICE_ENULL, SLUICE_EADDRESS, SLUICE_EPORT,
+/* The same for callers that need only a code: 0, SLUICE_ENULL, SLUICE_EADDRESS, SLUICE_EPORT,
  * SLUICE_EPATH or SLUICE_ESCOPE. */
 SLUICE_INTERNAL int sluice_address_split(struct sluice_endpoint *endpoint, const char *text);
 
-/* The same where only a finished address will do: also SLUICE_ENUMERIC. */
+/* The same for callers that need a finished address: also SLUICE_ENUMERIC. */
 SLUICE_INTERNAL int sluice_address_parse(struct sluice_address *address, const char *text);
 
 /* Whether this is a unix socket's address with a path, and not an abstract name. */
 SLUICE_INTERNAL bool sluice_address_has_path(const struct sluice_address *address);
 
-/* The text's length, or SLUICE_ECAPACITY. */
+/* Writes the address as text. Returns the text's length, or SLUICE_ECAPACITY. */
 SLUICE_INTERNAL int sluice_address_format(const struct sluice_address *address, char *text,
                                           size_t capacity);
 

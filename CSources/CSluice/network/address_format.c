@@ -16,7 +16,7 @@
 static int format_unix(const struct sluice_address *address, char *text, size_t capacity) {
     const char *path = address->local.sun_path;
     size_t size = address->length > UNIX_PATH_OFFSET ? address->length - UNIX_PATH_OFFSET : 0;
-    /* Of a path that fills the array the kernel counts a terminator behind it. */
+    /* If a path fills the array, the kernel counts a terminator behind it. */
     if (size > sizeof address->local.sun_path)
         size = sizeof address->local.sun_path;
     bool abstract = size > 0 && path[0] == '\0';

@@ -1,11 +1,12 @@
 /* address_problem.c - one sentence on what is wrong with an address, for the person who wrote it.
  *
- * First of the text, and then, for a unix socket, of the file system: what stands there now and
- * would hinder a listen or a connect. A missing file is no problem, since a listen makes it. Names
- * are not looked up, and nobody is called: that is for the call itself to find out.
+ * The text is checked first. For a unix socket the file system is checked next: what is there now
+ * that would keep a listen or a connect from working. A missing file is no problem, since a listen
+ * makes it. No name is looked up and no connection is made: the call itself will find out about
+ * those.
  *
  * A sentence has one value in it, which may come from anywhere. Control characters are shown as
- * '?', so that a sentence in a log is one line; what is long is cut.
+ * '?', so that a sentence in a log is one line. A long value is cut.
  */
 #include "base/platform.h"
 
@@ -19,12 +20,12 @@
 #include "network/address.h"
 #include "sluice.h"
 
-/* Bytes of a value that are shown: as many as a path can have. With the longest of the words around
- * it, this is below SLUICE_PROBLEM_MAX. */
+/* How many bytes of a value are shown: as many as a path can have. With the longest words around
+ * it, a sentence stays below SLUICE_PROBLEM_MAX. */
 #define SHOWN_MAX 108
 
-/* A sentence with a value in its middle. `before` is NULL where there is nothing to say, and
- * `value` is empty where none belongs to it. */
+/* A sentence with a value in its middle. `before` is NULL if there is nothing to say, and `value`
+ * is empty if the sentence has no value. */
 struct sentence {
     const char *before;
     const char *after;
@@ -38,7 +39,7 @@ static struct sentence say(const char *before, struct sluice_piece value, const 
     size_t length = value.length;
     if (length > SHOWN_MAX) {
         length = SHOWN_MAX;
-        /* Not within a character of UTF-8. */
+        /* Do not cut within a character of UTF-8. */
         while (length > 0 && ((unsigned char)value.bytes[length] & 0xc0) == 0x80)
             length--;
     }
@@ -60,7 +61,7 @@ static struct sentence say_of(const char *before, const char *value, const char 
 static const struct fault_words {
     enum sluice_address_fault fault;
     const char *before;
-    const char *after; /* NULL where the value is not shown */
+    const char *after; /* NULL if the value is not shown */
 } fault_words[] = {
     {SLUICE_FAULT_EMPTY, "the address is empty: write 127.0.0.1:9999 or unix:/run/echo.sock", NULL},
     {SLUICE_FAULT_URL, "", " is a URL: write a host and a port alone, as in example.com:443"},
@@ -105,7 +106,7 @@ static struct sentence say_of_text(enum sluice_address_fault fault, struct sluic
 
 /* ---- Of the file system ---------------------------------------------------------------------- */
 
-/* The files of a folder can be got at. */
+/* Checks that the files of a folder can be reached. */
 static struct sentence check_folder(const char *folder) {
     struct stat status;
     if (stat(folder, &status) < 0)
@@ -118,7 +119,7 @@ static struct sentence check_folder(const char *folder) {
     return nothing;
 }
 
-/* A file can be made in the folder. */
+/* Checks that a file can be made in the folder. */
 static struct sentence check_making(const char *folder) {
     if (faccessat(AT_FDCWD, folder, W_OK, AT_EACCESS) == 0)
         return nothing;

@@ -1,8 +1,8 @@
 /* attempts.c - see attempts.h.
  *
- * RFC 8305 also begins with the first family's addresses before the second's are there. getaddrinfo
- * gives both at once, so that part has no place here. Decided against: to remember which family won
- * the last time, since nothing is kept between two connects.
+ * RFC 8305 also begins with the first family's addresses before the second family's have arrived.
+ * getaddrinfo gives both at once, so that part is left out here. Decided against: remembering which
+ * family won the last time, since nothing is kept between two connects.
  */
 #include "base/platform.h"
 

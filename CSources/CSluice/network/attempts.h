@@ -1,6 +1,6 @@
-/* attempts.h - to which addresses of a name to connect, and when: RFC 8305 without I/O.
+/* attempts.h - which addresses of a name to connect to, and when: RFC 8305 without I/O.
  *
- * It has no clock and no socket. The caller asks for the next step, does it, and tells how each
+ * It has no clock and no socket. The caller asks for the next step, does it, and reports how each
  * attempt went.
  */
 #ifndef SLUICE_ATTEMPTS_H
@@ -25,16 +25,17 @@ enum {
  * many, at most `capacity`. Each has the port `port`.
  *
  * The families alternate, as RFC 8305 section 4 says. The first is that of the first address in the
- * list: getaddrinfo has sorted it by RFC 6724 and gai.conf(5), so IPv6 comes first where there is a
- * way for it. Within a family the order stays. What comes twice is left out, and so is a family
- * that is not IPv4 or IPv6. O(capacity * list). */
+ * list: getaddrinfo has sorted it by RFC 6724 and gai.conf(5), so IPv6 comes first if it has a
+ * route. Within a family the order stays. Duplicates are left out, and so are families other than
+ * IPv4 and IPv6. O(capacity * list). */
 SLUICE_INTERNAL size_t sluice_attempts_order(const struct addrinfo *list, uint16_t port,
                                              struct sluice_address *addresses, size_t capacity);
 
 /* Invariants:
- * - the addresses before `begun` have been tried or are in flight, those from it on have not;
+ * - the addresses before `begun` have been tried or are in flight; those from `begun` on have not
+ *   been tried;
  * - bit i of `in_flight` is the attempt at address i; at most SLUICE_ATTEMPTS_AT_ONCE are set;
- * - where none is in flight and some are left, `next_ns` has passed. */
+ * - if none is in flight and some are left, `next_ns` has passed. */
 struct sluice_attempts {
     uint64_t in_flight;
     int64_t next_ns; /* when the next attempt is due; INT64_MIN for at once */
@@ -53,7 +54,7 @@ struct sluice_attempts_step {
     enum sluice_attempts_action action;
     uint32_t index;
     uint32_t given_up; /* BEGIN: close this attempt first; or SLUICE_NO_ATTEMPT */
-    int64_t until_ns;  /* WAIT: INT64_MAX where only an outcome matters */
+    int64_t until_ns;  /* WAIT: INT64_MAX if only an outcome matters */
     int error;
 };
 
@@ -62,10 +63,10 @@ SLUICE_INTERNAL void sluice_attempts_init(struct sluice_attempts *attempts, uint
 
 /* What to do now. A new attempt begins when one has failed, or 250 ms after the last began.
  *
- * Where SLUICE_ATTEMPTS_AT_ONCE are in flight by then, the oldest is given up. It has had 2 seconds
- * without an answer. To wait for it instead would let eight dead addresses keep a ninth that
- * answers untried for the two minutes of a connect(2). The last eight are never given up here: the
- * caller's time limit ends them. */
+ * If SLUICE_ATTEMPTS_AT_ONCE are in flight by then, the oldest is given up. It has had 2 seconds
+ * without an answer. If we waited for it instead, eight dead addresses would keep a ninth one,
+ * which answers, untried for the two minutes of a connect(2). The last eight are never given up
+ * here: the caller's time limit ends them. */
 SLUICE_INTERNAL struct sluice_attempts_step sluice_attempts_next(struct sluice_attempts *attempts,
                                                                  int64_t now_ns);
 

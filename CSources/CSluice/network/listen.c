@@ -1,18 +1,18 @@
 /* listen.c - listening sockets: by address, by name, and at every address there is.
  *
- * A name has several addresses, and a socket is bound to one: the first that this machine has, IPv4
- * before IPv6, so that "localhost" is 127.0.0.1 everywhere, whatever the resolver thinks is best to
- * connect to. Any other failure is told, and not passed over: where 127.0.0.1 is in use, to listen
- * at ::1 would leave two servers at one name.
+ * A name has several addresses, and a socket is bound to one of them: the first that this machine
+ * has, IPv4 before IPv6. So "localhost" is 127.0.0.1 everywhere, whatever the resolver thinks is
+ * best to connect to. Any other failure is reported, and not passed over. If 127.0.0.1 is in use,
+ * listening at ::1 would leave two servers at one name.
  *
- * "*" is one socket, since a listener is one descriptor. IPv6 takes IPv4 callers as well where it
- * is told to; the machine's own setting (net.ipv6.bindv6only) is not asked.
+ * "*" is one socket, since a listener is one descriptor. An IPv6 socket takes IPv4 callers as well,
+ * if it is told to. The machine's own setting (net.ipv6.bindv6only) is ignored.
  *
- * Letting no more callers in has no call of its own. shutdown(2) does it at a unix socket; over TCP
- * it would reset those in the queue, and an empty backlog still has room for one. There a filter on
- * the socket drops each packet that comes to it. Connections in the queue have sockets of their own
- * already. A caller whose packets are dropped tries again, so that he is not lost where another
- * socket listens at the address by then, and is refused where none does.
+ * There is no system call that lets no more callers in. For a unix socket shutdown(2) does it. Over
+ * TCP shutdown(2) would reset the callers in the queue, and a backlog of 0 still has room for one.
+ * So over TCP a filter on the socket drops each packet that comes to it. Connections in the queue
+ * have sockets of their own already. A caller whose packets are dropped tries again. So the caller
+ * is not lost if another socket listens at the address by then, and is refused if none does.
  */
 #include "base/platform.h"
 
@@ -68,7 +68,7 @@ static SLUICE_COLD int listen_at(const struct sluice_address *address,
     return fd;
 }
 
-/* Not an address of this machine, or of a family that it does not have. */
+/* The address is not one of this machine, or is of a family that it does not have. */
 static bool is_not_here(int code) {
     return code == -EADDRNOTAVAIL || code == -EAFNOSUPPORT;
 }
@@ -99,7 +99,8 @@ static int code_of_lookup(int result) {
     }
 }
 
-/* The first of a family's addresses that this machine has; `code` where there is none. */
+/* Listens at the first of a family's addresses that this machine has. Returns `code` if there is
+ * none. */
 static SLUICE_COLD int listen_at_first(const struct addrinfo *found, int family, int code,
                                        uint16_t port, const struct sluice_socket_options *options,
                                        struct sluice_socket_file *file) {
@@ -109,7 +110,7 @@ static SLUICE_COLD int listen_at_first(const struct addrinfo *found, int family,
             continue;
         memcpy(&address.any, found->ai_addr, found->ai_addrlen);
         address.length = found->ai_addrlen;
-        address.ipv4.sin_port = htons(port); /* both families have it at one place */
+        address.ipv4.sin_port = htons(port); /* both families have it at the same place */
         code = listen_at(&address, options, file);
     }
     return code;

@@ -1,34 +1,35 @@
 /* names.c - see names.h.
  *
  * This is the one place in the core with something global: `names`, below. getaddrinfo blocks for
- * seconds and cannot be cancelled (pthread_cancel would leave libc's locks as they are). So each
- * loop cannot wait for a thread of its own when it ends, and a thread that outlives its loop cannot
- * have its state in it.
+ * seconds and cannot be cancelled (pthread_cancel would leave libc's locks as they are). So a loop
+ * cannot wait for a thread of its own when it ends. And a thread that outlives its loop cannot keep
+ * its state in the loop.
  *
- * The memory of a lookup is libc's, and not that of the loop's allocator: the thread frees what was
- * ended while it was at it, and the allocator is the loop's thread's.
+ * The memory of a lookup comes from libc, and not from the loop's allocator. The thread frees a
+ * lookup that was ended while the thread worked on it, and only the loop's thread may call the
+ * allocator.
  *
  * Fork. The lock is held over a fork (pthread_atfork), so that the child finds the queue whole and
- * the lock free. Nothing else can do that: by the time the child calls anything of ours, another
- * thread of the parent may have had the lock, and would never unlock it. So the handlers are there
- * before the lock is first taken (pthread_once). The child's lookups are LOST at first. That they
- * are not asked for anew by themselves has a reason: a child has all loops of the parent, uses one,
- * and `done` of another would reach for locks that nobody unlocks.
+ * the lock free. Nothing else can do that. Another thread of the parent may have held the lock at
+ * the fork, and in the child nobody would ever unlock it. So the handlers are installed before the
+ * lock is first taken (pthread_once). The child's lookups are LOST at first. They are not asked for
+ * again by themselves, for this reason: a child has all loops of the parent and uses one of them,
+ * and `done` of another loop would wait for locks that nobody unlocks.
  *
  * Decided against:
- * - Several threads, so that a slow name holds up none. Their number needs a limit too, and then
- *   some slow names hold up the others all the same. Who looks up many names brings a resolver, and
- *   gives Sluice addresses.
- * - A thread that stays for a while. To start one costs the caller some 20 us, and a name of
- *   /etc/hosts then takes 60 us instead of 7; a name server takes longer than that. In return there
+ * - Several threads, so that a slow name does not hold up the others. Their number needs a limit
+ *   too, and then a few slow names hold up the others all the same. A program that looks up many
+ *   names brings its own resolver, and gives Sluice addresses.
+ * - A thread that stays for a while. Starting one costs the caller some 20 us, and a name in
+ *   /etc/hosts then takes 60 us instead of 7. A name server takes longer than that. In return there
  *   is no time limit, no condition variable, and no thread left at exit.
- * - A small stack. The thread-local storage of the whole program comes out of it (pthread_create
- *   fails with EINVAL where it does not fit), and so does whatever nsswitch.conf(5) names. The
- *   usual size is address space, of which only what is touched is memory.
- * - AI_ADDRCONFIG. It does not count the loopback, so that on a machine with no other network even
- *   "localhost" is not found where a family is asked for. An address without a route fails as soon
- *   as it is tried, and then the next one is tried.
- * - getaddrinfo_a(3), which is glibc's only and has threads of its own.
+ * - A small stack. The thread-local storage of the whole program is taken from it (pthread_create
+ *   fails with EINVAL if that does not fit), and so is what the modules in nsswitch.conf(5) need.
+ *   The usual size is only address space, and only what is touched becomes memory.
+ * - AI_ADDRCONFIG. It does not count the loopback. So on a machine with no other network, even
+ *   "localhost" is not found if a family is asked for. An address without a route fails as soon as
+ *   it is tried, and then the next one is tried.
+ * - getaddrinfo_a(3), which only glibc has, and which has threads of its own.
  */
 #include "base/platform.h"
 
@@ -45,18 +46,18 @@
 
 enum state {
     WAITING,  /* in the queue */
-    AT_WORK,  /* the thread is at it; it is not in the queue */
-    ANSWERED, /* `error`, `system_error` and `list` hold */
+    AT_WORK,  /* the thread is working on it; it is not in the queue */
+    ANSWERED, /* `error`, `system_error` and `list` are set */
     LOST      /* a fork has left it without a thread */
 };
 
-/* `state` and what hangs on it change under the lock; host, port, family, done and context never
+/* `state` and what depends on it change under the lock. host, port, family, done and context never
  * change. */
 struct sluice_lookup {
     struct sluice_lookup *next; /* in the queue */
     sluice_lookup_done *done;
     void *context;
-    struct addrinfo *list; /* getaddrinfo's; NULL where there is none */
+    struct addrinfo *list; /* getaddrinfo's; NULL if there is none */
     enum state state;
     int family;
     int error;        /* EAI_..., or 0 */
@@ -67,8 +68,8 @@ struct sluice_lookup {
 };
 
 /* Invariants, whenever the lock is free:
- * - the queue is what is WAITING, the oldest first, and `waiting` its length;
- * - there is a thread where `is_running`, and a queue only then;
+ * - the queue has the lookups that are WAITING, the oldest first, and `waiting` is its length;
+ * - there is a thread if `is_running`, and there is a queue only then;
  * - `at_work` is what is AT_WORK, or NULL. */
 static struct {
     pthread_mutex_t lock;
@@ -77,8 +78,8 @@ static struct {
     struct sluice_lookup *at_work;
     size_t waiting;
     bool is_running;
-    pthread_once_t once; /* these two are not the lock's */
-    int fork_error;      /* why the handlers of fork are not there, or 0 */
+    pthread_once_t once; /* the lock does not guard these two */
+    int fork_error;      /* why the fork handlers are not installed, or 0 */
 } names = {.lock = PTHREAD_MUTEX_INITIALIZER, .last = &names.first, .once = PTHREAD_ONCE_INIT};
 
 static void free_lookup(struct sluice_lookup *lookup) {
@@ -109,8 +110,8 @@ static void take_out_lookup(struct sluice_lookup *lookup) {
 
 /* ---- The thread ----------------------------------------------------------------------------- */
 
-/* Without the lock, since this is what takes long. Only the thread has the lookup now, but for the
- * members that never change. */
+/* Runs without the lock, since this is what takes long. Only the thread uses the lookup now, except
+ * for the members that never change. */
 static void ask(struct sluice_lookup *lookup) {
     const struct addrinfo hints = {.ai_family = lookup->family, .ai_socktype = SOCK_STREAM};
     lookup->error = getaddrinfo(lookup->host, NULL, &hints, &lookup->list);
@@ -142,8 +143,8 @@ static void *look_up_all(void *unused) {
     return NULL;
 }
 
-/* Detached, since nobody waits for it. Signals are the program's own threads' business: it takes
- * none. */
+/* The thread is detached, since nobody waits for it. It takes no signals: those are for the
+ * program's own threads. */
 static int start_thread(void) {
     pthread_attr_t attributes;
     sigset_t all;
@@ -181,9 +182,8 @@ static void in_child(void) {
     if (names.at_work) {
         names.at_work->state = LOST;
         names.at_work->list = NULL; /* perhaps half written */
-        /* Nobody's now. That free(3) works here is more than POSIX says, and what glibc and musl
-         * do.
-         */
+        /* It is nobody's now. POSIX does not promise that free(3) works here, but in glibc and musl
+         * it does. */
         if (names.at_work->is_ended)
             free_lookup(names.at_work);
         names.at_work = NULL;
@@ -220,7 +220,7 @@ static int check_host(const char *host) {
     size_t length = strnlen(host, SLUICE_NAME_MAX + 1);
     if (length == 0 || length > SLUICE_NAME_MAX)
         return SLUICE_EADDRESS;
-    size_t label = 0; /* where the last one begins; a dot at the end ends it */
+    size_t label = 0; /* where the last label begins; a dot at the end ends it */
     for (size_t i = 0; i < length; i++) {
         unsigned char c = (unsigned char)host[i];
         if (!is_letter(c) && !is_digit(c) && c != '-' && c != '_' && c != '.')
@@ -234,7 +234,7 @@ static int check_host(const char *host) {
     return (int)length;
 }
 
-/* Under the lock. On failure nothing has changed. */
+/* Call it under the lock. On failure nothing has changed. */
 static int enqueue(struct sluice_lookup *lookup) {
     if (names.waiting >= SLUICE_LOOKUPS_WAITING_MAX)
         return SLUICE_EFULL;

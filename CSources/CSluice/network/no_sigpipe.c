@@ -1,7 +1,7 @@
-/* no_sigpipe.c - calls that cannot be told not to raise SIGPIPE, as send(2) can: writev(2) and
- * sendfile(2).
+/* no_sigpipe.c - writev(2) and sendfile(2), which, unlike send(2), cannot be told not to raise
+ * SIGPIPE.
  *
- * The signal is blocked in the thread meanwhile, and the one that was raised is taken back, unless
+ * The signal is blocked in the thread during the call. If it was raised, it is taken back, unless
  * one was pending before.
  */
 #include "base/platform.h"
@@ -23,7 +23,7 @@ static SLUICE_COLD void begin_guard(struct guard *guard) {
     sigemptyset(&guard->pipe);
     sigaddset(&guard->pipe, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &guard->pipe, &guard->before);
-    /* One that was not blocked is not pending either. */
+    /* A signal that was not blocked is not pending either. */
     sigset_t pending;
     guard->was_pending = sigismember(&guard->before, SIGPIPE) && sigpending(&pending) == 0 &&
                          sigismember(&pending, SIGPIPE);
@@ -49,9 +49,9 @@ SLUICE_COLD ptrdiff_t sluice_file_send_slices(int fd, const struct iovec *iov, i
     return code < 0 ? code : sent;
 }
 
-/* Short counts are tried again: only the kernel's word that it is full brings word of room later,
- * and only a count of 0 tells the end of the file from that. One that went in part may have raised
- * the signal. */
+/* After a short count it tries again. Only if the kernel says that it is full will it say later
+ * that there is room. And only a count of 0 tells the end of the file apart from that. A send that
+ * went in part may have raised the signal. */
 SLUICE_COLD size_t sluice_send_file_some(int fd, int file, int64_t offset, size_t length,
                                          int *stopped) {
     off_t at = (off_t)offset;

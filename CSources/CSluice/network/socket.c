@@ -1,4 +1,4 @@
-/* socket.c - non-blocking stream sockets: what a program over a poller needs besides it. */
+/* socket.c - non-blocking stream sockets: what a program needs besides a poller. */
 #include "base/platform.h"
 
 #include <errno.h>
@@ -16,8 +16,9 @@
 
 /* ---- Making ---------------------------------------------------------------------------------- */
 
-/* TCP_NODELAY: who multiplexes batches writes itself, and small answers must not wait 40 ms for an
- * acknowledgement. A unix socket does not know it, and needs it not. */
+/* TCP_NODELAY, because a program that multiplexes batches its writes itself, and small answers must
+ * not wait 40 ms for an acknowledgement. A unix socket does not have that option, and does not need
+ * it. */
 SLUICE_COLD int sluice_socket_open(const struct sluice_address *address) {
     const int on = 1;
     int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -32,8 +33,8 @@ SLUICE_COLD int sluice_socket_open(const struct sluice_address *address) {
     return fd;
 }
 
-/* Where a connect comes from. With port 0 the kernel chooses the port when it knows the other end,
- * so that one port can be used towards several. */
+/* Binds the address that a connect comes from. With port 0 the kernel chooses the port when it
+ * knows the other end, so that one port can be used towards several. */
 static int bind_source(int fd, const struct sluice_address *target, const char *text) {
     const int on = 1;
     struct sluice_address source;
@@ -63,7 +64,7 @@ int sluice_socket_open_from(const struct sluice_address *address, const char *so
     return fd;
 }
 
-/* One that a signal interrupts goes on by itself, as one that is in progress does. */
+/* A connect that a signal interrupts goes on by itself, like one that is in progress. */
 int sluice_socket_begin_connect(int fd, const struct sluice_address *address) {
     if (connect(fd, &address->any, address->length) < 0 && errno != EINPROGRESS && errno != EINTR)
         return -errno;
@@ -109,8 +110,8 @@ int sluice_socket_check_listening(int fd) {
 }
 
 /* Whether what accept(2) said is about one caller, who is then gone from the queue. Source:
- * accept(2), "Error handling"; and of its list of errors EPERM, a firewall's word, and ETIMEDOUT.
- */
+ * accept(2), "Error handling"; and from its list of errors EPERM, by which a firewall refuses, and
+ * ETIMEDOUT. */
 static SLUICE_COLD bool is_about_a_caller(int fd, int error) {
     switch (error) {
     case ECONNABORTED:
@@ -125,7 +126,7 @@ static SLUICE_COLD bool is_about_a_caller(int fd, int error) {
     case ETIMEDOUT:
         return true;
     case EOPNOTSUPP:
-        return is_listening(fd); /* or it is about the descriptor */
+        return is_listening(fd); /* if not, it is about the descriptor */
     default:
         return false;
     }
@@ -217,7 +218,7 @@ SLUICE_COLD void sluice_socket_reset_when_closed(int fd) {
 
 /* ---- Addresses ------------------------------------------------------------------------------- */
 
-/* At an IPv6 socket that takes IPv4 callers, too, the kernel tells these by an address such as
+/* At an IPv6 socket that also takes IPv4 callers, the kernel gives those an address such as
  * ::ffff:192.0.2.1. */
 static void to_ipv4(struct sluice_address *address) {
     struct sockaddr_in ipv4 = {.sin_family = AF_INET, .sin_port = address->ipv6.sin6_port};

@@ -1,28 +1,29 @@
 /* socket_file.c - making the file of a unix socket, taking the place of a dead one, and removing
  * it.
  *
- * Removing. The path is no name for the file that was made: after a chdir it is another place, and
- * another server may have put its own file there. So the folder is kept open, and device and inode
- * are compared. An unlink has no "only if it is still that inode". Between the look and the unlink
- * somebody else can still replace the file, by microseconds. Servers of ours do not (see below).
+ * Removing. The path is not enough to name the file that was made. After a chdir it is another
+ * place, and another server may have put its own file there. So the folder is kept open, and device
+ * and inode are compared. An unlink cannot be told "only if it is still that inode". In the
+ * microseconds between the look and the unlink, somebody else can still replace the file. Servers
+ * that use Sluice do not (see below).
  *
- * Is a file dead? A connect of a stream socket cannot tell, since it is refused also by a socket
- * that is bound and does not listen yet; and where it is not refused, the server gets a caller. So
- * the connect is a datagram socket's. The kernel looks for the socket that is bound to the file
- * before it compares types (unix_find_bsd in net/unix/af_unix.c): ECONNREFUSED says that there is
- * none, and EPROTOTYPE that there is one.
+ * Is a file dead? A connect of a stream socket cannot tell. A socket that is bound and does not
+ * listen yet refuses it, too. And if it is not refused, the server gets a caller. So the connect is
+ * that of a datagram socket. The kernel looks for the socket that is bound to the file before it
+ * compares types (unix_find_bsd in net/unix/af_unix.c): ECONNREFUSED says that there is none, and
+ * EPROTOTYPE that there is one.
  *
- * Two at once. The second could take the new file of the first for the dead one that it has just
- * looked at. So who replaces a file holds a lock from the look to the bind: flock(2) on a file
- * beside it, which is there no longer than that. It is never waited for. Where it is held, another
- * server is about to be bound at this very path: EADDRINUSE. After a crash the lock goes by itself,
- * and the file of it that may stay hinders nobody. A path without a file needs no lock: bind(2)
- * makes the file, or fails.
+ * Two at once. The second server could take the new file of the first for the dead one that it has
+ * just looked at. So a server that replaces a file holds a lock from the look to the bind. The lock
+ * is flock(2) on a file beside it, which is there no longer than that. Nobody waits for the lock.
+ * If it is held, another server is about to be bound at this very path: EADDRINUSE. After a crash
+ * the lock goes by itself. Its file may stay, and does no harm. A path without a file needs no
+ * lock: bind(2) makes the file, or fails.
  *
  * Decided against:
- * - to bind at another name and rename: both ends would tell that other name as the address;
- * - a lock on the folder: programs lock their folders to be there once, and anybody who can read
- *   the folder could keep the server out;
+ * - binding at another name and renaming: both ends would report that other name as the address;
+ * - a lock on the folder: some programs lock their folder so that only one of them runs, and
+ *   anybody who can read the folder could keep the server out;
  * - an abstract socket as the lock: it is seen in one network namespace only, and anybody can take
  *   its name.
  */
@@ -66,8 +67,8 @@ static bool is_same(const struct stat *one, const struct stat *other) {
 
 /* ---- Taking the place of a dead file -------------------------------------------------------- */
 
-/* 0 where the path has no file, or a socket's file that no living socket is bound to; or
- * -EADDRINUSE; or what kept us from finding out. */
+/* 0 if the path has no file, or a socket's file that no living socket is bound to; or -EADDRINUSE;
+ * or the error that kept us from finding out. */
 static SLUICE_COLD int check_nobody(int folder, const struct sluice_address *address) {
     struct stat status;
     if (fstatat(folder, name_in_folder(address), &status, AT_SYMLINK_NOFOLLOW) < 0)
@@ -83,8 +84,8 @@ static SLUICE_COLD int check_nobody(int folder, const struct sluice_address *add
     return is_dead ? 0 : -EADDRINUSE;
 }
 
-/* The lock's descriptor, with its file's name in `name`; -EADDRINUSE where another holds it; or
- * another negated errno. */
+/* Returns the lock's descriptor, with the name of its file in `name`; -EADDRINUSE if another server
+ * holds it; or another negated errno. */
 static int take_lock(int folder, const struct sluice_address *address, char *name,
                      size_t capacity) {
     snprintf(name, capacity, "%s" LOCK_SUFFIX, name_in_folder(address));
@@ -128,12 +129,13 @@ static int bind_or_replace(int folder, int fd, const struct sluice_address *addr
     int code = bind(fd, &address->any, address->length) < 0 ? -errno : 0;
     if (code != -EADDRINUSE)
         return code;
-    /* Before the lock, so that a path in use costs no file. */
+    /* This comes before the lock, so that no lock file is made for a path in use. */
     code = check_nobody(folder, address);
     return code == 0 ? replace(folder, fd, address) : code;
 }
 
-/* Notes what was bound. Nothing where it is not there, since somebody has moved it already. */
+/* Notes what was bound. Notes nothing if the file is not there, since somebody has moved it
+ * already. */
 static void note(struct sluice_socket_file *file, int folder,
                  const struct sluice_address *address) {
     struct stat status;

@@ -1,5 +1,5 @@
 /* fdset.h - the bit sets that select(2) takes, without fd_set's end at FD_SETSIZE. The kernel reads
- * as many words as the highest number needs; only the C library's fd_set stops at 1,024. */
+ * as many words as the highest number needs. Only the C library's fd_set stops at 1,024. */
 #ifndef SLUICE_FDSET_H
 #define SLUICE_FDSET_H
 
@@ -35,7 +35,7 @@ static inline bool fdset_contains(const fdset_word *set, int fd) {
     return (set[fd / FDSET_WORD_BITS] & fdset_bit(fd)) != 0;
 }
 
-/* select(2): how many bits are left standing in the three sets, or -errno. pselect, because it
+/* select(2). Returns how many bits are left in the three sets, or -errno. It calls pselect, which
  * takes nanoseconds. */
 static inline int fdset_select(int fd_count, fdset_word *reading, fdset_word *writing,
                                fdset_word *excepting, int64_t timeout_ns) {

@@ -1,9 +1,10 @@
 /* poller.c - the public poller: checks, registrations and the clock, over any backend.
  *
- * Registrations stand in an array indexed by descriptor number, as the kernel's own do: finding
- * one is an addition, and the kernel hands out the lowest free number, so the array stays as small
- * as the program's most descriptors at once. Decided against: a hash table (slower and no smaller)
- * and asking the kernel whether a number is registered (select and poll have nothing to ask).
+ * Registrations stand in an array indexed by descriptor number, as in the kernel. Finding one is an
+ * addition. The kernel hands out the lowest free number, so the array is no larger than the most
+ * descriptors that the program has had at once. Decided against: a hash table (slower and no
+ * smaller) and asking the kernel whether a number is registered (select and poll have nothing to
+ * ask).
  */
 #include "base/platform.h"
 
@@ -23,8 +24,8 @@
 
 #define INTEREST_BITS (SLUICE_WAITED_FOR | (uint32_t)(SLUICE_EDGE | SLUICE_ONE_SHOT))
 
-/* A name is that of one backend, or what several have before a colon, of which it takes the best.
- */
+/* A name is the name of one backend, or the part before a colon that several share. Then the best
+ * of those is taken. */
 static const struct sluice_poller_backend *find_backend(const char *name) {
     if (!name)
         name = getenv("SLUICE_BACKEND");
@@ -116,7 +117,8 @@ SLUICE_COLD int sluice_poller_own(const sluice_poller *poller, int fd) {
     return fd;
 }
 
-/* An edge needs no reading to fall silent; a level does (see absorb_wake). */
+/* With an edge the descriptor falls silent without being read. With a level it has to be read (see
+ * absorb_wake). */
 static SLUICE_COLD int watch_wake(sluice_poller *poller) {
     uint32_t interest = SLUICE_READ | SLUICE_WAKE;
     if (poller->backend->features & SLUICE_FEATURE_EDGE)
@@ -219,10 +221,11 @@ int sluice_poller_remove(sluice_poller *poller, int fd) {
     return 0;
 }
 
-/* Takes the wake that the wait has seen, and says whether there was one: wake_fd also shows a wake
- * that an earlier wait has taken, where its waker came to write only afterwards, or where the
- * backend began to watch it anew. The exchange, not a store, so that what every waker wrote before
- * its call is visible here; after the drain, so that no later signal is drained unseen. */
+/* Takes the wake that the wait has seen, and says whether there was one. wake_fd may also show a
+ * wake that an earlier wait has taken: its waker may have written only afterwards, or the backend
+ * may have begun to watch the descriptor anew. It is an exchange and not a store, so that what
+ * every waker wrote before its call is visible here. It comes after the drain, so that no later
+ * signal is drained unseen. */
 static bool absorb_wake(sluice_poller *poller) {
     poller->woken = false;
     if (!(poller->backend->features & SLUICE_FEATURE_EDGE))
@@ -230,12 +233,12 @@ static bool absorb_wake(sluice_poller *poller) {
     return sluice_atomic_exchange(&poller->wake_posted, false);
 }
 
-/* Where the next wait would end at once, and for nothing: sleeps for `timeout_ns` at most, but no
- * longer than another look may be late. Returns 1 on a wake, 0, or -errno.
+/* Called if the next wait would end at once and for nothing. Sleeps for at most `timeout_ns`, but
+ * no longer than an event may be seen late. Returns 1 on a wake, 0, or -errno.
  *
- * poll(2) asks whether wake_fd can be read, which an edge leaves it. So it is drained first; a wake
- * whose word may thereby be lost is seen by wake_posted, which is set before the word is written.
- */
+ * poll(2) asks whether wake_fd can be read, and with edges nobody has read it. So it is drained
+ * first. That may drain the word of a wake, but the wake is seen all the same: wake_posted is set
+ * before the word is written. */
 static int pause_between_waits(sluice_poller *poller, int64_t timeout_ns) {
     sluice_wake_drain(poller->wake_fd);
     if (sluice_atomic_exchange(&poller->wake_posted, false))
@@ -318,8 +321,8 @@ SLUICE_COLD int sluice_poller_backend_fd(sluice_poller *poller) {
     return poller->backend->backend_fd ? poller->backend->backend_fd(poller) : SLUICE_ENOTSUP;
 }
 
-/* The parent's wake descriptor is closed before there is one of the child's own, whose number may
- * be the only one that is free. */
+/* The parent's wake descriptor is closed before the child gets its own: its number may be the only
+ * one that is free. */
 SLUICE_COLD int sluice_poller_after_fork(sluice_poller *poller) {
     if (!poller)
         return SLUICE_ENULL;

@@ -1,17 +1,17 @@
 /* select_once.c - select(2) in one call: sets built from lists, waited on, read back into lists.
  *
- * The sets of an ordinary program stand on the stack; only numbers above FD_SETSIZE ask for memory.
+ * The sets of an ordinary program stand on the stack. Only numbers above FD_SETSIZE take memory.
  *
  * select(2) does not refuse everything that cannot be waited on:
- * - It looks at no number above the process's table of descriptors, and leaves the bits there as
- *   they were. The table has an open number in it, so the highest is checked first, unless it is
- *   one that every table has.
+ * - It looks at no number above the end of the process's table of descriptors, and leaves the bits
+ *   there as they were. Every open number is in the table. So the highest number is checked first,
+ *   unless it is so low that every table has it.
  * - It reports a descriptor opened with O_PATH as ready for all that was asked. So each number also
- *   stands in the third set, where else only urgent data shows: what does show there is checked. A
- *   number whose urgent data nobody asked about is then left out of the third set, and does not end
- *   the wait.
+ *   stands in the third set. Otherwise only urgent data shows there, so each number that does show
+ *   is checked. If nobody asked about its urgent data, it is then left out of the third set, and
+ *   does not end the wait.
  *
- * Decided against: to check each number before the wait, which costs a system call for each.
+ * Decided against: checking each number before the wait, which costs a system call for each.
  */
 #include "base/platform.h"
 
@@ -48,8 +48,8 @@ static void fill_set(fdset_word *set, size_t words, const sluice_fd_list *list) 
     insert_all(set, list);
 }
 
-/* Checks the numbers of `list` that show in the third set, and takes them out of `watched`. How
- * many those are, or SLUICE_EBADF. */
+/* Checks the numbers of `list` that show in the third set, and takes them out of `watched`. Returns
+ * how many there are, or SLUICE_EBADF. */
 static int check_shown(const fdset_word *third, fdset_word *watched, const sluice_fd_list *list) {
     int count = 0;
     for (size_t i = 0; list && i < list->count; i++) {
@@ -75,8 +75,8 @@ static int collect(const fdset_word *set, sluice_fd_list *list) {
     return (int)list->ready_count;
 }
 
-/* After a wait: how many numbers show in the third set and were not asked about there, or an error.
- * Those are out of `watched` from now on. */
+/* After a wait: returns how many numbers show in the third set although nobody asked about them
+ * there, or an error. They are out of `watched` from now on. */
 static int leave_out_unasked(const fdset_word *third, fdset_word *watched,
                              sluice_fd_list *const lists[LIST_COUNT]) {
     int unasked = 0;
@@ -129,7 +129,7 @@ int sluice_select(sluice_fd_list *reading, sluice_fd_list *writing, sluice_fd_li
         if (code < 0)
             return code;
     }
-    /* Nor must a wild number ask for memory. */
+    /* A wild number must not ask for memory either. */
     int code = highest < FDSET_WORD_BITS ? 0 : sluice_fd_check(highest);
     if (code < 0)
         return code;

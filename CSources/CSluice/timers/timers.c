@@ -1,44 +1,47 @@
 /* timers.c - timers: a hierarchical wheel of doubly linked lists, sorted within a tick.
  *
  * Records stand in one array and link to each other by index, so that a timer is 40 bytes wherever
- * it is. The wheel has five levels. A slot of the lowest is one tick of 8.2 us, one of the next
- * level all 4,096 of the lowest, 33.6 ms, then 137 s, 6.5 days and 73 years, which is to the end of
- * int64. A timer lies where the highest digit is in which its tick and the current one differ, and
- * moves down when its slot is reached: one that is set for up to two minutes moves once. Bits say
- * which slots are not empty, so that time passes over nothing. Within a tick the list is sorted;
- * nearly always it has one timer, and then it is reported straight from its slot. Turns and their
- * order are in timers_turn.c.
+ * it is. The wheel has five levels. A slot of the lowest level is one tick of 8.2 us. A slot of the
+ * next level covers all 4,096 ticks of the lowest, 33.6 ms. Then come 137 s, 6.5 days, and 73
+ * years, which reaches to the end of int64. The level of a timer is the highest digit in which its
+ * tick and the current one differ. The timer moves down when its slot is reached: if it is set for
+ * up to two minutes, it moves once. Bits say which slots are not empty, so that empty ones cost no
+ * time. Within a tick the list is sorted. Nearly always it has one timer, which is then reported
+ * straight from its slot. Turns and their order are in timers_turn.c.
  *
- * Resetting to a later moment only stores it: the record is filed anew when its old slot is
- * reached, or when it would hide the next deadline. That is the idle timeout, put off with each
- * byte.
+ * A reset to a later moment only stores the moment. The record is filed anew when its old slot is
+ * reached, or when it would hide the next deadline. This is for idle timeouts, which are put off
+ * with each byte.
  *
- * The next deadline is not kept but looked for in the first slot that is not empty. There are
- * rarely more than a few timers there; where there are, the loop is woken at the slot's beginning
+ * The next deadline is not kept. It is looked for in the first slot that is not empty. There are
+ * rarely more than a few timers in it. If there are more, the loop is woken at the slot's beginning
  * to spread them, at most once for each level and eight timers (test "few wakes too early").
  *
- * Chosen by counting user instructions, the program's own loop included, at a million timers from
- * 1 ms to 100 s and a few of years, with a turn each millisecond (Benchmarks/wheel):
+ * All this was chosen by counting user instructions, including those of the program's own loop,
+ * with a million timers from 1 ms to 100 s and a few of years, and a turn each millisecond
+ * (Benchmarks/wheel):
  *
- * - In all: add 72 (of which the program 10), cancel 29, reset 43, fire 114. A million timers of
- *   one instant fire in 87 each.
+ * - In all: add 72 (10 of them are the program's), cancel 29, reset 43, fire 114. A million timers
+ *   of one instant fire in 87 each.
  * - Digits: with 12 bits firing cost 124; with 10 bits 167 and with 8 bits 176, since a timer then
- *   moves twice. The slots are 131 KB for it, of which pages that are not used are never touched.
+ *   moves twice. For that the slots take 131 KB, but pages that are not used are never touched.
  * - The tick: 2^12 ns 131, 2^13 121, 2^14 130, 2^15 147, 2^16 175, 2^17 212, 2^18 242 (all in one
- *   turn, and before the last refinements). A timer alone in its tick costs less than sorting two.
- * - Of the 114, finding and reporting a timer that is alone are 57, and the program 9. The rest is
- *   moving it down a level, sorting where two share a tick, and a turn for each ten.
+ *   turn, and before the last refinements). A timer that is alone in its tick costs less than
+ *   sorting two.
+ * - Of the 114, 57 are finding and reporting a timer that is alone, and 9 are the program's. The
+ *   rest is moving it down a level, sorting if two share a tick, and a turn for each ten.
  *
  * Decided against:
  *
- * - a plain heap: libev's, of four children, costs 94 to cancel and 439 to fire, and memory beside
- *   the record;
+ * - a plain heap: libev's heap, with four children, costs 94 to cancel and 439 to fire, and memory
+ *   beside the record;
  * - a plain wheel: it fires in any order within its tick, or wakes at each tick;
- * - a red-black tree: its three links do not fit into 40 bytes with all else;
+ * - a red-black tree: its three links do not fit into 40 bytes with everything else;
  * - a heap for what is near: it would have to grow when a million timers come due at one instant,
  *   and firing could fail. Lists are sorted in place;
- * - the earliest deadline kept with each slot, to wake exactly also for full ones: twice the slots
- *   and more to do for each add, for less than one wake in eight timers.
+ * - keeping the earliest deadline with each slot, so that the loop wakes exactly for full slots
+ *   too: it needs twice the memory for slots and more work for each add, and saves less than one
+ *   wake in eight timers.
  *
  * The array grows by an eighth and never shrinks. What is beyond the records in use is not touched.
  */
@@ -83,7 +86,7 @@ static bool make_slots(struct sluice_timers *timers) {
     return true;
 }
 
-/* By an eighth, so that no more than that lies idle. */
+/* It grows by an eighth, so that no more than that lies idle. */
 static bool grow_timers(struct sluice_timers *timers) {
     if (timers->capacity == MOST_TIMERS || (!timers->slots && !make_slots(timers)))
         return false;

@@ -1,18 +1,18 @@
 /* timers.h - the timers of a loop: up to 2^28, each 40 bytes, named by an index and a generation.
  *
  * What is promised:
- * - a timer never fires early: expire reports it only where its deadline is at or before `now`;
- * - within a turn, timers fire in order of deadline, and where deadlines are equal in the order in
- *   which they were set (added, reset, or armed again), as long as fewer than 2^31 were set
+ * - a timer never fires early: expire reports it only if its deadline is at or before `now`;
+ * - within a turn, timers fire in order of deadline. If deadlines are equal, they fire in the order
+ *   in which they were set (added, reset, or armed again), as long as fewer than 2^31 were set
  *   between;
- * - one that was cancelled or reset is never seen again for its old deadline, due or not;
+ * - a timer that was cancelled or reset is never seen again for its old deadline, due or not;
  * - a turn ends. It begins with the first call of expire after one that returned none (or after
- * init) and takes that call's `now`. What is set before its end counts from the next turn on,
- * however early its deadline, so that a caller who sets a timer of 0 ns for each that fires gets
- * out.
+ *   init), and takes that call's `now`. A timer that is set before its end counts from the next
+ *   turn on, however early its deadline. So a caller who sets a timer of 0 ns for each one that
+ *   fires gets out of the turn.
  *
- * A deadline is a moment of CLOCK_MONOTONIC in nanoseconds. One in the past is due at once, a
- * negative one too. INT64_MAX is never. One thread at a time. */
+ * A deadline is a moment of CLOCK_MONOTONIC in nanoseconds. A deadline in the past is due at once,
+ * and so is a negative one. INT64_MAX is never. One thread at a time. */
 #ifndef SLUICE_TIMERS_H
 #define SLUICE_TIMERS_H
 
@@ -29,7 +29,7 @@ enum {
     SLUICE_LEVEL_WORDS = SLUICE_LEVEL_SLOTS / 64,
     SLUICE_TOP_SLOTS = 1 << (63 - SLUICE_TICK_BITS - 4 * SLUICE_DIGIT_BITS),
     SLUICE_WHEEL_SLOTS = 4 * SLUICE_LEVEL_SLOTS + SLUICE_TOP_SLOTS,
-    SLUICE_FRESH = SLUICE_WHEEL_SLOTS, /* these two lists lie behind the wheel */
+    SLUICE_FRESH = SLUICE_WHEEL_SLOTS, /* these two lists come behind the wheel */
     SLUICE_DUE,
     SLUICE_SLOTS
 };
@@ -42,29 +42,29 @@ enum {
 struct sluice_timer {
     uint64_t user;
     int64_t deadline;
-    int64_t repeat;      /* 0 for once */
+    int64_t repeat;      /* 0 if it fires once */
     uint32_t generation; /* 0 once all have been used */
     uint32_t sequence;   /* grows from set to set, and wraps */
-    uint32_t next;       /* of a free one, the next free one or SLUICE_LINK_FREE */
+    uint32_t next;       /* of a free record: the next free one, or SLUICE_LINK_FREE */
     uint32_t previous;
 };
 
-/* What an empty slot of the wheel holds means nothing; FRESH and DUE, empty, hold their own link.
- */
+/* In an empty slot of the wheel both mean nothing. FRESH and DUE, if empty, hold their own link. */
 struct sluice_timer_slot {
     uint32_t first;
     uint32_t last;
 };
 
 /* Invariants, which the tests walk:
- * - a live record is in exactly one slot, and any other in the free list, or it has generation 0
+ * - a live record is in exactly one slot. Any other record is in the free list, or has generation 0
  *   and is never used again;
  * - the slots of the wheel that are not empty have their bit in `words`, and the words that are not
- *   0 theirs in `summary`;
- * - `horizon` is `tick`, or in a turn the tick of the turn's `now` where that is later;
+ *   0 have theirs in `summary`;
+ * - `horizon` is `tick`, or in a turn the tick of the turn's `now` if that is later;
  * - the wheel holds records that were filed for their deadline, or for an earlier one before they
  *   were reset: a slot begins after `tick` and not after the deadlines in it;
- * - DUE holds deadlines of at most `tick`, in order; FRESH of at most `horizon`, in any order. */
+ * - DUE holds deadlines of at most `tick`, in order. FRESH holds deadlines of at most `horizon`, in
+ *   any order. */
 struct sluice_timers {
     struct sluice_allocator allocator;
     struct sluice_timer *records;
@@ -88,52 +88,55 @@ SLUICE_INTERNAL void sluice_timers_deinit(struct sluice_timers *timers);
 
 #define SLUICE_NO_TIMER SLUICE_LINK_FREE
 
-/* Sets a timer for `deadline`, and from then on every `repeat` ns, or once where that is 0. Its
- * index; or SLUICE_NO_TIMER, with nothing changed, where memory ran out. */
+/* Sets a timer for `deadline`, and from then on every `repeat` ns, or once if `repeat` is 0.
+ * Returns its index; or SLUICE_NO_TIMER, with nothing changed, if memory ran out. */
 SLUICE_INTERNAL uint32_t sluice_timers_add(struct sluice_timers *timers, int64_t deadline,
                                            int64_t repeat, uint64_t user);
 
-/* Whether there has ever been a timer: as long as not, nothing else needs to be called. */
+/* Whether there has ever been a timer. As long as there has been none, nothing else needs to be
+ * called. */
 static inline bool sluice_timers_used(const struct sluice_timers *timers) {
     return timers->slots != NULL;
 }
 
-/* Of a live timer. In constant time, as are reset, and add but for the growth of the array. */
+/* Cancels a live timer, in constant time. A reset takes constant time too, and so does an add,
+ * except when the array grows. */
 SLUICE_INTERNAL void sluice_timers_cancel(struct sluice_timers *timers, uint32_t index);
 
-/* Of a live timer, also of the one just reported where it repeats, whose period then counts from
- * here. A later deadline costs hardly more than storing it. */
+/* Resets a live timer. That may be the one just reported, if it repeats: its period then counts
+ * from here. A later deadline costs hardly more than storing it. */
 SLUICE_INTERNAL void sluice_timers_reset(struct sluice_timers *timers, uint32_t index,
                                          int64_t deadline);
 
-/* Between turns: when to call expire next, the earliest deadline; INT64_MAX where there is none. It
- * is exact where the slot of the earliest holds at most SLUICE_TIMERS_WALK timers. Of a fuller one
- * it is the slot's beginning, once, and expire then spreads it: see the opening comment of
- * timers.c. Never late. Once expire has returned none it lies behind that turn's `now`, unless the
- * caller has set a timer that does not. */
+/* Between turns: when to call expire next. That is the earliest deadline, or INT64_MAX if there is
+ * none. It is exact if the slot of the earliest timer holds at most SLUICE_TIMERS_WALK timers. For
+ * a fuller slot it is the slot's beginning, once, and expire then spreads the slot: see the opening
+ * comment of timers.c. It is never late. Once expire has returned none, it is after that turn's
+ * `now`, unless the caller has set a timer for an earlier moment. */
 SLUICE_INTERNAL int64_t sluice_timers_next_deadline(struct sluice_timers *timers);
 #define SLUICE_TIMERS_WALK 8
 
-/* The earliest timer that is due, or SLUICE_NO_TIMER at the end of the turn, whose `now` is that of
- * its first call. A timer set for once has ended when it is reported; its words can be read until
- * the next add. One that repeats is live and already set again, for the first multiple of its
- * period after `now`: a period that was missed is left out. */
+/* The earliest timer that is due, or SLUICE_NO_TIMER at the end of the turn. The turn's `now` is
+ * that of its first call. A timer that fires once has ended when it is reported. Its user word and
+ * generation can be read until the next add. A timer that repeats is live and already set again,
+ * for the first multiple of its period after `now`: a period that was missed is left out. */
 SLUICE_INTERNAL uint32_t sluice_timers_expire(struct sluice_timers *timers, int64_t now);
 
-/* The list of `first`, linked by `next` and ended by any link to a slot, in order. Returns its
- * first, and its last's `next` is SLUICE_LINK_FREE; `previous` is not kept. */
+/* Sorts the list that begins with `first`, is linked by `next` and ends with any link to a slot.
+ * Returns its first. The `next` of its last is SLUICE_LINK_FREE. `previous` is not kept. */
 SLUICE_INTERNAL uint32_t sluice_timers_sort(struct sluice_timer *records, uint32_t first);
 
-/* The timers of a tick, dealt into parts of it: each a list, whose last's `next` means nothing. */
+/* The timers of a tick, dealt into parts of the tick. Each part is a list. The `next` of its last
+ * means nothing. */
 enum { SLUICE_PARTS = 256 };
 struct sluice_timer_parts {
-    uint64_t
-        filled[SLUICE_PARTS / 64]; /* a bit for each that is not empty: else it means nothing */
+    uint64_t filled[SLUICE_PARTS / 64]; /* a bit for each part that is not empty: the others mean
+                                         * nothing */
     uint32_t first[SLUICE_PARTS];
     uint32_t last[SLUICE_PARTS];
 };
 
-/* Makes them, sorted, the list of DUE, which is empty. */
+/* Makes the parts, sorted, the list of DUE, which is empty before. */
 SLUICE_INTERNAL void sluice_timers_collect(struct sluice_timers *timers,
                                            struct sluice_timer_parts *parts);
 
@@ -154,7 +157,7 @@ static inline bool sluice_timers_alive(const struct sluice_timers *timers, uint3
     return timer->generation == generation && timer->previous != SLUICE_LINK_FREE;
 }
 
-/* Of a live timer, or of the one just reported. */
+/* For a live timer, or the one just reported. */
 static inline uint32_t sluice_timers_generation(const struct sluice_timers *timers,
                                                 uint32_t index) {
     return timers->records[index].generation;

@@ -1,9 +1,10 @@
 /* timers_order.c - the order of the timers of one tick.
  *
- * The sort is a merge sort of the runs that are there: a list in order, such as a million timers
- * of one instant, takes one pass, any other n log n, and none takes memory. The timers of one tick
- * are dealt into 256 parts of it first, of 32 ns each, where most are alone. Of 80 timers in a tick
- * each costs 51 instructions that way, and 152 by merging alone.
+ * The sort is a merge sort of the runs that are there. A list that is in order, such as a million
+ * timers of one instant, takes one pass. Any other list takes n log n. None takes memory. First the
+ * timers of one tick are dealt into 256 parts of the tick, of 32 ns each, and most are alone in
+ * their part. With 80 timers in a tick, each costs 51 instructions that way, and 152 by merging
+ * alone.
  */
 #include "base/platform.h"
 
@@ -13,7 +14,7 @@
 
 #include "timers/timers_wheel.h"
 
-/* Bin n holds 2^n runs, merged, or none; there are fewer than 2^31 runs. */
+/* Bin n holds 2^n merged runs, or none. There are fewer than 2^31 runs. */
 #define BINS 32
 
 /* Ends the run that begins at `first`, and returns what comes behind it. */
@@ -65,7 +66,8 @@ static SLUICE_NOINLINE uint32_t sort_runs(struct sluice_timer *records, uint32_t
     return sorted;
 }
 
-/* Most parts of a tick that have several have two. Whether these are: then they are in order. */
+/* If a part of a tick has several timers, it mostly has two. Puts two in order. Returns whether
+ * there were just two. */
 static inline bool sort_two(struct sluice_timer *records, uint32_t *first) {
     uint32_t other = records[*first].next;
     if (is_slot(other) || !is_slot(records[other].next))
@@ -85,7 +87,7 @@ uint32_t sluice_timers_sort(struct sluice_timer *records, uint32_t first) {
     return sort_runs(records, first);
 }
 
-/* Puts a record behind those of DUE, of which `last` is the last; or the link to its slot. */
+/* Puts a record behind those of DUE. `last` is the last of them, or the link to its slot. */
 static inline uint32_t follow_on(struct sluice_timers *timers, uint32_t last, uint32_t index) {
     if (is_slot(last))
         timers->slots[SLUICE_DUE].first = index;
@@ -95,7 +97,7 @@ static inline uint32_t follow_on(struct sluice_timers *timers, uint32_t last, ui
     return index;
 }
 
-/* The same of a part with several, from `first` to `end`, sorted. */
+/* The same for a part with several, from `first` to `end`, which it sorts. */
 static SLUICE_NOINLINE uint32_t follow_on_sorted(struct sluice_timers *timers, uint32_t last,
                                                  uint32_t first, uint32_t end) {
     timers->records[end].next = NONE;

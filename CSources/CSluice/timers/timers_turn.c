@@ -1,13 +1,13 @@
-/* timers_turn.c - turns: what is due, in order, and when the next turn is to be.
+/* timers_turn.c - turns: what is due, in order, and when the next turn must be.
  *
- * A turn opens the slots of the wheel one by one, up to the slot of its `now`, the horizon: only
- * when what is due of one tick has been reported is the next one looked for. DUE holds the rest of
- * the tick under way, sorted. What the caller sets meanwhile for a moment before the horizon would
- * get in the way of that, and waits in FRESH for the next turn, which begins by sorting it into
- * DUE. A turn therefore reports what was set before it, in order, and nothing else.
+ * A turn opens the slots of the wheel one by one, up to the slot of its `now`, the horizon. The
+ * next tick is looked for only when everything due in the current one has been reported. DUE holds
+ * the rest of the current tick, sorted. A timer that the caller sets meanwhile for a moment before
+ * the horizon would get in the way. So it waits in FRESH for the next turn, which begins by sorting
+ * FRESH into DUE. Therefore a turn reports what was set before it, in order, and nothing else.
  *
- * A list that is in order already, which goes for a timer that is alone in its tick and for any
- * number of one deadline, becomes DUE as it is.
+ * A list that is in order already becomes DUE as it is. This is so for a timer that is alone in its
+ * tick, and for any number of timers with one deadline.
  */
 #include "base/platform.h"
 
@@ -20,7 +20,8 @@
 
 #define LATEST_NOW (INT64_MAX - 1)
 
-/* Merges a sorted chain into DUE. The walk passes only those that come before one of the chain. */
+/* Merges a sorted chain into DUE. The walk passes only records that come before one of the
+ * chain. */
 static void merge_into_due(struct sluice_timers *timers, uint32_t chain) {
     struct sluice_timer *records = timers->records;
     struct sluice_timer_slot *due = &timers->slots[SLUICE_DUE];
@@ -75,8 +76,8 @@ static void move_to_due(struct sluice_timers *timers, uint32_t slot) {
     timers->slots[SLUICE_DUE] = list;
 }
 
-/* Empties the earliest slot of the wheel while DUE is empty: what is of its first tick becomes due,
- * the rest moves to lower levels, or wherever it has been reset to. */
+/* Empties the earliest slot of the wheel while DUE is empty. What belongs to the slot's first tick
+ * becomes due. The rest moves to lower levels, or wherever it has been reset to. */
 static void open_slot(struct sluice_timers *timers, uint32_t slot, int64_t begin) {
     struct sluice_timer *records = timers->records;
     struct sluice_timer_parts parts;
@@ -103,7 +104,7 @@ static void open_slot(struct sluice_timers *timers, uint32_t slot, int64_t begin
     sluice_timers_collect(timers, &parts);
 }
 
-/* The first of DUE, which is not empty; NONE where it is not due yet. */
+/* Takes the first of DUE, which is not empty; NONE if it is not due yet. */
 static inline uint32_t take_due(struct sluice_timers *timers) {
     uint32_t first = timers->slots[SLUICE_DUE].first;
     struct sluice_timer *timer = &timers->records[first];
@@ -118,8 +119,8 @@ static inline uint32_t take_due(struct sluice_timers *timers) {
     return first;
 }
 
-/* While DUE is empty: the first of the wheel, alone in its slot of the lowest level, as nearly all
- * are. NONE where it is not, or is not due. */
+/* While DUE is empty: takes the first timer of the wheel, if it is alone in its slot of the lowest
+ * level, as nearly all are. NONE if it is not alone, or not due. */
 static inline uint32_t take_lone(struct sluice_timers *timers) {
     uint64_t summary = timers->summary[0];
     if (summary == 0)
@@ -151,7 +152,7 @@ static uint32_t take_from_wheel(struct sluice_timers *timers) {
     return take_due(timers);
 }
 
-/* The first multiple of the period behind the turn's `now`. */
+/* The first multiple of the period after the turn's `now`. */
 static int64_t next_period(const struct sluice_timers *timers, const struct sluice_timer *timer) {
     uint64_t period = (uint64_t)timer->repeat;
     uint64_t late = (uint64_t)timers->turn - (uint64_t)timer->deadline;
@@ -211,15 +212,15 @@ uint32_t sluice_timers_expire(struct sluice_timers *timers, int64_t now) {
     return taken == NONE ? expire_from_wheel(timers) : report(timers, taken);
 }
 
-/* Files one that has been reset to behind the slot that it is in. */
+/* Files a timer that has been reset to a moment behind the slot that it is in. */
 static SLUICE_NOINLINE void file_anew(struct sluice_timers *timers, uint32_t index) {
     unlink_record(timers, index);
     sluice_timers_place(timers, index);
 }
 
-/* The earliest deadline in a slot of the wheel, or the slot's beginning where it is long; INT64_MAX
- * where it is empty. Files anew what has been reset to behind the slot, since that says nothing of
- * what is earliest. */
+/* The earliest deadline in a slot of the wheel, or the slot's beginning if the list is long;
+ * INT64_MAX if it is empty. Files timers anew that have been reset to a moment behind the slot,
+ * since those say nothing about what is earliest. */
 static int64_t earliest_in(struct sluice_timers *timers, uint32_t slot) {
     int64_t begin = slot_begin(timers, slot);
     int64_t end = begin + (INT64_C(1) << slot / SLUICE_LEVEL_SLOTS * SLUICE_DIGIT_BITS);

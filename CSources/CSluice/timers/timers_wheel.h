@@ -1,6 +1,6 @@
 /* timers_wheel.h - the lists of the timers and where a timer belongs, for timers.c and the files
- * beside it; and at its end what setting a timer is made of, for the loop's own timers. Inline,
- * since these few steps are most of what a timer costs. */
+ * beside it. At its end are the steps of setting a timer, for the loop's own timers. These few
+ * steps are inline, since they are most of what a timer costs. */
 #ifndef SLUICE_TIMERS_WHEEL_H
 #define SLUICE_TIMERS_WHEEL_H
 
@@ -15,14 +15,14 @@ static inline bool is_slot(uint32_t link) {
     return (link & SLUICE_LINK_SLOT) != 0;
 }
 
-/* An arithmetic shift: what is negative lies before every tick. */
+/* The shift is arithmetic: negative times lie before every tick. */
 static inline int64_t tick_of(int64_t ns) {
     return ns >> SLUICE_TICK_BITS;
 }
 
-/* The slot of the wheel for a later tick than the current one. Its level is that of the highest
- * digit in which the two differ, so that one tick is always in one slot, and a slot of a lower
- * level before any of a higher one. */
+/* The slot of the wheel for a tick that is later than the current one. Its level is that of the
+ * highest digit in which the two differ. So one tick is always in one slot, and a slot of a lower
+ * level comes before any slot of a higher one. */
 static inline size_t slot_for(const struct sluice_timers *timers, int64_t tick) {
     uint64_t digits = (uint64_t)tick;
     uint64_t differing = digits ^ (uint64_t)timers->tick;
@@ -60,7 +60,7 @@ static inline void mark_empty(struct sluice_timers *timers, uint32_t slot) {
         timers->summary[slot / SLUICE_LEVEL_SLOTS] &= ~BIT(slot / 64);
 }
 
-/* Of FRESH or DUE. */
+/* Empties FRESH or DUE. */
 static inline void clear(struct sluice_timers *timers, uint32_t slot) {
     timers->slots[slot].first = timers->slots[slot].last = slot | SLUICE_LINK_SLOT;
 }
@@ -115,7 +115,7 @@ static inline void set_deadline(struct sluice_timers *timers, uint32_t index, in
     timers->records[index].sequence = timers->sequence++;
 }
 
-/* Takes a record out of whatever slot it is in, which only its ends know. */
+/* Takes a record out of the slot that it is in. Only the ends of a list know which slot that is. */
 static inline void unlink_record(struct sluice_timers *timers, uint32_t index) {
     uint32_t next = timers->records[index].next;
     uint32_t previous = timers->records[index].previous;
@@ -137,7 +137,7 @@ static inline void unlink_record(struct sluice_timers *timers, uint32_t index) {
         timers->records[previous].next = next;
 }
 
-/* Deals a record of the tick under way. */
+/* Deals a record of the current tick into its part. */
 static inline void deal(struct sluice_timer *records, uint32_t index,
                         struct sluice_timer_parts *parts) {
     uint64_t part = ((uint64_t)records[index].deadline >> (SLUICE_TICK_BITS - 8)) % SLUICE_PARTS;
@@ -159,7 +159,7 @@ static inline void end_record(struct sluice_timers *timers, uint32_t index) {
 /* ---- For the loop's own timers ----------------------------------------------------------------
  */
 
-/* Makes a record free where none is: false where memory ran out. */
+/* Makes a record free if there is none. Returns false if memory ran out. */
 SLUICE_INTERNAL bool sluice_timers_make_free(struct sluice_timers *timers);
 
 static inline bool has_free_record(const struct sluice_timers *timers) {
@@ -198,7 +198,7 @@ static inline void reset_timer(struct sluice_timers *timers, uint32_t index, int
         sluice_timers_move(timers, index, deadline);
         return;
     }
-    /* Its slot in the wheel comes up no later than it must, and it is filed anew then. */
+    /* Its slot in the wheel is reached early enough, and the timer is filed anew then. */
     set_deadline(timers, index, deadline);
 }
 

@@ -1,4 +1,4 @@
-/* fetch.c - downloads everything it is told to, all at once, on one loop.
+/* fetch.c - downloads all URLs that it is given at the same time, on one loop.
  *
  *     fetch FOLDER URL...    the first to FOLDER/0, the second to FOLDER/1, and so on
  *
@@ -33,7 +33,7 @@ static void done(void *context, CURL *easy, CURLcode result) {
     curl_easy_cleanup(easy);
 }
 
-/* Begins one download: 0, or -1. `done` ends it. */
+/* Begins one download, which `done` ends. Returns 0 or -1. */
 static int begin(CURLM *multi, struct download *download, const char *folder, int number) {
     char path[4096];
     snprintf(path, sizeof path, "%s/%d", folder, number);
@@ -47,7 +47,7 @@ static int begin(CURLM *multi, struct download *download, const char *folder, in
     return curl_multi_add_handle(multi, easy) == CURLM_OK ? 0 : -1;
 }
 
-/* Until all have ended: 0, or 1. */
+/* Pulls until all downloads have ended. Returns 0 or 1. */
 static int run(sluice_loop *loop, const struct fetch *fetch) {
     while (fetch->running > 0) {
         sluice_event event;
@@ -80,7 +80,7 @@ int main(int count, char **arguments) {
     unsigned long most = fetch.running;
     if (failed || run(loop, &fetch) != 0) {
         free(downloads);
-        return 1; /* and what else there is goes with the program */
+        return 1; /* the rest is freed with the program */
     }
     printf("%lu at once, %lu failed\n", most, fetch.failed);
     sluice_curl_close(curl);

@@ -4,8 +4,8 @@
  *     sluice_curl_open(&curl, loop, done, context);
  *     curl_multi_add_handle(curl->multi, easy);
  *
- * libcurl says which of its sockets it waits for, and for how long, and is told when one is ready
- * or the time is up: that is a watch for each socket, and one timer. They are dispatched by the
+ * libcurl says which of its sockets it waits for, and for how long. It is told when one is ready or
+ * the time is up. So each socket has a watch, and there is one timer. They are dispatched by the
  * convention of sluice_source.h.
  */
 #ifndef SLUICE_CURL_H
@@ -15,15 +15,15 @@
 #include <sluice_source.h>
 #include <stdlib.h>
 
-/* A transfer is over: `easy` is no longer in the multi handle, and the caller's again. */
+/* A transfer is over. `easy` is no longer in the multi handle, and belongs to the caller again. */
 typedef void sluice_curl_done(void *context, CURL *easy, CURLcode result);
 
-/* The source, of the timer, is first, so that this is found from it. */
+/* The source of the timer is the first member, so that this struct is found from it. */
 typedef struct sluice_curl {
     sluice_source source;
     sluice_loop *loop;
     CURLM *multi;
-    sluice_id timer; /* 0 where there is none */
+    sluice_id timer; /* 0 if there is none */
     sluice_curl_done *done;
     void *context;
 } sluice_curl;
@@ -46,7 +46,7 @@ static inline void sluice_curl_act(sluice_curl *curl, curl_socket_t fd, int read
         if (message->msg != CURLMSG_DONE)
             continue;
         CURL *easy = message->easy_handle;
-        CURLcode result = message->data.result; /* `message` goes with what follows */
+        CURLcode result = message->data.result; /* what follows frees `message` */
         curl_multi_remove_handle(curl->multi, easy);
         curl->done(curl->context, easy, result);
     }
@@ -71,7 +71,7 @@ static inline void sluice_curl_dispatch_socket(sluice_source *source, const slui
     sluice_curl_act(socket->curl, socket->fd, ready);
 }
 
-/* CURLMOPT_TIMERFUNCTION. libcurl must not be called from here, also where the time is up. */
+/* CURLMOPT_TIMERFUNCTION. libcurl must not be called from here, even if the time is up. */
 static inline int sluice_curl_set_timer(CURLM *multi, long timeout_ms, void *context) {
     sluice_curl *curl = (sluice_curl *)context;
     (void)multi;
@@ -152,9 +152,9 @@ static inline int sluice_curl_open(sluice_curl **result, sluice_loop *loop, slui
     return 0;
 }
 
-/* To be called when no transfer is left, and not by `done`. */
+/* Call it when no transfer is left, and not from `done`. */
 static inline void sluice_curl_close(sluice_curl *curl) {
-    curl_multi_cleanup(curl->multi); /* which lets go of its sockets */
+    curl_multi_cleanup(curl->multi); /* this lets go of its sockets */
     if (curl->timer != 0)
         sluice_close(curl->loop, curl->timer);
     free(curl);

@@ -21,7 +21,7 @@ static struct {
     int ended;
 } state;
 
-/* The value of a key: of different lengths, up to some hundred bytes. */
+/* The value of a key. Values have different lengths, up to some hundred bytes. */
 static int value_of(unsigned long key, char *text, size_t size) {
     return snprintf(text, size, "%lu-%0*lu", key, (int)(key % 300 + 1), key * key);
 }

@@ -3,8 +3,8 @@
  *     redisAsyncContext *redis = redisAsyncConnect("127.0.0.1", 6379);
  *     sluice_hiredis_attach(redis, loop);
  *
- * hiredis says which directions of its socket it waits for, and is told when one is ready: that is
- * a watch. Its time limit is a timer. Both are dispatched by the convention of sluice_source.h.
+ * hiredis says which directions of its socket it waits for, and is told when one is ready. So its
+ * socket has a watch, which is dispatched by the convention of sluice_source.h.
  */
 #ifndef SLUICE_HIREDIS_H
 #define SLUICE_HIREDIS_H
@@ -15,14 +15,14 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-/* The source is first, so that this is found from it. */
+/* The source is the first member, so that this struct is found from it. */
 typedef struct sluice_hiredis {
     sluice_source source;
     sluice_loop *loop;
     redisAsyncContext *redis; /* NULL once hiredis has let go of this */
     sluice_id watch;
     uint32_t interest;
-    int entered; /* hiredis is being called: it may let go of this meanwhile */
+    int entered; /* hiredis is being called, and may let go of this meanwhile */
 } sluice_hiredis;
 
 static inline void sluice_hiredis_want(void *data, uint32_t set, uint32_t clear) {
@@ -47,7 +47,7 @@ static inline void sluice_hiredis_del_write(void *data) {
     sluice_hiredis_want(data, 0, SLUICE_WRITE);
 }
 
-/* hiredis lets go: before it closes its socket. */
+/* hiredis lets go of this. It calls this before it closes its socket. */
 static inline void sluice_hiredis_clean_up(void *data) {
     sluice_hiredis *adapter = (sluice_hiredis *)data;
     sluice_close(adapter->loop, adapter->watch);
@@ -59,7 +59,7 @@ static inline void sluice_hiredis_clean_up(void *data) {
 static inline void sluice_hiredis_dispatch(sluice_source *source, const sluice_event *event) {
     sluice_hiredis *adapter = (sluice_hiredis *)(void *)source;
     adapter->entered = 1;
-    /* An error or a hang-up comes whatever is waited for, and whoever reads or writes is told. */
+    /* An error or a hang-up comes whatever is waited for. A read or a write will find it. */
     uint64_t broken = event->value & (SLUICE_ERROR | SLUICE_HANGUP);
     if ((adapter->interest & SLUICE_READ) && ((event->value & SLUICE_READ) || broken))
         redisAsyncHandleRead(adapter->redis);
@@ -71,7 +71,8 @@ static inline void sluice_hiredis_dispatch(sluice_source *source, const sluice_e
         free(adapter);
 }
 
-/* Has `redis` use the loop until it is freed. 0, or a negative code, and then it is as it was. */
+/* Makes `redis` use the loop until it is freed. Returns 0, or a negative code, and then `redis` is
+ * as it was. */
 static inline int sluice_hiredis_attach(redisAsyncContext *redis, sluice_loop *loop) {
     if (redis->ev.data)
         return SLUICE_EEXIST;

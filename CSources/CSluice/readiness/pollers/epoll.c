@@ -2,21 +2,21 @@
  * epoll_instance.c.
  *
  * How it works: the kernel keeps the registrations and hands back a token with each event. The
- * token is the number and the generation of the registration it was made for.
+ * token is the number and the generation of the registration that it was made for.
  *
  * Two things in epoll need care:
- * - It watches open files, not numbers. When a number is closed unremoved while a duplicate of it
- *   lives on, its entry stays in the kernel, reports for ever, and cannot be deleted, since there
- * is no number left to name it by. An event whose token is not that of the registration standing
- * now is such an entry's. It is dropped, and the registrations move to a new epoll instance. Where
- *   that cannot be had, the old one does meanwhile: such an entry then ends each wait at once, and
- *   the poller sleeps a little before it looks again, so that nothing spins. The move is tried
- * again from time to time.
- * - It refuses files that are always ready (regular files, directories, /dev/null) with EPERM.
- *   Those are kept in a list here and reported by every wait, which then does not block.
+ * - It watches open files, not numbers. When a number is closed without a remove while a duplicate
+ *   of it lives on, its entry stays in the kernel and reports for ever. It cannot be deleted, since
+ *   there is no number left to name it by. If an event's token is not that of the current
+ *   registration, the event comes from such an entry. It is dropped, and the registrations move to
+ *   a new epoll instance. If there is none to be had, the old one is used meanwhile. Such an entry
+ *   then ends each wait at once, and the poller sleeps a little before it looks again, so that
+ *   nothing spins. The move is tried again from time to time.
+ * - It refuses files that are always ready (regular files, directories, /dev/null) with EPERM. They
+ *   are kept in a list here, and each wait reports them and does not block.
  *
- * Decided against: keeping a silent registration in the kernel, which reports ERROR and HANGUP
- * whether asked for or not, and would spin.
+ * Decided against: keeping a silent registration in the kernel. The kernel reports ERROR and HANGUP
+ * whether they are asked for or not, and the wait would spin.
  */
 #include "base/platform.h"
 
@@ -33,10 +33,10 @@
 #define MOST_AT_ONCE (INT_MAX / (int)sizeof(struct epoll_event))
 #define FIRST_ALWAYS_CAPACITY 4
 
-/* How long to wait after a move that has failed, before the next. */
+/* How long to wait after a failed move before the next one. */
 #define MOVE_EVERY_NS (10 * NS_PER_MILLISECOND)
 
-/* What a file that epoll refuses is always ready for. It has no out-of-band data. */
+/* What a file that epoll refuses is always ready for. Such a file has no out-of-band data. */
 #define ALWAYS_READY ((uint32_t)(SLUICE_READ | SLUICE_WRITE))
 
 static_assert((int)EPOLLIN == SLUICE_READ && (int)EPOLLPRI == SLUICE_PRIORITY &&
@@ -55,16 +55,16 @@ static uint32_t epoll_events(uint32_t interest) {
     return events;
 }
 
-/* What the kernel hands back with each event: as it stands in an event of ours, so that it goes
- * there as it is. */
+/* What the kernel hands back with each event. It is laid out as in an event of ours, so that it is
+ * copied there as it is. */
 struct token {
     int fd;
     uint32_t generation;
 };
 
-/* Set in the generation of a token whose registration is one of SLUICE_APART. So its events look
- * stale at first, and a wait compares once to know the ordinary ones. A generation that has this
- * bit by itself took 2^30 registrations of one number. */
+/* This bit is set in the generation of a token if its registration has a bit of SLUICE_APART. So
+ * its events look stale at first, and a wait needs one comparison to know the ordinary ones. A
+ * generation has this bit by itself only after 2^30 registrations of one number. */
 #define APART_TOKEN (UINT32_C(1) << 31)
 
 static inline uint32_t generation_told(const struct sluice_registration *registration,
@@ -77,7 +77,8 @@ static_assert(sizeof(struct token) == sizeof(epoll_data_t) &&
                       offsetof(struct token, generation),
               "a token is copied whole");
 
-/* Read member by member: of one that is read whole the compiler takes each out of a register. */
+/* It is read member by member. If it were read as a whole, the compiler would take each member out
+ * of a register. */
 static inline struct token token_at(const unsigned char *data) {
     struct token token;
     memcpy(&token.fd, data + offsetof(struct token, fd), sizeof token.fd);
@@ -145,13 +146,15 @@ static bool in_kernel(const struct sluice_registration *registration) {
     return registration->slot == SLOT_KERNEL || registration->slot == SLOT_DISARMED;
 }
 
-/* Whether `code`, of a change to a registration in the kernel, says that its number was closed and
- * names another file by now: one unknown to the kernel, or one that it refuses. */
+/* `code` is the result of a change to a registration in the kernel. Whether it says that the number
+ * was closed and names another file by now: one that is unknown to the kernel, or one that it
+ * refuses. */
 static bool was_replaced(int code) {
     return code == -ENOENT || code == -EPERM;
 }
 
-/* After that. The old file's entry may live on: what it reports must not pass for the new one's. */
+/* Called if it was. The old file's entry may live on, and what that reports must not pass for
+ * events of the new file. */
 static SLUICE_COLD void disown(struct sluice_registration *registration) {
     registration->generation++;
     registration->slot = SLOT_NONE;
@@ -178,8 +181,9 @@ static SLUICE_NOINLINE int modify_in_kernel(sluice_poller *poller, int fd, uint3
     return control(poller, EPOLL_CTL_ADD, fd, interest);
 }
 
-/* Tells the kernel, whichever of add and modify it wants to hear: a number that was closed and
- * opened again behind our back is new to it, one duplicated back onto itself is not. */
+/* Tells the kernel, by add or modify, whichever it accepts. A number that was closed and opened
+ * again behind our back is new to the kernel. A number that was duplicated back onto itself is
+ * not. */
 static inline int tell_kernel(sluice_poller *poller, int fd, uint32_t interest) {
     struct sluice_registration *registration = &poller->registrations[fd];
     if (sluice_likely(!in_kernel(registration))) {
@@ -190,7 +194,7 @@ static inline int tell_kernel(sluice_poller *poller, int fd, uint32_t interest) 
     return modify_in_kernel(poller, fd, interest);
 }
 
-/* Of a file that the kernel refuses, since it is always ready. */
+/* For a file that the kernel refuses, since it is always ready. */
 static SLUICE_NOINLINE SLUICE_COLD int keep_refused(sluice_poller *poller, int fd,
                                                     uint32_t interest) {
     if (interest & ALWAYS_READY)
@@ -212,8 +216,8 @@ static int set_epoll(sluice_poller *poller, int fd, uint32_t interest) {
     return 0;
 }
 
-/* The entry is deleted, and not left to go with its file: a duplicate, or a child after a fork, may
- * keep the file open. The call fails where the number was closed before. */
+/* The entry is deleted, and not left to end with its file: a duplicate, or a child after a fork,
+ * may keep the file open. The call fails if the number was closed before. */
 static void remove_epoll(sluice_poller *poller, int fd) {
     const struct epoll_state *state = epoll_state_of(poller);
     struct sluice_registration *registration = &poller->registrations[fd];
@@ -224,8 +228,9 @@ static void remove_epoll(sluice_poller *poller, int fd) {
     registration->slot = SLOT_NONE;
 }
 
-/* A file that is always ready becomes so once: for EDGE and ONE_SHOT, until the next set. Those are
- * taken out after the walk, since taking one out moves another, which then is met twice or not. */
+/* With EDGE or ONE_SHOT, a file that is always ready is reported once, until the next set. Such
+ * files are taken out after the walk: taking one out moves another, which would then be met twice
+ * or not at all. */
 static SLUICE_COLD void report_always(sluice_poller *poller, sluice_ready **next,
                                       const sluice_ready *limit) {
     struct epoll_state *state = epoll_state_of(poller);
@@ -241,7 +246,7 @@ static SLUICE_COLD void report_always(sluice_poller *poller, sluice_ready **next
             always_erase(poller, event->fd);
 }
 
-/* An event that is not merely of bytes or of room, or whose registration is not an ordinary one. */
+/* An event that tells of more than bytes or room, or whose registration is not an ordinary one. */
 static SLUICE_NOINLINE sluice_ready *report_one(sluice_poller *poller, sluice_ready *next,
                                                 struct token token, uint32_t flags) {
     struct epoll_state *state = epoll_state_of(poller);
@@ -257,11 +262,11 @@ static SLUICE_NOINLINE sluice_ready *report_one(sluice_poller *poller, sluice_re
     return next;
 }
 
-/* The kernel writes its events into the end of the caller's array. There they are turned into ours,
- * from the first on, which are written from `next` on. No event is overwritten before it is read:
+/* The kernel writes its events into the end of the caller's array. From the first on they are
+ * turned into ours, which are written from `next` on. No event is overwritten before it is read:
  *
- * Let an event of the kernel's have e bytes and one of ours r, with e <= r. Let the array have c
- * places, of which the first k are taken. The kernel is asked for c - k events at most, so its
+ * Let an event of the kernel have e bytes and one of ours r bytes, with e <= r. Let the array have
+ * c places, of which the first k are taken. The kernel is asked for c - k events at most, so its
  * event number n, counted from 0, begins at byte r*c - e*(c - k) + e*n or behind that. Once it is
  * read, at most k + n + 1 of ours are written, which end at byte r*(k + n + 1). Between that and
  * where event n + 1 begins there are at least (r - e)*(c - (k + n + 1)) bytes. That is not
@@ -306,7 +311,7 @@ static sluice_ready *report_kernel(sluice_poller *poller, sluice_ready *next,
 static int wait_epoll(sluice_poller *poller, sluice_ready *events, int capacity,
                       int64_t timeout_ns);
 
-/* At the end of a wait that has met a stale entry, with `count` events. */
+/* Called at the end of a wait that has met a stale entry, with `count` events. */
 static SLUICE_NOINLINE SLUICE_COLD int
 wait_without_stale(sluice_poller *poller, sluice_ready *events, int capacity, int count) {
     struct epoll_state *state = epoll_state_of(poller);
@@ -319,7 +324,7 @@ wait_without_stale(sluice_poller *poller, sluice_ready *events, int capacity, in
     state->stale = false;
     if (count > 0 || poller->woken)
         return count;
-    /* Nothing but stale entries, which may have kept others out. */
+    /* There were only stale entries, which may have kept others out. */
     if (moved)
         return wait_epoll(poller, events, capacity, 0);
     poller->noisy = true;

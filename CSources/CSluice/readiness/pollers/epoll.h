@@ -1,5 +1,5 @@
-/* epoll.h - what the two files of the epoll backend share: epoll.c, which registers and waits, and
- * epoll_instance.c, which has the kernel's objects and replaces them.
+/* epoll.h - what the two files of the epoll backend share. epoll.c registers and waits.
+ * epoll_instance.c has the kernel's objects and replaces them.
  */
 #ifndef SLUICE_EPOLL_H
 #define SLUICE_EPOLL_H
@@ -13,11 +13,11 @@ enum {
     SLOT_NONE = SLUICE_SLOT_NONE, /* silent, and unknown to the kernel */
     SLOT_KERNEL = -2,             /* in the kernel, armed */
     SLOT_DISARMED = -3,           /* in the kernel, silent since its one-shot event */
-    SLOT_REFUSED = -4             /* during a move: armed, and the new instance does not take it */
+    SLOT_REFUSED = -4             /* during a move: armed, and refused by the new instance */
 };
 
 /* Invariants: always[i] is a number whose slot is i, for i below always_count; the interest of each
- * has a bit of ALWAYS_READY. Where there is a front, it holds epoll_fd, and ready_fd while
+ * has a bit of ALWAYS_READY. If there is a front, it holds epoll_fd, and also ready_fd while
  * always_count is not 0. */
 struct epoll_state {
     int epoll_fd;      /* -1 in a child whose sluice_poller_after_fork has failed */
@@ -28,7 +28,7 @@ struct epoll_state {
     int always_count;
     int always_capacity;
     int always_next; /* where the next report begins */
-    int front_fd;    /* the backend descriptor, or -1; and what is always readable, with it */
+    int front_fd;    /* the backend descriptor, or -1. With it, one that is always readable: */
     int ready_fd;
     int64_t next_move_ns; /* after a move that has failed: when to try again */
 };
@@ -37,15 +37,15 @@ static inline struct epoll_state *epoll_state_of(sluice_poller *poller) {
     return (struct epoll_state *)sluice_poller_state(poller);
 }
 
-/* Has the kernel do `operation` on a registration, in that instance. 0 or -errno. */
+/* Makes the kernel do `operation` on a registration in this instance. Returns 0 or -errno. */
 SLUICE_INTERNAL int sluice_epoll_control(const sluice_poller *poller, int epoll_fd, int operation,
                                          int fd, uint32_t interest);
 
 SLUICE_INTERNAL int sluice_epoll_open(sluice_poller *poller);
 SLUICE_INTERNAL void sluice_epoll_close(sluice_poller *poller);
 
-/* Moves the armed registrations to a new instance; with the old one its stale entries end. On
- * failure the old one stays in use and nothing has changed. */
+/* Moves the armed registrations to a new instance. The old instance ends, and its stale entries
+ * with it. On failure the old one stays in use and nothing has changed. */
 SLUICE_INTERNAL int sluice_epoll_move(sluice_poller *poller);
 
 /* Has the front always be readable, or no longer: before `always` gets its first number, and after

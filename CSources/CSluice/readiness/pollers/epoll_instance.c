@@ -1,21 +1,22 @@
 /* epoll_instance.c - the kernel's objects behind the epoll backend: the instance that waits, and
  * the front that others wait on.
  *
- * Moving. An entry that nobody can delete ends with its instance only, so the registrations move to
- * a new one. That needs a descriptor and memory of the kernel's, of which there may be none. So the
- * new instance is made and filled beside the old one, which is closed when the new one has all: at
- * every point of a failure the old one has all, and is as good as it was. What it cannot do is to
- * wait in peace (see epoll.c).
+ * Moving. An entry that nobody can delete ends only with its instance. So the registrations move to
+ * a new instance. That needs a descriptor and memory of the kernel, and there may be none. So the
+ * new instance is made and filled beside the old one, and the old one is closed when the new one
+ * has everything. If a step fails, the old one still has everything, and is as good as before. But
+ * each wait on it ends at once (see epoll.c).
  *
- * The front. Who waits in a loop of their own hands the backend descriptor to poll(2), or to an
- * epoll instance, which knows files and not numbers: so the instance that waits, which may be
- * replaced, is not shown. In front of it stands one that never changes and holds the other. A file
- * that epoll refuses, since it is always ready, cannot be held; for as long as there are such files
- * the front holds an eventfd that is readable for ever. The front is made when it is asked for.
+ * The front. A program with a loop of another kind hands the backend descriptor to poll(2) or to an
+ * epoll instance, and that knows files and not numbers. So the instance that waits, which may be
+ * replaced, is not shown. In front of it stands another instance that never changes and holds the
+ * first. The front cannot hold a file that epoll refuses because it is always ready. As long as
+ * there are such files, the front holds an eventfd that is readable for ever. The front is made
+ * when it is asked for.
  *
  * Decided against: closing the old instance before the new one is made, so that its number is free.
- * Another thread may take that number first, and then there is no instance at all. And dup2(2), by
- * which the number would stay: the file is still another.
+ * Another thread may take that number first, and then there is no instance at all. Also decided
+ * against: dup2(2), which would keep the number. The file would still be another one.
  */
 #include "base/platform.h"
 
@@ -104,7 +105,7 @@ int sluice_epoll_front_ready(sluice_poller *poller, bool ready) {
 /* ---- Moving -----------------------------------------------------------------------------------
  */
 
-/* Adds all that is armed to `epoll_fd`. What it refuses, for another reason than a shortage, was
+/* Adds all that is armed to `epoll_fd`. A number that it refuses, and not for a shortage, was
  * closed without a remove, or names another file by now. */
 static SLUICE_COLD int fill_instance(sluice_poller *poller, int epoll_fd) {
     for (int fd = 0; fd < poller->limit; fd++) {
@@ -121,8 +122,8 @@ static SLUICE_COLD int fill_instance(sluice_poller *poller, int epoll_fd) {
     return 0;
 }
 
-/* After `fill_instance`: what was refused is silent in the new instance, and so is what had been
- * disarmed. In the old one all is as it was. */
+/* After `fill_instance`: what the new instance refused is silent there, and so is what was
+ * disarmed. In the old one everything is as it was. */
 static void settle(sluice_poller *poller, bool moved) {
     for (int fd = 0; fd < poller->limit; fd++) {
         int *slot = &poller->registrations[fd].slot;
@@ -146,7 +147,7 @@ SLUICE_COLD int sluice_epoll_move(sluice_poller *poller) {
         close(epoll_fd);
         return code;
     }
-    /* A child that has forked off may keep the old one open. */
+    /* A forked child may keep the old one open. */
     if (state->front_fd >= 0)
         (void)change_front(state->front_fd, EPOLL_CTL_DEL, state->epoll_fd);
     close(state->epoll_fd);
@@ -154,8 +155,8 @@ SLUICE_COLD int sluice_epoll_move(sluice_poller *poller) {
     return 0;
 }
 
-/* The child shares the parent's objects: to close its descriptors of them changes nothing in them,
- * and any other call would. So they are closed first, by which their numbers are free, too. */
+/* The child shares the parent's objects. Closing its descriptors changes nothing in them, while any
+ * other call would. So they are closed first. That also frees their numbers. */
 SLUICE_COLD int sluice_epoll_after_fork(sluice_poller *poller) {
     struct epoll_state *state = epoll_state_of(poller);
     sluice_epoll_close(poller);

@@ -1,19 +1,20 @@
 /* poll.c - the poll(2) backend, and the one to copy for a new backend.
  *
- * How it works: a dense array of pollfd, which is what the kernel takes, in ascending order of
- * number. A number is found by halving. One that comes or goes moves those behind it, 8 bytes each:
- * with a thousand of them less than the system call that looks whether the number is open, and
- * always far less than ppoll(2), which looks at each. A registration that is to be silent keeps its
- * place with its number turned negative, which poll(2) passes over.
+ * How it works: it keeps a dense array of pollfd, which is what the kernel takes, in ascending
+ * order of number. A number is found by binary search. A number that comes or goes moves those
+ * behind it, 8 bytes each. For a thousand of them that costs less than the system call that checks
+ * whether the number is open. It always costs far less than ppoll(2), which looks at each. A silent
+ * registration keeps its place, with its number turned negative: poll(2) passes over those.
  *
- * poll(2) says how many descriptors are ready and not which, so the array is walked until that
- * many were found: O(n) however few are ready. The walk begins at the first. Where the last one
- * left something over, for want of room, it begins behind what that one reported, and goes round:
- * so a small capacity starves nobody.
+ * poll(2) says how many descriptors are ready and not which ones. So the array is walked until that
+ * many were found: O(n) however few are ready. The walk begins at the first. But if the last walk
+ * left something over for lack of room, it begins behind the last number reported, and goes round.
+ * So a small capacity starves nobody.
  *
- * Decided against: an array in any order, in which a number keeps its place and is found at once;
- * events then come in the order of their registration, or in none. And taking silent registrations
- * out of the array, which saves the kernel a look and moves the array on every pause and resume.
+ * Decided against: an array in any order, in which a number keeps its place and is found at once.
+ * Events would then come in the order of their registration, or in no order. Also decided against:
+ * taking silent registrations out of the array. That saves the kernel a look, but moves the array
+ * on every pause and resume.
  */
 #include "readiness/poller.h"
 
@@ -39,12 +40,13 @@ static struct poll_state *poll_state_of(sluice_poller *poller) {
     return (struct poll_state *)sluice_poller_state(poller);
 }
 
-/* An involution onto the negative numbers, 0 included. */
+/* Turns a number, also 0, into a negative one, and that one back into the number. */
 static int silenced(int fd) {
     return -1 - fd;
 }
 
-/* The place of the first element of number `fd` or above, which is `fd`'s where it has one. */
+/* The place of the first element for number `fd` or above. That is the place of `fd` if it has
+ * one. */
 static size_t place_of(const struct poll_state *state, int fd) {
     size_t first = 0;
     size_t end = state->count;
@@ -135,7 +137,7 @@ static int wait_poll(sluice_poller *poller, sluice_ready *events, int capacity,
             continue;
         ready--;
         int fd = entry->fd;
-        /* A number closed without a remove falls silent, as it does on epoll. */
+        /* A number that was closed without a remove falls silent, as it does on epoll. */
         if ((entry->revents & POLLNVAL) || (poller->registrations[fd].interest & SLUICE_ONE_SHOT))
             entry->fd = silenced(fd);
         if (!(entry->revents & POLLNVAL))
@@ -143,7 +145,7 @@ static int wait_poll(sluice_poller *poller, sluice_ready *events, int capacity,
                 poller, &next, fd,
                 sluice_poller_flags((uint16_t)entry->revents, (uint16_t)entry->events));
     }
-    /* Some are left over only where there is no room, and so was at least one event. */
+    /* Some are left over only if the room was used up, and then there was at least one event. */
     state->next = ready > 0 ? next[-1].fd + 1 : 0;
     return (int)(next - events);
 }

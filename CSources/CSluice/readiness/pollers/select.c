@@ -1,16 +1,16 @@
 /* select.c - the select(2) backend.
  *
- * How it works: three bit sets hold what is wanted, one bit a number; each wait copies them, since
- * the kernel overwrites what it is given with what is ready, and walks the copies. Both grow with
- * the highest number, so there is no limit at FD_SETSIZE.
+ * How it works: three bit sets hold what is wanted, one bit for each number. Each wait copies them,
+ * since the kernel overwrites what it is given with what is ready, and then walks the copies. Both
+ * grow with the highest number, so there is no limit at FD_SETSIZE.
  *
- * A registration that is to be silent has no bit. Every wait costs the kernel and the walk one bit
- * for each number up to the highest, registered or not: that, and not a limit on numbers, is what
- * is wrong with select. It also cannot tell an error or a hang-up from data: all make a read return
- * at once, and that is all it says.
+ * A silent registration has no bit. In every wait the kernel and the walk look at one bit for each
+ * number up to the highest, registered or not. That is what is wrong with select, and not a limit
+ * on numbers. It also cannot tell an error or a hang-up from data. It says only that a read would
+ * return at once, and that is so for all three.
  *
- * The walk begins at the lowest number or, where the last one left something over for want of room,
- * behind what that one reported, and goes round: so a small capacity starves nobody.
+ * The walk begins at the lowest number. But if the last walk left something over for lack of room,
+ * it begins behind the last number reported, and goes round. So a small capacity starves nobody.
  */
 #include "readiness/poller.h"
 
@@ -20,8 +20,8 @@
 
 enum { READING, WRITING, EXCEPTING, SET_COUNT };
 
-/* Invariants: each of the sets has `words` words; all of them lie behind one another in one block,
- * which begins with wanted[0]; no bit of `wanted` stands at fd_count or above. */
+/* Invariants: each of the sets has `words` words; all of them lie one after the other in one block,
+ * which begins with wanted[0]; no bit of `wanted` is set at fd_count or above. */
 struct select_state {
     fdset_word *wanted[SET_COUNT];
     fdset_word *ready[SET_COUNT];
@@ -97,8 +97,9 @@ static SLUICE_COLD int set_select(sluice_poller *poller, int fd, uint32_t intere
     return 0;
 }
 
-/* select(2) refuses all for one closed number and does not say which. Numbers closed without a
- * remove fall silent here, as they do on epoll. False where none was found. */
+/* If one number is closed, select(2) refuses them all and does not say which one it was. Numbers
+ * that were closed without a remove fall silent here, as they do on epoll. False if none was
+ * found. */
 static SLUICE_COLD bool silence_closed(sluice_poller *poller) {
     const struct select_state *state = select_state_of(poller);
     bool found = false;
@@ -118,10 +119,11 @@ static int select_once(struct select_state *state, int64_t timeout_ns) {
                         state->ready[EXCEPTING], timeout_ns);
 }
 
-/* select(2) looks at no number above the process's table of descriptors, and leaves the bits there
- * as they were. A number that was open once lies within the table; one that was closed since may
- * not, in the child of a fork, whose table is only as large as what is open. Then more bits stand
- * than the `ready` that the kernel counts, and those of the highest number are among them. */
+/* select(2) looks at no number above the end of the process's table of descriptors, and leaves the
+ * bits there as they were. A number that was open once lies within the table. But in the child of a
+ * fork a number that was closed may lie beyond it, since the child's table is only as large as its
+ * open numbers need. Then more bits are set than the `ready` that the kernel counts, and those of
+ * the highest number are among them. */
 static bool has_bits_left(const struct select_state *state, int ready) {
     int highest = state->fd_count - 1;
     for (int i = 0; i < SET_COUNT; i++)
@@ -160,8 +162,8 @@ static inline int next_ready(const struct select_state *state, int first, int en
     return end;
 }
 
-/* Reports the ready numbers of [first, end) in order, as far as there is room up to `limit`.
- * Returns the first that is left over, or `end`. */
+/* Reports the ready numbers of [first, end) in order, as long as there is room up to `limit`.
+ * Returns the first number that is left over, or `end`. */
 static int report_range(sluice_poller *poller, sluice_ready **next, const sluice_ready *limit,
                         int first, int end) {
     struct select_state *state = select_state_of(poller);
@@ -184,7 +186,8 @@ static int wait_select(sluice_poller *poller, sluice_ready *events, int capacity
            silence_closed(poller));
     if (ready <= 0)
         return ready;
-    /* Silencing one-shot numbers below may lower fd_count; the sets were filled up to here. */
+    /* Silencing one-shot numbers below may lower fd_count, but the sets were filled up to this
+     * one. */
     int fd_count = state->fd_count;
     int first = state->next < fd_count ? state->next : 0;
     sluice_ready *next = events;

@@ -1,9 +1,9 @@
-/* table.c - the backends that there are, best first: those of the core, a line each, and behind
- * them those that were registered.
+/* table.c - all backends, best first: those of the core, one line each, and behind them those that
+ * were registered.
  *
- * The registered ones stand in an array that only grows, each place of which is written once, so
- * that it is read without a lock. Decided against: a list through the backends, which could then
- * not be constant.
+ * The registered ones stand in an array that only grows. Each place is written once, so the array
+ * is read without a lock. Decided against: a list through the backends, which then could not be
+ * constant.
  */
 #include "readiness/poller.h"
 
