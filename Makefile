@@ -447,7 +447,7 @@ test-swift: deps-swift deps-libevent ##tests the tests of the Swift module, what
 .PHONY: test-large
 test-large: deps-swift deps-libevent ##tests 1 GB through a slow reader and 5,000 connections at once, with tasks
 	SLUICE_TEST_MEGABYTES=1024 SLUICE_TEST_CONNECTIONS=5000 swift test $(TRAITS) --disable-xctest \
-		-c release --filter 'AsyncWriteTests/muchSlowly|AsyncReadTests/many|AsyncLoopTests'
+		-c release --filter 'AsyncWriteTests/muchSlowly|AsyncReadTests/many|AsyncLoopTests|FramingTests/foreignBytes'
 
 # Tests a package that depends on Sluice: it needs no libevent, and resolves no more than it must.
 .PHONY: test-consumer

@@ -71,7 +71,7 @@ extension FixedWidthInteger {
     /// - Parameter radix: 2 to 36.
     /// - Complexity: O(bytes).
     public init?(ascii bytes: Span<UInt8>, radix: Int = 10) {
-        precondition((2...36).contains(radix), "a radix of \(radix); it is to be 2 to 36")
+        require((2...36).contains(radix), "a radix of \(radix); it is to be 2 to 36")
         let isNegative = bytes.first == UInt8(ascii: "-")
         var number: Self = 0
         var hasDigits = false
@@ -137,7 +137,7 @@ extension Span where Element == UInt8 {
     /// - Complexity: O(bytes).
     @inline(__always)
     public func firstIndex(of byte: UInt8, from start: Int = 0) -> Int? {
-        precondition(start >= 0, "no byte has the index \(start)")
+        require(start >= 0, "no byte has the index \(start)")
         return unsafe withUnsafeBufferPointer { bytes in
             guard start < bytes.count, let base = unsafe UnsafeRawPointer(bytes.baseAddress),
                 let found = unsafe memchr(base + start, CInt(byte), bytes.count - start)
@@ -150,7 +150,7 @@ extension Span where Element == UInt8 {
     ///
     /// - Complexity: O(bytes × others) at worst, and O(bytes) if the first of the others is rare.
     public func firstIndex(of others: Span<UInt8>, from start: Int = 0) -> Int? {
-        precondition(start >= 0, "no byte has the index \(start)")
+        require(start >= 0, "no byte has the index \(start)")
         guard let first = others.first else { return start <= count ? start : nil }
         var start = start
         while let found = firstIndex(of: first, from: start), found <= count - others.count {

@@ -13,7 +13,7 @@ public struct ReceiveBuffer: ~Copyable {
 
     /// A buffer of `capacity` bytes, at least 1.
     public init(capacity: Int) {
-        precondition(capacity >= 1, "a receive buffer of \(capacity) bytes; at least 1 is needed")
+        require(capacity >= 1, "a receive buffer of \(capacity) bytes; at least 1 is needed")
         unsafe storage = .allocate(capacity: capacity)
         unsafe storage.initialize(repeating: 0)
     }

@@ -12,7 +12,7 @@ private import Synchronization
 public enum BytePipe {
     /// The two ends of a pipe that holds `capacity` bytes, at least 1: a write waits for room.
     public static func make(capacity: Int = 65_536) -> (reader: Reader, writer: Writer) {
-        precondition(capacity >= 1, "a pipe for \(capacity) bytes; at least 1 is needed")
+        require(capacity >= 1, "a pipe for \(capacity) bytes; at least 1 is needed")
         let buffer = Buffer(capacity)
         return (Reader(buffer: buffer), Writer(buffer: buffer))
     }
@@ -156,7 +156,7 @@ private final class Buffer: Sendable {
             try await withCheckedThrowingContinuation { continuation in
                 let goesOn = state.withLock { state in
                     if isSo(state) || Task.isCancelled { return true }
-                    precondition(
+                    require(
                         state[keyPath: place] == nil,
                         "two tasks use one end of a pipe; let one do it")
                     state[keyPath: place] = Wait(number: number, continuation: continuation)

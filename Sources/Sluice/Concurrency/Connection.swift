@@ -139,19 +139,19 @@ public final class Connection: Waiter, @unchecked Sendable {
 
     /// Whether the server that has it is ending: a loop over requests may stop after the one in hand.
     public var isShuttingDown: Bool {
-        precondition(core.isCurrent, Self.onlyOnLoop)
+        require(core.isCurrent, Self.onlyOnLoop)
         return has(Self.isShuttingDown)
     }
 
     /// The other end; `nil` where the connection has ended.
     public var peerAddress: Address? {
-        precondition(core.isCurrent, Self.onlyOnLoop)
+        require(core.isCurrent, Self.onlyOnLoop)
         return core.loop.peerAddress(of: stream)
     }
 
     /// This end; `nil` where the connection has ended.
     public var localAddress: Address? {
-        precondition(core.isCurrent, Self.onlyOnLoop)
+        require(core.isCurrent, Self.onlyOnLoop)
         return core.loop.localAddress(of: stream)
     }
 

@@ -132,7 +132,7 @@ extension Connection {
         // Within an actor of others the wait may end on another thread.
         if unsafe core.isGenericNow { return try await loop.waitToWrite(self) }
         let writer = some.writer
-        precondition(unsafe writer.job == nil, "two tasks write to one connection; let one do it")
+        require(unsafe writer.job == nil, "two tasks write to one connection; let one do it")
         try stopped()
         let alarm = try unsafe more?.writeLimit.map { limit in
             let alarm = WaitLimit(writer)
@@ -160,7 +160,7 @@ extension Connection {
     @usableFromInline
     @inline(never)
     func refused(_ code: CInt) -> SluiceError {
-        precondition(core.isCurrent, Self.onlyOnLoop)
+        require(core.isCurrent, Self.onlyOnLoop)
         if has(Self.isClosed) { return failure }
         // The loop is done with it, and CLOSED is yet to come.
         let isOver = code == SLUICE_ESTALE.rawValue
@@ -223,7 +223,7 @@ extension Connection {
     /// - Throws: why this one has ended, where that was no end in order; ``TimedOut``;
     ///   `CancellationError`.
     public nonisolated(nonsending) func forward(to destination: Connection) async throws -> Bool {
-        precondition(
+        require(
             destination.core === core,
             "both connections are to be of one loop; connect on connection.loop")
         return try await loop.forward(self, to: destination)

@@ -314,7 +314,7 @@ final class Core: @unchecked Sendable {
     private static let currentKey: pthread_key_t = {
         var key = pthread_key_t()
         let code = unsafe pthread_key_create(&key, nil)
-        precondition(code == 0, "no key is left for data of threads")
+        require(code == 0, "no key is left for data of threads")
         return key
     }()
 

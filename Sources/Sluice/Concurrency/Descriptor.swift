@@ -83,7 +83,7 @@ private final class DescriptorWatch: Waiter, @unchecked Sendable {
 
     func wait(_ direction: Interest, on loop: isolated Loop) async throws {
         let waiter = direction == .read ? self : writer
-        precondition(unsafe waiter.job == nil, "two tasks wait for one direction of a descriptor")
+        require(unsafe waiter.job == nil, "two tasks wait for one direction of a descriptor")
         try Task.checkCancellation()
         guard let watch else {
             throw SluiceError(SLUICE_ESTALE.rawValue, "wait for descriptor")

@@ -21,7 +21,7 @@ final class LoopSerialExecutor: SerialExecutor {
     func isIsolatingCurrentContext() -> Bool? { unsafe core.isCurrent }
 
     func checkIsolated() {
-        unsafe precondition(
+        unsafe require(
             core.isCurrent, "this is to run on the thread of its Loop, and does not")
     }
 }
@@ -56,7 +56,7 @@ final class ParkingExecutor: SerialExecutor {
     func isIsolatingCurrentContext() -> Bool? { unsafe core.isCurrent }
 
     func checkIsolated() {
-        unsafe precondition(core.isCurrent, "a wait has ended on another thread than its Loop's")
+        unsafe require(core.isCurrent, "a wait has ended on another thread than its Loop's")
     }
 }
 

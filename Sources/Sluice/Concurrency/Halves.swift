@@ -38,7 +38,7 @@ public struct ByteInput: ~Escapable {
 
     /// Has the next `count` bytes not come again.
     public mutating func consume(_ count: Int) {
-        precondition(
+        require(
             count >= 0 && consumed + count <= span.count,
             "\(count) bytes are consumed of \(span.count - consumed)")
         consumed += count
@@ -231,9 +231,9 @@ extension Connection {
 
     /// Makes the running task a home: its number, by which a late cancellation is known.
     private func beginHome(_ home: ReferenceWritableKeyPath<More, Home?>) -> UInt64 {
-        precondition(core.isCurrent, Self.onlyOnLoop)
+        require(core.isCurrent, Self.onlyOnLoop)
         let some = some
-        precondition(some[keyPath: home] == nil, "another task has this half; let one have it")
+        require(some[keyPath: home] == nil, "another task has this half; let one have it")
         some.homes += 1
         let number = some.homes
         unsafe withUnsafeCurrentTask { task in
@@ -260,7 +260,7 @@ extension Connection {
     nonisolated(nonsending) func lend<Result>(
         atMost most: Int?, _ body: (inout ByteInput) throws -> Result
     ) async throws -> Result {
-        precondition(core.isCurrent, Self.onlyOnLoop)
+        require(core.isCurrent, Self.onlyOnLoop)
         takeLent()
         var isLast = false
         if unsafe count == 0 {

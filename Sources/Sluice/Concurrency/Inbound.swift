@@ -79,7 +79,7 @@ public struct Bytes: @unchecked Sendable {
             var start = unsafe start
             if isLent {
                 let lender = unsafe unsafeDowncast(owner, to: Connection.self)
-                precondition(lender.reads.load(ordering: .relaxed) == read, Self.areGone)
+                require(lender.reads.load(ordering: .relaxed) == read, Self.areGone)
                 // Where they are now: beyond their event they may have been moved.
                 unsafe start = lender.bytes
             }
@@ -94,11 +94,11 @@ public struct Bytes: @unchecked Sendable {
     func copied() -> [UInt8] {
         let lender = unsafe unsafeDowncast(owner, to: Connection.self)
         let bytes = lender.core.moves.withLock { _ in
-            precondition(lender.reads.load(ordering: .acquiring) == read, Self.areGone)
+            require(lender.reads.load(ordering: .acquiring) == read, Self.areGone)
             return unsafe Array(UnsafeBufferPointer(start: lender.bytes, count: count))
         }
         atomicMemoryFence(ordering: .acquiring)
-        precondition(
+        require(
             lender.reads.load(ordering: .relaxed) == read,
             "these bytes were in use while their connection was read from; copy what is to stay")
         return bytes

@@ -86,7 +86,7 @@ public actor Loop {
         tasks: Tasks = .onLoop,
         _ body: nonisolated(nonsending) @escaping @Sendable (Loop) async throws -> Result
     ) throws -> Result {
-        precondition(Core.current == nil, "the thread runs a loop already")
+        require(Core.current == nil, "the thread runs a loop already")
         let core = Core(try EventLoop(backend, options: options))
         let loop = Loop(core, tasks)
         unsafe core.owner = loop

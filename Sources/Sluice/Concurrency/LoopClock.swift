@@ -71,7 +71,7 @@ extension Connection {
         _ time: Duration, isolation: isolated (any Actor)? = #isolation,
         _ body: nonisolated(nonsending) () async throws -> Result
     ) async throws -> Result {
-        precondition(core.isCurrent, Self.onlyOnLoop)
+        require(core.isCurrent, Self.onlyOnLoop)
         let deadline = try beginDeadline(time)
         defer { core.perform { [self] in end(deadline) } }
         return try await body()

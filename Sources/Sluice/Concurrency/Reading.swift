@@ -37,8 +37,8 @@ extension Connection {
     @usableFromInline
     @inline(never)
     nonisolated(nonsending) func fillSlowly() async throws -> Bool {
-        precondition(core.isCurrent, Self.onlyOnLoop)
-        precondition(unsafe job == nil, "two tasks read from one connection; let one do it")
+        require(core.isCurrent, Self.onlyOnLoop)
+        require(unsafe job == nil, "two tasks read from one connection; let one do it")
         let before = unsafe count
         let over =
             Self.isCancelled | Self.isReadCancelled | Self.isExpired | Self.atEnd | Self.isClosed
@@ -146,7 +146,7 @@ extension Connection {
     public nonisolated(nonsending) func withNextBytes<Result>(
         _ body: (Span<UInt8>) throws -> Result
     ) async throws -> Result? {
-        precondition(core.isCurrent, Self.onlyOnLoop)
+        require(core.isCurrent, Self.onlyOnLoop)
         takeLent()
         if unsafe count == 0 { guard try await fill() else { return nil } }
         let taken = unsafe count
@@ -163,7 +163,7 @@ extension Connection {
     public nonisolated(nonsending) func read(
         into buffer: inout MutableSpan<UInt8>
     ) async throws -> Int {
-        precondition(core.isCurrent, Self.onlyOnLoop)
+        require(core.isCurrent, Self.onlyOnLoop)
         takeLent()
         if unsafe count == 0 { guard try await fill() else { return 0 } }
         let taken = unsafe min(count, buffer.count)
@@ -177,7 +177,7 @@ extension Connection {
     public nonisolated(nonsending) func read(
         atLeast least: Int = 1, atMost most: Int
     ) async throws -> [UInt8] {
-        precondition(0 <= least && least <= most, "at least \(least) bytes and at most \(most)")
+        require(0 <= least && least <= most, "at least \(least) bytes and at most \(most)")
         guard core.isCurrent else { return try await loop.read(self, atLeast: least, atMost: most) }
         takeLent()
         do {

@@ -68,9 +68,9 @@ extension Core {
         let reference = WaiterReference(waiter)
         await withTaskCancellationHandler {
             _ = isolation
-            precondition(isCurrent, "a wait begins on another thread than its Loop's")
+            require(isCurrent, "a wait begins on another thread than its Loop's")
             // Here, since others may have run on the way.
-            precondition(unsafe waiter.job == nil, "two tasks wait for one thing; let one do it")
+            require(unsafe waiter.job == nil, "two tasks wait for one thing; let one do it")
             if unsafe !waiter.wasCancelled { await park(waiter) }
         } onCancel: {
             perform {

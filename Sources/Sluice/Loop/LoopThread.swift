@@ -54,7 +54,7 @@ public final class LoopThread: Sendable {
             // Otherwise this call would take the number, and whoever has to wait for the thread
             // would not.
             let isOwn = number.map { pthread_equal($0, pthread_self()) != 0 } ?? false
-            precondition(!isOwn, "a LoopThread cannot wait for its own end")
+            require(!isOwn, "a LoopThread cannot wait for its own end")
             return number.take()
         }
         if let number { pthread_join(number, nil) }
@@ -82,7 +82,7 @@ public final class LoopThread: Sendable {
         options: EventLoop.Options = EventLoop.Options(),
         listener: ListenerOptions = ListenerOptions(), _ body: @escaping Body
     ) throws(SluiceError) -> (threads: [LoopThread], address: Address) {
-        precondition(count >= 1, "\(count) threads; there is to be 1 at least")
+        require(count >= 1, "\(count) threads; there is to be 1 at least")
         var listener = listener
         var address = Address(address)
         guard count == 1 || !address.isUnix else {

@@ -100,7 +100,7 @@ public final class PerStream<State>: StreamTable {
             unsafe place == forgotten || loop.pointee.hasOrJustHad(stream)
         else { return }
         let slot = stream.slot
-        precondition(
+        require(
             self.slot(of: stream) == nil && ended?.stream != stream,
             "the state of a stream was set while it was being changed")
         if slot >= slots.count {

@@ -30,7 +30,7 @@ public struct Framing: Hashable, Sendable {
     var takesRest = false
 
     private init(_ rule: Rule, _ limit: Int) {
-        precondition(limit >= 1, "a limit of \(limit) bytes; a frame is to have 1 at least")
+        require(limit >= 1, "a limit of \(limit) bytes; a frame is to have 1 at least")
         self.rule = rule
         // A limit that large is as good as none, and sums with it cannot overflow.
         self.limit = min(limit, .max / 4)
@@ -56,7 +56,7 @@ public struct Framing: Hashable, Sendable {
     public static func delimited(
         by delimiter: [UInt8], limit: Int = 65_536, takesRest: Bool = false
     ) -> Self {
-        precondition(!delimiter.isEmpty, "a delimiter of no bytes; give at least 1")
+        require(!delimiter.isEmpty, "a delimiter of no bytes; give at least 1")
         var framing = Self(.delimiter, limit)
         framing.delimiter = delimiter
         framing.takesRest = takesRest
@@ -88,7 +88,7 @@ public struct Framing: Hashable, Sendable {
         _ width: Int, _ order: ByteOrder = .bigEndian, countsItself: Bool = false,
         limit: Int = 1 << 20
     ) -> Self {
-        precondition((1...8).contains(width), "a length of \(width) bytes; it may have 1 to 8")
+        require((1...8).contains(width), "a length of \(width) bytes; it may have 1 to 8")
         var framing = Self(.length, limit)
         framing.width = width
         framing.order = order
@@ -330,7 +330,7 @@ extension EventLoop {
         // live for ever.
         let event = unsafe pulled.pointee.event
         let isInHand = unsafe event.kind == SLUICE_DATA.rawValue && event.id == stream.rawValue
-        precondition(isInHand, "frames(of:in:by:) is for the stream of the event in hand")
+        require(isInHand, "frames(of:in:by:) is for the stream of the event in hand")
         let taken = unsafe bytes.withUnsafeBytes { bytes in
             // An empty span has no address. It is what is left after all has been taken.
             guard let start = bytes.baseAddress, unsafe !bytes.isEmpty else {
@@ -339,7 +339,7 @@ extension EventLoop {
             return unsafe start - event.data
         }
         let behind = unsafe event.length - taken - bytes.count
-        precondition(
+        require(
             taken >= 0 && behind >= 0, "frames(of:in:by:) is for the bytes of the event in hand")
         let isWhole = taken == 0 && behind == 0
         unsafe pulled.pointee.begin(

@@ -43,7 +43,7 @@ public struct Backend: Hashable, Sendable {
     static let registration: Void = {
         #if Libevent
             let code = sluice_libevent_register()
-            precondition(code == 0, "more backends than there is room for")
+            require(code == 0, "more backends than there is room for")
         #endif
     }()
 
