@@ -92,6 +92,35 @@ extension AsyncTests {
             #expect(line == "a line")
         }
 
+        @Test("a read that finds no end within its limit, or no end at all, loses nothing")
+        func throwsAndLosesNothing() async throws {
+            let (reader, writer) = BytePipe.make(capacity: 2)
+            let written = Task {
+                try await writer.write("abcdef\nrest")
+                try await writer.finishWriting()
+            }
+            try await expectNothingLost(reader)
+            try await written.value
+        }
+
+        @Test("a read that is cancelled has taken nothing", arguments: [false, true])
+        func cancelledReads(isExact: Bool) async throws {
+            let (source, writer) = BytePipe.make(capacity: 2)
+            // More than it has room for is taken once a reader waits for more.
+            let written = Task { try await writer.write("abc") }
+            let read = Task {
+                var reader = source
+                if isExact { return try await reader.read(exactly: 4) as [UInt8]? }
+                return try await reader.read(until: 0, limit: 9)
+            }
+            try await written.value
+            read.cancel()
+            await expectThrow(CancellationError.self) { try await read.value }
+            // All comes again at once, and is not waited for.
+            let rest = try await source.read { ($0.isLast, Array($0.span)) }
+            #expect(rest == (false, bytes("abc")))
+        }
+
         @Test("a read and a write are cancelled, and nothing is lost")
         func cancel() async throws {
             let (reader, writer) = BytePipe.make(capacity: 1)
@@ -115,6 +144,33 @@ extension AsyncTests {
             #expect(got == bytes("a"))
         }
     }
+}
+
+/// Expects of a reader of "abcdef\nrest" that what throws leaves all for the next read.
+func expectNothingLost(
+    _ source: some ByteReader & Sendable, _ place: SourceLocation = #_sourceLocation,
+    isolation: isolated (any Actor)? = #isolation
+) async throws {
+    var reader = source
+    await expectThrow(TooLong.self, "a line", place) { try await reader.readLine(limit: 5) }
+    await expectThrow(TooLong.self, "up to a byte", place) {
+        try await reader.read(until: 10, limit: 5)
+    }
+    let line = try await reader.readLine(limit: 6)
+    #expect(line == "abcdef", sourceLocation: place)
+    await expectThrow(UnexpectedEnd.self, "a line's end", place) { try await reader.readLine() }
+    do {
+        _ = try await reader.read(exactly: 5)
+        Issue.record("there are four", sourceLocation: place)
+    } catch let error as UnexpectedEnd {
+        #expect(error == UnexpectedEnd(count: 4, wanted: 5), sourceLocation: place)
+    }
+    let none = try await reader.read(exactly: 0)
+    #expect(none == [], sourceLocation: place)
+    let rest = try await reader.read(exactly: 4)
+    #expect(rest == bytes("rest"), sourceLocation: place)
+    let end = try await reader.readLine()
+    #expect(end == nil, sourceLocation: place)
 }
 
 /// The line that comes after a read that threw. `nil` where that has to wait for more.

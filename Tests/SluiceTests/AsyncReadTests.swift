@@ -535,6 +535,20 @@ extension AsyncTests {
             #expect(got == expected)
         }
 
+        @Test("nor does a ByteReader's own read that throws lose anything", arguments: everyWay)
+        func protocolReadsThrow(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
+            let handler: Server.Handler = { connection in
+                try await connection.write("abcdef\nrest")
+                try await connection.finishWriting()
+                _ = try await readAll(connection)
+            }
+            try await withServer(backend, tasks: tasks, handler) { loop, address in
+                try await Client.connect(to: address, on: loop) { connection in
+                    try await expectNothingLost(connection.reader)
+                }
+            }
+        }
+
         @Test("1,000 connections at once are each served", arguments: manyWays)
         func many(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
             let count = setting("SLUICE_TEST_CONNECTIONS", default: 1_000)

@@ -103,8 +103,14 @@ private final class Buffer: Sendable {
                 return (state.bytes, state.isFinished)
             }
             if let taken { return taken }
-            try await wait(\.reader) { state in
-                state.isFinished || !(state.bytes.isEmpty || state.isUntouched)
+            do {
+                try await wait(\.reader) { state in
+                    state.isFinished || !(state.bytes.isEmpty || state.isUntouched)
+                }
+            } catch {
+                // A wait that throws has been one: all comes again at once.
+                state.withLock { $0.isUntouched = false }
+                throw error
             }
         }
     }

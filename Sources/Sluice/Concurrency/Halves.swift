@@ -46,63 +46,77 @@ public struct ByteInput: ~Escapable {
 }
 
 extension ByteReader where Self: ~Copyable {
+    // What throws here has consumed nothing, as a connection's own reads: each looks at all that there
+    // is until that is enough.
+
     /// So many bytes.
     ///
-    /// - Throws: ``UnexpectedEnd`` where the stream ends before.
+    /// - Throws: ``UnexpectedEnd`` where the stream ends before. It leaves what there is for the next
+    ///   read, as any other error does.
     public mutating nonisolated(nonsending) func read(exactly count: Int) async throws -> [UInt8] {
-        var bytes: [UInt8] = []
-        while bytes.count < count {
-            let wanted = count - bytes.count
-            let isOver = try await read(atMost: wanted) { input in
-                bytes.append(contentsOf: input.span)
-                input.consume(input.span.count)
-                return input.span.isEmpty
+        if count == 0 { return [] }
+        while true {
+            let bytes = try await read(atMost: count) { input -> [UInt8]? in
+                let there = input.span.count
+                if there < count {
+                    guard input.isLast || there == 0 else { return nil }
+                    throw UnexpectedEnd(count: there, wanted: count)
+                }
+                input.consume(count)
+                return Array(input.span)
             }
-            if isOver { throw UnexpectedEnd(count: bytes.count, wanted: count) }
+            if let bytes { return bytes }
         }
-        return bytes
     }
 
     /// What stands before the next such byte, which is taken too; `nil` at the end of the stream.
     ///
-    /// - Throws: ``TooLong``; ``UnexpectedEnd`` where the stream ends before the byte.
+    /// - Throws: ``TooLong``; ``UnexpectedEnd`` where the stream ends before the byte. They leave what
+    ///   there is for the next read, as any other error does.
     public mutating nonisolated(nonsending) func read(
         until delimiter: UInt8, limit: Int
     ) async throws -> [UInt8]? {
-        try await read(until: delimiter, limit: limit, of: limit)
+        try await read(until: delimiter, limit: limit, of: limit) { Array($0) }
     }
 
-    private mutating nonisolated(nonsending) func read(
-        until delimiter: UInt8, limit: Int, of named: Int
-    ) async throws -> [UInt8]? {
-        var bytes: [UInt8] = []
+    /// What `body` makes of the bytes before the delimiter. They are consumed unless it throws. `named`
+    /// is the limit that the caller knows of.
+    private mutating nonisolated(nonsending) func read<Result>(
+        until delimiter: UInt8, limit: Int, of named: Int, _ body: (Span<UInt8>) throws -> Result
+    ) async throws -> Result? {
+        var searched = 0
         while true {
-            let (isFound, isOver) = try await read(atMost: nil) { input in
-                let end = input.span.firstIndex(of: delimiter)
-                let part = input.span[..<(end ?? input.span.count)]
-                guard bytes.count + part.count <= limit else { throw TooLong(limit: named) }
-                bytes.append(contentsOf: part)
-                input.consume(part.count + (end == nil ? 0 : 1))
-                return (end != nil, input.span.isEmpty)
+            let (result, isOver) = try await read(atMost: nil) { input -> (Result?, Bool) in
+                let found = input.span.firstIndex(of: delimiter, from: searched)
+                searched = input.span.count
+                guard (found ?? searched) <= limit else { throw TooLong(limit: named) }
+                if let found {
+                    let result = try body(input.span[..<found])
+                    input.consume(found + 1)
+                    return (result, true)
+                }
+                if searched == 0 { return (nil, true) }
+                if input.isLast { throw UnexpectedEnd(count: searched) }
+                return (nil, false)
             }
-            if isFound { return bytes }
-            guard isOver else { continue }
-            if bytes.isEmpty { return nil }
-            throw UnexpectedEnd(count: bytes.count)
+            if isOver { return result }
         }
     }
 
     /// The next line, without its end: "\n" or "\r\n". `nil` at the end of the stream.
+    ///
+    /// - Throws: as ``read(until:limit:)``.
     public mutating nonisolated(nonsending) func readLine(
         limit: Int = 8_192
     ) async throws -> String? {
-        let end = UInt8(ascii: "\n")
         // It may have its "\r" besides.
         let most = min(limit, .max - 1) + 1
-        guard var line = try await read(until: end, limit: most, of: limit) else { return nil }
-        if line.last == UInt8(ascii: "\r") { line.removeLast() }
-        guard line.count <= limit else { throw TooLong(limit: limit) }
-        return String(decoding: line, as: UTF8.self)
+        return try await read(until: UInt8(ascii: "\n"), limit: most, of: limit) { line in
+            let hasReturn = !line.isEmpty && line[line.count - 1] == UInt8(ascii: "\r")
+            let length = line.count - (hasReturn ? 1 : 0)
+            guard length <= limit else { throw TooLong(limit: limit) }
+            return String(decoding: line[..<length], as: UTF8.self)
+        }
     }
 }
 
@@ -266,9 +280,9 @@ extension Connection {
         if unsafe count == 0 {
             isLast = !(try await fill())
         } else if has(Self.isUntouched) {
-            isLast = !(try await fillBehind())
-            // It has been waited for, also where `body` throws.
+            // It is waited for now, also where the wait or `body` throws.
             unsafe obstacles &= ~Self.isUntouched
+            isLast = !(try await fillBehind())
         }
         let length = unsafe min(count, most ?? count)
         var input = unsafe ByteInput(
