@@ -361,6 +361,47 @@ extension AsyncTests {
             #expect(end?.exitStatus != .exitCode(3), "it has thrown")
         }
 
+        @Test("a read of no bytes, which would look like the end, ends the program")
+        func readsNothing() async throws {
+            let pipe = await #expect(
+                processExitsWith: .failure, observing: [\.standardErrorContent]
+            ) {
+                let (reader, writer) = BytePipe.make()
+                try await writer.write("a")
+                _ = try await reader.read(atMost: 0) { $0.span.count }
+                exit(0)
+            }
+            let half = await #expect(
+                processExitsWith: .failure, observing: [\.standardErrorContent]
+            ) {
+                try await withConversation { connection, _ in
+                    _ = try await connection.reader.read(atMost: 0) { $0.span.count }
+                }
+            }
+            let into = await #expect(
+                processExitsWith: .failure, observing: [\.standardErrorContent]
+            ) {
+                try await withConversation { connection, _ in
+                    var none = MutableSpan<UInt8>()
+                    _ = try await connection.read(into: &none)
+                }
+            }
+            let whole = await #expect(
+                processExitsWith: .failure, observing: [\.standardErrorContent]
+            ) {
+                try await withConversation { connection, _ in
+                    _ = try await connection.read(atMost: 0)
+                }
+            }
+            let said = [pipe, half, into, whole].map { result in
+                String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+            }
+            #expect(said[0].contains("a read of at most 0 bytes; ask for 1 at least"))
+            #expect(said[1].contains("a read of at most 0 bytes; ask for 1 at least"))
+            #expect(said[2].contains("a read into a buffer of no bytes"))
+            #expect(said[3].contains("at least 1 bytes and at most 0"))
+        }
+
         @Test("bytes that are read off the loop are copies", arguments: everyWay)
         func copies(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
             try await withServer(backend, tasks: tasks, echo) { loop, address in

@@ -25,6 +25,7 @@ public enum BytePipe {
         public func read<Result>(
             atMost most: Int? = nil, _ body: (inout ByteInput) throws -> Result
         ) async throws -> Result {
+            requireSome(most)
             let (bytes, isLast) = try await buffer.take()
             let length = min(bytes.count, most ?? bytes.count)
             var input = ByteInput(

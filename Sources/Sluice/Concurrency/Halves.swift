@@ -2,13 +2,18 @@
 /// decoder. Code that is written against this can be tested without a network: see ``BytePipe``.
 public protocol ByteReader: ~Copyable {
     /// Lends the next bytes to `body`: as many as are there, and `most` at most. None at the end of
-    /// the stream.
+    /// the stream, and only there: `most` is 1 at least.
     ///
     /// What `body` does not consume comes again, first. Where it consumes nothing, more is waited for
     /// before it is called again, unless the stream has ended. Where it throws, all comes again at once.
     mutating nonisolated(nonsending) func read<Result>(
         atMost most: Int?, _ body: (inout ByteInput) throws -> Result
     ) async throws -> Result
+}
+
+/// Of no bytes nobody could tell whether it is the end.
+func requireSome(_ most: Int?) {
+    require(most ?? 1 >= 1, "a read of at most \(most ?? 0) bytes; ask for 1 at least")
 }
 
 /// What bytes are written to. See ``ByteReader``.
@@ -275,6 +280,7 @@ extension Connection {
         atMost most: Int?, _ body: (inout ByteInput) throws -> Result
     ) async throws -> Result {
         require(core.isCurrent, Self.onlyOnLoop)
+        requireSome(most)
         takeLent()
         var isLast = false
         if unsafe count == 0 {

@@ -155,8 +155,8 @@ extension Connection {
         return result
     }
 
-    /// As many bytes as are there, up to the room that `buffer` has left: how many those are, 0 at the
-    /// end of the stream.
+    /// As many bytes as are there, up to the room in `buffer`, which is 1 byte at least: how many those
+    /// are, 0 at the end of the stream.
     ///
     /// On the thread of the connection's loop.
     @inlinable
@@ -164,6 +164,7 @@ extension Connection {
         into buffer: inout MutableSpan<UInt8>
     ) async throws -> Int {
         require(core.isCurrent, Self.onlyOnLoop)
+        require(!buffer.isEmpty, "a read into a buffer of no bytes; at least 1 is needed")
         takeLent()
         if unsafe count == 0 { guard try await fill() else { return 0 } }
         let taken = unsafe min(count, buffer.count)
