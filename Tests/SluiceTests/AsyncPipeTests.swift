@@ -121,6 +121,63 @@ extension AsyncTests {
             #expect(rest == (false, bytes("abc")))
         }
 
+        @Test(
+            "an abort of one end is a reset at the other, which has what was there before",
+            arguments: [false, true])
+        func aborts(waits: Bool) async throws {
+            let (source, writer) = BytePipe.make(capacity: 4)
+            var reader = source
+            if waits {
+                let wait = Task { try await source.read { $0.span.count } }
+                let write = Task {
+                    try await writer.write("ab")
+                    _ = try await wait.value
+                    // There is room for two of them.
+                    try await writer.write("cdefgh")
+                }
+                _ = try await wait.value
+                source.abort()
+                await expectReset { try await write.value }
+                try await expectAborted(writer)
+                return
+            }
+            try await writer.write("abc")
+            writer.abort()
+            let there = try await reader.read(atMost: 2) { input in
+                input.consume(1)
+                return (input.isLast, Array(input.span))
+            }
+            #expect(there == (false, bytes("ab")))
+            await expectReset { try await reader.readLine() }
+            let rest = try await reader.read(exactly: 2)
+            #expect(rest == bytes("bc"), "nothing is lost")
+            for _ in 0..<3 { await expectReset { try await source.read { $0.span.count } } }
+            try await expectAborted(writer)
+        }
+
+        @Test("an abort takes back no end that came before")
+        func abortAfterEnd() async throws {
+            let (source, writer) = BytePipe.make()
+            try await writer.write("all")
+            try await writer.finishWriting()
+            writer.abort()
+            var reader = source
+            let all = try await reader.read(exactly: 3)
+            #expect(all == bytes("all"))
+            let end = try await reader.readLine()
+            #expect(end == nil)
+            await expectReset { try await writer.write("late") }
+        }
+
+        @Test("an abort ends a read that waits", arguments: [false, true])
+        func abortEndsRead(byReader: Bool) async throws {
+            let (reader, writer) = BytePipe.make()
+            let read = Task { try await reader.read { $0.span.count } }
+            for _ in 0..<5 { await Task.yield() }
+            if byReader { reader.abort() } else { writer.abort() }
+            await expectReset { try await read.value }
+        }
+
         @Test("a read and a write are cancelled, and nothing is lost")
         func cancel() async throws {
             let (reader, writer) = BytePipe.make(capacity: 1)
@@ -143,6 +200,28 @@ extension AsyncTests {
             }
             #expect(got == bytes("a"))
         }
+    }
+}
+
+/// Expects that nothing can be written any more, and that an end does not hide why.
+private func expectAborted(_ writer: BytePipe.Writer) async throws {
+    await expectReset { try await writer.write("late") }
+    try await writer.finishWriting()
+    await expectReset { try await writer.write("late") }
+}
+
+/// Expects that `body` throws as over a connection that was reset.
+private func expectReset<Result>(
+    _ place: SourceLocation = #_sourceLocation, isolation: isolated (any Actor)? = #isolation,
+    _ body: nonisolated(nonsending) () async throws -> Result
+) async {
+    do {
+        _ = try await body()
+        Issue.record("nothing was thrown", sourceLocation: place)
+    } catch let error as SluiceError {
+        #expect(error.code.errno == .connectionReset, "\(error)", sourceLocation: place)
+    } catch {
+        Issue.record("\(error) was thrown", sourceLocation: place)
     }
 }
 

@@ -38,6 +38,12 @@ public enum BytePipe {
             isUntouched = length > 0 && consumed == 0
             return result
         }
+
+        /// Ends the pipe like a connection that is reset. Writes throw. Reads give what is there, and
+        /// then throw, unless the writer has finished before.
+        public func abort() {
+            buffer.abort()
+        }
     }
 
     /// The end that writes.
@@ -46,7 +52,7 @@ public enum BytePipe {
 
         /// Writes the bytes, and returns when they are in the pipe.
         ///
-        /// - Throws: ``SluiceError`` after ``finishWriting()``; `CancellationError`.
+        /// - Throws: ``SluiceError`` after ``finishWriting()`` or an abort; `CancellationError`.
         public func write(_ bytes: Span<UInt8>) async throws {
             var rest = Array(bytes)[...]
             while !rest.isEmpty { rest = try await buffer.add(rest) }
@@ -66,6 +72,11 @@ public enum BytePipe {
         public func finishWriting() async throws {
             buffer.finish()
         }
+
+        /// Ends the pipe like a connection that is reset: see ``Reader/abort()``.
+        public func abort() {
+            buffer.abort()
+        }
     }
 }
 
@@ -74,11 +85,20 @@ private final class Buffer: Sendable {
     private struct State {
         var bytes: [UInt8] = []
         var isFinished = false
+        var isAborted = false
         var reader: Wait?
         var writer: Wait?
         /// Whether the last reader has consumed nothing: then it waits for more.
         var isUntouched = false
+
+        /// Whether there are bytes that the reader has not seen yet.
+        var hasNew: Bool { !(bytes.isEmpty || isUntouched) }
+
+        /// Whether nothing more comes.
+        var isOver: Bool { isFinished || isAborted }
     }
+
+    private static let reset = SluiceError(-ECONNRESET, "use a pipe")
 
     private struct Wait {
         let number: UInt64
@@ -96,18 +116,18 @@ private final class Buffer: Sendable {
     /// All bytes that there are, and whether nothing follows. None at the end.
     func take() async throws -> (bytes: [UInt8], isLast: Bool) {
         while true {
-            let taken: (bytes: [UInt8], isLast: Bool)? = state.withLock { state in
-                guard state.isFinished || !(state.bytes.isEmpty || state.isUntouched) else {
-                    return nil
+            let taken: (bytes: [UInt8], isLast: Bool)? = try state.withLock { state in
+                guard state.isOver || state.hasNew else { return nil }
+                if state.isAborted && !state.isFinished && !state.hasNew {
+                    state.isUntouched = false
+                    throw Self.reset
                 }
                 defer { state.bytes = [] }
                 return (state.bytes, state.isFinished)
             }
             if let taken { return taken }
             do {
-                try await wait(\.reader) { state in
-                    state.isFinished || !(state.bytes.isEmpty || state.isUntouched)
-                }
+                try await wait(\.reader) { $0.isOver || $0.hasNew }
             } catch {
                 // A wait that throws has been one: all comes again at once.
                 state.withLock { $0.isUntouched = false }
@@ -130,6 +150,7 @@ private final class Buffer: Sendable {
     func add(_ bytes: ArraySlice<UInt8>) async throws -> ArraySlice<UInt8> {
         while true {
             let (rest, reader): (ArraySlice<UInt8>?, Wait?) = try state.withLock { state in
+                if state.isAborted { throw Self.reset }
                 if state.isFinished { throw SluiceError(-EPIPE, "write to a pipe") }
                 // A reader that needs more than there is room for is given it.
                 let room = state.isUntouched ? bytes.count : capacity - state.bytes.count
@@ -141,17 +162,27 @@ private final class Buffer: Sendable {
             reader?.continuation.resume()
             if let rest { return rest }
             try await wait(\.writer) { [capacity] state in
-                state.isUntouched || state.bytes.count < capacity
+                state.isUntouched || state.bytes.count < capacity || state.isOver
             }
         }
     }
 
     func finish() {
-        let reader = state.withLock { state in
-            state.isFinished = true
-            return state.reader.take()
+        // What comes first counts.
+        end { $0.isFinished = $0.isFinished || !$0.isAborted }
+    }
+
+    func abort() {
+        end { $0.isAborted = true }
+    }
+
+    /// Has those that wait look again.
+    private func end(_ change: @Sendable (inout State) -> Void) {
+        let waits = state.withLock { state in
+            change(&state)
+            return [state.reader.take(), state.writer.take()]
         }
-        reader?.continuation.resume()
+        for wait in waits { wait?.continuation.resume() }
     }
 
     /// Waits until the other end has done something, unless what is waited for is so already.
