@@ -402,12 +402,12 @@ extension AsyncTests {
                     for await signal in signals { return signal as CInt? }
                     return nil
                 }
-                let patience = Task {
-                    try await Task.sleep(for: .seconds(5))
+                let end = Task {
+                    try await Task.sleep(for: patience)
                     heard.cancel()
                 }
                 let signal = await heard.value
-                patience.cancel()
+                end.cancel()
                 #expect(signal == number)
                 await loop.stop()
             }

@@ -128,14 +128,14 @@ extension AsyncTests {
             let (source, writer) = BytePipe.make(capacity: 4)
             var reader = source
             if waits {
-                let wait = Task { try await source.read { $0.span.count } }
+                let read = Task { try await source.read { $0.consume($0.span.count) } }
                 let write = Task {
                     try await writer.write("ab")
-                    _ = try await wait.value
-                    // There is room for two of them.
+                    try await read.value
+                    // There is room for four of them.
                     try await writer.write("cdefgh")
                 }
-                _ = try await wait.value
+                try await read.value
                 source.abort()
                 await expectReset { try await write.value }
                 try await expectAborted(writer)
@@ -259,10 +259,10 @@ func lineAfterThrow(_ source: some ByteReader & Sendable) async -> String? {
         await expectThrow(TooLong.self) { try await reader.readLine(limit: 2) }
         return try await reader.readLine()
     }
-    let patience = Task {
-        try await Task.sleep(for: .seconds(5))
+    let end = Task {
+        try await Task.sleep(for: patience)
         line.cancel()
     }
-    defer { patience.cancel() }
+    defer { end.cancel() }
     return try? await line.value
 }

@@ -62,11 +62,10 @@ final class Ghost<Object: AnyObject & Sendable>: Sendable {
     var isGone: Bool { object == nil }
 }
 
-/// Waits for what takes a moment after all else is over, such as the end of a thread. A machine that is
-/// busy with others takes long; only what never comes takes as long as this.
+/// Waits for what takes a moment after all else is over, such as the end of a thread.
 func eventually(_ isSo: () -> Bool) async -> Bool {
     let clock = ContinuousClock()
-    let end = clock.now.advanced(by: .seconds(60))
+    let end = clock.now.advanced(by: patience)
     while !isSo() {
         if clock.now > end { return false }
         try? await clock.sleep(for: .milliseconds(1))

@@ -24,23 +24,26 @@ struct BackendTests {
     }
 
     @Test("SLUICE_BACKEND chooses the default, and a wrong one is named")
-    func environment() throws {
-        defer { unsafe unsetenv("SLUICE_BACKEND") }
-        for backend in Backend.all {
-            unsafe setenv("SLUICE_BACKEND", backend.name, 1)
-            #expect(try Poller().backend == backend)
+    func environment() async {
+        // By itself, for the environment is every test's.
+        await #expect(processExitsWith: .success) {
+            for backend in Backend.all {
+                unsafe setenv("SLUICE_BACKEND", backend.name, 1)
+                #expect(try Poller().backend == backend)
+            }
+            unsafe setenv("SLUICE_BACKEND", "kqueue", 1)
+            do {
+                _ = try Poller()
+                Issue.record("an unknown backend was let through")
+            } catch let error as SluiceError {
+                #expect(error.code == .unknownBackend)
+                #expect(
+                    "\(error)".hasPrefix(
+                        "create poller \"SLUICE_BACKEND=kqueue\": no such backend"))
+            }
+            unsafe unsetenv("SLUICE_BACKEND")
+            #expect(try Poller().backend == .epoll)
         }
-        unsafe setenv("SLUICE_BACKEND", "kqueue", 1)
-        do {
-            _ = try Poller()
-            Issue.record("an unknown backend was let through")
-        } catch {
-            #expect(error.code == .unknownBackend)
-            #expect(
-                "\(error)".hasPrefix("create poller \"SLUICE_BACKEND=kqueue\": no such backend"))
-        }
-        unsafe unsetenv("SLUICE_BACKEND")
-        #expect(try Poller().backend == .epoll)
     }
 
     @Test("select alone cannot tell conditions apart, epoll alone has edges, libevent no priority")

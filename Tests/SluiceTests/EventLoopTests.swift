@@ -140,7 +140,7 @@ struct EventLoopTests {
         for backend in [Backend.select, .poll, .epoll] {
             var loop = try EventLoop(backend, options: .init(isInterruptible: true))
             #expect(
-                code { () throws(SluiceError) in _ = try loop.next(timeout: .seconds(20)) }
+                code { () throws(SluiceError) in _ = try loop.next(timeout: patience) }
                     == .interrupted)
         }
         #if Libevent

@@ -7,9 +7,9 @@ import Testing
 struct TimedOut: Error {}
 
 extension EventLoop {
-    /// Pulls until `isDone` says so; what takes 20 seconds will not come.
+    /// Pulls until `isDone` says so.
     mutating func pull(until isDone: (Event, borrowing EventLoop) throws -> Bool) throws {
-        while try next(timeout: .seconds(20)) {
+        while try next(timeout: patience) {
             if try isDone(event, self) { return }
         }
         throw TimedOut()

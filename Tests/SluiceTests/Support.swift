@@ -6,6 +6,20 @@ import Testing
 /// A text's bytes, for sending.
 func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
 
+/// How long is waited for what is to come. A machine that is busy with others takes long; only what
+/// never comes takes as long as this.
+let patience = Duration.seconds(60)
+
+/// Takes the limit of descriptors away, as far as that goes: the usual one of 1,024 is a soft one. It is
+/// the whole process's, so that this is for a process of its own.
+func allowAllDescriptors() {
+    let kind = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    var limit = rlimit()
+    unsafe getrlimit(kind, &limit)
+    limit.rlim_cur = limit.rlim_max
+    unsafe setrlimit(kind, &limit)
+}
+
 /// Two connected sockets that close themselves.
 final class Pair {
     let near: FileDescriptor
