@@ -196,7 +196,7 @@ extension AsyncTests {
                     }
                 }
             ) { loop, address in
-                let socket = try FileDescriptor.connect(to: address)
+                let socket = try FileDescriptor.connected(to: address)
                 sockets.append(socket)
                 _ = try socket.send(bytes("one\ntw"))
                 await hasRead.wait()

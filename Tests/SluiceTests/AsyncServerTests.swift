@@ -198,7 +198,7 @@ extension AsyncTests {
                 }
             ) { _, address in
                 for _ in 0..<callers {
-                    let caller = try FileDescriptor.connect(to: address)
+                    let caller = try FileDescriptor.connected(to: address)
                     var reset = linger(l_onoff: 1, l_linger: 0)
                     unsafe setsockopt(
                         caller.rawValue, SOL_SOCKET, SO_LINGER, &reset,
@@ -342,9 +342,8 @@ extension AsyncTests {
                     #expect(end == nil)
                 }
             ) { _, address in
-                let socket = try FileDescriptor.connect(to: address)
+                let socket = try FileDescriptor.connected(to: address)
                 sockets.append(socket)
-                _ = try select(writing: [socket])
                 _ = try socket.send([0])
                 await isBusy.wait()
                 let count = try socket.send(all.span)
@@ -434,7 +433,7 @@ extension AsyncTests {
             let arrived = Count()
             let server = Task {
                 try await Server.run(
-                    on: "127.0.0.1:0", options: served, ready: { ready.yield($0.description) }
+                    on: "\(ownHost()):0", options: served, ready: { ready.yield($0.description) }
                 ) { connection in
                     arrived.add()
                     try await handler(connection)
@@ -823,7 +822,7 @@ extension AsyncTests {
             arguments: everyWay)
         func noConnection(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
             let loop = try Loop.start(backend, tasks: tasks)
-            let socket = try FileDescriptor.listen(on: "127.0.0.1:0")
+            let socket = try FileDescriptor.listen(on: "\(ownHost()):0")
             let free = try socket.localAddress().description
             try socket.close()
             let full = try FullListener()

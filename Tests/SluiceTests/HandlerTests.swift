@@ -167,6 +167,9 @@ struct HandlerTests {
         var loop = try EventLoop(backend)
         let listener = try loop.listen(on: "127.0.0.1:0")
         let stream = try loop.connect(to: try loop.localAddress(of: listener))
+        // Once it stands in the queue.
+        let descriptor = loop.descriptor(of: listener)
+        _ = try select(reading: [try #require(descriptor)])
         #expect(try loop.drain(listener) == true)
         var accepted: StreamID?
         var hasFinished = false

@@ -101,7 +101,7 @@ struct ListenerTests {
     @Test("a socket that listens already is listened on, and closed with the listener")
     func inherited() throws {
         var loop = try EventLoop()
-        let socket = try FileDescriptor.listen(on: "127.0.0.1:0")
+        let socket = try FileDescriptor.listen(on: "\(ownHost()):0")
         let listener = try loop.listen(adopting: socket)
         #expect(loop.descriptor(of: listener) == socket)
         let address = try loop.localAddress(of: listener)
@@ -165,7 +165,7 @@ struct ListenerTests {
             return
         }
         let port = try #require(try loop.localAddress(of: listener).port)
-        let stream = try loop.connect(to: .ipv4("127.0.0.1", port: port))
+        let stream = try loop.connect(to: .ipv4(ownHost(), port: port))
         try loop.pull { event, _ in
             guard case .closed(stream, let ending) = event else { return false }
             #expect(ending.error?.errno == .connectionRefused)

@@ -1,3 +1,4 @@
+import Glibc
 import Sluice
 import SystemPackage
 import Testing
@@ -12,9 +13,11 @@ struct SocketTests {
         #expect(try pair.near.receive(into: &buffer) == .wouldBlock)
         #expect(try pair.far.send(bytes("hello, world")) == 12)
         try pair.far.finishSending()
-        _ = try select(reading: [pair.near])
         var received: [UInt8] = []
-        while case .bytes = try pair.near.receive(into: &buffer) {
+        while true {
+            // The end may come later than the bytes.
+            _ = try select(reading: [pair.near])
+            guard case .bytes = try pair.near.receive(into: &buffer) else { break }
             received.append(contentsOf: buffer.bytes)
         }
         #expect(received == bytes("hello, world"))
@@ -28,9 +31,9 @@ struct SocketTests {
         let pair = try Pair()
         let piece = [UInt8](repeating: 1, count: 1 << 20)
         var sent = 0
+        // It ends with the first one that takes none: later the kernel may have made room again.
         while case let count = try pair.near.send(piece), count > 0 { sent += count }
         #expect(sent > 0)
-        #expect(try pair.near.send(piece) == 0)
     }
 
     @Test("a gone peer is an error and not a signal")
@@ -44,9 +47,10 @@ struct SocketTests {
 
     @Test("addresses go back and forth as text")
     func addresses() throws {
-        let listener = try FileDescriptor.listen(on: "unix:@sluice-socket-tests")
+        let name = "unix:@sluice-socket-tests-\(getpid())"
+        let listener = try FileDescriptor.listen(on: name)
         defer { try? listener.close() }
-        #expect(try listener.localAddress() == "unix:@sluice-socket-tests")
+        #expect(try listener.localAddress() == name)
         #expect(try listener.accept() == nil)
         let pair = try Pair()
         #expect(try pair.near.localAddress() == pair.far.peerAddress())
@@ -57,7 +61,7 @@ struct SocketTests {
 
     @Test("a refused connect says so, and a name is not an address")
     func refusals() throws {
-        let listener = try FileDescriptor.listen(on: "127.0.0.1:0")
+        let listener = try FileDescriptor.listen(on: "\(ownHost()):0")
         let address = try listener.localAddress()
         do {
             _ = try FileDescriptor.listen(on: address)

@@ -43,8 +43,8 @@ struct SoundnessTests {
     func forwardToItself(backend: Backend) throws {
         var loop = try EventLoop(backend)
         let listener = try loop.listen(on: "127.0.0.1:0")
-        let peer = try FileDescriptor.connect(to: try loop.localAddress(of: listener).text)
-        _ = try peer.send([UInt8](repeating: 65, count: 20_000))
+        let peer = try FileDescriptor.connected(to: try loop.localAddress(of: listener).text)
+        #expect(try peer.send([UInt8](repeating: 65, count: 20_000)) == 20_000)
         var stream: StreamID?
         var held = 0
         try loop.pull { event, loop in

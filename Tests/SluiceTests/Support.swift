@@ -1,5 +1,6 @@
 import Glibc
 import Sluice
+import Synchronization
 import SystemPackage
 import Testing
 
@@ -9,6 +10,16 @@ func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
 /// How long is waited for what is to come. A machine that is busy with others takes long; only what
 /// never comes takes as long as this.
 let patience = Duration.seconds(60)
+
+/// A host of this machine at which nobody else listens, in this process or another one of these tests.
+/// So a connect to where a listener of its own was is refused: no other has got the port since.
+func ownHost() -> String {
+    let number = hosts.add(1, ordering: .relaxed).newValue
+    let process = getpid() & 0xffff
+    return "127.\(1 + number % 250).\(process >> 8).\(process & 0xff)"
+}
+
+private let hosts = Atomic(0)
 
 /// Takes the limit of descriptors away, as far as that goes: the usual one of 1,024 is a soft one. It is
 /// the whole process's, so that this is for a process of its own.
@@ -20,6 +31,16 @@ func allowAllDescriptors() {
     unsafe setrlimit(kind, &limit)
 }
 
+extension FileDescriptor {
+    /// Connects, and waits until that is done: that may take its time also on one machine.
+    static func connected(to address: String) throws -> FileDescriptor {
+        let descriptor = try connect(to: address)
+        _ = try select(writing: [descriptor])
+        try descriptor.finishConnecting()
+        return descriptor
+    }
+}
+
 /// Two connected sockets that close themselves.
 final class Pair {
     let near: FileDescriptor
@@ -29,11 +50,9 @@ final class Pair {
     init() throws {
         let listener = try FileDescriptor.listen(on: "127.0.0.1:0")
         defer { try? listener.close() }
-        near = try FileDescriptor.connect(to: try listener.localAddress())
+        near = try FileDescriptor.connected(to: try listener.localAddress())
         _ = try select(reading: [listener])
         far = try #require(try listener.accept())
-        _ = try select(writing: [near])
-        try near.finishConnecting()
     }
 
     deinit {
