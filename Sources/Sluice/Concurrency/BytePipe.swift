@@ -1,8 +1,8 @@
 private import Glibc
 private import Synchronization
 
-/// A stream of bytes in memory, for tests of what reads and writes bytes: what is written at one end
-/// is read at the other. Both may be used from any task.
+/// A stream of bytes in memory, to test code that reads and writes bytes. What is written at one
+/// end is read at the other. Both ends may be used from any task.
 ///
 /// ```swift
 /// let (reader, writer) = BytePipe.make(capacity: 16)
@@ -10,7 +10,8 @@ private import Synchronization
 /// let request = try await parse(reader)
 /// ```
 public enum BytePipe {
-    /// The two ends of a pipe that holds `capacity` bytes, at least 1: a write waits for room.
+    /// Makes the two ends of a pipe that holds `capacity` bytes, at least 1. A write waits for
+    /// room.
     public static func make(capacity: Int = 65_536) -> (reader: Reader, writer: Writer) {
         require(capacity >= 1, "a pipe for \(capacity) bytes; at least 1 is needed")
         let buffer = Buffer(capacity)
@@ -30,7 +31,7 @@ public enum BytePipe {
             let length = min(bytes.count, most ?? bytes.count)
             var input = ByteInput(
                 bytes.span[..<length], isLast: isLast && length == bytes.count)
-            // Who throws has consumed nothing, and is not one who waits for more.
+            // If `body` throws, it has consumed nothing, and the next read does not wait for more.
             var (consumed, isUntouched) = (0, false)
             defer { buffer.putBack(bytes[consumed...], isUntouched: isUntouched) }
             let result = try body(&input)
@@ -68,7 +69,7 @@ public enum BytePipe {
             try await write(text.utf8Span.span)
         }
 
-        /// Says that no more comes.
+        /// Ends the stream: no more bytes follow.
         public func finishWriting() async throws {
             buffer.finish()
         }
@@ -80,7 +81,7 @@ public enum BytePipe {
     }
 }
 
-/// The bytes between the two ends, and who waits for them.
+/// The bytes between the two ends, and the tasks that wait for them.
 private final class Buffer: Sendable {
     private struct State {
         var bytes: [UInt8] = []
@@ -88,7 +89,7 @@ private final class Buffer: Sendable {
         var isAborted = false
         var reader: Wait?
         var writer: Wait?
-        /// Whether the last reader has consumed nothing: then it waits for more.
+        /// Whether the last read consumed nothing. If so, the next one waits for more.
         var isUntouched = false
 
         /// Whether there are bytes that the reader has not seen yet.
@@ -113,7 +114,7 @@ private final class Buffer: Sendable {
         self.capacity = capacity
     }
 
-    /// All bytes that there are, and whether nothing follows. None at the end.
+    /// Takes all the bytes, and says whether nothing follows them. At the end there are none.
     func take() async throws -> (bytes: [UInt8], isLast: Bool) {
         while true {
             let taken: (bytes: [UInt8], isLast: Bool)? = try state.withLock { state in
@@ -136,7 +137,7 @@ private final class Buffer: Sendable {
         }
     }
 
-    /// Puts back, in front, what was taken and not consumed.
+    /// Puts back in front the bytes that were taken and not consumed.
     func putBack(_ bytes: ArraySlice<UInt8>, isUntouched: Bool) {
         let writer = state.withLock { state in
             state.bytes.insert(contentsOf: bytes, at: 0)
@@ -146,13 +147,13 @@ private final class Buffer: Sendable {
         writer?.continuation.resume()
     }
 
-    /// Takes as many bytes as there is room for, and gives the rest back.
+    /// Takes as many bytes as there is room for, and returns the rest.
     func add(_ bytes: ArraySlice<UInt8>) async throws -> ArraySlice<UInt8> {
         while true {
             let (rest, reader): (ArraySlice<UInt8>?, Wait?) = try state.withLock { state in
                 if state.isAborted { throw Self.reset }
                 if state.isFinished { throw SluiceError(-EPIPE, "write to a pipe") }
-                // A reader that needs more than there is room for is given it.
+                // A reader that needs more bytes than the capacity gets them all the same.
                 let room = state.isUntouched ? bytes.count : capacity - state.bytes.count
                 guard room > 0 else { return (nil, nil) }
                 state.bytes.append(contentsOf: bytes.prefix(room))
@@ -185,7 +186,8 @@ private final class Buffer: Sendable {
         for wait in waits { wait?.continuation.resume() }
     }
 
-    /// Waits until the other end has done something, unless what is waited for is so already.
+    /// Waits until the other end has done something. Returns at once if the condition already
+    /// holds.
     private func wait(
         _ place: WritableKeyPath<State, Wait?> & Sendable, unless isSo: @Sendable (State) -> Bool
     ) async throws {

@@ -1,7 +1,7 @@
 /// Connects to servers.
 public enum Client {
-    /// Connects, hands the connection to `body`, and closes it: in order where `body` returns, at once
-    /// where it throws or was cancelled.
+    /// Connects, hands the connection to `body`, and closes it. If `body` returns, the connection
+    /// is closed in order. If `body` throws or was cancelled, it is closed at once.
     ///
     /// ```swift
     /// let answer = try await Client.connect(to: "localhost:9999") { connection in
@@ -11,11 +11,12 @@ public enum Client {
     /// ```
     ///
     /// - Parameters:
-    ///   - address: whom to call: see ``Address``. A name's addresses are tried as RFC 8305 says.
-    ///   - loop: on which loop the connection lives; `nil` for the caller's, or else one that all
-    ///     share.
-    ///   - options: ``StreamOptions/connectTimeout`` among them.
-    /// - Throws: why there is no connection, with the address, and what `body` does.
+    ///   - address: where to connect: see ``Address``. The addresses of a name are tried as RFC
+    ///     8305 says.
+    ///   - loop: the loop on which the connection lives. `nil` is the caller's loop, or else a loop
+    ///     that all callers share.
+    ///   - options: the connection's options, such as ``StreamOptions/connectTimeout``.
+    /// - Throws: why there is no connection, with the address; and what `body` throws.
     public static func connect<Result: Sendable>(
         to address: String, on loop: Loop? = nil, options: StreamOptions = StreamOptions(),
         _ body: nonisolated(nonsending) @Sendable (Connection) async throws -> Result
@@ -38,7 +39,7 @@ extension Loop {
             .client(self), try core.loop.connect(to: address, options: options), core)
         unsafe connection.obstacles |= Connection.isConnecting
         return try await withTaskCancellationHandler {
-            // Without it the closure would be isolated to nobody, and leave the loop (6.3).
+            // Without this line the closure would not be isolated, and would leave the loop (6.3).
             _ = self
             connection.beginHome()
             do {
@@ -65,14 +66,14 @@ extension Connection {
         if has(Self.isConnecting) && !has(Self.isCancelled | Self.isClosed) {
             await core.park(self)
         }
-        // Its peer may be gone again already.
+        // The peer may already be gone again.
         if has(Self.isCancelled | Self.isConnecting) {
             if has(Self.isCancelled) { throw CancellationError() }
             throw unconnected(address)
         }
     }
 
-    /// Why there is no connection, by the address that the caller knows, and what to do about it.
+    /// Why there is no connection, with the address that the caller gave, and what to do about it.
     private func unconnected(_ address: String) -> SluiceError {
         let code = failure.code
         let remedy: String

@@ -12,24 +12,28 @@ public import Synchronization
 /// }
 /// ```
 ///
-/// One task reads at a time, and one writes: they may be two. A connection may be used from anywhere;
-/// on its loop's thread its calls are direct, and elsewhere they travel there.
+/// At most one task reads at a time, and at most one writes. They may be two tasks. A connection
+/// may be used from anywhere. On its loop's thread its calls are direct. From elsewhere they travel
+/// there.
 ///
-/// A read gives the bytes that are there before it tells of an end. Then it gives `nil` for the peer's
-/// end, once and for ever, and throws what went wrong. Where its task is cancelled, a wait ends with
-/// `CancellationError`, and what came and was not taken stays for the next read.
+/// A read gives the bytes that are there before it reports an end. After the peer's end it returns
+/// `nil`, and so does every later read. After an error it throws what went wrong. If its task is
+/// cancelled, a wait ends with `CancellationError`. Bytes that came and were not taken stay for the
+/// next read.
 ///
-/// The connection is closed by whoever made it, ``Server`` or ``Client``, when the handler returns: in
-/// order where it returns, and at once where it throws or was cancelled. A close in order sends what is
-/// queued and then waits for the peer's own end, ``StreamOptions/lingerTime`` at most.
+/// Whoever made the connection, ``Server`` or ``Client``, closes it when the handler is done. If
+/// the handler returns, the connection is closed in order. If the handler throws or was cancelled,
+/// the connection is closed at once. A close in order sends what is queued and then waits for the
+/// peer's own end, for ``StreamOptions/lingerTime`` at most.
 @safe
 public final class Connection: Waiter, @unchecked Sendable {
-    // Sendable, since all that changes belongs to the loop's thread, which each call makes sure of.
+    // Sendable: all that changes belongs to the loop's thread, and each call makes sure to be
+    // there.
 
-    /// Why a read cannot simply wait: none, on the short way.
+    /// Why a read cannot wait in the short way. 0 if it can.
     @exclusivity(unchecked) @usableFromInline var obstacles: UInt16 = 0
     @exclusivity(unchecked) private var error: CInt = 0
-    /// Which read lends what is lent. Other threads may ask.
+    /// The number of the read that lends what is lent. Other threads may ask for it.
     @usableFromInline let reads = Atomic<UInt32>(0)
 
     /// The loop on whose thread the connection lives.
@@ -42,18 +46,18 @@ public final class Connection: Waiter, @unchecked Sendable {
     @usableFromInline let core: Core
     @usableFromInline let id: UInt64
 
-    /// What came and was not taken: in the loop's buffer, or in `more`.
+    /// The bytes that came and were not taken. They lie in the loop's buffer, or in `more`.
     @exclusivity(unchecked) @usableFromInline var bytes: UnsafePointer<UInt8>?
     @exclusivity(unchecked) @usableFromInline var count = 0
-    /// How many of them are lent until the next read.
+    /// How many of these bytes are lent until the next read.
     @exclusivity(unchecked) @usableFromInline var lent = 0
-    /// The task whose cancellation ends the connection's waits, without a handler for each: the one
-    /// that runs the connection's own. It is compared, and never used otherwise.
+    /// The task that runs the connection's handler. Its cancellation ends the connection's waits,
+    /// without a cancellation handler for each wait. It is compared, and never used otherwise.
     @exclusivity(unchecked) var homeTask: UnsafeCurrentTask?
     @exclusivity(unchecked) var more: More?
-    /// Whose connection it is.
+    /// Who made the connection.
     private let owner: Owner
-    /// What runs its handler.
+    /// The task that runs the connection's handler.
     @exclusivity(unchecked) var task: Task<Void, Never>?
 
     // The obstacles.
@@ -66,24 +70,24 @@ public final class Connection: Waiter, @unchecked Sendable {
     @usableFromInline static let hasMore: UInt16 = 32
     static let isConnecting: UInt16 = 64
     static let isShuttingDown: UInt16 = 128
-    /// No handler has been started.
+    /// No handler has been started yet.
     static let isUnstarted: UInt16 = 256
     /// Each wait has a limit.
     static let isLimited: UInt16 = 512
-    /// The task that has the half is cancelled.
+    /// The task that uses this half is cancelled.
     static let isReadCancelled: UInt16 = 1024
     static let isWriteCancelled: UInt16 = 2048
-    /// Whoever was lent the bytes last has consumed none: then more is waited for.
+    /// The last bytes were lent, and none of them were consumed. So the next read waits for more.
     @usableFromInline static let isUntouched: UInt16 = 4096
-    /// Its handler has returned, and the loop is ending it.
+    /// The connection's handler has returned, and the loop is ending the connection.
     static let isReturned: UInt16 = 8192
 
-    /// What few connections have.
+    /// State that few connections have.
     @safe
     final class More {
-        /// The name of a receive buffer of the loop's that is kept.
+        /// The name of one of the loop's receive buffers, which is kept.
         var kept: UnsafeMutableRawPointer?
-        /// Bytes of several receives, of which the first `taken` are no longer needed.
+        /// Bytes of several receives. The first `taken` of them are no longer needed.
         var gathered: [UInt8] = []
         var taken = 0
         let writer = Waiter()
@@ -91,9 +95,9 @@ public final class Connection: Waiter, @unchecked Sendable {
         /// Connections that are being forwarded to this one.
         var sources: [Connection] = []
         var deadline: Deadline?
-        /// Why the name that was to be connected to has no address.
+        /// Why the name of the peer has no address.
         var nameProblem: String?
-        /// Who it was, for a log that is to know it after the end.
+        /// The peer's address, for a log that needs it after the end.
         var peer: Address?
         var readLimit: Duration?
         var writeLimit: Duration?
@@ -101,7 +105,7 @@ public final class Connection: Waiter, @unchecked Sendable {
         var writeHome: Home?
         /// How many homes there have been.
         var homes: UInt64 = 0
-        /// Where bytes were that are lent, and have been joined with more.
+        /// Where the lent bytes were before they were joined with more.
         var lent: [UInt8] = []
     }
 
@@ -112,9 +116,9 @@ public final class Connection: Waiter, @unchecked Sendable {
         return new
     }
 
-    /// Whose a connection is. One word, and one reference to be counted.
+    /// Who made a connection. This is one word, with one reference to count.
     enum Owner {
-        /// Of who let it in.
+        /// The acceptor that let the connection in.
         case server(Acceptor)
         case client(Loop)
     }
@@ -137,19 +141,20 @@ public final class Connection: Waiter, @unchecked Sendable {
     @inline(__always)
     func has(_ flags: UInt16) -> Bool { unsafe obstacles & flags != 0 }
 
-    /// Whether the server that has it is ending: a loop over requests may stop after the one in hand.
+    /// Whether the server of this connection is ending. If so, a loop over requests may stop after
+    /// the current one.
     public var isShuttingDown: Bool {
         require(core.isCurrent, Self.onlyOnLoop)
         return has(Self.isShuttingDown)
     }
 
-    /// The other end; `nil` where the connection has ended.
+    /// The peer's address; `nil` if the connection has ended.
     public var peerAddress: Address? {
         require(core.isCurrent, Self.onlyOnLoop)
         return core.loop.peerAddress(of: stream)
     }
 
-    /// This end; `nil` where the connection has ended.
+    /// The local address; `nil` if the connection has ended.
     public var localAddress: Address? {
         require(core.isCurrent, Self.onlyOnLoop)
         return core.loop.localAddress(of: stream)
@@ -179,7 +184,7 @@ public final class Connection: Waiter, @unchecked Sendable {
         if unsafe self.count > 0 || job == nil { setAside() }
     }
 
-    /// The loop is about to go on, and the bytes were not taken, or nobody waits for more.
+    /// The loop is about to go on. Either the bytes were not taken, or nobody waits for more.
     @inline(never)
     private func setAside() {
         if has(Self.isClosed) { return }
@@ -191,7 +196,7 @@ public final class Connection: Waiter, @unchecked Sendable {
         if has(Self.isUnstarted) { start() }
     }
 
-    /// Keeps the bytes beyond the event: where they lie, or else as a copy.
+    /// Keeps the bytes after the event: in the buffer where they lie, or else as a copy.
     private func keep() {
         var kept: UnsafeMutableRawPointer?
         if unsafe sluice_keep(core.handle, id, &kept) == 0 {
@@ -204,7 +209,7 @@ public final class Connection: Waiter, @unchecked Sendable {
         unsafe gather(bytes.unsafelyUnwrapped, length)
     }
 
-    /// Appends to what was not taken.
+    /// Appends to the bytes that were not taken.
     @inline(never)
     func gather(_ new: UnsafeRawPointer, _ length: Int) {
         core.moves.withLock { _ in unsafe append(new, length) }
@@ -218,10 +223,10 @@ public final class Connection: Waiter, @unchecked Sendable {
             unsafe all.append(contentsOf: UnsafeBufferPointer(start: bytes, count: count))
             some.gathered = all
             some.taken = 0
-            // What is lent stays where it is until the next read.
+            // Lent bytes stay where they are until the next read.
             if unsafe lent == 0 { giveBackKept() }
         } else if unsafe lent > 0 {
-            // Nothing is moved that is lent.
+            // Lent bytes are never moved.
             some.lent = some.gathered
             unsafe some.gathered = Array(waiting)
             some.taken = 0
@@ -230,7 +235,7 @@ public final class Connection: Waiter, @unchecked Sendable {
             some.taken = 0
         }
         unsafe some.gathered.append(contentsOf: UnsafeRawBufferPointer(start: new, count: length))
-        // Nobody touches the array until it is appended to again.
+        // Nobody touches the array until the next append.
         unsafe some.gathered.withUnsafeBufferPointer { unsafe bytes = $0.baseAddress }
         unsafe count = some.gathered.count
         unsafe obstacles |= Self.hasMore
@@ -275,7 +280,7 @@ public final class Connection: Waiter, @unchecked Sendable {
         unsafe self.error = error
         unsafe core.living -= 1
         if error == SLUICE_ENAME.rawValue {
-            // The loop knows it until another name is found to have none.
+            // The loop knows the problem until another name turns out to have no address.
             some.nameProblem = core.loop.nameProblem(of: stream)
         }
         wakeAll()
@@ -283,7 +288,7 @@ public final class Connection: Waiter, @unchecked Sendable {
         for source in unsafe more?.sources ?? [] { source.wake(core) }
         unsafe more?.deadline?.cancelAll(core)
         acceptor?.hasEnded(self)
-        // The loop's reference: nothing follows.
+        // Gives back the loop's reference: no event follows.
         unsafe Unmanaged.passUnretained(self).release()
     }
 
@@ -306,12 +311,12 @@ public final class Connection: Waiter, @unchecked Sendable {
 
     func shutDown() {
         unsafe obstacles |= Self.isShuttingDown
-        // What the kernel has will end the wait.
+        // If the kernel has something, that will end the wait.
         if !isReadable { wake(core) }
     }
 
-    /// Whether the kernel has bytes, an end or an error to give. For a server that shuts down: what has
-    /// been sent before is not to be lost, such as the rest of a request.
+    /// Whether the kernel has bytes, an end or an error to give. A server that shuts down asks
+    /// this, so that what was sent before is not lost, such as the rest of a request.
     var isReadable: Bool {
         let descriptor = unsafe sluice_fd(core.handle, id)
         guard descriptor >= 0 else { return false }
@@ -328,7 +333,8 @@ public final class Connection: Waiter, @unchecked Sendable {
         wakeAll()
     }
 
-    /// What a wait has come to where nothing came: false at the end, or it throws why.
+    /// What a wait without bytes has come to: false at the end of the stream. Otherwise it throws
+    /// the reason.
     @usableFromInline
     @inline(never)
     func finished() throws -> Bool {
@@ -340,18 +346,19 @@ public final class Connection: Waiter, @unchecked Sendable {
         return false
     }
 
-    /// Why the connection has ended. Who writes after an end in order is told of a broken pipe.
+    /// Why the connection has ended. A write after an end in order is told of a broken pipe.
     var failure: SluiceError {
         let code = unsafe error < 0 ? error : -EPIPE
         return SluiceError(code, "use connection", .handle(.stream, id))
     }
 
-    /// Why the connection has ended, where that was no end in order.
+    /// Why the connection has ended; `nil` if it ended in order.
     var reason: SluiceError? { unsafe error < 0 ? failure : nil }
 
     // MARK: Homes
 
-    /// Whether the running task is known to be a home of the reads; `findHome` finds out.
+    /// Whether the running task is known to be a home of the reads. If that is not known,
+    /// `findHome` finds it out.
     @inlinable
     @inline(__always)
     var isHome: Bool {
@@ -378,15 +385,15 @@ public final class Connection: Waiter, @unchecked Sendable {
 
     // MARK: The end
 
-    /// Ends the connection at once. Its waits throw, and what is queued is dropped. Over TCP the peer
-    /// sees a reset, so that what it has does not look whole.
+    /// Ends the connection at once. Its waits throw, and what is queued is dropped. Over TCP the
+    /// peer sees a reset (RST), so that what it has received does not look whole.
     public func abort() {
         core.perform { [self] in
             if !has(Self.isClosed) { core.loop.abort(stream, because: Self.unfinished) }
         }
     }
 
-    /// Has the loop end the connection, unless it has ended.
+    /// Makes the loop end the connection, unless it has ended.
     func beginEnd(inOrder: Bool) {
         beginRead()
         dropMore()
@@ -401,11 +408,11 @@ public final class Connection: Waiter, @unchecked Sendable {
         }
     }
 
-    /// Why a connection is aborted: any reason has the peer see a reset.
+    /// The reason of an abort. With any reason the peer sees a reset.
     private static var unfinished: SluiceError.Code { SluiceError.Code(rawValue: -ECANCELED) }
 
-    /// Ends the connection and waits until the loop has done with it: in order, or at once. What may
-    /// take its time is bounded by the linger time, and no cancellation ends it.
+    /// Ends the connection, in order or at once, and waits until the loop is done with it. The
+    /// linger time bounds this wait, and no cancellation ends it.
     func finish(inOrder: Bool) async {
         beginEnd(inOrder: inOrder)
         if has(Self.isClosed) { return }
@@ -415,7 +422,7 @@ public final class Connection: Waiter, @unchecked Sendable {
     }
 }
 
-/// A deadline of a connection's waits, within another or by itself.
+/// A deadline of a connection's waits, alone or within another deadline.
 final class Deadline: Alarm, @unchecked Sendable {
     private unowned let connection: Connection
     let outer: Deadline?
@@ -430,16 +437,16 @@ final class Deadline: Alarm, @unchecked Sendable {
         connection.expire()
     }
 
-    /// This and those around it.
+    /// Cancels this deadline and those around it.
     func cancelAll(_ core: Core) {
         cancel(core)
         outer?.cancelAll(core)
     }
 
-    /// Whether what it was for has returned. Two tasks may have deadlines at once, and the one that
-    /// began first may be done first.
+    /// Whether the call with this deadline has returned. Two tasks may have deadlines at once, and
+    /// the one that began first may be done first.
     var isDone = false
 
-    /// Whether this or one around it is over.
+    /// Whether this deadline, or one around it, is over.
     var isOver: Bool { hasFired && !isDone || outer?.isOver == true }
 }

@@ -1,6 +1,6 @@
-// Frames by structured concurrency: the same rules as of the pulled layer (Framing.swift), over what a
-// connection has received. A frame is lent where it lies, as bytes of `inbound` are. What comes in
-// parts is gathered, up to the limit of the framing.
+// Frames for structured concurrency. The rules are those of the pulled layer (Framing.swift),
+// applied to what a connection has received. A frame is lent where it lies, as the bytes of
+// `inbound` are. A frame that comes in parts is gathered, up to the limit of the framing.
 
 extension Connection {
     /// What the peer sends, cut into frames.
@@ -11,18 +11,18 @@ extension Connection {
     /// }
     /// ```
     ///
-    /// Its elements are lent until the next, as those of ``inbound``. A loop that is broken off leaves
-    /// what follows the frame for the next read, of whatever kind: a head may be read as a frame, and its
-    /// body by ``read(exactly:)``.
+    /// A frame is lent until the next one, as the bytes of ``inbound`` are. When a loop over frames
+    /// stops early, the bytes after the frame are left for the next read of any kind. So a head may
+    /// be read as a frame, and its body by ``read(exactly:)``.
     ///
-    /// Reading throws ``TooLong`` for a frame over its limit, ``SluiceError/Code/badFrame`` for a length
-    /// that a frame cannot have, and ``UnexpectedEnd`` where the stream ends within a frame. All of them
-    /// leave what there is for the next read.
+    /// Reading throws ``TooLong`` for a frame over its limit, ``SluiceError/Code/badFrame`` for a
+    /// length that a frame cannot have, and ``UnexpectedEnd`` if the stream ends within a frame.
+    /// All of these errors leave the received bytes for the next read.
     public func frames(by framing: Framing) -> Frames { Frames(connection: self, framing: framing) }
 
     /// What a connection's peer sends, cut into frames. See ``Connection/frames(by:)``.
     public struct Frames: AsyncSequence, Sendable {
-        /// Lent until the next.
+        /// A frame, lent until the next one.
         public typealias Element = Bytes
 
         fileprivate let connection: Connection
@@ -42,7 +42,7 @@ extension Connection {
             @inlinable
             @inline(__always)
             public mutating func next() async throws -> Bytes? {
-                // Most frames are there already: then there is no call that could wait.
+                // Most frames are there already. Then no call that could wait is made.
                 if let frame = try connection.frameThatIsThere(framing) { return frame }
                 return try await connection.frameThatComes(framing)
             }
@@ -59,7 +59,7 @@ extension Connection {
         }
     }
 
-    /// The next frame, where it is whole and the caller is on the loop's thread.
+    /// The next frame, if it is whole and the caller is on the loop's thread.
     @usableFromInline
     func frameThatIsThere(_ framing: Framing) throws -> Bytes? {
         guard core.isCurrent else { return nil }
@@ -83,13 +83,14 @@ extension Connection {
             } catch let error as SluiceError where error.code == .wrongThread {
                 return try await loop.nextFrame(of: self, framing)
             }
-            // Of a server that shuts down the end is not the peer's: half a line is no line.
+            // When a server shuts down, the end is not the peer's: half a line is not a line.
             if !has(Self.atEnd) { return try frameEnds(0) }
             isLast = true
         }
     }
 
-    /// Lends the frame that the bytes begin with, or says how many bytes it takes, where that is known.
+    /// Lends the frame at the start of the bytes. If it is not whole, says how many bytes it takes,
+    /// if that is known.
     @inline(__always)
     private func take(
         _ framing: Framing, searched: Int, isLast: Bool
@@ -116,7 +117,7 @@ extension Connection {
 }
 
 extension Loop {
-    /// For those who are not on its thread: a copy.
+    /// For callers that are not on its thread: a copy.
     fileprivate func nextFrame(
         of connection: Connection, _ framing: Framing
     ) async throws -> Bytes? {

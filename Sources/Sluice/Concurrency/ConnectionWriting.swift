@@ -3,15 +3,15 @@ private import Glibc
 public import SystemPackage
 
 extension Connection {
-    /// More than this is queued in pieces, with a wait for room between them.
+    /// More bytes than this are queued in pieces, with a wait for room between them.
     @usableFromInline static var pieceSize: Int { 256 << 10 }
 
     // MARK: Writing
 
-    /// Queues the bytes to be sent, and returns when there is room for more: at once, where the peer
-    /// reads. All writes that a task makes before it waits go out together.
+    /// Queues the bytes to be sent, and returns when there is room for more. If the peer reads,
+    /// that is at once. All writes that a task makes before it waits go out together.
     ///
-    /// - Throws: ``SluiceError``, where the connection has ended, ``TimedOut``, `CancellationError`.
+    /// - Throws: ``SluiceError`` if the connection has ended; ``TimedOut``; `CancellationError`.
     @inlinable
     @inline(__always)
     public nonisolated(nonsending) func write(_ bytes: Span<UInt8>) async throws {
@@ -19,7 +19,7 @@ extension Connection {
         if code != 0 { try await goOn(writing: bytes, code) }
     }
 
-    /// Queues the bytes, where they are one piece: what the loop says, or ``inPieces``.
+    /// Queues the bytes if they are one piece. Returns what the loop says, or ``inPieces``.
     @inlinable
     @inline(__always)
     func begin(writing bytes: Span<UInt8>) -> CInt {
@@ -27,10 +27,10 @@ extension Connection {
             ? Self.inPieces : core.loop.send(bytes, StreamID(rawValue: id))
     }
 
-    /// No code of the loop's: nothing has been queued yet.
+    /// Not a code of the loop: nothing has been queued yet.
     @usableFromInline static var inPieces: CInt { .max }
 
-    /// Waits for room, or travels to the loop's thread, which the loop itself has asked for.
+    /// Waits for room, or travels to the loop's thread if the loop has asked for that.
     @usableFromInline
     @inline(never)
     nonisolated(nonsending) func goOn(writing bytes: Span<UInt8>, _ code: CInt) async throws {
@@ -39,11 +39,11 @@ extension Connection {
         try await loop.write(Array(bytes), to: self)
     }
 
-    /// Queues what was read, to be sent. What comes from the loop's own buffer is not copied.
+    /// Queues bytes that were read, to be sent. Bytes in the loop's own buffer are not copied.
     @inlinable
     @inline(__always)
     public nonisolated(nonsending) func write(_ bytes: Bytes) async throws {
-        // One call for all that is not the short way, as in next().
+        // One call for everything that is not the short way, as in next().
         let code = bytes.isElsewhere ? Self.inPieces : begin(writing: bytes.current)
         if code != 0 { try await goOn(writing: bytes, code) }
     }
@@ -82,11 +82,11 @@ extension Connection {
         if code != 0 { try await waitForRoom(code) }
     }
 
-    /// Queues the bytes without waiting, as within ``withNextBytes(_:)``: whether there is room for
-    /// more.
+    /// Queues the bytes without waiting, for example within ``withNextBytes(_:)``.
     ///
-    /// - Throws: ``SluiceError/Code/full`` where there is no room for these: nothing was taken. Or why
-    ///   the connection has ended.
+    /// - Returns: whether there is room for more.
+    /// - Throws: ``SluiceError/Code/full`` if there is no room for these bytes; then none of them
+    ///   were taken. Otherwise, why the connection has ended.
     @inlinable
     @inline(__always)
     @discardableResult
@@ -96,13 +96,13 @@ extension Connection {
         return code == 0
     }
 
-    /// Queues the bytes without waiting, as the other one does.
+    /// Queues the bytes without waiting, as `tryWrite` of a `Span` does.
     @discardableResult
     public func tryWrite(_ bytes: [UInt8]) throws(SluiceError) -> Bool {
         try tryWrite(bytes.span)
     }
 
-    /// Queues the text as UTF-8 without waiting, as the other one does.
+    /// Queues the text as UTF-8 without waiting, as `tryWrite` of a `Span` does.
     @discardableResult
     public func tryWrite(_ text: String) throws(SluiceError) -> Bool {
         try tryWrite(text.utf8Span.span)
@@ -122,14 +122,14 @@ extension Connection {
         }
     }
 
-    /// Waits until the queue is at its low mark, or throws what a write was refused for.
+    /// Waits until the queue is at its low mark. If the write was refused, throws the reason.
     private nonisolated(nonsending) func waitForRoom(_ code: CInt) async throws {
         if code < 0 { throw refused(code) }
         try await waitToWrite()
     }
 
     nonisolated(nonsending) func waitToWrite() async throws {
-        // Within an actor of others the wait may end on another thread.
+        // Within an actor other than the loop, the wait may end on another thread.
         if unsafe core.isGenericNow { return try await loop.waitToWrite(self) }
         let writer = some.writer
         require(unsafe writer.job == nil, "two tasks write to one connection; let one do it")
@@ -149,43 +149,45 @@ extension Connection {
         try stopped()
     }
 
-    /// Throws why nothing more can be sent, where that is so.
+    /// If nothing more can be sent, throws the reason.
     private func stopped() throws {
         if has(Self.isCancelled | Self.isWriteCancelled) { throw CancellationError() }
         if has(Self.isExpired) { throw TimedOut() }
         if has(Self.isClosed) { throw failure }
     }
 
-    /// What a call was refused for: why the connection has ended, where it has.
+    /// The error of a call that was refused. If the connection has ended, it is the reason for
+    /// that.
     @usableFromInline
     @inline(never)
     func refused(_ code: CInt) -> SluiceError {
         require(core.isCurrent, Self.onlyOnLoop)
         if has(Self.isClosed) { return failure }
-        // The loop is done with it, and CLOSED is yet to come.
+        // The loop is done with the connection, and CLOSED is yet to come.
         let isOver = code == SLUICE_ESTALE.rawValue
         return SluiceError(isOver ? -EPIPE : code, "write to", .handle(.stream, id))
     }
 
-    /// Sends what is queued, as far as the kernel takes it, now and not when the task waits.
+    /// Sends at once what is queued, as far as the kernel takes it. Otherwise it is sent when the task
+    /// waits.
     public func flush() {
         core.perform { [self] in core.loop.flush(stream) }
     }
 
-    /// Sends what is queued, then says to the peer that no more comes (half-close). Reading goes on.
+    /// Sends what is queued, then tells the peer that no more comes (half-close). Reading goes on.
     public nonisolated(nonsending) func finishWriting() async throws {
         guard core.isCurrent else { return try await loop.finishWriting(self) }
         core.loop.finishSending(on: stream)
     }
 
-    /// Has the kernel send a file, or a part of it, without a copy in this process; returns when it
-    /// has taken it all.
+    /// Has the kernel send a file, or a part of it, without a copy in this process. Returns when
+    /// the kernel has taken all of it.
     ///
     /// - Parameters:
-    ///   - offset: where in the file, in bytes.
-    ///   - count: how many bytes; `nil` for all to its end.
-    /// - Returns: how many bytes those were: fewer where the file is shorter.
-    /// - Throws: as a write does, and what is the file's fault.
+    ///   - offset: where in the file to begin, in bytes.
+    ///   - count: how many bytes to send; `nil` for all up to its end.
+    /// - Returns: how many bytes were sent. They are fewer than `count` if the file is shorter.
+    /// - Throws: what a write throws, and errors of the file.
     @discardableResult
     public nonisolated(nonsending) func send(
         file: FileDescriptor, from offset: Int64 = 0, count: Int? = nil
@@ -215,12 +217,14 @@ extension Connection {
         return sent
     }
 
-    /// Passes on to another connection of the same loop what this one receives, and its end: one half
-    /// of a proxy. Returns when this one's input has ended, or the other takes no more.
+    /// Passes on what this connection receives, and its end, to another connection of the same
+    /// loop. This is one half of a proxy. Returns when the input of this connection has ended, or
+    /// when the other takes no more.
     ///
-    /// - Returns: whether all went over. `false` where the other takes no more: its own reads say how
-    ///   it has ended, and still give what its peer had sent before.
-    /// - Throws: why this one has ended, where that was no end in order; ``TimedOut``;
+    /// - Returns: whether everything went over. `false` means that the other connection takes no
+    ///   more. Its own reads then say how it has ended, and still give what its peer had sent
+    ///   before.
+    /// - Throws: why this connection has ended, unless it ended in order; ``TimedOut``;
     ///   `CancellationError`.
     public nonisolated(nonsending) func forward(to destination: Connection) async throws -> Bool {
         require(
@@ -230,7 +234,7 @@ extension Connection {
     }
 }
 
-/// The writes of a connection for those who are not on its thread.
+/// The writes of a connection, for callers that are not on its thread.
 extension Loop {
     func write(_ bytes: [UInt8], to connection: Connection) async throws {
         try await connection.write(bytes)
@@ -251,7 +255,7 @@ extension Loop {
     }
 
     func forward(_ source: Connection, to destination: Connection) async throws -> Bool {
-        // So that its end ends a wait for what is to go there.
+        // So that the end of the destination ends a wait for bytes that are to go there.
         destination.some.sources.append(source)
         defer { destination.some.sources.removeAll { $0 === source } }
         // Nothing ends the wait where that has ended before.
