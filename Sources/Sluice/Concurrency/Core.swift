@@ -1,10 +1,11 @@
-// What a loop's thread has: the loop, the jobs that are to run, and who waits for what.
+// What a loop's thread has: the loop, the jobs that are to run, and the tasks that wait.
 //
-// All state belongs to the thread, about which each call asks first. Other threads reach it through
-// `remote` alone: jobs and calls under a lock, and one wake-up for as many as wait.
+// All state belongs to the thread, and each call first asks whether it is on that thread. Other
+// threads reach it through `remote` alone. They put jobs and calls there under a lock, and one
+// wake-up serves all that are there.
 //
-// A thread ends when it was told to stop and has nothing left to do. A job that is enqueued after
-// that starts another thread, which takes the loop over: no job is lost, however late it comes.
+// A thread ends when it was told to stop and has nothing left to do. A job that is enqueued later
+// starts another thread, which takes over the loop. So no job is lost, however late it comes.
 
 internal import CSluice
 public import Glibc
@@ -13,7 +14,7 @@ public import Synchronization
 @safe
 @usableFromInline
 final class Core: @unchecked Sendable {
-    // Sendable, since all but `remote`, `thread` and what is constant belongs to one thread.
+    // Sendable: all but `remote`, `thread` and the constants belongs to one thread.
 
     @usableFromInline let loop: EventLoop
     @usableFromInline let handle: OpaquePointer
@@ -24,25 +25,26 @@ final class Core: @unchecked Sendable {
     @exclusivity(unchecked) private var isolated = JobRing()
     @exclusivity(unchecked) private var generic = JobRing()
     private let remote = Mutex(Remote())
-    /// Held while bytes that are set aside are moved or let go, and while another thread copies lent
-    /// ones. Such a thread looks before and after whether they have gone: those that lie in the loop's
-    /// buffer go without the lock, and a copy of what the loop writes at that moment is never used.
+    /// Held while bytes that were set aside are moved or freed, and while another thread copies
+    /// lent bytes. Such a thread checks before and after the copy whether the bytes have gone.
+    /// Bytes in the loop's buffer go without the lock. A copy of what the loop writes at that
+    /// moment is never used.
     let moves = Mutex(())
 
     @usableFromInline let parker: Parking
     private let parkingExecutor: ParkingExecutor
     private var serialExecutor: LoopSerialExecutor!
     @exclusivity(unchecked) private(set) var serial: UnownedSerialExecutor!
-    /// What isolated jobs keep preferring; `nil` where they prefer nothing.
+    /// The executor that isolated jobs go on preferring; `nil` if they prefer none.
     @exclusivity(unchecked) private var task: UnownedTaskExecutor?
 
-    // Unmanaged, and not unowned(unsafe): to look at one of those takes a reference and gives it back.
+    // Unmanaged, not unowned(unsafe): reading an unowned one retains and releases it.
 
-    /// Who waits by the hop that is under way.
+    /// The waiter of the hop that is under way.
     @exclusivity(unchecked) @usableFromInline var parking: Unmanaged<Waiter>?
-    /// How the job that runs now was run: as isolated to nobody, and not to the loop.
+    /// How the running job was run: true if it is isolated to nothing, false if to the loop.
     @exclusivity(unchecked) @usableFromInline var isGenericNow = false
-    /// The connection whose home task is running now, where that is known.
+    /// The connection whose home task is running now, if that is known.
     @exclusivity(unchecked) @usableFromInline var homeNow: Unmanaged<Connection>?
     /// How many connections, listeners, watches and timers have not ended.
     @exclusivity(unchecked) var living = 0
@@ -54,18 +56,18 @@ final class Core: @unchecked Sendable {
         let watchdog = Watchdog()
     #endif
 
-    /// What is called when a signal has come, and for whom. See SignalTable.swift.
+    /// What to call when a signal has come, and for which watch. See SignalTable.swift.
     @exclusivity(unchecked) private var signals:
         [CInt: (watch: SignalWatch, body: @Sendable (CInt) -> Void)] = [:]
 
-    /// Whose core this is: set once, before the thread starts.
+    /// The actor of this core. It is set once, before the thread starts.
     nonisolated(unsafe) weak var owner: Loop?
 
     /// What comes from other threads.
     private struct Remote {
         var messages: [Message] = []
         var isRunning = false
-        /// Those who wait for the thread's end.
+        /// The tasks that wait for the thread's end.
         var ends: [CheckedContinuation<Void, Never>] = []
     }
 
@@ -90,14 +92,15 @@ final class Core: @unchecked Sendable {
         unsafe event.deallocate()
     }
 
-    /// Has isolated jobs prefer the executor, which outlives them.
+    /// Makes isolated jobs prefer the executor, which outlives them.
     func prefer(_ executor: LoopTaskExecutor) {
         unsafe task = executor.asUnownedTaskExecutor()
     }
 
     /// Whether the caller is on the loop's thread.
-    // Out of line: pthread_self is declared as one that always says the same, so that the optimizer
-    // carries its answer from before a wait to after it, where the thread may be another.
+    // Out of line, because pthread_self is declared as a function that always returns the same
+    // value. The optimizer would carry its answer from before a wait to after it, and the thread
+    // may be another by then.
     @usableFromInline
     @inline(never)
     var isCurrent: Bool { thread.load(ordering: .relaxed) == pthread_self() }
@@ -118,7 +121,7 @@ final class Core: @unchecked Sendable {
         }
     }
 
-    /// Calls `body` on the loop's thread: now, or soon.
+    /// Calls `body` on the loop's thread: now if the caller is on it, or else soon.
     func perform(_ body: @escaping @Sendable () -> Void) {
         if isCurrent { body() } else { send(.call(body)) }
     }
@@ -129,14 +132,14 @@ final class Core: @unchecked Sendable {
             remote.messages.append(message)
             defer { remote.isRunning = true }
             guard remote.isRunning else { return true }
-            // A wake and not a post: it needs no memory, and so cannot fail.
+            // A wake, not a post: it needs no memory, so it cannot fail.
             if remote.messages.count == 1 { loop.poster.wake() }
             return false
         }
         if isAlone { startAgain() }
     }
 
-    /// Takes up what came from other threads.
+    /// Takes what came from other threads.
     private func takeRemote() {
         let messages = remote.withLock { remote in
             let messages = remote.messages
@@ -175,11 +178,11 @@ final class Core: @unchecked Sendable {
         }
     }
 
-    /// How many jobs run until the loop looks for events again: jobs that enqueue others for ever,
-    /// such as a task that yields until something has come, would keep it from them.
+    /// How many jobs run before the loop looks for events again. Jobs that enqueue others for
+    /// ever, such as a task that yields until something has come, would keep the loop from its events.
     private static let jobsInARow = 256
 
-    /// Runs what is to run, and what comes of that: whether nothing is left.
+    /// Runs the jobs that are to run, and those that they enqueue. Returns whether none is left.
     @inline(__always)
     @discardableResult
     func drain() -> Bool {
@@ -199,7 +202,7 @@ final class Core: @unchecked Sendable {
         return false
     }
 
-    /// Runs the generic jobs that are there, which isolated ones may have kept waiting.
+    /// Runs the generic jobs that are there. Isolated jobs may have kept them waiting.
     @inline(never)
     private func runGeneric() {
         for _ in 0..<(unsafe generic.count) {
@@ -212,7 +215,7 @@ final class Core: @unchecked Sendable {
 
     // MARK: The thread
 
-    /// Says that a thread is about to run the loop: it takes what comes from now on.
+    /// Says that a thread is about to run the loop. That thread takes what comes from now on.
     func willRun() {
         remote.withLock { $0.isRunning = true }
     }
@@ -237,14 +240,14 @@ final class Core: @unchecked Sendable {
         }
     }
 
-    /// Has the thread end when nothing is left to do on it.
+    /// Makes the thread end when nothing is left to do on it.
     func stop() {
-        // One that has ended was told so before; or it could not be started at all.
+        // A thread that has ended was told so before. Or it could not be started at all.
         guard remote.withLock({ $0.isRunning }) else { return }
         perform { unsafe self.isStopping = true }
     }
 
-    /// Waits for that.
+    /// Waits for the thread's end.
     func waitForEnd() async {
         await withCheckedContinuation { continuation in
             let hasEnded = remote.withLock { remote in
@@ -255,7 +258,7 @@ final class Core: @unchecked Sendable {
         }
     }
 
-    /// Whether the thread is to end: it was told to, and nothing has come meanwhile.
+    /// Whether the thread ends here: it was told to, and nothing has come meanwhile.
     private func endsHere() -> Bool {
         guard unsafe living == 0 else { return false }
         let ends: [CheckedContinuation<Void, Never>]? = remote.withLock { remote in
@@ -290,8 +293,8 @@ final class Core: @unchecked Sendable {
             if count > 0 {
                 dispatch()
             } else {
-                // After a wake, or a look between jobs; or out of memory, and then the next pull may
-                // bring it.
+                // After a wake, or after a look between jobs. Or memory has run out, and then the
+                // next pull may bring the event.
                 takeRemote()
                 if unsafe !signals.isEmpty { takeSignals() }
             }
@@ -324,11 +327,12 @@ final class Core: @unchecked Sendable {
         _ numbers: [CInt], of watch: SignalWatch, _ body: @escaping @Sendable (CInt) -> Void
     ) {
         for number in numbers { unsafe signals[number] = (watch, body) }
-        // One may have come before this.
+        // A signal may have come before this.
         takeSignals()
     }
 
-    /// Another may have taken them on this thread, before the word of this one's end came here.
+    /// Another watch may have taken these signals on this thread before the end of this watch
+    /// arrived.
     func removeSignals(_ numbers: [CInt], of watch: SignalWatch) {
         for number in numbers where unsafe signals[number]?.watch === watch {
             unsafe signals[number] = nil
@@ -387,7 +391,7 @@ final class Core: @unchecked Sendable {
 }
 
 extension Unmanaged {
-    /// The object as a user word, with a reference that whoever has the word gives back.
+    /// The object as a user word, with a reference. Whoever has the word gives the reference back.
     static func retainedWord(_ object: Instance) -> UInt64 {
         unsafe UInt64(UInt(bitPattern: Unmanaged.passRetained(object).toOpaque()))
     }

@@ -1,8 +1,8 @@
 internal import CSluice
 public import SystemPackage
 
-/// A descriptor of somebody else's, such as a pipe or a library's socket, whose readiness tasks wait
-/// for on a loop.
+/// A file descriptor that somebody else owns, such as a pipe or a library's socket. Tasks wait on a
+/// loop until it is ready.
 ///
 /// ```swift
 /// let pipe = try await loop.watch(descriptor)
@@ -13,8 +13,8 @@ public import SystemPackage
 /// pipe.end()
 /// ```
 ///
-/// It stays its owner's: end this before it is closed. What is dropped ends, too. Two tasks may wait, one
-/// for each direction.
+/// The descriptor stays its owner's. End this watch before the descriptor is closed. A watch that
+/// is dropped ends, too. Two tasks may wait, one for each direction.
 public final class Descriptor: Sendable {
     private let loop: Loop
     fileprivate let watch: DescriptorWatch
@@ -28,9 +28,9 @@ public final class Descriptor: Sendable {
         watch.end()
     }
 
-    /// Waits until a read would not block: there is something, the end, or an error.
+    /// Waits until a read would not block: there are bytes, the end, or an error.
     ///
-    /// - Throws: `CancellationError`; ``SluiceError`` where the watch has ended.
+    /// - Throws: `CancellationError`; ``SluiceError`` if the watch has ended.
     public nonisolated(nonsending) func readable() async throws {
         try await loop.wait(for: .read, of: self)
     }
@@ -42,19 +42,19 @@ public final class Descriptor: Sendable {
         try await loop.wait(for: .write, of: self)
     }
 
-    /// Ends the watch. Who waits is told so.
+    /// Ends the watch. Tasks that wait get an error.
     public func end() { watch.end() }
 }
 
-/// What the loop has of a ``Descriptor``, and refers to until it has ended. The two are two, so that a
-/// descriptor that nobody has ends: the loop's reference would keep it.
-// Sendable: all that changes is used on the loop's thread alone.
+/// The loop's part of a ``Descriptor``. The loop refers to it until it has ended. It is an object
+/// of its own so that a descriptor that nobody holds ends: the loop's reference would keep it.
+// Sendable: all that changes is used only on the loop's thread.
 @safe
 private final class DescriptorWatch: Waiter, @unchecked Sendable {
     private let core: Core
     private var watch: WatchID?
     private let writer = Waiter()
-    /// What is waited for.
+    /// The directions that tasks wait for.
     private var interest: Interest = []
 
     init(_ core: Core, _ descriptor: FileDescriptor) throws(SluiceError) {
@@ -113,9 +113,9 @@ private final class DescriptorWatch: Waiter, @unchecked Sendable {
 }
 
 extension Loop {
-    /// Watches a descriptor, which stays its owner's.
+    /// Watches a file descriptor, which stays its owner's.
     ///
-    /// - Throws: what ``EventLoop/watch(_:for:userWord:)`` does.
+    /// - Throws: what ``EventLoop/watch(_:for:userWord:)`` throws.
     public func watch(_ descriptor: FileDescriptor) throws(SluiceError) -> Descriptor {
         try Descriptor(self, descriptor)
     }

@@ -1,7 +1,7 @@
-/// A wait of a connection was over its time: ``Connection/withDeadline(_:isolation:_:)``, or a limit of
-/// ``Server/Options``.
+/// A wait of a connection took longer than ``Connection/withDeadline(_:isolation:_:)`` or a limit
+/// of ``Server/Options`` allows.
 public struct TimedOut: Error, Hashable, Sendable, CustomStringConvertible {
-    /// One that a test throws.
+    /// Makes one, for a test to throw.
     public init() {}
 
     /// In words.
@@ -10,14 +10,14 @@ public struct TimedOut: Error, Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// The stream ended before what was to be read was there.
+/// The stream ended before everything that was asked for had come.
 public struct UnexpectedEnd: Error, Hashable, Sendable, CustomStringConvertible {
     /// How many bytes were there.
     public let count: Int
-    /// How many were asked for; `nil` for a line, or up to a delimiter.
+    /// How many were asked for; `nil` for a line, or for a read up to a delimiter.
     public let wanted: Int?
 
-    /// One that a reader throws.
+    /// Makes one, for a reader to throw.
     public init(count: Int, wanted: Int? = nil) {
         self.count = count
         self.wanted = wanted
@@ -30,12 +30,12 @@ public struct UnexpectedEnd: Error, Hashable, Sendable, CustomStringConvertible 
     }
 }
 
-/// What was to be read is longer than its limit.
+/// What was read is longer than its limit.
 public struct TooLong: Error, Hashable, Sendable, CustomStringConvertible {
-    /// The most bytes that there may be.
+    /// The most bytes that are allowed.
     public let limit: Int
 
-    /// One that a reader throws.
+    /// Makes one, for a reader to throw.
     public init(limit: Int) {
         self.limit = limit
     }

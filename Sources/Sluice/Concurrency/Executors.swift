@@ -1,13 +1,14 @@
 // A loop's thread as an executor, in the three forms that the runtime knows.
 //
-// The serial executor is the actor's: what is isolated to the Loop runs on its thread. The task
-// executor is what tasks prefer: what is isolated to nobody runs there too. The parking executor runs
-// nothing at all. A hop to its actor suspends the task and hands its job to whoever it waits for, who
-// runs it when the wait is over: that is how everything here waits (see Waiter.swift).
+// The serial executor is the actor's: code that is isolated to the Loop runs on its thread. The
+// task executor is the one that tasks prefer: code that is isolated to nothing runs on the thread,
+// too. The parking executor runs nothing at all. A hop to its actor suspends the task and hands its
+// job to the waiter. The job runs when the wait is over. Everything here waits in that way (see
+// Waiter.swift).
 
 @safe
 final class LoopSerialExecutor: SerialExecutor {
-    // The core has this, and outlives whatever is isolated to its loop.
+    // The core owns this, and outlives everything that is isolated to its loop.
     private unowned(unsafe) let core: Core
 
     init(_ core: Core) {
@@ -26,7 +27,7 @@ final class LoopSerialExecutor: SerialExecutor {
     }
 }
 
-/// Keeps its core: a task that prefers it may outlive all else that does.
+/// It keeps its core, because a task that prefers it may outlive everything else that does.
 final class LoopTaskExecutor: TaskExecutor {
     private let core: Core
 
@@ -39,10 +40,10 @@ final class LoopTaskExecutor: TaskExecutor {
     }
 }
 
-/// What is enqueued here is kept by the waiter that the core names at that moment.
+/// A job that is enqueued here is kept by the waiter that the core names at that moment.
 @safe
 final class ParkingExecutor: SerialExecutor {
-    // Set once, before the first hop; the core has this.
+    // Set once, before the first hop. The core owns this.
     nonisolated(unsafe) unowned(unsafe) var core: Core!
 
     func enqueue(_ job: consuming ExecutorJob) {
@@ -60,7 +61,7 @@ final class ParkingExecutor: SerialExecutor {
     }
 }
 
-/// To hop here is to wait.
+/// A hop to this actor is a wait.
 @safe
 @usableFromInline
 actor Parking {
@@ -74,8 +75,8 @@ actor Parking {
         unsafe unownedExecutor = executor.asUnownedSerialExecutor()
     }
 
-    /// Reached when the wait is over. It touches memory: the compiler removes a hop to where nothing
-    /// is done.
+    /// Reached when the wait is over. It touches memory, because the compiler removes a hop to a
+    /// function that does nothing.
     @inlinable
     @inline(__always)
     final func wait() {

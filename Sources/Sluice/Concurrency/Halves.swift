@@ -1,11 +1,13 @@
-/// What bytes are read from: a connection's half, a pipe in memory, or what stands between, such as a
-/// decoder. Code that is written against this can be tested without a network: see ``BytePipe``.
+/// What bytes are read from: a connection's half, a pipe in memory, or something in between, such
+/// as a decoder. Code that is written against this protocol can be tested without a network: see
+/// ``BytePipe``.
 public protocol ByteReader: ~Copyable {
-    /// Lends the next bytes to `body`: as many as are there, and `most` at most. None at the end of
-    /// the stream, and only there: `most` is 1 at least.
+    /// Lends the next bytes to `body`: as many as are there, and at most `most`, which is 1 or more.
+    /// At the end of the stream there are none, and only there.
     ///
-    /// What `body` does not consume comes again, first. Where it consumes nothing, more is waited for
-    /// before it is called again, unless the stream has ended. Where it throws, all comes again at once.
+    /// Bytes that `body` does not consume come again first. If it consumes nothing, more bytes are
+    /// waited for before it is called again, unless the stream has ended. If it throws, all bytes
+    /// come again at once.
     mutating nonisolated(nonsending) func read<Result>(
         atMost most: Int?, _ body: (inout ByteInput) throws -> Result
     ) async throws -> Result
@@ -21,7 +23,7 @@ public protocol ByteWriter: ~Copyable {
     /// Takes the bytes, and returns when there is room for more.
     mutating nonisolated(nonsending) func write(_ bytes: Span<UInt8>) async throws
 
-    /// Says that no more comes.
+    /// Ends the stream: no more bytes follow.
     mutating nonisolated(nonsending) func finishWriting() async throws
 }
 
@@ -31,17 +33,17 @@ public struct ByteInput: ~Escapable {
     public let span: Span<UInt8>
     /// Whether nothing follows them.
     public let isLast: Bool
-    /// How many of the first of them do not come again.
+    /// How many of the first bytes do not come again.
     public private(set) var consumed = 0
 
-    /// For whoever is a reader.
+    /// Makes an input, for types that are readers.
     @_lifetime(copy span)
     public init(_ span: Span<UInt8>, isLast: Bool) {
         self.span = span
         self.isLast = isLast
     }
 
-    /// Has the next `count` bytes not come again.
+    /// Consumes the next `count` bytes: they do not come again.
     public mutating func consume(_ count: Int) {
         require(
             count >= 0 && consumed + count <= span.count,
@@ -138,9 +140,9 @@ extension ByteWriter where Self: ~Copyable {
 }
 
 extension Connection {
-    /// The half that reads. On the thread of the connection's loop.
+    /// The half that reads. Use it on the thread of the connection's loop.
     public struct Reader: ByteReader, Sendable {
-        /// Whose half it is.
+        /// The connection whose half this is.
         public let connection: Connection
 
         init(_ connection: Connection) {
@@ -154,14 +156,15 @@ extension Connection {
             try await connection.lend(atMost: most, body)
         }
 
-        // A connection's own, which need no reader that may be changed, as of `connection.reader`.
+        // These are the connection's own. Unlike the protocol's, they need no mutable reader, and
+        // so can be called on `connection.reader`.
 
-        /// So many bytes: see ``Connection/read(exactly:)``.
+        /// The next `count` bytes: see ``Connection/read(exactly:)``.
         public nonisolated(nonsending) func read(exactly count: Int) async throws -> [UInt8] {
             try await connection.read(exactly: count)
         }
 
-        /// What stands before the next such byte: see ``Connection/read(until:limit:)``.
+        /// The bytes before the next `delimiter`: see ``Connection/read(until:limit:)``.
         public nonisolated(nonsending) func read(
             until delimiter: UInt8, limit: Int
         ) async throws -> [UInt8]? {
@@ -174,9 +177,9 @@ extension Connection {
         }
     }
 
-    /// The half that writes. On the thread of the connection's loop.
+    /// The half that writes. Use it on the thread of the connection's loop.
     public struct Writer: ByteWriter, Sendable {
-        /// Whose half it is.
+        /// The connection whose half this is.
         public let connection: Connection
 
         init(_ connection: Connection) {
@@ -198,23 +201,23 @@ extension Connection {
             try await connection.write(text)
         }
 
-        /// Says to the peer that no more comes.
+        /// Tells the peer that no more comes.
         public nonisolated(nonsending) func finishWriting() async throws {
             try await connection.finishWriting()
         }
     }
 
-    /// The half that reads, for one task, while another has the ``writer``.
+    /// The half that reads, for one task. Another task may have the ``writer``.
     public var reader: Reader { Reader(self) }
 
-    /// The half that writes, for one task, while another has the ``reader``.
+    /// The half that writes, for one task. Another task may have the ``reader``.
     public var writer: Writer { Writer(self) }
 
-    // The bodies are nonsending: in code that is, a plain closure is isolated to nobody, and would leave
-    // a loop that tasks do not prefer.
+    // The bodies are nonsending. Within nonsending code, a plain closure is isolated to nothing,
+    // and would leave a loop that tasks do not prefer.
 
-    /// Reads in a task of its own, such as a child of the handler's. While `body` runs, a cancellation
-    /// of this task ends the reads, without a handler for each of them.
+    /// Reads in another task, such as a child of the handler's task. While `body` runs, a
+    /// cancellation of this task ends the reads, without a cancellation handler for each of them.
     ///
     /// ```swift
     /// async let received = connection.withReader { reader in try await count(reader) }
@@ -233,7 +236,7 @@ extension Connection {
         }
     }
 
-    /// Writes in a task of its own. See ``withReader(isolation:_:)``.
+    /// Writes in another task. See ``withReader(isolation:_:)``.
     public func withWriter<Result>(
         isolation: isolated (any Actor)? = #isolation,
         _ body: nonisolated(nonsending) (Writer) async throws -> Result
@@ -248,7 +251,8 @@ extension Connection {
         }
     }
 
-    /// Makes the running task a home: its number, by which a late cancellation is known.
+    /// Makes the running task a home. Returns its number, by which a late cancellation is
+    /// recognized.
     private func beginHome(_ home: ReferenceWritableKeyPath<More, Home?>) -> UInt64 {
         require(core.isCurrent, Self.onlyOnLoop)
         let some = some
@@ -286,7 +290,7 @@ extension Connection {
         if unsafe count == 0 {
             isLast = !(try await fill())
         } else if has(Self.isUntouched) {
-            // It is waited for now, also where the wait or `body` throws.
+            // The wait counts from here, also if it throws or if `body` throws.
             unsafe obstacles &= ~Self.isUntouched
             isLast = !(try await fillBehind())
         }
@@ -301,10 +305,10 @@ extension Connection {
     }
 }
 
-/// A task that has a half of a connection.
+/// A task that has one half of a connection.
 @safe
 struct Home {
-    /// Compared, and never used otherwise.
+    /// It is compared, and never used otherwise.
     let task: UnsafeCurrentTask?
     let number: UInt64
 }

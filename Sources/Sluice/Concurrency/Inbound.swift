@@ -1,21 +1,21 @@
 public import Synchronization
 
-/// What one receive brought, lent until the next read of its connection. Who uses it later is stopped
-/// with a message. To keep bytes, copy them: `Array(bytes.span)`, or ``array``.
+/// The bytes of one receive, lent until the next read of their connection. Using them later stops
+/// the program with a message. To keep bytes, copy them: `Array(bytes.span)`, or ``array``.
 ///
-/// Off the loop's thread the bytes are copied when they are used, as in a closure of `map` that runs
-/// elsewhere.
+/// Off the loop's thread the bytes are copied when they are used, for example in a closure of `map`
+/// that runs elsewhere.
 @safe
 public struct Bytes: @unchecked Sendable {
-    // Sendable, since it is asked on which thread the bytes are used, and a copy never changes.
+    // Sendable: each use checks on which thread it is, and a copy never changes.
 
-    /// The connection that lends them; or a copy, of what was read off the loop's thread. One
-    /// reference for either, because each is counted with every read.
+    /// The connection that lends the bytes, or a copy of what was read off the loop's thread. One
+    /// reference serves for both, because each reference is counted with every read.
     @usableFromInline let owner: AnyObject
     @usableFromInline let isLent: Bool
     @usableFromInline let read: UInt32
     @usableFromInline let start: UnsafePointer<UInt8>?
-    /// How many bytes there are; at least 1 of what was read.
+    /// How many bytes there are. Bytes that were read are at least 1.
     public let count: Int
 
     @usableFromInline
@@ -34,26 +34,26 @@ public struct Bytes: @unchecked Sendable {
         self.count = count
     }
 
-    /// Bytes of one's own, such as a test's.
+    /// Makes bytes from an array, for example in a test.
     public init(_ bytes: [UInt8]) {
         let copy = Copy(bytes)
         owner = copy
         isLent = false
         read = 0
-        // The array's own memory, which stays while the copy does.
+        // The array's own memory, which stays as long as the copy.
         unsafe start = copy.bytes.withUnsafeBufferPointer { $0.baseAddress }
         count = bytes.count
     }
 
-    /// The bytes. To take the span asks whether they are still there; do that again after a read.
+    /// The bytes. Taking the span checks whether they are still there. Take it again after a read.
     public var span: Span<UInt8> {
         @inlinable
         @inline(__always)
         @_lifetime(borrow self)
         _read {
-            // A coroutine, which has a copy for as long as the span is in use. Decided against: to
-            // ask again at its end. That is the end of the span's variable, and not its last use (6.3),
-            // so that right programs would be stopped.
+            // A coroutine, which keeps a copy as long as the span is in use. Decided against:
+            // checking again when the span ends. A span ends with its variable, and not with its
+            // last use (6.3), so correct programs would be stopped.
             if isElsewhere {
                 let copy = copied()
                 yield unsafe _overrideLifetime(copy.span, borrowing: self)
@@ -63,7 +63,7 @@ public struct Bytes: @unchecked Sendable {
         }
     }
 
-    /// Whether the bytes are lent by a connection on whose loop's thread the caller is not.
+    /// Whether a connection lends the bytes, and the caller is not on the thread of its loop.
     @inlinable
     @inline(__always)
     var isElsewhere: Bool {
@@ -80,7 +80,7 @@ public struct Bytes: @unchecked Sendable {
             if isLent {
                 let lender = unsafe unsafeDowncast(owner, to: Connection.self)
                 require(lender.reads.load(ordering: .relaxed) == read, Self.areGone)
-                // Where they are now: beyond their event they may have been moved.
+                // Where the bytes are now: after their event they may have been moved.
                 unsafe start = lender.bytes
             }
             let span = unsafe Span(_unsafeElements: UnsafeBufferPointer(start: start, count: count))
@@ -88,7 +88,7 @@ public struct Bytes: @unchecked Sendable {
         }
     }
 
-    /// A copy, made off the loop's thread. What the loop does meanwhile is said in `Core.moves`.
+    /// A copy, made off the loop's thread. `Core.moves` says what the loop may do meanwhile.
     @usableFromInline
     @inline(never)
     func copied() -> [UInt8] {
@@ -108,12 +108,12 @@ public struct Bytes: @unchecked Sendable {
         "these bytes went with the next read of their connection; copy what is to stay"
     }
 
-    /// A copy that stays.
+    /// A copy, which may be kept.
     public var array: [UInt8] { isElsewhere ? copied() : Array(current) }
 }
 
 extension Bytes: CustomStringConvertible {
-    /// As text, where what is no UTF-8 is replaced.
+    /// The bytes as text. What is not UTF-8 is replaced.
     public var description: String { String(decoding: span, as: UTF8.self) }
 }
 
@@ -125,8 +125,8 @@ extension Connection {
     @inlinable
     @inline(__always)
     public nonisolated(nonsending) func next() async throws -> Bytes? {
-        // One call for all that is not the short way: this is copied to where it is called, and what
-        // is not run there is in the way of what is.
+        // One call for everything that is not the short way. This function is copied into its
+        // callers, and code that does not run there is in the way of code that does.
         guard core.isCurrent else { return try await nextSlowly() }
         takeLent()
         if unsafe count == 0 {
@@ -142,7 +142,7 @@ extension Connection {
         return lendAll()
     }
 
-    /// Lends what is there.
+    /// Lends all bytes that are there.
     @inlinable
     @inline(__always)
     func lendAll() -> Bytes {
@@ -163,7 +163,7 @@ extension Connection {
         return lendAll()
     }
 
-    /// Off the loop's thread what was read is copied.
+    /// Off the loop's thread, the bytes that were read are copied.
     private nonisolated(nonsending) func nextElsewhere() async throws -> Bytes? {
         let bytes = try await read(atMost: 64 << 10)
         return bytes.isEmpty ? nil : Bytes(bytes)
@@ -175,14 +175,15 @@ extension Connection {
     /// for try await bytes in connection.inbound { try await connection.write(bytes) }
     /// ```
     ///
-    /// Its elements are lent until the next: ``Inbound/copies`` gives arrays, for what keeps several.
+    /// Its elements are lent until the next one. To keep several of them, use ``Inbound/copies``,
+    /// which gives arrays.
     @inlinable
     public var inbound: Inbound { Inbound(self) }
 }
 
 /// What a connection's peer sends, as it comes. See ``Connection/inbound``.
 public struct Inbound: AsyncSequence, Sendable {
-    /// Lent until the next.
+    /// Bytes, lent until the next element.
     public typealias Element = Bytes
 
     @usableFromInline let connection: Connection
@@ -212,7 +213,7 @@ public struct Inbound: AsyncSequence, Sendable {
             try await connection.next()
         }
 
-        // Without `isolated`, which costs two hops: nonsending code stays where its caller is.
+        // Without `isolated`, which costs two hops. Nonsending code stays with its caller anyway.
         /// The next bytes; `nil` at the end of the stream.
         @inlinable
         @inline(__always)
@@ -223,13 +224,14 @@ public struct Inbound: AsyncSequence, Sendable {
         }
     }
 
-    /// The same as arrays, which may be kept: for algorithms that look at several elements at once, such
-    /// as `adjacentPairs()`. Those that look at one, such as `map`, do without, wherever they run.
+    /// The same bytes as arrays, which may be kept. Use them for algorithms that look at several
+    /// elements at once, such as `adjacentPairs()`. Algorithms that look at one element, such as
+    /// `map`, do not need them, wherever they run.
     public var copies: Copies { Copies(connection: connection) }
 
     /// What a connection's peer sends, as it comes, in arrays.
     public struct Copies: AsyncSequence, Sendable {
-        /// What one receive brought.
+        /// The bytes of one receive.
         public typealias Element = [UInt8]
 
         fileprivate let connection: Connection

@@ -1,10 +1,10 @@
-/// Jobs that are to run on a loop's thread, which alone touches them: a ring that grows.
+/// Jobs that are to run on a loop's thread: a ring that grows. Only that thread touches it.
 ///
-/// A job is trivial: a pointer that is taken out before it is run, and run once.
+/// A job is trivial: it is a pointer, which is taken out before the job runs. A job runs once.
 @safe
 struct JobRing: ~Copyable {
     private var slots: UnsafeMutablePointer<UnownedJob>
-    /// How many slots there are, less one: their count is a power of two.
+    /// The number of slots less one. That number is a power of two.
     private var mask = 63
     private var head = 0
     private var tail = 0
