@@ -168,8 +168,8 @@ extension Connection {
         return SluiceError(isOver ? -EPIPE : code, "write to", .handle(.stream, id))
     }
 
-    /// Sends at once what is queued, as far as the kernel takes it. Otherwise it is sent when the task
-    /// waits.
+    /// Sends at once what is queued, as far as the kernel takes it. Otherwise it is sent when the
+    /// task waits.
     public func flush() {
         core.perform { [self] in core.loop.flush(stream) }
     }

@@ -178,8 +178,8 @@ final class Core: @unchecked Sendable {
         }
     }
 
-    /// How many jobs run before the loop looks for events again. Jobs that enqueue others for
-    /// ever, such as a task that yields until something has come, would keep the loop from its events.
+    /// How many jobs run before the loop looks for events again. Jobs that enqueue others for ever
+    /// would keep the loop from its events. A task that yields until something comes is an example.
     private static let jobsInARow = 256
 
     /// Runs the jobs that are to run, and those that they enqueue. Returns whether none is left.

@@ -1,7 +1,7 @@
 private import Synchronization
 
-/// A loop for structured concurrency: its thread is the executor. What is isolated to this actor runs
-/// on it, and so does what a task does that prefers its ``executor``.
+/// A loop for structured concurrency: its thread is the executor. Code that is isolated to this
+/// actor runs on that thread. So does the code of a task that prefers its ``executor``.
 ///
 /// ```swift
 /// let loop = try Loop.start()
@@ -11,10 +11,10 @@ private import Synchronization
 /// await loop.stop()
 /// ```
 ///
-/// ``Server`` and ``Client`` start loops by themselves. One of your own is for what is to run beside
-/// a server on one thread, or for what needs ``LoopClock``, ``Signals`` or ``Descriptor`` alone.
+/// ``Server`` and ``Client`` start loops by themselves. Start one of your own to run other code
+/// beside a server on one thread, or to use ``LoopClock``, ``Signals`` or ``Descriptor`` alone.
 ///
-/// A thread that computes serves nobody. Move heavy work off it:
+/// A thread that computes serves no connection. Move heavy work off it:
 ///
 /// ```swift
 /// let digest = await withTaskExecutorPreference(globalConcurrentExecutor) { hash(bytes) }
@@ -28,14 +28,14 @@ public actor Loop {
     /// The loop's thread.
     public nonisolated let unownedExecutor: UnownedSerialExecutor
 
-    /// Whether tasks prefer the loop's thread, or only what is isolated stays there.
+    /// Whether tasks prefer the loop's thread, or only isolated code stays there.
     public enum Tasks: Hashable, Sendable {
-        /// All that a handler calls stays on the loop's thread, also functions of packages that are
-        /// isolated to nobody, child tasks and default actors.
+        /// Everything that a handler calls stays on the loop's thread. This includes functions of
+        /// packages that are not isolated, child tasks and default actors.
         case onLoop
-        /// What is isolated to the loop stays there, and what is isolated to nobody leaves it. For
-        /// those who build all with NonisolatedNonsendingByDefault: it saves some 370 instructions
-        /// a wait.
+        /// Code that is isolated to the loop stays there, and code that is not isolated leaves it.
+        /// This is for programs that are built with NonisolatedNonsendingByDefault throughout. It
+        /// saves some 370 instructions a wait.
         case isolatedOnly
     }
 
@@ -47,15 +47,16 @@ public actor Loop {
         unsafe unownedExecutor = core.serial
     }
 
-    /// Whoever holds a task of the loop holds the loop, so that here nothing runs on it.
+    /// A task of the loop holds the loop. So nothing runs on it here.
     deinit {
         core.stop()
     }
 
-    /// Starts a thread with a loop, which ends by ``stop()`` or with the last reference to this.
+    /// Starts a thread with a loop. The thread ends with ``stop()``, or with the last reference to
+    /// the loop.
     ///
-    /// - Throws: what ``EventLoop/init(_:options:)`` does, or an errno where there can be no more
-    ///   threads.
+    /// - Throws: what ``EventLoop/init(_:options:)`` throws, or an errno if no more threads can be
+    ///   started.
     public static func start(
         _ backend: Backend? = nil, options: EventLoop.Options = EventLoop.Options(),
         tasks: Tasks = .onLoop
@@ -67,8 +68,8 @@ public actor Loop {
         return loop
     }
 
-    /// Runs a loop on the calling thread, such as a program's first one, until `body` has returned
-    /// and nothing is left on the loop. `body` runs on that thread.
+    /// Runs a loop on the calling thread, such as a program's first thread. Returns when `body` has
+    /// returned and nothing is left on the loop. `body` runs on that thread.
     ///
     /// ```swift
     /// try Loop.runHere { loop in
@@ -76,10 +77,10 @@ public actor Loop {
     /// }
     /// ```
     ///
-    /// The thread does nothing else meanwhile. Where it is the main one, nothing runs on the main actor:
-    /// do not wait for that.
+    /// The thread does nothing else meanwhile. If it is the main thread, nothing runs on the main
+    /// actor: do not wait for that actor.
     ///
-    /// - Throws: what ``start(_:options:tasks:)`` does, and what `body` does.
+    /// - Throws: what ``start(_:options:tasks:)`` throws, and what `body` throws.
     @available(*, noasync, message: "it blocks its thread; use start, or Server.run")
     public static func runHere<Result: Sendable>(
         _ backend: Backend? = nil, options: EventLoop.Options = EventLoop.Options(),
@@ -105,7 +106,7 @@ public actor Loop {
         return try outcome.get()
     }
 
-    /// What a body has come to. Set before the loop ends, and asked for after that.
+    /// The outcome of a body. It is set before the loop ends, and read after that.
     private final class Outcome<Result: Sendable>: Sendable {
         private let result = Mutex<Swift.Result<Result, any Error>?>(nil)
 
@@ -119,13 +120,13 @@ public actor Loop {
         }
     }
 
-    /// The loop on whose thread the caller is, where it is on one.
+    /// The loop on whose thread the caller is; `nil` if it is on none.
     static var current: Loop? {
         unsafe Core.current?.owner
     }
 
-    /// The loop that is used where none is named and none runs the caller. It is started when first
-    /// asked for, and never stopped.
+    /// The loop that is used if no loop is named and none runs the caller. It is started when it is
+    /// first asked for, and never stopped.
     static func shared() throws(SluiceError) -> Loop {
         try sharedLoop.get()
     }
@@ -134,7 +135,7 @@ public actor Loop {
         try start()
     }
 
-    /// Where tasks run that prefer the loop's thread, for `withTaskExecutorPreference` and
+    /// The executor of tasks that prefer the loop's thread, for `withTaskExecutorPreference` and
     /// `Task(executorPreference:)`.
     public nonisolated var executor: any TaskExecutor { taskExecutor }
 
@@ -151,7 +152,7 @@ public actor Loop {
         try await preferring { () async throws(Failure) in try await body() }
     }
 
-    /// Has what `body` calls prefer the loop's thread, where tasks of the loop do.
+    /// Makes the code that `body` calls prefer the loop's thread, if tasks of the loop do.
     func preferring<Result, Failure: Error>(
         _ body: nonisolated(nonsending) () async throws(Failure) -> Result
     ) async throws(Failure) -> Result {
@@ -165,8 +166,9 @@ public actor Loop {
     /// What the loop has done since it was started, and what it holds now.
     public var statistics: EventLoop.Statistics { core.loop.statistics }
 
-    /// Has the thread end when nothing is left to do on it, and waits until it has. Connections,
-    /// listeners and sleeps are something to do. What is enqueued later starts another thread.
+    /// Makes the thread end when nothing is left to do on it, and waits until it has ended.
+    /// Connections, listeners and sleeps are something to do. A job that is enqueued later starts
+    /// another thread.
     public nonisolated func stop() async {
         core.stop()
         await core.waitForEnd()

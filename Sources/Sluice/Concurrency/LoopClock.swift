@@ -5,11 +5,11 @@
 /// try await Task.sleep(for: .seconds(1), clock: loop.clock)
 /// ```
 ///
-/// It goes on as long as the machine does not sleep: CLOCK_MONOTONIC, as `SuspendingClock`.
+/// It does not advance while the machine sleeps: it is CLOCK_MONOTONIC, as `SuspendingClock` is.
 public struct LoopClock: Clock, Sendable {
-    /// A moment.
+    /// A point in time.
     public typealias Instant = SuspendingClock.Instant
-    /// A time.
+    /// A length of time.
     public typealias Duration = Swift.Duration
 
     private let loop: Loop
@@ -19,25 +19,26 @@ public struct LoopClock: Clock, Sendable {
         self.loop = loop
     }
 
-    /// This moment.
+    /// The current time.
     public var now: Instant { SuspendingClock().now }
 
-    /// A nanosecond.
+    /// One nanosecond.
     public var minimumResolution: Duration { .nanoseconds(1) }
 
-    /// Waits until `deadline`. Never early.
+    /// Waits until `deadline`. It never returns early.
     ///
     /// - Throws: `CancellationError`, at once.
     public nonisolated(nonsending) func sleep(
         until deadline: Instant, tolerance: Duration? = nil
     ) async throws {
-        // How long that is, is seen where the timer is set: the way there may take time.
+        // The remaining time is computed where the timer is set, because the way there may take
+        // time.
         try await loop.sleep(until: deadline)
     }
 
-    /// Waits for a time. Never shorter.
+    /// Waits for a time. It never returns early.
     ///
-    /// - Throws: `CancellationError`, at once; ``SluiceError`` where there is no memory for a timer.
+    /// - Throws: `CancellationError`, at once; ``SluiceError`` if there is no memory for a timer.
     public nonisolated(nonsending) func sleep(for duration: Duration) async throws {
         try await loop.sleep(duration)
     }
@@ -59,14 +60,15 @@ extension Loop {
 }
 
 extension Connection {
-    /// Runs `body`, during which the connection's waits end with ``TimedOut`` once the time is up. The
-    /// connection is as usable after that as before.
+    /// Runs `body`. If the time is up before `body` returns, the connection's waits end with
+    /// ``TimedOut``. After that the connection is as usable as before.
     ///
     /// ```swift
     /// let line = try await connection.withDeadline(.seconds(5)) { try await connection.readLine() }
     /// ```
     ///
-    /// Deadlines nest; the first that is up counts. On the thread of the connection's loop.
+    /// Deadlines nest. The first one that is up counts. Use it on the thread of the connection's
+    /// loop.
     public func withDeadline<Result>(
         _ time: Duration, isolation: isolated (any Actor)? = #isolation,
         _ body: nonisolated(nonsending) () async throws -> Result
@@ -77,7 +79,7 @@ extension Connection {
         return try await body()
     }
 
-    /// A connection that has ended has no waits to be ended, and nobody would cancel the timer.
+    /// A connection that has ended has no waits to end, and nobody would cancel the timer.
     @discardableResult
     func beginDeadline(_ time: Duration) throws(SluiceError) -> Deadline {
         let deadline = Deadline(self, within: some.deadline)

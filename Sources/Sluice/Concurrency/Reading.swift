@@ -1,10 +1,11 @@
-// How a read waits. On the short way nothing is in the way: no bytes are there, the loop receives, and
-// the running task is known to be the connection's home. Then a wait is a hop, and what comes is lent
-// out of the loop's buffer while the task runs within the event.
+// How a read waits. On the short way, no bytes are there, the loop receives, and the running task
+// is known to be the connection's home. Then a wait is a hop. The bytes that come are lent out of
+// the loop's buffer while the task runs within the event.
 //
-// When the task is busy elsewhere by the time the event is over, the bytes are kept where they lie and
-// the stream is paused. So at most one receive of a connection is in memory, and what the peer
-// sends on stays in the kernel until it feels it. Bytes are never moved while they are lent.
+// If the task is busy elsewhere when the event is over, the bytes are kept where they lie, and the
+// stream is paused. So at most one receive of a connection is in memory. What the peer goes on
+// sending stays in the kernel, and in the end the peer has to wait. Bytes are never moved while
+// they are lent.
 
 internal import CSluice
 public import Synchronization
@@ -12,7 +13,7 @@ public import Synchronization
 extension Connection {
     // MARK: Waiting
 
-    /// Waits until there are bytes: whether there are, or else it is the end.
+    /// Waits until there are bytes, and returns true. Returns false at the end of the stream.
     @inlinable
     @inline(__always)
     nonisolated(nonsending) func fill() async throws -> Bool {
@@ -24,11 +25,11 @@ extension Connection {
         return true
     }
 
-    /// What a read throws that has come to another thread while it waited, for those to catch that can
-    /// go on by way of the loop. The bytes that came have been set aside.
+    /// Thrown by a read that is on another thread after its wait. Callers that can go on by way of
+    /// the loop catch this error. The bytes that came have been set aside.
     ///
-    /// That is how it is within an actor of others that tasks of several threads use: it runs where
-    /// the task is that keeps it going.
+    /// This happens within another actor that tasks of several threads use. Such an actor runs
+    /// wherever the task is that keeps it going.
     @usableFromInline
     static var elsewhere: SluiceError {
         SluiceError(SLUICE_ETHREAD.rawValue, "go on reading")
@@ -67,7 +68,8 @@ extension Connection {
         return try finished()
     }
 
-    /// More bytes behind those that are there, which are copied to where more can follow.
+    /// Waits for more bytes behind those that are there. First it copies those to where more can
+    /// follow.
     @inline(__always)
     nonisolated(nonsending) func fillBehind() async throws -> Bool {
         if unsafe count > 0 && more?.gathered.isEmpty != false {
@@ -84,7 +86,7 @@ extension Connection {
 
     // MARK: Taking
 
-    /// So many bytes have been taken.
+    /// Notes that this many bytes have been taken.
     @inlinable
     @inline(__always)
     func consume(_ taken: Int) {
@@ -115,11 +117,11 @@ extension Connection {
         unsafe lent = 0
     }
 
-    /// Nothing that was lent before is there any more. To be called before it goes.
+    /// Makes invalid everything that was lent before. Call it before those bytes go.
     @inlinable
     @inline(__always)
     func beginRead() {
-        // One thread writes it.
+        // Only one thread writes it.
         reads.store(reads.load(ordering: .relaxed) &+ 1, ordering: .releasing)
     }
 
@@ -131,16 +133,16 @@ extension Connection {
 
     // MARK: Calls
 
-    /// Lends the next bytes, all that there are, to `body`, which takes them all. `nil` at the end of
-    /// the stream.
+    /// Lends all bytes that are there to `body`, which takes them all. Waits if there are none.
+    /// Returns `nil` at the end of the stream.
     ///
     /// ```swift
     /// while try await connection.withNextBytes({ bytes in try connection.tryWrite(bytes) }) != nil {}
     /// ```
     ///
-    /// The quickest of all reads. On the thread of the connection's loop.
+    /// This is the fastest of all reads. Use it on the thread of the connection's loop.
     ///
-    /// - Throws: ``SluiceError``, ``TimedOut``, `CancellationError`, and what `body` does.
+    /// - Throws: ``SluiceError``; ``TimedOut``; `CancellationError`; what `body` throws.
     @inlinable
     @inline(__always)
     public nonisolated(nonsending) func withNextBytes<Result>(
@@ -155,10 +157,10 @@ extension Connection {
         return result
     }
 
-    /// As many bytes as are there, up to the room in `buffer`, which is 1 byte at least: how many those
-    /// are, 0 at the end of the stream.
+    /// Reads as many bytes as are there, up to the size of `buffer`, which is 1 byte or more.
+    /// Returns how many they are, 0 at the end of the stream.
     ///
-    /// On the thread of the connection's loop.
+    /// Use it on the thread of the connection's loop.
     @inlinable
     public nonisolated(nonsending) func read(
         into buffer: inout MutableSpan<UInt8>
@@ -173,8 +175,8 @@ extension Connection {
         return taken
     }
 
-    /// As many bytes as are there, up to `most`, and `least` at least, unless the stream ends before.
-    /// None at its end.
+    /// Reads as many bytes as are there, at most `most`. They are at least `least`, unless the
+    /// stream ends before. At its end there are none.
     public nonisolated(nonsending) func read(
         atLeast least: Int = 1, atMost most: Int
     ) async throws -> [UInt8] {
@@ -195,10 +197,10 @@ extension Connection {
         return result
     }
 
-    /// So many bytes.
+    /// Reads `wanted` bytes.
     ///
-    /// - Throws: ``UnexpectedEnd`` where the stream ends before, which leaves what there is for the
-    ///   next read.
+    /// - Throws: ``UnexpectedEnd`` if the stream ends before. The error leaves the bytes that
+    ///   there are for the next read.
     public nonisolated(nonsending) func read(exactly wanted: Int) async throws -> [UInt8] {
         guard core.isCurrent else { return try await loop.read(self, exactly: wanted) }
         takeLent()
@@ -214,11 +216,11 @@ extension Connection {
         return try await read(atLeast: wanted, atMost: wanted)
     }
 
-    /// What stands before the next such byte, which is taken too; `nil` at the end of the stream.
+    /// The bytes before the next `delimiter`, which is taken too; `nil` at the end of the stream.
     ///
-    /// - Parameter limit: the most bytes before it.
-    /// - Throws: ``TooLong``; ``UnexpectedEnd`` where the stream ends before the byte. Both leave what
-    ///   there is for the next read.
+    /// - Parameter limit: the most bytes before the delimiter.
+    /// - Throws: ``TooLong``; ``UnexpectedEnd`` if the stream ends before the delimiter. Both leave
+    ///   the bytes that there are for the next read.
     public nonisolated(nonsending) func read(
         until delimiter: UInt8, limit: Int
     ) async throws -> [UInt8]? {
@@ -235,7 +237,7 @@ extension Connection {
         }
     }
 
-    /// The next line, without its end: "\n" or "\r\n". `nil` at the end of the stream. What is no
+    /// The next line, without its end: "\n" or "\r\n". `nil` at the end of the stream. What is not
     /// UTF-8 is replaced by U+FFFD.
     ///
     /// - Parameter limit: the most bytes of a line.
@@ -243,7 +245,8 @@ extension Connection {
     @inlinable
     @inline(__always)
     public nonisolated(nonsending) func readLine(limit: Int = 8_192) async throws -> String? {
-        // Most lines are there already: then there is nothing to wait for, and no call that could.
+        // Most lines are there already. Then there is nothing to wait for, and no call that could
+        // wait.
         if let line = try lineThatIsThere(limit) { return line }
         return try await lineThatComes(limit)
     }
@@ -260,7 +263,7 @@ extension Connection {
     @usableFromInline
     nonisolated(nonsending) func lineThatComes(_ limit: Int) async throws -> String? {
         guard core.isCurrent else { return try await loop.readLine(self, limit: limit) }
-        // It may have its "\r" besides.
+        // The line may have its "\r" besides.
         let most = min(limit, .max - 1) + 1
         do { return try await line(most, limit) } catch let error as SluiceError
             where error.code == .wrongThread
@@ -269,7 +272,7 @@ extension Connection {
         }
     }
 
-    // Within its caller, as `find` is: an asynchronous call takes memory of the task.
+    // Inlined, as `find` is: an asynchronous call takes memory of the task.
     @inline(__always)
     private nonisolated(nonsending) func line(_ most: Int, _ limit: Int) async throws -> String? {
         guard let end = try await find(UInt8(ascii: "\n"), limit: most, of: limit) else {
@@ -278,7 +281,7 @@ extension Connection {
         return try takeLine(end, limit)
     }
 
-    /// The line that ends at an index of what is there.
+    /// The line that ends at this index of the bytes that are there.
     @inline(__always)
     private func takeLine(_ end: Int, _ limit: Int) throws -> String {
         let start = unsafe bytes.unsafelyUnwrapped
@@ -291,8 +294,8 @@ extension Connection {
         return text
     }
 
-    /// Where the byte is, waiting until it is there; `nil` at the end of the stream. `named` is the
-    /// limit that the caller knows of.
+    /// Waits until the byte is there, and returns its index; `nil` at the end of the stream.
+    /// `named` is the limit that the caller knows of.
     @inline(__always)
     private nonisolated(nonsending) func find(
         _ delimiter: UInt8, limit: Int, of named: Int
@@ -313,7 +316,7 @@ extension Connection {
     }
 }
 
-/// The limit of one wait.
+/// The time limit of one wait.
 class WaitLimit: Alarm, @unchecked Sendable {
     private let waiter: Waiter
 
@@ -327,7 +330,7 @@ class WaitLimit: Alarm, @unchecked Sendable {
     }
 }
 
-/// The reads of a connection for those who are not on its thread.
+/// The reads of a connection, for callers that are not on its thread.
 extension Loop {
     func read(_ connection: Connection, atLeast: Int, atMost: Int) async throws -> [UInt8] {
         try await connection.read(atLeast: atLeast, atMost: atMost)

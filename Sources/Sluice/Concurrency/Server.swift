@@ -1,7 +1,7 @@
 public import Logging
 public import SystemPackage
 
-/// Serves connections, each by a task of its own.
+/// Serves connections, each in a task of its own.
 ///
 /// ```swift
 /// try await Server.run(on: "localhost:9999") { connection in
@@ -11,9 +11,9 @@ public import SystemPackage
 /// }
 /// ```
 ///
-/// The handler runs on the thread of the connection's loop. When it returns, what is queued is sent
-/// and the connection closed; where it throws, or was cancelled, the connection is aborted, and the
-/// error goes to ``Options/onError``. Neither touches another connection.
+/// The handler runs on the thread of the connection's loop. When it returns, what is queued is
+/// sent, and the connection is closed. If it throws or was cancelled, the connection is aborted,
+/// and the error goes to ``Options/onError``. Neither touches another connection.
 public enum Server {
     /// What is done with a connection.
     public typealias Handler =
@@ -21,9 +21,9 @@ public enum Server {
 
     /// What to do with connections that are open when a server ends.
     public enum Shutdown: Hashable, Sendable {
-        /// Their reads give the end of the stream once what has come is taken, also what is still in
-        /// the kernel, so that a handler that reads to the end comes to its own. A peer that sends on
-        /// and on is read from until the grace period is over.
+        /// Their reads give the end of the stream once everything that has come is taken, including
+        /// what is still in the kernel. So a handler that reads to the end comes to its own end. A
+        /// peer that never stops sending is read from until the grace period is over.
         case endInput
         /// They go on until their handlers return.
         case wait
@@ -31,11 +31,11 @@ public enum Server {
         case cancel
     }
 
-    /// On how many loops to serve, each a thread.
+    /// On how many loops to serve. Each loop has a thread.
     public enum LoopCount: Hashable, Sendable {
         /// One.
         case one
-        /// So many, over which the kernel spreads the callers (SO_REUSEPORT).
+        /// This many. The kernel spreads the connections over them (SO_REUSEPORT).
         case count(Int)
         /// As many as the machine has cores.
         case perCore
@@ -43,54 +43,58 @@ public enum Server {
 
     /// When a connection's handler starts.
     public enum Start: Hashable, Sendable {
-        /// With the connection.
+        /// When the connection is accepted.
         case onAccept
-        /// With the first bytes that come, or the end: a caller who says nothing costs no task.
+        /// When the first bytes come, or the end. A peer that sends nothing costs no task.
         case onFirstBytes
     }
 
     /// How a server behaves.
     public struct Options: Sendable {
-        /// How its loops are opened. A backend of `nil` is the best there is.
+        /// The backend of its loops; `nil` for the best there is.
         public var backend: Backend?
         /// How its loops are opened.
         public var loop = EventLoop.Options()
-        /// How it listens, and how its connections behave. They always stay half-open until the handler
-        /// returns, and are read from however much is queued.
+        /// How it listens, and how its connections behave. Connections always stay half-open until
+        /// the handler returns, and they are read from no matter how much is queued.
         public var listener = ListenerOptions()
         /// Whether tasks prefer the loop's thread.
         public var tasks = Loop.Tasks.onLoop
         /// When a connection's handler starts.
         public var startsHandler = Start.onAccept
-        /// How long a read may wait; for ever for `nil`.
+        /// How long a read may wait; `nil` for no limit.
         public var readLimit: Duration?
-        /// How long a write may wait for room; for ever for `nil`.
+        /// How long a write may wait for room; `nil` for no limit.
         public var writeLimit: Duration?
-        /// How long a connection may last; for ever for `nil`. Then its waits throw ``TimedOut``.
+        /// How long a connection may last; `nil` for no limit. After that its waits throw
+        /// ``TimedOut``.
         public var connectionLimit: Duration?
         /// The signals that end the server.
         public var stopsOn: [CInt] = []
-        /// What happens to connections then.
+        /// What happens to connections when the server ends.
         public var onShutdown = Shutdown.endInput
-        /// How long handlers may go on after that, until they are cancelled. What has been closed by
-        /// then and still waits for its peer is aborted.
+        /// How long handlers may go on after the server was told to end. Then they are cancelled. A
+        /// connection that was closed and still waits for its peer is aborted then.
         public var gracePeriod = Duration.seconds(30)
-        /// What a handler has thrown. Called on the loop's thread.
+        /// Called with the error that a handler has thrown, on the loop's thread.
         public var onError: @Sendable (Connection, any Error) -> Void = { _, _ in }
-        /// What runs beside the server on each of its loops, on that loop's thread: it begins when the
-        /// server is ready, and is cancelled when all handlers have returned. The server waits for it.
+        /// Code that runs beside the server on each of its loops, on that loop's thread. It begins
+        /// when the server is ready, and is cancelled when all handlers have returned. The server
+        /// waits for it.
         public var alongside: (nonisolated(nonsending) @Sendable (Loop) async -> Void)?
-        /// Who is told what the server does: with debug of each connection, with info of its start and
-        /// its end, with a warning when there is no room for more callers, and with error of what a
-        /// handler has thrown and no peer could have brought about. Nobody for `nil`.
+        /// The logger that is told what the server does; `nil` for none. The levels are debug for
+        /// each connection, info for the server's start and end, warning when there is no room for
+        /// more connections, and error for what a handler has thrown if no peer could have caused
+        /// it.
         ///
-        /// In a debug build a warning tells of a turn of a loop that took more than 100 ms, and of whose
-        /// handler took longest: all other connections of the loop wait for that.
+        /// In a debug build, a warning tells of a turn of a loop that took more than 100 ms, and of
+        /// the connection whose handler took longest. All other connections of the loop wait for
+        /// that handler.
         public var logger: Logger?
-        /// Made of the logger when the server starts.
+        /// Made from the logger when the server starts.
         var log: ServerLog?
 
-        /// The defaults.
+        /// All options at their defaults.
         public init() {}
     }
 
@@ -98,12 +102,12 @@ public enum Server {
     /// have returned.
     ///
     /// - Parameters:
-    ///   - address: where to listen: see ``Address``. Port 0 is any free one.
-    ///   - ready: called with the address once callers are let in.
-    ///   - file: where the handler stands, for the log.
-    ///   - line: the same.
-    /// - Throws: what ``EventLoop/listen(on:options:)-(Address,_)`` does, or where there can be no more
-    ///   threads.
+    ///   - address: where to listen: see ``Address``. Port 0 is any free port.
+    ///   - ready: called with the address once connections are accepted.
+    ///   - file: the source file of the handler, for the log.
+    ///   - line: the line of the handler, for the log.
+    /// - Throws: what ``EventLoop/listen(on:options:)-(Address,_)`` throws, or an error if no more
+    ///   threads can be started.
     public static func run(
         on address: String, loops: LoopCount = .one, options: Options = Options(),
         ready: (@Sendable (Address) -> Void)? = nil,
@@ -116,7 +120,8 @@ public enum Server {
         }
     }
 
-    /// Serves a socket that listens already, as of socket activation. The loop owns it from then on.
+    /// Serves a socket that listens already, as in socket activation. The loop owns it from then
+    /// on.
     public static func run(
         adopting descriptor: FileDescriptor, options: Options = Options(),
         ready: (@Sendable (Address) -> Void)? = nil,
@@ -131,12 +136,12 @@ public enum Server {
 }
 
 extension Loop {
-    /// Serves on this loop, beside what else it does: as ``Server/run(on:loops:options:ready:file:line:_:)``,
-    /// until the task is cancelled or a signal comes, and until all handlers have returned. The loop
-    /// goes on after that.
+    /// Serves on this loop, beside whatever else it does. Like
+    /// ``Server/run(on:loops:options:ready:file:line:_:)``, it serves until the task is cancelled
+    /// or a signal comes, and until all handlers have returned. The loop goes on after that.
     ///
-    /// How the loop was opened and whether tasks prefer it is up to ``start(_:options:tasks:)``, and
-    /// not to the options.
+    /// The options do not decide how the loop was opened, or whether tasks prefer it:
+    /// ``start(_:options:tasks:)`` has decided that.
     public nonisolated func serve(
         on address: String, options: Server.Options = Server.Options(),
         ready: (@Sendable (Address) -> Void)? = nil,

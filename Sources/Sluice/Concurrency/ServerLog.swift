@@ -1,7 +1,7 @@
-// What a server says to its logger, where it was given one. Who gives none pays a comparison for a
-// connection, and nothing for its reads and writes.
+// What a server tells its logger, if it has one. Without a logger, a connection costs one
+// comparison, and its reads and writes cost nothing.
 //
-// What a peer can bring about at will is for debugging alone: else anybody could fill the log.
+// What a peer can cause at will is logged for debugging only. Otherwise anybody could fill the log.
 
 internal import Logging
 private import Synchronization
@@ -9,7 +9,7 @@ private import Synchronization
 /// A server's log, which its loops share.
 final class ServerLog: Sendable {
     private let logger: Logger
-    /// Where the handler stands in the program's source.
+    /// Where the handler is in the program's source.
     private let handler: String
     private let isStopping = Atomic<Bool>(false)
 
@@ -24,7 +24,7 @@ final class ServerLog: Sendable {
         logger.info("listening", metadata: ["address": "\(address)", "loops": "\(loops)"])
     }
 
-    /// Its first end is as the options say, and a second cancels what is left.
+    /// The first stop goes as the options say. A second one cancels what is left.
     func stops(_ how: Server.Shutdown) {
         if isStopping.exchange(true, ordering: .relaxed) {
             logger.info("told to shut down again: cancelling the handlers that are left")
@@ -51,7 +51,7 @@ final class ServerLog: Sendable {
 
     // MARK: Connections
 
-    /// Keeps the peer's address, since nobody knows it once the connection has ended.
+    /// Keeps the peer's address, because it is not known once the connection has ended.
     func accepted(_ connection: Connection) {
         connection.some.peer = connection.peerAddress
         logger.debug("accepted", metadata: peer(of: connection))
@@ -77,7 +77,7 @@ final class ServerLog: Sendable {
     }
 
     private func peer(of connection: Connection) -> Logger.Metadata {
-        // An empty one is a unix socket's without a name.
+        // An empty address is that of a unix socket without a name.
         ["peer": "\(unsafe connection.more?.peer?.text ?? "")"]
     }
 }
@@ -97,7 +97,7 @@ final class ServerLog: Sendable {
 #endif
 
 extension Server.Options {
-    /// These, with a log if there is a logger.
+    /// These options, with a log if there is a logger.
     func logging(_ file: StaticString, _ line: UInt) -> Self {
         var options = self
         options.log = logger.map { ServerLog($0, handler: "\(file):\(line)") }

@@ -1,15 +1,15 @@
-// What a server does on one loop: it lets callers in, has a task for each, and brings all of them to
-// an end.
+// What a server does on one loop: it accepts connections, has a task for each, and ends all of
+// them.
 //
-// The tasks are of nobody's group, for two reasons. A cancellation of the server is to bring its
-// handlers to an end as the options say, and not to cancel them all at once. And the runtime (6.3)
-// looks for a preferred executor at each switch of a group's child, also where there is none.
-// So they are counted, and whoever serves waits until none is left.
+// The tasks belong to no task group, for two reasons. When the server is cancelled, its handlers
+// are to end as the options say, and not to be cancelled all at once. And the runtime (6.3) looks
+// for a preferred executor at each switch of a group's child, even if there is none. So the tasks
+// are counted, and the server waits until none is left.
 
 private import Glibc
 
-/// A listener of a loop, and the connections that it has let in. All of it belongs to the loop's
-/// thread, but for `stop`.
+/// A listener of a loop, and the connections that it has accepted. All of it belongs to the loop's
+/// thread, except `stop`.
 @safe
 final class Acceptor: Waiter, @unchecked Sendable {
     let loop: Loop
@@ -19,16 +19,16 @@ final class Acceptor: Waiter, @unchecked Sendable {
     let address: Address
     private let listener: ListenerID
 
-    /// Those that have not ended, by their slots. They say so before they go.
+    /// The connections that have not ended, by their slots. Each one says so before it goes.
     @exclusivity(unchecked) private var living: [Unmanaged<Connection>?] = unsafe []
-    /// How many connections have a handler that has not returned, or have not ended after it.
+    /// How many connections have a handler that is still running, or have not ended after it.
     @exclusivity(unchecked) private var running = 0
     /// How the server is ending; `nil` while it serves.
     private var shutdown: Server.Shutdown?
     private var grace: WaitLimit?
 
-    /// What the options say of a connection, and of the end.
-    // In an object of its own: a task's frame that held the options would be too large for its slab.
+    /// What the options say about connections, and about the end.
+    // An object of its own: with the options in it, a task's frame would be too large for its slab.
     final class Limits: Sendable {
         let startsHandler: Server.Start
         let readLimit: Duration?
@@ -51,7 +51,7 @@ final class Acceptor: Waiter, @unchecked Sendable {
         }
     }
 
-    /// On the loop's thread.
+    /// Call it on the loop's thread.
     init(
         _ loop: Loop, _ options: Server.Options, _ handler: @escaping Server.Handler,
         _ listen: (borrowing EventLoop, ListenerOptions) throws(SluiceError) -> ListenerID
@@ -88,14 +88,14 @@ final class Acceptor: Waiter, @unchecked Sendable {
         }
     }
 
-    /// Has a connection's handler begin soon.
+    /// Makes a connection's handler begin soon.
     func start(_ connection: Connection) {
         unsafe running += 1
         loop.start(connection)
     }
 
-    /// A handler has returned. Its task does not wait for the end of the connection: that would be a
-    /// wait more, and its memory.
+    /// A handler has returned. Its task does not wait for the end of the connection: that would
+    /// cost another wait, and the memory of the task.
     func hasReturned(_ connection: Connection) {
         unsafe connection.task = nil
         if connection.has(Connection.isClosed) {
@@ -111,13 +111,13 @@ final class Acceptor: Waiter, @unchecked Sendable {
         if connection.has(Connection.isReturned) { isDone() }
     }
 
-    /// A connection has ended, and its handler returned.
+    /// A connection has ended, and its handler has returned.
     private func isDone() {
         unsafe running -= 1
         if unsafe running == 0 { wake(core) }
     }
 
-    /// The listener has stopped to accept, and goes on by itself.
+    /// The listener has stopped accepting. It goes on by itself.
     func isOverloaded(_ code: CInt) {
         limits.log?.isOverloaded(SluiceError.Code(rawValue: code))
     }
@@ -130,15 +130,15 @@ final class Acceptor: Waiter, @unchecked Sendable {
 
     // MARK: The end
 
-    /// Waits until it has been stopped, and all handlers have returned.
+    /// Waits until the server has been stopped and all handlers have returned.
     nonisolated(nonsending) func serve() async {
         while unsafe shutdown == nil || running > 0 { await core.park(self) }
         grace?.cancel(core)
-        // It refers to this.
+        // The grace timer refers to this acceptor.
         grace = nil
     }
 
-    /// Brings the server to its end, from any thread. What comes second cancels what is left.
+    /// Ends the server. It may be called from any thread. A second call cancels what is left.
     func stop() {
         core.perform { self.stopNow() }
     }
@@ -148,7 +148,7 @@ final class Acceptor: Waiter, @unchecked Sendable {
         shutdown = limits.onShutdown
         core.loop.close(listener)
         unsafe core.living -= 1
-        // Those who have said nothing yet, and have no handler, just end.
+        // Connections that have sent nothing yet have no handler. They just end.
         forEachLiving { connection in
             if connection.has(Connection.isUnstarted) {
                 unsafe connection.obstacles &= ~Connection.isUnstarted
@@ -160,7 +160,7 @@ final class Acceptor: Waiter, @unchecked Sendable {
         if shutdown == .cancel { cancelRest() }
         beginGrace()
         wake(core)
-        // The listener's reference: it gives no more events.
+        // Gives back the listener's reference: the listener has no more events.
         unsafe Unmanaged.passUnretained(self).release()
     }
 
@@ -183,7 +183,8 @@ final class Acceptor: Waiter, @unchecked Sendable {
         forEachLiving { $0.cancelTask() }
     }
 
-    /// The same, and aborts connections whose handlers have returned and whose peers do not end.
+    /// Cancels the handlers that are left. Aborts connections whose handlers have returned and
+    /// whose peers do not end.
     private func endRest() {
         forEachLiving { connection in
             connection.cancelTask()
@@ -210,16 +211,16 @@ private final class Grace: WaitLimit, @unchecked Sendable {
 extension Loop {
     fileprivate nonisolated func start(_ connection: Connection) {
         unsafe core.starting.append(connection)
-        // What assumeIsolated does, without its question, which costs 1,400 instructions: only the
-        // loop's thread starts a connection.
+        // This does what assumeIsolated does, without its check, which costs 1,400 instructions.
+        // Only the loop's thread starts a connection.
         typealias Start = (Loop) -> Task<Void, Never>
         let start = unsafe unsafeBitCast(Self.startIsolated, to: Start.self)
         unsafe connection.task = start(self)
     }
 
     private static let startIsolated: @Sendable (isolated Loop) -> Task<Void, Never> = { loop in
-        // Isolated to this actor, or it would begin on the global pool. It captures this alone, and
-        // so needs no memory for what it captures.
+        // It is isolated to this actor, or it would begin on the global pool. It captures only the
+        // actor, so its captures need no memory.
         if let preference = loop.preference {
             Task(executorPreference: preference) { await loop.handleNext() }
         } else {
@@ -227,7 +228,7 @@ extension Loop {
         }
     }
 
-    /// Runs the handler of the connection whose turn it is, and ends the connection.
+    /// Runs the handler of the next connection, and ends the connection.
     private func handleNext() async {
         // Tasks begin in the order in which they were started.
         let connection = unsafe core.starting.removeFirst()
@@ -259,7 +260,7 @@ extension Loop {
         await acceptor.serve()
     }
 
-    /// Runs `body` on the loop's thread. The server waits for it, and so it is nobody's child.
+    /// Runs `body` on the loop's thread. The server waits for it, so it is no child task.
     fileprivate nonisolated func begin(
         _ body: nonisolated(nonsending) @escaping @Sendable (Loop) async -> Void
     ) -> Task<Void, Never> {
@@ -282,13 +283,14 @@ extension Connection {
         unsafe core.homeNow = nil
     }
 
-    /// Cancels the task of the handler: nobody else does, so that no handler of cancellation is needed.
+    /// Cancels the task of the handler. Nobody else cancels it, so no cancellation handler is
+    /// needed.
     fileprivate func cancelTask() {
         cancel()
         unsafe task?.cancel()
     }
 
-    /// Has its waits, and all of it, be over in time.
+    /// Sets the time limits of the connection's waits, and of the whole connection.
     fileprivate func limit(_ limits: Acceptor.Limits) {
         if limits.readLimit != nil || limits.writeLimit != nil {
             some.readLimit = limits.readLimit
@@ -305,7 +307,8 @@ extension Connection {
 }
 
 extension Server {
-    /// Opens the loops, or takes the one, has each listen, and serves on all.
+    /// Opens the loops, or takes the one that is given, makes each of them listen, and serves on
+    /// all.
     static func run(
         _ loops: LoopCount, on one: Loop? = nil, _ options: Options,
         _ ready: (@Sendable (Address) -> Void)?, _ handler: @escaping Handler,
@@ -322,7 +325,7 @@ extension Server {
                 let loop =
                     try one
                     ?? Loop.start(options.backend, options: options.loop, tasks: options.tasks)
-                // By which a port that the kernel has chosen is every loop's.
+                // With this, a port that the kernel has chosen is the port of every loop.
                 let address = acceptors.first?.acceptor.address
                 let acceptor = try await loop.accept(options, handler) {
                     (events, listener) throws(SluiceError) in

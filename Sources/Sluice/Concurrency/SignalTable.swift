@@ -1,17 +1,17 @@
-// How a signal reaches a loop, whichever thread it comes to.
+// How a signal reaches a loop, whichever thread the signal comes to.
 //
-// A signal handler can do next to nothing. This one sets a flag and wakes a loop, which is a few
-// atomic operations and a write(2). A signalfd, as the pulled layer has it, needs the signal to be
-// blocked in every thread, and those of the runtime's pool have started before anybody could see to
-// that.
+// A signal handler can do very little. This one sets a flag and wakes a loop, which takes a few
+// atomic operations and a write(2). The pulled layer uses a signalfd. That needs the signal to be
+// blocked in every thread, and the threads of the runtime's pool have started before anybody could
+// block it.
 
 private import Glibc
 private import Synchronization
 
-/// Has a loop told of signals.
+/// Tells a loop of signals.
 final class SignalWatch: Sendable {
     private let core: Core
-    /// Those that it has; `nil` once it has ended.
+    /// The signals that it catches; `nil` once it has ended.
     private let caught: Mutex<[(number: CInt, before: sigaction)]?>
 
     /// - Parameter body: called on the loop's thread, with the number.
@@ -40,7 +40,8 @@ final class SignalWatch: Sendable {
         }
         let all = numbers
         core.perform { [self] in
-            // Others may have ended it meanwhile, and the loop's thread taken the signals again.
+            // Another thread may have ended this watch meanwhile, and the loop's thread may have
+            // taken the signals for another watch.
             if !hasEnded { core.addSignals(all, of: self, body) }
         }
     }
@@ -64,7 +65,7 @@ final class SignalWatch: Sendable {
     }
 }
 
-/// Which signals have come, and which loop is to be told of each.
+/// Which signals have come, and which loop to tell of each.
 enum SignalTable {
     /// Signals are numbered from 1 to 64.
     private static let count: CInt = 65
@@ -73,20 +74,20 @@ enum SignalTable {
     private struct Entry: ~Copyable {
         let hasCome = Atomic<Bool>(false)
         let isTaken = Atomic<Bool>(false)
-        /// A `Poster`, which is kept for good: a handler may just be using it.
+        /// A `Poster`. It is kept for ever, because a signal handler may be using it.
         let poster = unsafe Atomic<UnsafeRawPointer?>(nil)
     }
 
     private static let kept = Mutex<[EventLoop.Poster]>([])
 
-    // Made before the first handler is, and never freed.
+    // Made before the first signal handler is installed, and never freed.
     nonisolated(unsafe) private static let entries: UnsafeMutablePointer<Entry> = {
         let entries = UnsafeMutablePointer<Entry>.allocate(capacity: Int(count))
         for number in 0..<Int(count) { unsafe (entries + number).initialize(to: Entry()) }
         return unsafe entries
     }()
 
-    /// The handler.
+    /// The signal handler.
     static let note: @convention(c) (CInt) -> Void = { number in
         let saved = errno
         let entry = unsafe entries + Int(number)
@@ -98,7 +99,7 @@ enum SignalTable {
         errno = saved
     }
 
-    /// Has a signal wake a loop: 0, or an error.
+    /// Makes a signal wake a loop. Returns 0 or an error.
     static func take(_ number: CInt, _ poster: EventLoop.Poster) -> CInt {
         guard (1..<count).contains(number) else { return -EINVAL }
         let entry = unsafe entries + Int(number)
@@ -118,7 +119,7 @@ enum SignalTable {
         unsafe entry.pointee.isTaken.store(false, ordering: .releasing)
     }
 
-    /// Whether the signal has come since this was asked last.
+    /// Whether the signal has come since the last call.
     static func takeNote(of number: CInt) -> Bool {
         unsafe (entries + Int(number)).pointee.hasCome.exchange(false, ordering: .acquiring)
     }

@@ -4,9 +4,10 @@
 /// for await number in try Signals(SIGHUP, on: loop) { reload() }
 /// ```
 ///
-/// What comes while nobody asks for the next counts as one. While the sequence is there, what it
-/// names does nothing else. A signal is in one such sequence at a time. It ends when its task is
-/// cancelled. One task at a time may wait for the next.
+/// Several signals of one kind count as one if they come while nobody waits for the next. As long
+/// as the sequence exists, the signals it names have no other effect. A signal is in only one such
+/// sequence at a time. The sequence ends when its task is cancelled. One task at a time may wait
+/// for the next signal.
 public struct Signals: AsyncSequence, Sendable {
     /// A signal's number, such as `SIGHUP`.
     public typealias Element = CInt
@@ -15,8 +16,8 @@ public struct Signals: AsyncSequence, Sendable {
 
     /// Begins to listen for signals.
     ///
-    /// - Throws: ``SluiceError/Code/alreadyRegistered`` for one that is in another sequence or ends a
-    ///   server, or an errno where it cannot be caught.
+    /// - Throws: ``SluiceError/Code/alreadyRegistered`` for a signal that is in another sequence or
+    ///   ends a server, or an errno for a signal that cannot be caught.
     public init(_ numbers: CInt..., on loop: Loop) throws(SluiceError) {
         source = try SignalSource(numbers, on: loop)
     }
@@ -28,7 +29,7 @@ public struct Signals: AsyncSequence, Sendable {
     public struct Iterator: AsyncIteratorProtocol {
         fileprivate let source: SignalSource
 
-        /// The next signal; `nil` where the task is cancelled.
+        /// The next signal; `nil` if the task is cancelled.
         public mutating func next() async -> CInt? {
             await source.loop.nextSignal(source)
         }
@@ -36,7 +37,7 @@ public struct Signals: AsyncSequence, Sendable {
 }
 
 /// The signals of one sequence.
-// Sendable: what changes is used on the loop's thread alone.
+// Sendable: all that changes is used only on the loop's thread.
 private final class SignalSource: @unchecked Sendable {
     let loop: Loop
     let waiter = Waiter()
@@ -60,7 +61,7 @@ private final class SignalSource: @unchecked Sendable {
 
 extension Loop {
     fileprivate func nextSignal(_ source: SignalSource) async -> CInt? {
-        // Who waits is something to do: the thread does not end before.
+        // A waiting task is something to do: the thread does not end before it.
         unsafe core.living += 1
         defer { unsafe core.living -= 1 }
         while source.pending.isEmpty {

@@ -1,21 +1,21 @@
-/// Whoever waits for something of a loop: the job of a task that has stopped, until something runs it.
+/// One wait on a loop: it has the job of a task that has stopped, until something runs that job.
 ///
-/// A waiter has a job or has none, and it is taken out to be run. So a wait can end only once, and
-/// what does not wait cannot be woken. All of it belongs to the loop's thread.
-/// ``Connection`` is one. Nothing of it is for others.
+/// A waiter has one job or none, and the job is taken out to be run. So a wait can end only once,
+/// and a waiter that does not wait cannot be woken. All of it belongs to the loop's thread.
+/// ``Connection`` is a waiter. No member of this class is for users of the module.
 @safe
 public class Waiter {
-    // The small ones come last, and a subclass begins with small ones: there are as many waiters as
-    // connections.
+    // Small members come last, because a subclass begins with small ones. There are as many waiters
+    // as connections.
 
     @exclusivity(unchecked) @usableFromInline final var job: UnownedJob?
-    /// Of whose connection the task that waits is the home task: see ``Connection/homeTask``.
+    /// The connection whose home task waits here: see ``Connection/homeTask``.
     @exclusivity(unchecked) @usableFromInline final var home: Unmanaged<Connection>?
-    /// Which wait this is. A cancellation from another thread may come too late, and is then of
-    /// another.
+    /// The number of the wait. A cancellation from another thread may come too late. Its number is
+    /// then not the current one.
     @exclusivity(unchecked) final var number: UInt32 = 0
     @exclusivity(unchecked) final var wasCancelled = false
-    /// Whether the code that waits is isolated to nobody, and not to the loop.
+    /// Whether the code that waits is isolated to nothing, and not to the loop.
     @exclusivity(unchecked) @usableFromInline final var isGeneric = false
 
     @usableFromInline
@@ -39,13 +39,13 @@ public class Waiter {
 }
 
 extension Core {
-    /// Waits until `waiter` is woken. To be called on the loop's thread.
+    /// Waits until `waiter` is woken. Call it on the loop's thread.
     ///
-    /// Nothing runs on the thread between the assignment and the hop's end in ``ParkingExecutor``: the
-    /// runtime enqueues within the hop. Tests/SluiceTests/AsyncRuntimeTests.swift notices a version of
-    /// it that does not. Decided against: a continuation beside it, as a setting. It resumes where the
-    /// task prefers to be, or on the global pool, and so neither the order nor the place of what
-    /// follows a wait is what is promised.
+    /// Nothing runs on the thread between the assignment and the hop's end in ``ParkingExecutor``,
+    /// because the runtime enqueues within the hop. Tests/SluiceTests/AsyncRuntimeTests.swift
+    /// notices a runtime that does not. Decided against: a continuation instead, as a setting. It
+    /// resumes where the task prefers to be, or on the global pool. So neither the order nor the
+    /// place of what follows a wait would be as promised.
     @inlinable
     @inline(__always)
     nonisolated(nonsending) func park(_ waiter: Waiter) async {
@@ -55,11 +55,11 @@ extension Core {
         await parker.wait()
     }
 
-    /// The same, ended also by a cancellation of the task: whether it was.
-    // By an isolated parameter: a closure in nonisolated(nonsending) code that is handed to
-    // withTaskCancellationHandler is isolated to nobody, and would leave the loop (6.3). An actor's
-    // method calls it with itself: optimised, code that is handed its isolation and copied to where
-    // it is called forgets it (6.3), and then what is waited for may come before the wait.
+    /// Waits until `waiter` is woken or the task is cancelled. Returns whether it was cancelled.
+    // It has an isolated parameter, because a closure in nonisolated(nonsending) code that is given
+    // to withTaskCancellationHandler is isolated to nothing, and would leave the loop (6.3). An
+    // actor's method passes itself. Code that is given its isolation forgets it when the optimizer
+    // inlines it (6.3), and then the event may come before the wait.
     func parkCancellably(
         _ waiter: Waiter, isolation: isolated (any Actor)? = #isolation
     ) async -> Bool {
@@ -69,7 +69,7 @@ extension Core {
         await withTaskCancellationHandler {
             _ = isolation
             require(isCurrent, "a wait begins on another thread than its Loop's")
-            // Here, since others may have run on the way.
+            // Checked here, because other jobs may have run on the way.
             require(unsafe waiter.job == nil, "two tasks wait for one thing; let one do it")
             if unsafe !waiter.wasCancelled { await park(waiter) }
         } onCancel: {
@@ -83,7 +83,7 @@ extension Core {
         return unsafe waiter.wasCancelled || Task.isCancelled
     }
 
-    // Sendable, because it is only opened on the loop's thread.
+    // Sendable: it is only opened on the loop's thread.
     @safe
     private struct WaiterReference: @unchecked Sendable {
         let waiter: Waiter
@@ -91,18 +91,18 @@ extension Core {
     }
 }
 
-/// A timer that somebody waits for. Its loop has a reference to it while the timer runs.
-// Sendable: all of it is used on the loop's thread alone.
+/// A timer that a task waits for. Its loop has a reference to it while the timer runs.
+// Sendable: all of it is used only on the loop's thread.
 class Alarm: Waiter, @unchecked Sendable {
     private var timer: TimerID?
     private(set) final var hasFired = false
 
-    /// Begins, or begins anew.
+    /// Starts the timer, or starts it again.
     func set(_ core: Core, _ after: Duration) throws(SluiceError) {
         if let timer, core.loop.reset(timer, after: after) { return }
         let word = unsafe Unmanaged<Waiter>.retainedWord(self)
         do {
-            // From this moment, and not from the last wait.
+            // Counts from this moment, and not from the last wait.
             core.loop.updateNow()
             timer = try core.loop.addTimer(after: after, userWord: word)
             unsafe core.living += 1

@@ -1,23 +1,24 @@
 #if DEBUG
-    // Finds out who blocks a loop, in debug builds, for a server with a logger: times each turn, and each
-    // job within it. The connection is that of the job which took longest. Where a task comes back
-    // from another executor and ends before it waits again, nobody knows whose it was.
+    // Finds out who blocks a loop, in debug builds, for a server with a logger. It times each turn,
+    // and each job within it. It names the connection of the job that took longest. If a task comes
+    // back from another executor and ends before it waits again, its connection is not known.
 
-    /// Belongs to the thread of its loop.
+    /// It belongs to the thread of its loop.
     @safe
     final class Watchdog {
-        /// A turn that takes longer is told of.
+        /// A turn that takes longer than this is logged.
         static let limit = Duration.milliseconds(100)
 
-        /// Who is told; nothing is timed where there is nobody.
+        /// The log that is told. Without one, nothing is timed.
         var log: ServerLog?
         private let clock = SuspendingClock()
         private var turn: SuspendingClock.Instant?
         private var longest = Duration.zero
         private var suspect: Connection?
-        /// Whose job runs now, as far as is known.
+        /// The connection whose job runs now, as far as is known.
         private var running: Connection?
-        /// Whose jobs are to run. They keep their connections: a task that waits does.
+        /// The connections of the jobs that are to run. The jobs keep them alive: a waiting task
+        /// does.
         private var woken: [UInt: Connection] = [:]
 
         /// The loop has an event, or comes from one.
@@ -34,12 +35,12 @@
             suspect = nil
         }
 
-        /// A job is going to run that waited at the home of a connection.
+        /// A job that waited at the home of a connection is going to run.
         func wakes(_ job: UnownedJob, of connection: Connection?) {
             if log != nil { woken[Self.key(job)] = connection }
         }
 
-        /// The job that runs is the home of a connection.
+        /// The running job is the home of a connection.
         func isRunning(_ connection: Connection) {
             if log != nil { running = connection }
         }
@@ -55,13 +56,13 @@
             let took = clock.now - start
             if took > longest {
                 longest = took
-                // What it found out meanwhile counts, too.
+                // What the job found out meanwhile counts, too.
                 suspect = unsafe core.homeNow?.takeUnretainedValue() ?? running
             }
             running = nil
         }
 
-        /// A job is a pointer, and one job at a time has it.
+        /// A job is a pointer, and only one job at a time has that pointer.
         private static func key(_ job: UnownedJob) -> UInt {
             unsafe unsafeBitCast(job, to: UInt.self)
         }
