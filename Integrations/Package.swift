@@ -1,6 +1,6 @@
 // swift-tools-version: 6.2
-// Sluice with other packages of the server's world. A package of its own, so that who depends on Sluice
-// alone resolves none of them.
+// Sluice together with other packages for servers. It is a package of its own, so that a program
+// that depends only on Sluice resolves none of them.
 import PackageDescription
 
 let settings: [SwiftSetting] = [
@@ -16,7 +16,7 @@ let package = Package(
     ],
     dependencies: [
         .package(name: "sluice", path: ".."),
-        // For the tests alone; swift-service-lifecycle needs it anyway.
+        // Only for the tests. swift-service-lifecycle needs it anyway.
         .package(url: "https://github.com/apple/swift-async-algorithms.git", from: "1.1.0"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -35,7 +35,7 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
-        // As most packages are: they set no upcoming features.
+        // Built as most packages are: without upcoming features.
         .testTarget(
             name: "AlgorithmsTests",
             dependencies: [

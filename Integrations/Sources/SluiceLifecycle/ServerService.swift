@@ -11,12 +11,12 @@ public import Sluice
 /// try await group.run()
 /// ```
 ///
-/// By a graceful shutdown it ends as `Server.Options.onShutdown` says: listening is over, connections
-/// come to their end, and after `gracePeriod` those that are left are cancelled. `run()` returns when
-/// all have ended. A cancellation does the same. So the group's
-/// `maximumGracefulShutdownDuration`, where it is set, is to be longer than the grace period.
+/// On a graceful shutdown it ends as `Server.Options.onShutdown` says. It stops listening, and
+/// connections come to their end. After `gracePeriod`, the handlers that are left are cancelled.
+/// `run()` returns when all have ended. A cancellation does the same. So if the group's
+/// `maximumGracefulShutdownDuration` is set, make it longer than the grace period.
 ///
-/// The group sees to signals: leave `stopsOn` empty.
+/// The group handles signals: leave `stopsOn` empty.
 public struct ServerService: Service {
     private let address: String
     private let loops: Server.LoopCount
@@ -42,7 +42,7 @@ public struct ServerService: Service {
         self.line = line
     }
 
-    /// Serves until the service is to shut down, and all handlers have returned.
+    /// Serves until the service is told to shut down and all handlers have returned.
     public func run() async throws {
         try await cancelWhenGracefulShutdown {
             try await Server.run(

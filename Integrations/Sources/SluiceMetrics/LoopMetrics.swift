@@ -2,7 +2,7 @@ public import Metrics
 public import Sluice
 private import Synchronization
 
-/// Reports what loops do to swift-metrics.
+/// Reports to swift-metrics what loops do.
 ///
 /// ```swift
 /// var options = Server.Options()
@@ -10,7 +10,7 @@ private import Synchronization
 /// try await Server.run(on: "localhost:9999", options: options) { connection in … }
 /// ```
 ///
-/// These are the metrics, each with the dimension `loop`, a number from 0 on:
+/// These are the metrics. Each has the dimension `loop`, a number that counts from 0:
 ///
 /// | label | kind | what |
 /// |---|---|---|
@@ -28,10 +28,10 @@ public final class LoopMetrics: Sendable {
     private let loops = Atomic<Int>(0)
 
     /// - Parameters:
-    ///   - label: what the labels begin with.
-    ///   - dimensions: what each metric has besides.
+    ///   - label: the start of each metric's label.
+    ///   - dimensions: further dimensions of each metric.
     ///   - interval: how often to report.
-    ///   - factory: where to; `nil` for the system's.
+    ///   - factory: where to report; `nil` for the system's factory.
     public init(
         label: String = "sluice", dimensions: [(String, String)] = [],
         every interval: Duration = .seconds(10), factory: (any MetricsFactory)? = nil
@@ -42,7 +42,8 @@ public final class LoopMetrics: Sendable {
         self.factory = factory ?? MetricsSystem.factory
     }
 
-    /// Reports on a loop by a timer of its own, until the task is cancelled; then once more.
+    /// Reports on a loop by a timer of its own, until the task is cancelled. Then reports once
+    /// more.
     @Sendable
     public nonisolated(nonsending) func report(_ loop: Loop) async {
         let meters = Meters(self, number: loops.wrappingAdd(1, ordering: .relaxed).oldValue)
@@ -64,7 +65,7 @@ public final class LoopMetrics: Sendable {
         }
     }
 
-    /// What is reported of one loop.
+    /// The metrics of one loop.
     private struct Meters {
         let connections, queued, longestTurn: Meter
         let received, sent, turns: Counter

@@ -2,14 +2,15 @@ import AsyncAlgorithms
 import Sluice
 import Testing
 
-// What a connection lends goes through algorithms of others, wherever their closures run. Those that
-// keep elements get copies.
+// The bytes that a connection lends pass through algorithms of another package, wherever their
+// closures run. Algorithms that keep elements get copies.
 
 @Suite("Algorithms of others", .timeLimit(.minutes(1)))
 struct AlgorithmsTests {
     static let ways = [Loop.Tasks.onLoop, .isolatedOnly]
 
-    /// Has a server say each word by itself, the next when the last was confirmed, and then end.
+    /// Has a server send each word by itself, and then end. It sends the next word when the last
+    /// one was confirmed.
     func receiving(
         _ words: [String], _ tasks: Loop.Tasks,
         _ body: nonisolated(nonsending) @escaping @Sendable (Connection) async throws -> Void
@@ -57,7 +58,7 @@ struct AlgorithmsTests {
     func copies(_ tasks: Loop.Tasks) async throws {
         try await receiving(["a", "b", "c", "d"], tasks) { connection in
             var pairs: [String] = []
-            // Each word is confirmed when it is there, so that no two come together.
+            // Each word is confirmed when it is there, so that no two words come together.
             let words = connection.inbound.copies.map { word in
                 try await connection.write("1")
                 return word

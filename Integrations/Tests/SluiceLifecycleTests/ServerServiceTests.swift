@@ -6,7 +6,7 @@ import Testing
 
 @Suite("A server as a service")
 struct ServerServiceTests {
-    /// What a run has come to.
+    /// The outcome of a run.
     private enum Note: Hashable, Sendable {
         case isReady(Address)
         case isBusy
@@ -15,14 +15,14 @@ struct ServerServiceTests {
         case groupReturned
     }
 
-    /// One after the other asks.
+    /// The next note. Only one caller at a time asks for it.
     private func next(_ notes: AsyncStream<Note>) async -> Note? {
         var iterator = notes.makeAsyncIterator()
         return await iterator.next()
     }
 
     /// Has a group serve a connection, and tells the group to shut down while the handler waits for
-    /// the rest of a line. Gives what happened from then on, and what the client read.
+    /// the rest of a line. Returns what happened from then on, and what the client read.
     private func shutDownWhileBusy(
         _ change: (inout Server.Options) -> Void, client finish: Bool
     ) async throws -> (notes: Set<Note>, answer: String?) {

@@ -16,7 +16,7 @@ struct LoopMetricsTests {
         metrics.counterTotal(label: "sluice_\(name)")
     }
 
-    /// Serves an echo with the options, while `body` runs.
+    /// Serves an echo with these options while `body` runs.
     private func serve(
         _ loops: Server.LoopCount, _ options: Server.Options,
         while body: (Address) async throws -> Void
