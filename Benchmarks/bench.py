@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What Sluice costs beside others: measures, and writes a report.
+"""Measures what Sluice costs beside other libraries, and writes a report.
 
     bench.py [--quick] [--only WORD] [--to DIRECTORY]
 
 The report is a page with its pictures, and results.json with every figure. README.md, beside this file,
-has the rules of measurement and says how to read it.
+has the rules of measurement and says how to read the report.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def package_version(name):
 
 
 def resolved_version(folder, package):
-    """As a peer's own package resolved it."""
+    """The version of a package, as the peer's own package resolved it."""
     state = ROOT / "build" / folder / "workspace-state.json"
     if not state.exists():
         return "not there"
@@ -85,7 +85,7 @@ def machine():
 
 
 class Progress:
-    """Says what is being measured, and how long the last took."""
+    """Says what is being measured, and how long the last measurement took."""
 
     def __init__(self):
         self.began = time.monotonic()
@@ -95,7 +95,7 @@ class Progress:
 
 
 def starts(candidate):
-    """Whether it was built and can run: io_uring, for one, may be forbidden."""
+    """Whether the server was built and can run. io_uring, for example, may be forbidden."""
     try:
         with Server(candidate.command):
             return True
@@ -104,7 +104,7 @@ def starts(candidate):
 
 
 def count_servers(servers, quick):
-    """What can be counted exactly, for each server: an echo at 64 connections, and a connection."""
+    """What can be counted exactly for each server: an echo at 64 connections, and a connection."""
     counts = {}
     for candidate in servers:
         if not candidate.counted:
@@ -146,7 +146,7 @@ def measure(options, say):
     for title in results["loads_left_out"]:
         say(f"left out, since a process may have but {limit:,} descriptors: {title}")
     if quick:
-        # To connect as many takes half a minute by itself.
+        # Making that many connections takes half a minute by itself.
         wanted = [load for load in wanted if load.connections < MOST_QUICK]
     idle_connections = MOST_QUICK if quick else 8000
     for load in wanted:

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""What Sluice costs, counted, and held to what it cost before: Benchmarks/ceilings.json.
+"""Counts what Sluice costs, and compares it with what it cost before: Benchmarks/ceilings.json.
 
-    gate.py            counts, prints a table, and fails where a figure is over its ceiling
+    gate.py            counts, prints a table, and fails if a figure is over its ceiling
     gate.py --write    makes what it counts the new ceilings
     gate.py ... WORD   only the figures with WORD in their names
 
-Only what can be counted is here, since it repeats within a percent on any machine with the same
-compiler: user-space instructions (callgrind's, of two runs of different lengths, so that starting
-costs fall out), system calls (strace's), bytes and lines. Time is for bench.py. A figure may be
-5 % over what it was when the ceilings were written. The target is what the figure is to be.
+Only what can be counted is here, because that repeats within a percent on any machine with the same
+compiler. These are user-space instructions, system calls (counted by strace), bytes and lines.
+Instructions are callgrind's, from two runs of different lengths, so that the cost of starting cancels
+out. Time is for bench.py. A figure may be 5 % over what it was when the ceilings were written. The target
+is what the figure should be.
 """
 
 import argparse
@@ -20,8 +21,8 @@ from measure.processes import BUILD, ROOT
 
 CEILINGS = ROOT / "Benchmarks" / "ceilings.json"
 MARGIN = 1.05
-# On a busy machine a wait brings fewer events, so an operation costs more. What is over its ceiling
-# is counted so often again, and the least is taken.
+# On a busy machine a wait brings fewer events, so an operation costs more. A figure that is over
+# its ceiling is counted again, up to this many times, and the least is taken.
 AGAIN = 3
 MILLION = 1_000_000
 
@@ -34,12 +35,12 @@ def echo(program, *words):
 
 
 def connection(program):
-    """More at a time than for echoes, since how many share a wait depends on that."""
+    """More connections at a time than for echoes: the cost depends on how many share a wait."""
     return counting.server_instructions([program, "epoll"], "churn", 400, 3400, connections=256)
 
 
 def ready(*command):
-    """An event of 1,000 that are ready; the program's loop over the events is included."""
+    """An event when 1,000 descriptors are ready. The program's loop over the events is included."""
 
     def run(rounds):
         words = [str(rounds) if word == "ROUNDS" else word for word in command]
@@ -57,7 +58,7 @@ def swift_ready(backend):
 
 
 def swift_line():
-    """Of 32 bytes, 16 of them a message; without what it takes to receive them."""
+    """A line of 32 bytes, 16 lines in a message. What it takes to receive them is not included."""
 
     def run(mode, rounds):
         return counting.program_instructions([BUILD / "frames-swift", mode, rounds])
@@ -67,17 +68,17 @@ def swift_line():
 
 
 def async_line(mode):
-    """Of 32 bytes, 16 of them a message; with what it takes to receive and to answer that.
+    """A line of 32 bytes, 16 lines in a message. What it takes to receive and to answer is included.
 
-    As a String, of which some 500 are the String alone: its memory, the look for what is no UTF-8,
-    and its end. Or lent where it lies.
+    As a String, some 500 instructions are for the String alone: its memory, the check for what is not
+    UTF-8, and its end. Otherwise the line is lent where it lies.
     """
     command = [ASYNC_ECHO, "epoll", mode]
     return counting.server_instructions(command, "lines", 1000, 4000, size=16 * 32) / 16
 
 
 def loop_timer(operation, live):
-    """By public calls; what fires is also pulled. The least of three, since a loop has a real clock."""
+    """By public calls. A timer that fires is also pulled. The least of three: a loop has a real clock."""
     words = [BUILD / "timers-sluice", operation, live, MILLION]
     runs = [counting.program_instructions(words, within=["measured"]) for _ in range(3)]
     return min(runs) / MILLION
@@ -108,8 +109,8 @@ def idle(program):
     return counting.idle_bytes([program, "epoll"], 8000)
 
 
-# Name, target or None, and what counts it. Those of poll, select and libevent are 1.3 times what an
-# echo over libevent's event executes (Benchmarks/peers).
+# Each row has a name, the target or None, and what counts it. The targets of poll, select and
+# libevent are 1.3 times what an echo over libevent's event executes (Benchmarks/peers).
 INSTRUCTIONS = [
     ("C echo, epoll", 180, lambda: echo(C_ECHO, "epoll")),
     ("C echo, epoll, one file", 180, lambda: echo(BUILD / "echo-c-one-file", "epoll")),
@@ -178,7 +179,7 @@ def text(number):
 
 
 def count_all(chosen, ceilings):
-    """Counts and prints as it goes. Returns the figures, and the names of those over."""
+    """Counts and prints as it goes. Returns the figures, and the names of those over their ceilings."""
     figures, over = {}, []
     for title, group in (("user instructions for each", INSTRUCTIONS), ("other", OTHERS)):
         group = [figure for figure in group if chosen in figure[0]]

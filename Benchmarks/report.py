@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Makes a report's page, README.md, and its pictures from its results.json: report.py DIRECTORY.
 
-    report.py --check DIRECTORY    fails, and names each that is not as it would be made now
+    report.py --check DIRECTORY    fails, and names each file that would be made otherwise now
 
-Every sentence is made from the figures, so that it cannot say what they do not.
+Every sentence is made from the figures, so that no sentence says what the figures do not.
 """
 
 import json
@@ -18,7 +18,7 @@ from measure.plots import number  # noqa: E402
 
 OURS = "Sluice C, epoll"
 IO_URING = "plain io_uring"
-RESOLVED = 1.05  # CPU times nearer to each other than that are the same
+RESOLVED = 1.05  # CPU times that are nearer to each other than this count as the same
 LINES = {
     "Sluice select": ("select", "red"),
     "Sluice poll": ("poll", "peer"),
@@ -32,7 +32,7 @@ GROWING_LINES = {
     PLAIN: (PLAIN, "plain"),
 }
 
-# The pictures of the page, by the names of their files.
+# The pictures of the page, by their file names.
 pictures = {}
 
 
@@ -50,7 +50,7 @@ def table(head, rows):
 
 
 def section(title, picture, sentence, *tables):
-    """`picture` is a name, and what draws it, given the words for who cannot see it."""
+    """`picture` is a name and the function that draws it, given words for readers who cannot see it."""
     name, draw = picture
     pictures[f"{name}.svg"] = draw(sentence)
     shown = f"![{title}: the figures of the table below]({name}.svg)"
@@ -58,7 +58,7 @@ def section(title, picture, sentence, *tables):
 
 
 def best_other(values):
-    """The least of those that are not Sluice's, or None."""
+    """The least of the figures that are not Sluice's, or None."""
     others = {name: value for name, value in values.items() if not name.startswith("Sluice")}
     return min(others.items(), key=lambda item: item[1]) if others else None
 
@@ -68,7 +68,7 @@ def article(noun):
 
 
 def leanest(values):
-    """A clause on the least of the libraries' figures; nothing where there is no other library."""
+    """A clause about the least of the libraries' figures. Empty if there is no other library."""
     other = best_other({n: value for n, value in values.items() if not n.startswith("plain")})
     return (
         f"; of the other libraries, {other[0]} has the least, {number(other[1])}" if other else ""
@@ -270,7 +270,7 @@ def growth_section(results):
 
 
 def beside(figures, text="{:.2f}".format):
-    """A figure and its spread, in a table's cell."""
+    """A figure and its spread, for a cell of a table."""
     middle, least, most = map(text, figures)
     return f"{middle} ({least} to {most})"
 
@@ -389,7 +389,7 @@ def queues_section(results):
 
 
 def io_uring_section(results):
-    """What io_uring by hand would save, and why Sluice has it not; nothing where it was not measured."""
+    """What io_uring by hand would save, and why Sluice does not use it. Empty if not measured."""
     loads = {load: results["loads"][load.key] for load in LOADS
              if IO_URING in results["loads"].get(load.key, {})}
     small = [figures[IO_URING]["ratio"][0] for load, figures in loads.items()
@@ -411,7 +411,7 @@ def io_uring_section(results):
 
 
 def losses(results):
-    """Where something that is no Sluice costs less than Sluice in C on epoll, one line each."""
+    """Where something other than Sluice costs less than Sluice in C on epoll, one line each."""
     lines = []
     for load in LOADS:
         figures = results["loads"].get(load.key)
@@ -419,7 +419,7 @@ def losses(results):
             continue
         medians = {name: figure["ratio"][0] for name, figure in figures.items()}
         ours = medians[OURS]
-        # io_uring by hand would stand before all others, and has a section of its own.
+        # io_uring by hand would come before all others. It has a section of its own.
         rivals = [best_other({n: value for n, value in medians.items() if n != IO_URING})]
         rivals += [(IO_URING, medians[IO_URING])] if IO_URING in medians else []
         cheaper = [f"{name} {value:.2f}" for name, value in rivals if ours > value * RESOLVED]

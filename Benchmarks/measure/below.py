@@ -1,4 +1,4 @@
-"""What lies below the servers: dispatch, timers, posts and byte queues, each by its own program."""
+"""What lies below the servers: dispatch, timers, posts and byte queues, each in a program of its own."""
 
 import concurrent.futures
 import statistics
@@ -57,7 +57,8 @@ def dispatch(sizes, rounds):
                     active = size if activity == "all" else min(FEW, size)
                     events = max(20000, 4 * size)
                     if activity == "few" and backend in ("poll", "select"):
-                        # A wait looks at all of them: an event costs the more, the more there are.
+                        # A wait looks at all of them. So the more there are, the more an event
+                        # costs.
                         events = max(400, min(events, 2_000_000 // size))
                     words = ["cascade", size, active, events, backend]
                     got = output([program("dispatch", library), *words], cpu)
@@ -69,10 +70,10 @@ def dispatch(sizes, rounds):
 
 
 def growth(most, rounds):
-    """CPU nanoseconds of an event, with 8 descriptors active of 100 to `most`.
+    """CPU nanoseconds of an event, with 8 active descriptors among 100 to `most`.
 
     {name: {size: {"ns", "ratio": [median, least, most]}}}: the ratio is to plain epoll with as many
-    descriptors, measured before and after the others.
+    descriptors. Plain epoll is measured before and after the others.
     """
     cpu, _ = cores()
     most -= SPARE_DESCRIPTORS
@@ -106,7 +107,7 @@ def growth(most, rounds):
 
 
 def ready_instructions():
-    """User instructions of an event where 1,000 descriptors are ready."""
+    """User instructions of an event when 1,000 descriptors are ready."""
 
     def count(entry):
         name, library, backend = entry
@@ -150,7 +151,7 @@ def timers(live, rounds):
 
 
 def posts(rounds):
-    """{library: {"flood_ns": [median, least, most], "seen": share, "wake_ns": as flood_ns}}."""
+    """{library: {"flood_ns": [median, least, most], "seen": share, "wake_ns": like flood_ns}}."""
     result = {}
     libraries = [name for name in [*LIBRARIES, "eventfd"] if there("posts", name)]
     taken = {library: [] for library in libraries}

@@ -1,8 +1,8 @@
-"""What much data costs: CPU time of a server for each MiB, beside plain epoll by hand; and how long who says
-little waits beside it.
+"""What much data costs: the CPU time of a server for each MiB, beside plain epoll by hand; and how long quiet
+connections wait beside it.
 
 Sluice is measured between two measurements of plain epoll, and the ratio is to their mean, so that a
-drift of the machine falls out.
+drift of the machine cancels out.
 """
 
 import random
@@ -17,8 +17,8 @@ KIB_64 = 1 << 16
 PLAIN, OURS, ECHO = BUILD / "peer-epoll_bulk", BUILD / "bulk-c", BUILD / "echo-c"
 MOVED = 1 << 30
 
-# Title, what is loaded with it, connections, bytes of a message, messages under way, Sluice's
-# words, plain epoll's.
+# Each row: the title, what is loaded with it, connections, bytes of a message, messages under way,
+# the words for Sluice's server, and the words for plain epoll's.
 LOADS = [
     ("echo, 1 connection", "echo", 1, KIB_64, 16, (ECHO, "epoll"), (PLAIN, "echo")),
     ("echo, 4 connections", "echo", 4, KIB_64, 16, (ECHO, "epoll"), (PLAIN, "echo")),
@@ -38,7 +38,7 @@ WAITING = {
 
 
 def cpu_ms(words, kind, connections, size, depth):
-    """Of a server, for each MiB."""
+    """CPU milliseconds of a server, for each MiB."""
     server_cpu, load_cpu = cores()
     operations = max(MOVED // size, 1)
     with Server([PLAIN, "echo"], cpu=load_cpu) as upstream:
@@ -54,7 +54,7 @@ def cpu_ms(words, kind, connections, size, depth):
 
 
 def costs(rounds):
-    """{load: {"plain", "ours", "ratio": [median, least, most]}}, the first two in CPU ms a MiB."""
+    """{load: {"plain", "ours", "ratio": [median, least, most]}}. The first two are in CPU ms for each MiB."""
     found = {}
     for title, kind, connections, size, depth, ours, plain in LOADS:
         shape = (kind, connections, size, depth)
@@ -72,7 +72,7 @@ def costs(rounds):
 
 
 def waits_us(words):
-    """How long quiet connections wait for their echo, one asking at a time, while others move much."""
+    """How long quiet connections wait for their echo, one at a time, while others move much data."""
     server_cpu, load_cpu = cores()
     with (
         Server(words, cpu=server_cpu) as server,

@@ -1,4 +1,4 @@
-"""What is measured: the servers, the loads, and what each figure is to be."""
+"""What is measured: the servers, the loads, and what each figure should be."""
 
 import dataclasses
 
@@ -9,11 +9,11 @@ PLAIN = "plain epoll"
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """An echo server. The names of Sluice's begin with it, those by hand with "plain".
+    """An echo server. The names of Sluice's servers begin with "Sluice", those by hand with "plain".
 
-    `answers` where it has the word for a load of requests. One of `few` is measured only with the
-    loads that are said to take all; it is slow, or costs what a neighbour in the list costs.
-    Instructions are `counted` where callgrind can run it.
+    `answers` is true if the server has the word for a load of requests. A server with `few` is measured
+    only with the loads that are said to take all servers: it is slow, or costs what a neighbour in the
+    list costs. `counted` is true if callgrind can run the server and count its instructions.
     """
 
     name: str
@@ -67,7 +67,7 @@ SERVERS = [
 
 @dataclasses.dataclass(frozen=True)
 class LoadKind:
-    """A load: what an operation is, and how many of them take about an eighth of a second."""
+    """A load: what an operation is, and how many operations take about an eighth of a second."""
 
     key: str
     title: str
@@ -76,7 +76,7 @@ class LoadKind:
     operations: int
     size: int = 64
     depth: int = 1
-    busy: int = 0  # connections that are not idle; 0: all
+    busy: int = 0  # how many connections are not idle; 0 means all
     operation: str = "echo"
     target: float = 1.03
     takes_all: bool = False
@@ -134,8 +134,8 @@ LOADS = [
     ),
 ]
 
-# Servers on one loop and on two: name, words for one loop, words for two; a server without the
-# latter has a process for each loop, and the processes share an address.
+# Servers on one loop and on two: the name, the command for one loop, the command for two. A server
+# without the last one runs a process for each loop, and the processes share an address.
 LOOPED = [
     (PLAIN, ("peer-epoll",), None),
     ("Sluice C, epoll", ("echo-c", "epoll", "shared"), None),
@@ -143,7 +143,7 @@ LOOPED = [
     ("Go net", ("peer-go",), ("peer-go",)),
 ]
 
-# Whose cost of an event is measured with more descriptors than others are.
+# Those whose cost of an event is measured with more descriptors than the others are.
 GROWING = [
     "plain epoll",
     "plain poll",

@@ -21,7 +21,7 @@ def collected(report):
 
 
 def program_instructions(command, within=()):
-    """What a program executes, or the functions named in `within` and what they call."""
+    """The instructions that a program executes, or those of the functions in `within` and what they call."""
     toggles = [f"--toggle-collect={name}" for name in within]
     words = [*CALLGRIND, *toggles, *(str(word) for word in command)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
@@ -33,9 +33,9 @@ def program_instructions(command, within=()):
 def server_instructions(command, kind, few, many, connections=64, repeats=3, size=64):
     """User-space instructions of a server for each operation, from runs of two lengths.
 
-    Starting, connecting and ending cost the same in both and fall out. A wait costs the same for
-    one event as for 64, so where something else keeps the load from its core, an operation costs
-    more: the least of some runs is taken.
+    Starting, connecting and ending cost the same in both runs, and cancel out. A wait costs the same for
+    one event as for 64. So if something else keeps the load from its core, an operation costs more.
+    Therefore the least of some runs is taken.
     """
 
     def run(operations):
@@ -75,12 +75,12 @@ def idle_bytes(command, connections):
 
 
 def silent_bytes(command, connections):
-    """Resident bytes of a server for each connection that has said nothing."""
+    """Resident bytes of a server for each connection that has sent nothing."""
 
     def call(server, count):
         host, _, port = server.address.rpartition(":")
         callers = [socket.create_connection((host, int(port)), PATIENCE_S) for _ in range(count)]
-        # Callers are let in one after the other: where the last is served, all are there.
+        # Connections are accepted one after the other. Once the last is served, all are there.
         callers[-1].sendall(b"x")
         callers[-1].recv(1)
         return callers

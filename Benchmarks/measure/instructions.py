@@ -1,6 +1,6 @@
-"""User-space instructions by the processor's own counters: perf_event_open(2), where it is allowed.
+"""User-space instructions from the processor's own counters: perf_event_open(2), if it is allowed.
 
-A virtual machine often has none; then callgrind counts them instead (counting.py).
+A virtual machine often has no such counters. Then callgrind counts the instructions (counting.py).
 """
 
 import ctypes
@@ -15,7 +15,7 @@ ATTRIBUTE_BYTES = 64  # PERF_ATTR_SIZE_VER0
 
 
 def open_counter(task, kind=HARDWARE, config=INSTRUCTIONS):
-    """A descriptor that counts for a task from now on, or None where there is no such counter."""
+    """A descriptor that counts for a task from now on, or None if there is no such counter."""
     number = SYSTEM_CALL.get(platform.machine())
     if number is None:
         return None
@@ -36,7 +36,7 @@ def available():
 
 
 class Instructions:
-    """Counts while it is entered, for all threads that a process has; `count` is None without."""
+    """Counts while it is entered, for all threads that a process has. Without counters, `count` is None."""
 
     def __init__(self, process):
         self.process = process

@@ -1,11 +1,11 @@
-"""What a second core brings: as much work a second by two loops on two cores, beside one on one.
+"""What a second core brings: the work of two loops on two cores in a second, beside one loop on one core.
 
-A core has a loop, and a load generator of its own with 64 connections, which takes the rest of the core. So
-the second core adds as much load as it adds server. Callers are spread over the loops by the kernel
+A core has a loop and a load generator of its own with 64 connections. The generator takes the rest of the core.
+So the second core adds as much load as it adds server. The kernel spreads the connections over the loops
 (SO_REUSEPORT). One loop is measured before and after two, and the figure is to the mean of both. Plain epoll
-by hand says what the machine allows.
+by hand shows what the machine allows.
 
-By the clock it is true only where nothing else runs. So the same is also said by CPU time: what an echo takes
+By the clock this is true only if nothing else runs. So the same is also given by CPU time: what an echo takes
 of it, server and load generator together, on one core and on two.
 """
 
@@ -22,7 +22,7 @@ CONNECTIONS = 64
 
 
 def speeds(words, words_for_two, cpus):
-    """Operations for each second, and for each second of CPU time, times the cores."""
+    """Operations in a second, and in a second of CPU time, times the cores."""
     with contextlib.ExitStack() as opening:
         command = words if len(cpus) == 1 else words_for_two or words
         command = [BUILD / command[0], *command[1:]]
@@ -47,9 +47,9 @@ def speeds(words, words_for_two, cpus):
 
 
 def scaling(rounds):
-    """{name: {"clock", "cpu", "ratio": [median, least, most]}}; None where there are no two cores.
+    """{name: {"clock", "cpu", "ratio": [median, least, most]}}; None if there are no two cores.
 
-    The ratio is the clock's to plain epoll's of the same round.
+    The ratio is that of the clock's figure to plain epoll's of the same round.
     """
     cpus = sorted(os.sched_getaffinity(0))[:2]
     servers = [each for each in LOOPED if (BUILD / each[1][0]).exists()]

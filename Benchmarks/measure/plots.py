@@ -1,4 +1,4 @@
-"""The report's pictures. Every label stands at what it names; there is no legend."""
+"""The report's pictures. Every label stands beside what it names, so there is no legend."""
 
 import math
 import pathlib
@@ -13,7 +13,7 @@ ROW = 24
 
 
 def colour(name):
-    """The kind of a drawing's parts: whose figure it is."""
+    """The colour kind of a drawing's parts. It says whose figure it is."""
     if name.startswith("Sluice Swift"):
         return "swift"
     if name.startswith("Sluice"):
@@ -22,7 +22,7 @@ def colour(name):
 
 
 def number(value):
-    """Three figures or so, as a person would write them."""
+    """About three digits, as a person would write them."""
     if value == 0:
         return "0"
     if abs(value) >= 1000:
@@ -35,7 +35,7 @@ def number(value):
 
 
 class Axis:
-    """Where a value stands between two pixels; logarithmic where `least` is over 0."""
+    """Where a value is between two pixels. The axis is logarithmic if `least` is over 0."""
 
     def __init__(self, start, end, least, most):
         self.start, self.end, self.least, self.most = start, end, least, most
@@ -48,7 +48,7 @@ class Axis:
         return self.start + share * (self.end - self.start)
 
     def ticks(self):
-        """Round numbers, some five of them."""
+        """Some five round numbers of the axis."""
         if self.least > 0:
             decades = math.log10(self.most / self.least)
             steps = (1,) if decades > 3 else (1, 3) if decades > 1.5 else (1, 2, 5)
@@ -70,7 +70,7 @@ def grid(figure, axis, top, bottom, unit):
 
 
 def ratios(figures, target, told):
-    """A dot for each server's median, a line from its least to its greatest, best at the top."""
+    """A dot for each server's median, and a line from its least to its greatest, with the best at the top."""
     rows = sorted(figures.items(), key=lambda item: item[1]["ratio"][0])
     greatest = max(data["ratio"][2] for _, data in rows)
     least = min(data["ratio"][1] for _, data in rows)
@@ -93,14 +93,14 @@ def ratios(figures, target, told):
 
 
 def bars(figure, left, width, top, values, unit, logarithmic=False, names=NAMES):
-    """Horizontal bars, the least at the top, each with its figure at its end."""
+    """Horizontal bars, each with its figure at its end. The least is at the top."""
     rows = sorted(values.items(), key=lambda item: item[1])
     most = max(max(values.values()), 1e-9)
     axis = Axis(left + names + 10, left + width - 70, 1 if logarithmic else 0, most)
     for place, (name, value) in enumerate(rows):
         y = top + ROW * place
         figure.text(left + names, y + 14, name, "", "end")
-        # A logarithmic axis has no zero: what is under 1 has the shortest bar, and its own figure.
+        # A logarithmic axis has no zero. A value under 1 has the shortest bar, and its own figure.
         length = max(axis.place(max(value, axis.least)) - axis.start, 2)
         figure.bar(axis.start, y + 2, length, ROW - 8, colour(name))
         figure.text(round(axis.start + length) + 6, y + 14, number(value), "small")
@@ -115,7 +115,7 @@ def bar_plot(values, unit, told, logarithmic=False):
 
 
 def bar_panels(panels, columns, unit_of, told):
-    """Small ones side by side: {title: {name: value}}."""
+    """Small panels of bars, side by side: {title: {name: value}}."""
     rows = -(-len(panels) // columns)
     height = 70 + ROW * max(len(values) for values in panels.values())
     width = (WIDTH - 20) / columns
@@ -128,7 +128,7 @@ def bar_panels(panels, columns, unit_of, told):
 
 
 def apart(ends, least_gap):
-    """Names at the ends of lines, moved apart where they would overlap."""
+    """Names at the ends of lines, moved apart if they would overlap."""
     placed = []
     for y, label, kind in sorted(ends, reverse=True):
         if placed and y > placed[-1][0] - least_gap:
@@ -142,7 +142,7 @@ def times_of(lines, names):
 
 
 def curves(figure, left, width, title, lines, names, y_axis):
-    """Microseconds of an event against the number of descriptors, a line for each of `names`."""
+    """Microseconds of an event against the number of descriptors, with a line for each of `names`."""
     sizes = sorted(map(int, next(iter(lines.values()))))
     x_axis = Axis(left, left + width, sizes[0], sizes[-1])
     figure.text(left, 24, title, "head")
@@ -169,9 +169,9 @@ def curves(figure, left, width, title, lines, names, y_axis):
 
 
 def dispatch(results, names, told):
-    """Time of an event against the number of descriptors: a few active, and all active.
+    """Time of an event against the number of descriptors: with a few active, and with all active.
 
-    `names` has for each line its label and its kind.
+    `names` has the label and the kind of each line.
     """
     figure = Figure(WIDTH, 330, told)
     values = [value for lines in results.values() for value in times_of(lines, names)]
@@ -182,7 +182,7 @@ def dispatch(results, names, told):
 
 
 def growth(lines, names, told):
-    """The same in one, with more descriptors."""
+    """The same in one drawing, with more descriptors."""
     figure = Figure(WIDTH, 330, told)
     values = times_of(lines, names)
     y_axis = Axis(270, 40, min(values) / 1.3, max(values) * 1.3)

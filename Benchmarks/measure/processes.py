@@ -1,4 +1,4 @@
-"""Servers and the load generator, as processes: started, pinned, asked how much they used, ended."""
+"""Servers and the load generator, as processes: started, pinned, asked what they used, and ended."""
 
 import os
 import pathlib
@@ -13,7 +13,7 @@ PATIENCE_S = 120
 
 
 def most_descriptors(wanted):
-    """How many descriptors a process may have: so many where the limit can be raised to that."""
+    """How many descriptors a process may have: `wanted`, if the limit can be raised to that."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most < wanted:
         try:
@@ -24,8 +24,8 @@ def most_descriptors(wanted):
 
 
 def pin(cpu):
-    """What a child runs before its program: stays on a core, or on a set of them, and takes the most
-    descriptors."""
+    """What a child runs before its program. It stays on a core, or on a set of cores, and takes as many
+    descriptors as it may."""
 
     def prepare():
         if cpu is not None:
@@ -37,16 +37,16 @@ def pin(cpu):
 
 
 def read_line(process):
-    """The next line that a process prints; empty where it ended, or was silent for too long."""
+    """The next line that a process prints. It is empty if the process ended, or was silent for too long."""
     ready, _, _ = select.select([process.stdout], [], [], PATIENCE_S)
     return process.stdout.readline().strip() if ready else ""
 
 
 class Server:
-    """An echo server that prints its address and runs until SIGTERM, maybe under another program.
+    """An echo server that prints its address and runs until SIGTERM. It may run under another program.
 
     `under` is that program and its arguments. What it writes to standard error is in `report` at
-    the end. `address` is where it is to listen.
+    the end. `address` is where the server is to listen.
     """
 
     def __init__(self, command, under=(), cpu=None, address="127.0.0.1:0"):
@@ -81,19 +81,19 @@ class Server:
 
     @property
     def pid(self):
-        """The server's own, not that of a tracer that started it."""
+        """The process id of the server itself, not of a tracer that started it."""
         if self.under and self.under[0] == "strace":
             path = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
             return int(pathlib.Path(path).read_text().split()[0])
         return self.process.pid
 
     def cpu_ns(self):
-        """CPU time of all its threads, from the scheduler: exact while it sleeps."""
+        """CPU time of all its threads, from the scheduler. It is exact while the server sleeps."""
         tasks = pathlib.Path(f"/proc/{self.process.pid}/task").iterdir()
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
 
     def resident_bytes(self):
-        """The pages it holds, counted one by one: the sums in /proc/PID/statm lag behind."""
+        """The pages that it holds, counted one by one, because the sums in /proc/PID/statm lag behind."""
         for line in pathlib.Path(f"/proc/{self.process.pid}/smaps_rollup").open():
             if line.startswith("Rss:"):
                 return int(line.split()[1]) * 1024
@@ -125,7 +125,7 @@ class Load:
         self.process.wait(timeout=PATIENCE_S)
 
     def run(self, operations):
-        """Does so many operations; returns the seconds they took, and the load's own CPU time."""
+        """Does this many operations. Returns the seconds they took, and the load's own CPU time."""
         self.begin(operations)
         return self.finish()
 

@@ -1,9 +1,9 @@
 """CPU time of the servers under a load, as ratios to plain epoll measured just before and after.
 
 The server is pinned to one core, the load generator to another. Every few measurements plain epoll is
-measured again, and a ratio is to the mean of the two around it, so that a drift of the machine
-falls out. The order is another in each round, and a server is started anew for each measurement, but
-where it has very many connections.
+measured again, and a ratio is to the mean of the two around it, so that a drift of the machine cancels
+out. Each round has another order. A server is started anew for each measurement, unless it has very many
+connections.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ class Sample:
 
 
 def cores():
-    """Two cores to use, or None where there is but one."""
+    """Two cores to use, or None if there is only one."""
     allowed = sorted(os.sched_getaffinity(0))
     return (allowed[SERVER_CPU], allowed[LOAD_CPU]) if len(allowed) > 1 else (None, None)
 
@@ -40,7 +40,8 @@ class Session:
     """A server with the load generator connected to it, warmed up."""
 
     def __init__(self, candidate, load, operations):
-        # Most of the few are slow: half is still more time than the others take.
+        # Most of the servers with `few` are slow: half the operations still take more time than the
+        # others need.
         self.operations = operations = operations // 2 if candidate.few else operations
         server_cpu, load_cpu = cores()
         with contextlib.ExitStack() as opening:
@@ -66,7 +67,7 @@ class Session:
 
 
 class Sessions:
-    """A session for each measurement; or, where connecting takes long, one for each server."""
+    """A session for each measurement; or one for each server, if connecting takes long."""
 
     def __init__(self, load, operations):
         self.load, self.operations = load, operations
@@ -110,7 +111,7 @@ def one_round(plain, others, sessions, samples):
 
 
 def middle(values):
-    """The median, and the least and the greatest."""
+    """The median, the least and the greatest."""
     values = [value for value in values if value is not None]
     if not values:
         return None
@@ -118,7 +119,7 @@ def middle(values):
 
 
 def compare(servers, load, rounds, operations):
-    """What each server that takes a load costs under it, by name."""
+    """What each server that takes this load costs under it, by name."""
     servers = [candidate for candidate in servers if candidate.takes(load)]
     plain = next(candidate for candidate in servers if candidate.name == PLAIN)
     others = [candidate for candidate in servers if candidate is not plain]

@@ -1,4 +1,4 @@
-"""An echo server on an event loop of asyncio's, by a Protocol: protocol.py ADDRESS LOOP, where LOOP is
+"""An echo server as a Protocol on an event loop for asyncio: protocol.py ADDRESS LOOP, where LOOP is
 asyncio, uvloop or sluiceio."""
 
 import asyncio
