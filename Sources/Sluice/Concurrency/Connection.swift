@@ -33,7 +33,7 @@ public final class Connection: Waiter, @unchecked Sendable {
     /// Why a read cannot wait in the short way. 0 if it can.
     @exclusivity(unchecked) @usableFromInline var obstacles: UInt16 = 0
     @exclusivity(unchecked) private var error: CInt = 0
-    /// The number of the read that lends what is lent. Other threads may ask for it.
+    /// The number of the read that lent the bytes. Other threads may ask for it.
     @usableFromInline let reads = Atomic<UInt32>(0)
 
     /// The loop on whose thread the connection lives.

@@ -47,7 +47,7 @@ public final class Descriptor: Sendable {
 }
 
 /// The loop's part of a ``Descriptor``. The loop refers to it until it has ended. It is an object
-/// of its own so that a descriptor that nobody holds ends: the loop's reference would keep it.
+/// of its own, because the loop's reference would otherwise keep a descriptor that nobody holds.
 // Sendable: all that changes is used only on the loop's thread.
 @safe
 private final class DescriptorWatch: Waiter, @unchecked Sendable {

@@ -120,7 +120,7 @@ public actor Loop {
         }
     }
 
-    /// The loop on whose thread the caller is; `nil` if it is on none.
+    /// The loop whose thread the caller is on; `nil` if there is none.
     static var current: Loop? {
         unsafe Core.current?.owner
     }

@@ -117,7 +117,7 @@ extension Connection {
         unsafe lent = 0
     }
 
-    /// Makes invalid everything that was lent before. Call it before those bytes go.
+    /// Invalidates everything that was lent before. Call it before those bytes go.
     @inlinable
     @inline(__always)
     func beginRead() {
