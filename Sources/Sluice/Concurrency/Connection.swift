@@ -275,7 +275,7 @@ public final class Connection: Waiter, @unchecked Sendable {
     }
 
     func closed(_ error: CInt, inputEnded: Bool) {
-        // Of a connection that was not read from, nothing else has told of its peer's end.
+        // If the connection was not read from, only this event tells of its peer's end.
         unsafe obstacles |= inputEnded ? Self.isClosed | Self.atEnd : Self.isClosed
         unsafe self.error = error
         unsafe core.living -= 1
@@ -340,7 +340,7 @@ public final class Connection: Waiter, @unchecked Sendable {
     func finished() throws -> Bool {
         if has(Self.isCancelled | Self.isReadCancelled) { throw CancellationError() }
         if has(Self.isExpired) { throw TimedOut() }
-        // An error after the peer's end takes nothing of it back.
+        // An error after the peer's end takes nothing back.
         if has(Self.atEnd) { return false }
         if unsafe has(Self.isClosed) && error < 0 { throw failure }
         return false

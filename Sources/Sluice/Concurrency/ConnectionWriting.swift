@@ -258,7 +258,7 @@ extension Loop {
         // So that the end of the destination ends a wait for bytes that are to go there.
         destination.some.sources.append(source)
         defer { destination.some.sources.removeAll { $0 === source } }
-        // Nothing ends the wait where that has ended before.
+        // If the destination has ended before, nothing would end the wait.
         while !destination.has(Connection.isClosed), let bytes = try await source.next() {
             do {
                 try await destination.write(bytes)
