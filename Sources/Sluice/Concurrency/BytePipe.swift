@@ -40,8 +40,8 @@ public enum BytePipe {
             return result
         }
 
-        /// Ends the pipe like a connection that is reset. Writes throw. Reads give what is there, and
-        /// then throw, unless the writer has finished before.
+        /// Ends the pipe like a connection that is reset. Writes throw. Reads first give the bytes
+        /// that are there, and then throw, unless the writer has finished before.
         public func abort() {
             buffer.abort()
         }
@@ -130,7 +130,7 @@ private final class Buffer: Sendable {
             do {
                 try await wait(\.reader) { $0.isOver || $0.hasNew }
             } catch {
-                // A wait that throws has been one: all comes again at once.
+                // A wait that throws counts as a wait: all bytes come again at once.
                 state.withLock { $0.isUntouched = false }
                 throw error
             }
@@ -177,7 +177,7 @@ private final class Buffer: Sendable {
         end { $0.isAborted = true }
     }
 
-    /// Has those that wait look again.
+    /// Makes the waiting tasks check again.
     private func end(_ change: @Sendable (inout State) -> Void) {
         let waits = state.withLock { state in
             change(&state)

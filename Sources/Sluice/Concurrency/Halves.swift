@@ -2,8 +2,8 @@
 /// as a decoder. Code that is written against this protocol can be tested without a network: see
 /// ``BytePipe``.
 public protocol ByteReader: ~Copyable {
-    /// Lends the next bytes to `body`: as many as are there, and at most `most`, which is 1 or more.
-    /// At the end of the stream there are none, and only there.
+    /// Lends the next bytes to `body`: as many as are there, and at most `most`, which is 1 or
+    /// more. At the end of the stream there are none, and only there.
     ///
     /// Bytes that `body` does not consume come again first. If it consumes nothing, more bytes are
     /// waited for before it is called again, unless the stream has ended. If it throws, all bytes
@@ -13,7 +13,7 @@ public protocol ByteReader: ~Copyable {
     ) async throws -> Result
 }
 
-/// Of no bytes nobody could tell whether it is the end.
+/// A read of no bytes could not be told from the end of the stream.
 func requireSome(_ most: Int?) {
     require(most ?? 1 >= 1, "a read of at most \(most ?? 0) bytes; ask for 1 at least")
 }
@@ -53,13 +53,13 @@ public struct ByteInput: ~Escapable {
 }
 
 extension ByteReader where Self: ~Copyable {
-    // What throws here has consumed nothing, as a connection's own reads: each looks at all that there
-    // is until that is enough.
+    // A read that throws here has consumed nothing, as with a connection's own reads. Each read
+    // looks at all the bytes that there are, until they are enough.
 
-    /// So many bytes.
+    /// Reads `count` bytes.
     ///
-    /// - Throws: ``UnexpectedEnd`` where the stream ends before. It leaves what there is for the next
-    ///   read, as any other error does.
+    /// - Throws: ``UnexpectedEnd`` if the stream ends before. It leaves the bytes that there are
+    ///   for the next read, as any other error does.
     public mutating nonisolated(nonsending) func read(exactly count: Int) async throws -> [UInt8] {
         if count == 0 { return [] }
         while true {
@@ -76,18 +76,18 @@ extension ByteReader where Self: ~Copyable {
         }
     }
 
-    /// What stands before the next such byte, which is taken too; `nil` at the end of the stream.
+    /// The bytes before the next `delimiter`, which is taken too; `nil` at the end of the stream.
     ///
-    /// - Throws: ``TooLong``; ``UnexpectedEnd`` where the stream ends before the byte. They leave what
-    ///   there is for the next read, as any other error does.
+    /// - Throws: ``TooLong``; ``UnexpectedEnd`` if the stream ends before the delimiter. Both leave
+    ///   the bytes that there are for the next read, as any other error does.
     public mutating nonisolated(nonsending) func read(
         until delimiter: UInt8, limit: Int
     ) async throws -> [UInt8]? {
         try await read(until: delimiter, limit: limit, of: limit) { Array($0) }
     }
 
-    /// What `body` makes of the bytes before the delimiter. They are consumed unless it throws. `named`
-    /// is the limit that the caller knows of.
+    /// The result of `body` for the bytes before the delimiter. The bytes are consumed unless
+    /// `body` throws. `named` is the limit that the caller knows of.
     private mutating nonisolated(nonsending) func read<Result>(
         until delimiter: UInt8, limit: Int, of named: Int, _ body: (Span<UInt8>) throws -> Result
     ) async throws -> Result? {
@@ -116,7 +116,7 @@ extension ByteReader where Self: ~Copyable {
     public mutating nonisolated(nonsending) func readLine(
         limit: Int = 8_192
     ) async throws -> String? {
-        // It may have its "\r" besides.
+        // The line may have its "\r" besides.
         let most = min(limit, .max - 1) + 1
         return try await read(until: UInt8(ascii: "\n"), limit: most, of: limit) { line in
             let hasReturn = !line.isEmpty && line[line.count - 1] == UInt8(ascii: "\r")
@@ -290,7 +290,7 @@ extension Connection {
         if unsafe count == 0 {
             isLast = !(try await fill())
         } else if has(Self.isUntouched) {
-            // The wait counts from here, also if it throws or if `body` throws.
+            // This read waits for more, so the mark is cleared, even if the wait or `body` throws.
             unsafe obstacles &= ~Self.isUntouched
             isLast = !(try await fillBehind())
         }
