@@ -1,11 +1,19 @@
 """Sockets of ours: clients, and servers for the clients that are tested."""
 
+import atexit
+import fcntl
 import itertools
 import os
+import re
 import socket
 import struct
+import termios
+from pathlib import Path
 
-PATIENCE = 10  # after so many seconds, something that has not happened is a failure
+# After so many seconds, something that has not happened is a failure. Only a test that fails waits for so
+# long. On a busy machine a program may wait for seconds until it gets a processor, and TCP sends a lost SYN
+# again after 1, 3, 7 and 15 seconds.
+PATIENCE = 30
 
 numbers = itertools.count()
 
@@ -52,10 +60,13 @@ def unix_address():
 
 
 def refused_address():
-    """An address where nobody listens."""
-    listener, address = listen()
-    listener.close()
-    return address
+    """An address where nobody listens. It stays bound, so that the kernel gives its port to nobody else; a
+    program of the test's may listen there all the same, if it sets SO_REUSEADDR."""
+    bound = socket.socket()
+    atexit.register(bound.close)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", 0))
+    return "127.0.0.1:%d" % bound.getsockname()[1]
 
 
 def read_exactly(client, count):
@@ -86,6 +97,25 @@ def wait_for_parting(client):
         return read_all(client)
     except ConnectionResetError:
         return b""
+
+
+def has_been_read(connection):
+    """Whether the other side, a process of this machine, has read all that was sent over this TCP
+    connection: the kernel has nothing to send any more, and nothing that its receiver could read."""
+    unsent = struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))[0]
+    return unsent == 0 and unread(connection.getpeername()[1], connection.getsockname()[1]) == 0
+
+
+def unread(port, peer=None):
+    """How many bytes TCP connections of this port, or of that with one peer, have received that nobody has
+    read: see proc_pid_net(5)."""
+    rows = re.findall(r"^ *\d+: \w+:(\w+) \w+:(\w+) (\w+) \w+:(\w+)", Path("/proc/net/tcp").read_text(),
+                      re.MULTILINE)
+    return sum(int(received, 16) for own, other, state, received in rows
+               if int(own, 16) == port and peer in (None, int(other, 16)) and state != LISTENING)
+
+
+LISTENING = "0A"  # where the number is that of connections to be accepted
 
 
 def reset(client):

@@ -7,8 +7,8 @@ import subprocess
 
 from flood import KERNEL_ROOM, Flood
 from sockets import (
-    PATIENCE, connect, exchange, listen, read_all, read_exactly, reset, unix_address,
-    wait_for_parting)
+    PATIENCE, connect, exchange, listen, read_all, read_exactly, refused_address, reset,
+    unix_address, wait_for_parting)
 from storm import NO_LIMIT, Storm
 from support import BACKENDS, SYSTEM_CALLS, ProgramTest, Server, over, program, run, wait_until
 
@@ -203,7 +203,6 @@ class BadArguments(ProgramTest):
 
     @over(backend=BACKENDS)
     def test_a_client_without_a_server_says_in_one_line_to_start_one(self, backend):
-        listener, address = listen()
-        listener.close()
+        address = refused_address()
         self.assert_refused(run("article-client", "--address", address, "--backend", backend),
                             "refused", "start a server first")

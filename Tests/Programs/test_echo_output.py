@@ -1,5 +1,6 @@
 """sluice-echo without a standard input or output, or with an output that takes no more."""
 
+import contextlib
 import signal
 import subprocess
 
@@ -76,10 +77,8 @@ class TakesNoMore(OutputTest):
             with server.connect() as client:
                 exchange(client, b"hello")
                 server.process.stdout.close()
-                try:
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it found out by itself
                     client.send(b"bye")
-                except BrokenPipeError:  # it has found out by itself
-                    pass
                 wait_for_parting(client)
             self.assert_failed(server, "Broken pipe; that ends it")
 

@@ -15,21 +15,11 @@ TESTS = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS / "Programs"))
 
 from browser import NAME, Browser
-from sockets import exchange, unix_address
+from sockets import PATIENCE, exchange, unix_address
 from support import ProgramTest, program, wait_until
-from test_echo_shown import Inspected, connect
+from test_echo_shown import Inspected, connect, send_what_fits
 
 PICTURES = os.environ.get("PICTURES")
-
-
-def queue_bytes(client):
-    """Sends until the kernel takes no more, and reads nothing."""
-    client.setblocking(False)
-    try:
-        while True:
-            client.send(bytes(1 << 16))
-    except BlockingIOError:
-        pass
 
 
 @unittest.skipUnless(NAME, "there is no chromium-headless-shell")
@@ -44,7 +34,7 @@ class PageTest(ProgramTest):
             self.assertEqual(browser.value("inputs.querySelectorAll('.row').length"), 2)
             self.assertEqual(browser.value("outputs.innerText"), "")
             held = "outputs.querySelectorAll('.held').length == 1"
-            wait_until(lambda: queue_bytes(slow) or browser.value(held), "one is held")
+            wait_until(lambda: send_what_fits(slow) or browser.value(held), "one is held")
             port = client.getsockname()[1]
             browser.wait_for(f"inputs.innerText.includes(':{port}')")
             browser.wait_for("lives.querySelectorAll('rect.data').length > 1")
@@ -73,7 +63,7 @@ class ScreenTest(ProgramTest):
 
     def tmux(self, *words):
         return subprocess.run(["tmux", "-S", f"{self.folder.name}/socket", "-f", "/dev/null", *words],
-                              capture_output=True, text=True, check=True, timeout=10).stdout
+                              capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
 
     def screen(self):
         return self.tmux("capture-pane", "-p")
