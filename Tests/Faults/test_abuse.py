@@ -4,6 +4,7 @@ Here the interposer only counts waits, and turns in which nothing was done. The 
 docs/reliability.md.
 """
 
+import contextlib
 import resource
 import selectors
 import socket
@@ -73,14 +74,14 @@ class Abuse(unittest.TestCase):
                 for _ in range(EXCHANGES):
                     begin = time.monotonic()
                     self.exchange(client)
-                    slowest = max(slowest, time.monotonic() - begin)
+                    slowest = max(slowest, time.monotonic() - begin)  # not asserted: others may have the processors
                 cpu = (server.cpu_seconds() - cpu) / EXCHANGES
                 # An exchange is one turn for the bytes, and a second one if a wait came too early.
                 self.assertLessEqual(server.tally().waits - waits, 2 * EXCHANGES)
             for each in silent:
                 each.close()
             self.assertLess(memory, 512)
-            self.assertLess(slowest, 1)
+            self.assertLess(cpu, 0.01)
             self.report(f"{count} silent connections: {memory:.0f} bytes each; an exchange beside them"
                         f" costs {1e6 * cpu:.0f} us of CPU, and took {1e3 * slowest:.1f} ms at most")
 
@@ -135,7 +136,8 @@ class Abuse(unittest.TestCase):
             with selectors.DefaultSelector() as waiting:
                 clients = [server.connect() for _ in range(room + more)]
                 for client in clients:
-                    client.send(b"let me in")
+                    with contextlib.suppress(ConnectionResetError, BrokenPipeError):  # it was parted with
+                        client.send(b"let me in")
                     waiting.register(client, selectors.EVENT_READ)
                 served = self.fates(waiting)
             took = time.monotonic() - begin
