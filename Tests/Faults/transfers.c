@@ -4,6 +4,8 @@
  * counts happen on stream sockets and pipes. On a send to a pipe they happen only if there are more
  * than PIPE_BUF bytes, because fewer bytes go whole or not at all. A reset is a real one: a connect
  * to AF_UNSPEC ends a TCP connection with an RST, and then the error is pending.
+ * A peek (MSG_PEEK) gets no EAGAIN: the library peeks where a connection has broken, and there all
+ * that comes is there already. No kernel says EAGAIN then.
  */
 #include "real.h"
 
@@ -17,7 +19,7 @@
 #include "plan.h"
 #include "rearm.h"
 
-enum direction { RECEIVING, SENDING };
+enum direction { RECEIVING, SENDING, LOOKING };
 
 static int option_of(int fd, int option) {
     int value = -1;
@@ -76,7 +78,7 @@ static bool fails(int fd, enum direction direction, size_t *length) {
         1u << FAULT_EINTR | 1u << FAULT_EAGAIN | 1u << FAULT_SHORT | 1u << FAULT_RESET;
     if (!suffers(kinds, &fault) || !never_blocks(fd))
         return false;
-    bool can_run_dry = is_pipe(fd) || is_stream_socket(fd);
+    bool can_run_dry = direction != LOOKING && (is_pipe(fd) || is_stream_socket(fd));
     if (fault == FAULT_EINTR) {
         saved = EINTR;
     } else if (fault == FAULT_EAGAIN && can_run_dry && *length > 0) {
@@ -113,7 +115,7 @@ ssize_t read(int fd, void *bytes, size_t asked) {
 
 ssize_t recv(int fd, void *bytes, size_t asked, int flags) {
     size_t length = asked;
-    if (fails(fd, RECEIVING, &length))
+    if (fails(fd, flags & MSG_PEEK ? LOOKING : RECEIVING, &length))
         return -1;
     return done(fd, real_recv(fd, bytes, length, flags), length, asked);
 }
