@@ -132,7 +132,7 @@ node-package: $(ONE_FILE) ##languages copy the core into the package for Node.js
 .PHONY: crate
 crate: $(ONE_FILE) ##languages the crate for Rust, as it would be published, and a build of it
 	@mkdir -p $(CORE_IN_RUST)
-	cp $(ONE_FILE) $(BUILD)/sluice.h $(CORE_IN_RUST)
+	cp -u $(ONE_FILE) $(BUILD)/sluice.h $(CORE_IN_RUST)
 	CARGO_TARGET_DIR=$(BUILD)/languages/rust cargo package --offline --allow-dirty --quiet \
 		--manifest-path Bindings/rust/Cargo.toml
 
@@ -151,7 +151,7 @@ man: $(MAN) ##docs the man pages, in build/man: sluice(3), a page for each group
 .PHONY: python-package
 python-package: $(ONE_FILE) ##languages the package for Python, as it would be published, in build/languages/python
 	@mkdir -p $(CORE_IN_PYTHON)
-	cp $(ONE_FILE) $(BUILD)/sluice.h VERSION $(CORE_IN_PYTHON)
+	cp -u $(ONE_FILE) $(BUILD)/sluice.h VERSION $(CORE_IN_PYTHON)
 	$(call in_python_env,cd Bindings/python && \
 		../../$(PYTHON_ENV)/bin/python setup.py --quiet sdist --dist-dir ../../$(BUILD)/languages/python)
 
@@ -794,14 +794,14 @@ clang: deps-c deps-swift deps-libevent ##faults the library and its headers, wit
 	$(MAKE) test-header lib lib-libevent CC=clang CXX=clang++ BUILD=build/clang
 
 # There are lanes as above. Each builds in a folder of its own. Counts of instructions are right even if the machine is
-# busy.
+# busy. The libraries and the one file, which both need, are made before.
 CHECK_LANES := "demo test-languages test-consumer test-clients test-integrations test-large bench-gate asan" \
 	"test-abi test-faults test-examples test-one-file test-adapters test-python-asyncio test-python-others clang lint tsan coverage differential fuzz test-site test-shown"
 
 .PHONY: check check-beyond
 check: test check-beyond test-deb ##work everything that must pass
 
-check-beyond: lib lib-libevent ##work what must pass beside the tests: counts, sanitizers, fuzzing for FOR seconds
+check-beyond: lib lib-libevent amalgamation ##work what must pass beside the tests: counts, sanitizers, fuzzing for FOR seconds
 	+@FOR=$(or $(FOR),25) Tools/parts "make check" $(CHECK_LANES)
 
 # ---- What is needed -----------------------------------------------------------------------------

@@ -17,7 +17,7 @@ REMEDY = "where this is meant, run: make abi"
 def names_of(words, *command):
     """The names in those lines of nm that have so many words, as they are or with their versions."""
     output = subprocess.run(
-        command, cwd=abi.ROOT, check=True, capture_output=True, text=True, timeout=60).stdout
+        command, cwd=abi.ROOT, check=True, capture_output=True, text=True, timeout=300).stdout
     lines = [line.split() for line in output.splitlines()]
     return {line[-1] for line in lines if len(line) == words and line[-2] != "A"}
 

@@ -13,7 +13,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "Tests/Languages"))
 
-from languages import BUILD, EXAMPLES, LANGUAGES, environment, install, run  # noqa: E402
+from languages import BUILD, EXAMPLES, environment, install, run  # noqa: E402
 
 PATIENCE = 60
 

@@ -8,7 +8,8 @@ import random
 import tempfile
 import unittest
 
-from adapters import Server, build, free_port, run_program
+from adapters import Server, build, run_program
+from sockets import refused_address
 
 COUNT = 100
 
@@ -79,7 +80,7 @@ class CurlTest(unittest.TestCase):
             here = f"http://127.0.0.1:{server.port}"
             (pathlib.Path(server.folder.name) / "files/there").write_bytes(b"here I am")
             result = run_program(
-                fetch(), target, f"{here}/not-there", f"http://127.0.0.1:{free_port()}/",
+                fetch(), target, f"{here}/not-there", f"http://{refused_address()}/",
                 f"{here}/there")
             self.assertEqual(result.returncode, 1)
             self.assertIn("/not-there: No error, status 404", result.stdout)

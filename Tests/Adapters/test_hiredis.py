@@ -4,10 +4,11 @@ import functools
 import re
 import signal
 import subprocess
-import threading
 import unittest
 
-from adapters import PATIENCE, Server, build, environment, free_port, run_program
+from adapters import PATIENCE, Server, build, environment, run_program
+from sockets import refused_address, unread
+from support import wait_until
 
 COUNT = 20_000
 
@@ -33,7 +34,7 @@ class HiredisTest(unittest.TestCase):
         self.assertGreater(int(found[2]), 0)
 
     def test_nobody_listens(self):
-        result = run_program(keys(), free_port(), 1)
+        result = run_program(keys(), refused_address().rpartition(":")[2], 1)
         self.assertEqual(result.returncode, 1)
         self.assertIn("not connected: Connection refused", result.stdout)
 
@@ -42,8 +43,9 @@ class HiredisTest(unittest.TestCase):
             server.process.send_signal(signal.SIGSTOP)
             with subprocess.Popen([keys(), str(server.port), str(COUNT)], text=True,
                                   env=environment(), stdout=subprocess.PIPE) as program:
-                # It is connected, because the kernel does that, and waits for answers.
-                threading.Timer(0.2, server.process.kill).start()
+                # The kernel has accepted its connection, and keeps what it asks.
+                wait_until(lambda: unread(server.port) > 0, "it has asked")
+                server.process.kill()
                 output, _ = program.communicate(timeout=PATIENCE)
         self.assertEqual(program.returncode, 1)
         self.assertRegex(output, r"^\d+ answered, [1-9]\d* wrong")

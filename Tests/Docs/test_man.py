@@ -50,7 +50,7 @@ class ManTest(unittest.TestCase):
     def test_mandoc_has_no_warning(self):
         done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning",
                                *(MAN / name for name in WHOLE if name.endswith(".3")), ECHO],
-                              capture_output=True, text=True, timeout=60, check=False)
+                              capture_output=True, text=True, timeout=300, check=False)
         self.assertEqual((done.returncode, done.stdout), (0, ""))
 
 

@@ -16,14 +16,14 @@ PROGRAMS = sorted(path for path in (ROOT / "Programs/tutorial").iterdir()
 class TutorialTest(unittest.TestCase):
     def test_the_pages_show_what_the_programs_are_and_print(self):
         done = subprocess.run([ROOT / "Tools/pages", "--check"], capture_output=True, text=True,
-                              timeout=120, check=False)
+                              timeout=300, check=False)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
 
     def test_the_commands_that_run_a_step_do(self):
         [block] = re.findall(r"^```sh\n(.*?)^```", (FOLDER / "README.md").read_text(),
                              re.DOTALL | re.MULTILINE)
         done = subprocess.run(["sh", "-e", "-c", block], cwd=ROOT, capture_output=True, text=True,
-                              timeout=120, check=False)
+                              timeout=300, check=False)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertEqual(done.stdout.count("select says that 2 can be read:"), 2)
 

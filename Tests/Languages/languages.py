@@ -5,6 +5,7 @@ A language has two programs: `server` is its echo server, and `checks` misuses t
 that was reported correctly, `checks` prints "ok WHAT", or what its test framework prints.
 """
 
+import atexit
 import functools
 import json
 import os
@@ -13,10 +14,14 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build/languages"
-PREFIX = BUILD / "prefix"
+# Of this run of tests alone: those of the adapters may run beside those of the languages.
+FOLDER = tempfile.TemporaryDirectory(prefix="sluice-installed-")
+atexit.register(FOLDER.cleanup)
+PREFIX = pathlib.Path(FOLDER.name)
 EXAMPLES = ROOT / "Examples"
 GO_MODULE = ROOT / "Bindings/go"
 NODE_PACKAGE = ROOT / "Bindings/node"
@@ -52,7 +57,6 @@ def run(command, **options):
 @functools.cache
 def install():
     """Installs the library, once for all languages."""
-    shutil.rmtree(PREFIX, ignore_errors=True)
     run(["make", "-s", "install", f"PREFIX={PREFIX}", "DESTDIR="])
 
 

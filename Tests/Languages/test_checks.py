@@ -33,7 +33,7 @@ def reported_in(output):
 @for_each_language
 class ChecksTest(unittest.TestCase):
     def test_misuse_is_reported(self, language):
-        output = run(language.command("checks"), timeout=60)
+        output = run(language.command("checks"))
         reported = reported_in(output)
         expected = set(REPORTED)
         if language.folder != "c":

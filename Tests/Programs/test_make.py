@@ -14,7 +14,7 @@ NOBODY = 65534
 
 
 def said(*command, **options):
-    options = {"cwd": ROOT, "capture_output": True, "text": True, "timeout": 60} | options
+    options = {"cwd": ROOT, "capture_output": True, "text": True, "timeout": 300} | options
     return subprocess.run(list(map(str, command)), check=False, **options)
 
 

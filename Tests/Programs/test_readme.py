@@ -26,7 +26,7 @@ class CommandsTest(unittest.TestCase):
     def made(self, target):
         """The commands that make runs for a target."""
         return subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True,
-                              timeout=60, check=True).stdout
+                              timeout=300, check=True).stdout
 
     def test_nothing_is_said_to_be_run_that_is_not_looked_at_here(self):
         # Tests/Languages compiles the program of the first page, with the command that is on it.
@@ -44,7 +44,7 @@ class CommandsTest(unittest.TestCase):
         written = re.findall(r"^([a-z-]+):.* ##", (ROOT / "Makefile").read_text(), re.MULTILINE)
         self.assertGreater(len(written), 50)
         done = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True,
-                              timeout=60, check=True)
+                              timeout=300, check=True)
         shown = re.findall(r"^  make ([a-z-]+) ", done.stdout, re.MULTILINE)
         self.assertEqual(sorted(shown), sorted(written))
 
