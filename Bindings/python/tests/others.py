@@ -22,6 +22,9 @@ import websockets
 
 SEED = int(os.environ.get("SLUICE_SEED") or random.SystemRandom().randrange(1 << 32))
 CLIENTS = 24
+# All clients and servers are in one loop, which a busy machine makes slow: neither library is to give up.
+PATIENT_HTTP = aiohttp.ClientTimeout(total=None)
+PATIENT = {"open_timeout": None, "close_timeout": None, "ping_interval": None}
 
 
 def tls(folder):
@@ -59,7 +62,7 @@ def body(numbers):
 
 async def ask_by_http(url, context, numbers, until):
     count = 0
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession(timeout=PATIENT_HTTP) as session:
         while time.monotonic() < until:
             sent = body(numbers)
             pieces = {"pieces": "1"} if numbers.random() < 0.5 else {}
@@ -73,7 +76,7 @@ async def ask_by_http(url, context, numbers, until):
 async def ask_by_messages(url, context, numbers, until):
     count = 0
     while time.monotonic() < until:
-        async with websockets.connect(url, ssl=context, max_size=None) as connection:
+        async with websockets.connect(url, ssl=context, max_size=None, **PATIENT) as connection:
             for _ in range(20):
                 sent = body(numbers)
                 await connection.send(sent)
@@ -101,7 +104,7 @@ async def serve_and_ask(seconds, folder):
     servers = []
     for name, server, client in (("ws", None, None), ("wss", server_tls, client_tls)):
         servers.append(await websockets.serve(
-            echo_messages, "localhost", 0, ssl=server, max_size=None))
+            echo_messages, "localhost", 0, ssl=server, max_size=None, **PATIENT))
         port = servers[-1].sockets[0].getsockname()[1]
         asked[name] = [
             ask_by_messages(f"{name}://localhost:{port}/", client, numbers, until)
