@@ -1,6 +1,8 @@
 """python -m sluiceio echo, from outside."""
 
 import contextlib
+import itertools
+import os
 import pathlib
 import signal
 import socket
@@ -10,59 +12,76 @@ import time
 import unittest
 
 README = pathlib.Path(__file__).resolve().parents[1] / "README.md"
-ECHO = [sys.executable, "-W", "error", "-m", "sluiceio", "echo", "127.0.0.1:0"]
+NUMBERS = itertools.count()
+ECHO = [sys.executable, "-W", "error", "-m", "sluiceio", "echo"]
+GRACE_S = 1  # for what is queued, at a signal
 
 
 class Main(unittest.TestCase):
     def start(self):
         """A server, and a client of it that has had an answer."""
-        server = subprocess.Popen(ECHO, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        address = f"unix:@sluice-main-{os.getpid()}-{next(NUMBERS)}"
+        server = subprocess.Popen([*ECHO, address], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for end in (server.stdout.close, server.stderr.close, server.wait, server.kill):
             self.addCleanup(end)
-        host, port = server.stdout.readline().split()[-1].split(":")
-        client = socket.create_connection((host, int(port)), timeout=20)
+        self.assertEqual(server.stdout.readline(), f"listening on {address}\n")
+        return server, self.client(address)
+
+    def client(self, address):
+        client = socket.socket(socket.AF_UNIX)
         self.addCleanup(client.close)
+        client.settimeout(20)
+        client.connect(address.removeprefix("unix:").replace("@", "\0"))
         client.sendall(b"hello")
         self.assertEqual(client.recv(100), b"hello")
-        return server, client
+        return client
 
-    def ends_quietly(self, server, within):
-        begin = time.monotonic()
+    def ends_quietly(self, server):
         self.assertEqual(server.wait(20), 0)
-        self.assertLess(time.monotonic() - begin, within)
         self.assertEqual(server.stderr.read(), "")
 
-    def fill(self, client):
-        """Sends without reading until nothing goes any more."""
-        client.settimeout(0.2)
-        with self.assertRaises(TimeoutError):
-            while True:
-                client.send(bytes(1 << 20))
-        client.settimeout(20)
+    def queue_something(self, client):
+        """Sends without reading until the server reads no more: it has answered another client often since
+        something was taken of this one. So it is its answers that wait, and not it for a processor."""
+        other = self.client(f"unix:{client.getpeername().decode()}".replace("\0", "@"))
+        client.settimeout(0)
+        answers = 0
+        while answers < 100:
+            try:
+                client.send(bytes(1 << 16))
+                answers = 0
+            except BlockingIOError:
+                other.sendall(b"x")
+                answers += len(other.recv(1))
+        other.close()
 
     def test_a_signal_ends_it_at_once_though_a_client_stays(self):
         for number in (signal.SIGTERM, signal.SIGINT):
             server, client = self.start()
             server.send_signal(number)
-            self.ends_quietly(server, 3)
+            self.ends_quietly(server)
             self.assertEqual(client.recv(100), b"")
 
     def test_what_is_queued_is_waited_for_a_second_only(self):
         server, client = self.start()
-        self.fill(client)
+        self.queue_something(client)
+        begin = time.monotonic()
         server.send_signal(signal.SIGINT)
-        with self.assertRaises(subprocess.TimeoutExpired):
-            server.wait(0.5)
-        self.ends_quietly(server, 4)
+        self.ends_quietly(server)
+        self.assertGreater(time.monotonic() - begin, 0.9 * GRACE_S)
 
     def test_a_second_signal_ends_it_though_something_is_queued(self):
-        server, client = self.start()
-        self.fill(client)
-        server.send_signal(signal.SIGINT)
-        with self.assertRaises(subprocess.TimeoutExpired):
-            server.wait(0.1)
-        server.send_signal(signal.SIGINT)
-        self.ends_quietly(server, 0.7)
+        took = []
+        while not took or min(took) >= GRACE_S and len(took) < 5:  # a busy machine may take longer at times
+            server, client = self.start()
+            self.queue_something(client)
+            begin = time.monotonic()
+            # Two of one kind could be one to the kernel.
+            server.send_signal(signal.SIGINT)
+            server.send_signal(signal.SIGTERM)
+            self.ends_quietly(server)
+            took.append(time.monotonic() - begin)
+        self.assertLess(min(took), GRACE_S)
 
     def test_an_interrupt_at_any_moment_says_nothing(self):
         """Also before the loop has the signal, and while it ends."""
@@ -75,7 +94,7 @@ class Main(unittest.TestCase):
 
     def test_it_echoes_and_ends_in_order(self):
         for number in (signal.SIGTERM, signal.SIGINT):
-            with subprocess.Popen(ECHO, text=True, stdout=subprocess.PIPE) as server:
+            with subprocess.Popen([*ECHO, "127.0.0.1:0"], text=True, stdout=subprocess.PIPE) as server:
                 self.addCleanup(server.kill)
                 host, port = server.stdout.readline().split()[-1].split(":")
                 with socket.create_connection((host, int(port)), timeout=20) as client:
@@ -88,8 +107,11 @@ class Main(unittest.TestCase):
     def test_the_server_of_the_readme_ends_quietly_though_a_client_stays(self):
         program = next(part.removeprefix("python") for part in README.read_text().split("```")
                        if "start_server" in part)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            address = free.getsockname()
+        # It is bound, so that nobody else gets it. The server sets SO_REUSEADDR, too, and so may have it.
+        taken = self.enterContext(socket.socket())
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", 0))
+        address = taken.getsockname()
         server = subprocess.Popen([sys.executable, "-W", "error", "-c",
                                    program.replace("9999", str(address[1]))],
                                   text=True, stderr=subprocess.PIPE)
@@ -105,7 +127,7 @@ class Main(unittest.TestCase):
         client.sendall(b"hello")
         self.assertEqual(client.recv(100), b"hello")
         server.send_signal(signal.SIGINT)
-        self.ends_quietly(server, 3)
+        self.ends_quietly(server)
         self.assertEqual(client.recv(100), b"")
 
     def test_what_is_wrong_is_told_in_a_line(self):
