@@ -27,8 +27,7 @@ class ChatTest(ExampleTest):
         ben.say("/who")
         ben.wait_for("* here are anna ben\n")
         self.assertNotIn("anna: ", anna.output())
-        ben.say("/quit")
-        ben.say("said too late")
+        ben.say("/quit\nsaid too late")
         ben.wait_for("* goodbye\n")
         self.assertEqual(ben.end(), 0)
         anna.wait_for("* ben has left\n")
@@ -93,8 +92,6 @@ class ChatTest(ExampleTest):
         ben.say("it is quiet here")
         anna.wait_for("ben: it is quiet here\n")
         self.assertLess(self.room.peak_memory(), 64 * MEGABYTE)
-
-
 
 
 class ChatAsyncTest(ChatTest):

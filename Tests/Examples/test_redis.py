@@ -47,7 +47,7 @@ class RedisTest(ExampleTest):
             for start in range(0, len(value), 4_096):
                 client.send(value[start:start + 4_096])
             client.sendall(b"\r\n")
-            self.assertEqual(client.recv(100), b"+OK\r\n")
+            self.assertEqual(read_exactly(client, 5), b"+OK\r\n")
         self.assertLess(self.server.cpu_seconds(), 5)
 
     def test_lines_and_arrays_pipelined(self):
@@ -59,7 +59,7 @@ class RedisTest(ExampleTest):
         with connect(self.server.address) as client:
             for byte in b"*2\r\n$4\r\nECHO\r\n$4\r\n\r\n\r\n\r\n":
                 client.send(bytes([byte]))
-            self.assertEqual(client.recv(100), b"$4\r\n\r\n\r\n\r\n")
+            self.assertEqual(read_exactly(client, 10), b"$4\r\n\r\n\r\n\r\n")
 
     def test_mass_insertion(self):
         said = b"".join(b"*3\r\n$3\r\nSET\r\n$4\r\n%04d\r\n$1\r\nx\r\n" % n for n in range(5_000))
@@ -90,11 +90,11 @@ class RedisTest(ExampleTest):
                     self.assertEqual(read_all(client),
                                      b"+PONG\r\n-ERR Protocol error: " + words + b"\r\n")
             other.sendall(b"PING\r\n")
-            self.assertEqual(other.recv(100), b"+PONG\r\n")
+            self.assertEqual(read_exactly(other, 7), b"+PONG\r\n")
 
     def test_who_does_not_read_ends_alone(self):
+        sockets = self.server.sockets()  # before the first client, which is let go some time after its end
         self.ask("-x", "set", "large", input=bytes(40 * MEGABYTE))
-        sockets = self.server.sockets()
         with connect(self.server.address) as client:
             client.sendall(b"GET large\r\n" * 20)
             self.assertEqual(self.ask("ping"), "PONG")
@@ -117,6 +117,6 @@ class RedisAsyncTest(RedisTest):
             before = self.server.peak_memory()
             self.assertEqual(len(read_exactly(client, expected)), expected)
             client.sendall(b"PING\r\n")
-            self.assertEqual(client.recv(100), b"+PONG\r\n")
+            self.assertEqual(read_exactly(client, 7), b"+PONG\r\n")
         # It waits in the store, once, and not in a queue.
         self.assertLess(self.server.peak_memory() - before, 16 * MEGABYTE)
