@@ -223,9 +223,9 @@ export class Loop implements Iterable<Event> {
   next(timeout?: number): Event | null;
 
   /**
-   * Pulls as many events as there are, up to `most`, which may be up to 1,024. It waits only for
-   * the first. It returns an empty array if `next` would return null. `hold` and `holdUntil` take
-   * only the last event of them.
+   * Pulls as many events as there are, up to `most`, and never more than 1,024. With Infinity it pulls as
+   * many as one call can give. It waits only for the first. It returns an empty array if `next` would
+   * return null. `hold` and `holdUntil` take only the last event of them.
    */
   nextMany(timeout?: number, most?: number): Event[];
 

@@ -30,8 +30,9 @@ function written(code) {
 
 // How many events one pull may bring.
 function mostOf(most) {
-  if (Number.isInteger(most) && most >= 1) return Math.min(most, 1024);
-  throw Object.assign(new RangeError(`so many events cannot be asked for: ${most}`), { code: 'ERR_OUT_OF_RANGE' });
+  if (most === Infinity || (Number.isInteger(most) && most >= 1)) return Math.min(most, 1024);
+  const words = `the most events of a call cannot be ${most}: pass 1 or more, or Infinity`;
+  throw Object.assign(new RangeError(words), { code: 'ERR_OUT_OF_RANGE' });
 }
 
 module.exports = { QUEUED, OVER_HIGH_MARK, GONE, FULL, checked, made, mostOf, written };

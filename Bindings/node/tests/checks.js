@@ -567,10 +567,14 @@ const checks = {
     assert.equal(loop.nextMany(1000, 4).length, 4);
     assert.equal(loop.nextMany(1000, 1).length, 1);
     assert.equal(loop.nextMany(1000, 1e9).length, 5);
+    for (let i = 0; i < 100; i++) loop.post(i);
+    assert.equal(loop.nextMany(1000, Infinity).length, 100);
     assert.deepEqual(loop.nextMany(0), []);
     loop.wake();
     assert.deepEqual(loop.nextMany(), []);
-    for (const most of [0, -1, 1.5, '2', NaN]) refused('ERR_OUT_OF_RANGE', () => loop.nextMany(0, most));
+    for (const most of [0, -1, 1.5, '2', NaN, -Infinity]) {
+      refused('ERR_OUT_OF_RANGE', () => loop.nextMany(0, most), `be ${most}: pass 1 or more, or Infinity`);
+    }
     refused('SLUICE_ETIMEOUT', () => loop.nextMany(-1));
     loop.abort(one);
     loop.abort(two);
@@ -654,7 +658,9 @@ const checks = {
       while (loop.next(0) !== null || loop.pending(peer) > 0);
       assert.deepEqual(poller.wait(1000), [{ fd, ready: sluice.READ, user: 'ours' }]);
       poller.modify(fd, sluice.WRITE);
-      assert.deepEqual(poller.wait(1000, 1), [{ fd, ready: sluice.WRITE, user: 'ours' }]);
+      for (const most of [1, Infinity]) {
+        assert.deepEqual(poller.wait(1000, most), [{ fd, ready: sluice.WRITE, user: 'ours' }]);
+      }
       refused('EEXIST', () => poller.add(fd, sluice.READ));
       poller.remove(fd);
       refused('ENOENT', () => poller.remove(fd));
