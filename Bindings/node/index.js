@@ -16,6 +16,14 @@ const { QUEUED, OVER_HIGH_MARK, GONE, FULL, checked, made, mostOf, written } = r
 // When the process ends, Node.js waits for its workers. One that is in a pull would not hear of it.
 if (isMainThread) process.on('exit', () => native.cancelOthers());
 
+// With the first listener of a signal, and with the end of the last, Node.js takes it from the loop that has
+// it. It does so in listeners of the same two events, which come before these.
+if (isMainThread) {
+  for (const change of ['newListener', 'removeListener']) {
+    process.on(change, (name) => name in os.constants.signals && native.keepSignals());
+  }
+}
+
 const bytesOf = (data) => (typeof data === 'string' ? Buffer.from(data) : data);
 
 // An address with a NUL in it is refused: in C it would end there.

@@ -4,8 +4,13 @@
  * own, which do not block it: a signal for the process may come to one of them. So each signal that
  * a loop has gets a handler here, which passes it on to the loop's thread. It pends there until the
  * loop reads it. When the handle ends, what was done about the signal before is done again: a
- * listener of process.on, or its default. Unless something else is done about it by then: a
- * listener that process.on was given meanwhile stays.
+ * listener of process.on, or its default.
+ *
+ * With the first listener of process.on, Node.js puts its own handler in the place of this one, and
+ * with the end of the last it puts the default there. `index.js` hears of both right afterwards, on
+ * the main thread, and has this handler put back. What Node.js had put there is then what is done
+ * when the handle ends. A main thread that has not loaded the package hears of nothing: there a
+ * handler of Node.js stays, also at the handle's end.
  *
  * `taken` changes under the lock. The handler reads an entry while `is_taken` says that it stands.
  * An entry ends in three steps: the handler is taken away, `is_taken` is cleared, and handlers that
@@ -44,6 +49,19 @@ static bool is_there(int signo) {
     return signo > 0 && signo < SIGNALS && atomic_load(&is_taken[signo]);
 }
 
+/* Whether nobody has done anything else about the signal since. */
+static bool is_still_passed_on(int signo) {
+    struct sigaction now;
+    return sigaction(signo, NULL, &now) == 0 && now.sa_handler == pass_on;
+}
+
+/* Puts the handler there, and keeps what it finds. */
+static void put_handler(int signo) {
+    struct sigaction action = {.sa_handler = pass_on, .sa_flags = SA_RESTART};
+    sigfillset(&action.sa_mask);
+    sigaction(signo, &action, &taken[signo].before);
+}
+
 /* Under the lock. */
 static int take(struct box *box, int signo, sluice_id *id) {
     if (is_there(signo))
@@ -55,18 +73,9 @@ static int take(struct box *box, int signo, sluice_id *id) {
     taken[signo].box = box;
     taken[signo].thread = pthread_self();
     atomic_store(&is_taken[signo], true);
-    struct sigaction action = {.sa_handler = pass_on, .sa_flags = SA_RESTART};
-    sigfillset(&action.sa_mask);
-    sigaction(signo, &action, &taken[signo].before);
+    put_handler(signo);
     box->signal_count++;
     return code;
-}
-
-/* Whether nobody has done anything else about the signal since: Node.js does, where process.on gets
- * its first listener. */
-static bool is_still_passed_on(int signo) {
-    struct sigaction now;
-    return sigaction(signo, NULL, &now) == 0 && now.sa_handler == pass_on;
 }
 
 void give_signals_back(struct box *box, sluice_id id) {
@@ -98,7 +107,20 @@ static napi_value signal_as_event(napi_env env, napi_callback_info info) {
     return id_or_code(&call, code, &id);
 }
 
+/* () After Node.js has changed what is done about a signal. */
+static napi_value keep_signals(napi_env env, napi_callback_info info) {
+    (void)env;
+    (void)info;
+    pthread_mutex_lock(&lock);
+    for (int signo = 1; signo < SIGNALS; signo++)
+        if (is_there(signo) && !is_still_passed_on(signo))
+            put_handler(signo);
+    pthread_mutex_unlock(&lock);
+    return NULL;
+}
+
 const struct export exports_of_signals[] = {
+    {"keepSignals", keep_signals},
     {"signal", signal_as_event},
     {0},
 };

@@ -83,14 +83,43 @@ const children = {
     setTimeout(() => process.exit(0), 10_000);
   },
 
-  // A listener that process.on is given while a loop has the signal stays when the loop has it no more.
+  // A listener that process.on is given while a loop has the signal hears of it when the loop has it no more.
   listened() {
     const loop = new Loop();
     const signal = loop.signal('SIGTERM');
     process.on('SIGTERM', () => process.exit(7));
+    hearsOf(loop, signal);
     loop.close(signal);
     process.kill(process.pid, 'SIGTERM');
     setTimeout(() => process.exit(0), 10_000);
+  },
+
+  // Where the last listener goes while a loop has the signal, the loop has it still, and then its default is done.
+  unheard() {
+    const loop = new Loop();
+    const listener = () => process.exit(0);
+    process.on('SIGTERM', listener);
+    const signal = loop.signal('SIGTERM');
+    process.off('SIGTERM', listener);
+    hearsOf(loop, signal);
+    process.once('SIGTERM', listener);
+    process.removeAllListeners('SIGTERM');
+    hearsOf(loop, signal);
+    loop.close(signal);
+    process.kill(process.pid, 'SIGTERM');
+    setTimeout(() => process.exit(0), 10_000);
+  },
+
+  // The same for a loop of a worker.
+  async unheardByAWorker() {
+    const listener = () => process.exit(0);
+    process.on('SIGTERM', listener);
+    const worker = started('signal');
+    assert.equal(await answer(worker), 'ready');
+    process.off('SIGTERM', listener);
+    process.kill(process.pid, 'SIGTERM');
+    assert.equal(await answer(worker), os.constants.signals.SIGTERM);
+    process.exit(7);
   },
 
   // Its main thread ends while a worker is in a pull, or in a poller's wait.
@@ -154,6 +183,14 @@ const workers = {
 const started = (name, data) => new Worker(__filename, { workerData: { name, ...data } });
 const answer = (worker, event = 'message') =>
   new Promise((resolve, reject) => worker.once(event, resolve).once('error', reject));
+
+// The loop hears of each signal, whichever thread of Node.js it comes to.
+function hearsOf(loop, signal) {
+  for (let i = 0; i < 20; i++) {
+    process.kill(process.pid, 'SIGTERM');
+    pull(loop, sluice.SIGNAL, signal);
+  }
+}
 
 // All calls that need not know that a stream is gone.
 function useGone(loop, gone, other) {
@@ -716,8 +753,10 @@ const checks = {
       const child = spawnSync(process.execPath, [__filename, 'signalled', end], { timeout: 20_000, killSignal: 'SIGKILL' });
       assert.equal(child.signal, 'SIGTERM', `${child.stdout}${child.stderr}`);
     }
-    const child = spawnSync(process.execPath, [__filename, 'listened'], { timeout: 20_000, killSignal: 'SIGKILL' });
-    assert.equal(child.status, 7, `${child.signal}${child.stdout}${child.stderr}`);
+    for (const [name, status, signal] of [['listened', 7, null], ['unheard', null, 'SIGTERM'], ['unheardByAWorker', 7, null]]) {
+      const child = spawnSync(process.execPath, [__filename, name], { timeout: 20_000, killSignal: 'SIGKILL' });
+      assert.deepEqual([child.status, child.signal], [status, signal], `${name}: ${child.stdout}${child.stderr}`);
+    }
   },
 
   async 'a poller that is woken by another thread'() {
