@@ -75,15 +75,14 @@ int engine_add(struct engine *engine, PyObject *transport, sluice_id id) {
     return 0;
 }
 
-/* The transport of this very stream, or NULL. */
-static PyObject *transport_at(const struct engine *engine, sluice_id id) {
+PyObject *engine_transport_at(const struct engine *engine, sluice_id id) {
     size_t slot = slot_of(id);
     PyObject *transport = slot < engine->slots ? (PyObject *)engine->transports[slot] : NULL;
     return transport && transport_part(transport)->id == id ? transport : NULL;
 }
 
 void engine_remove(struct engine *engine, sluice_id id) {
-    PyObject *transport = transport_at(engine, id);
+    PyObject *transport = engine_transport_at(engine, id);
     if (transport) {
         engine->transports[slot_of(id)] = NULL;
         Py_DECREF(transport);
@@ -212,7 +211,7 @@ static int check_ready(struct engine *engine) {
 static int see_to(struct engine *engine, const sluice_event *event) {
     if (event->kind == SLUICE_ACCEPTED)
         return engine_accept(engine, event);
-    PyObject *transport = transport_at(engine, event->id);
+    PyObject *transport = engine_transport_at(engine, event->id);
     if (!transport)
         return 0;
     Py_INCREF(transport);

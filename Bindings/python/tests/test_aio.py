@@ -375,6 +375,24 @@ class Aio(unittest.TestCase):
 
         self.assertRaises(KeyboardInterrupt, sluiceio.run, main())
 
+    def test_an_interrupt_in_a_protocol_factory_ends_the_connection_and_the_loop_may_go_on(self):
+        def make():
+            raise kinds[-1]
+
+        kinds = [SystemExit, KeyboardInterrupt]
+        loop = aio.new_event_loop()
+        server = loop.run_until_complete(loop.create_server(make, "127.0.0.1", 0))
+        while kinds:
+            with socket.create_connection(server.sockets[0].getsockname(), timeout=20) as client:
+                self.assertRaises(kinds[-1], loop.run_forever)
+                loop.run_until_complete(asyncio.sleep(0))
+                with contextlib.suppress(ConnectionResetError):
+                    self.assertEqual(client.recv(1), b"")
+            kinds.pop()
+        server.close()
+        loop.run_until_complete(server.wait_closed())
+        loop.close()
+
     def test_what_is_left_at_the_end_is_warned_of_and_closed(self):
         async def main(pair):
             await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=pair)
