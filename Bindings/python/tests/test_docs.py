@@ -39,6 +39,11 @@ class Docs(unittest.TestCase):
                    if not (isinstance(value.__doc__, str) and value.__doc__.strip())]
         self.assertEqual(without, [])
 
+    def test_each_public_name_is_there_once(self):
+        for module in (sluiceio, aio):
+            names = module.__all__
+            self.assertEqual([name for name in names if names.count(name) > 1], [], module)
+
     def test_what_is_in_c_is_among_them(self):
         names = {name for name, _ in described()}
         for name in ("Loop.write", "Loop.pull", "Loop.closed", "Event.kind", "Event.seen", "backends",

@@ -24,7 +24,7 @@ EPOLLRDNORM, EPOLLRDBAND, EPOLLWRNORM, EPOLLWRBAND = 0x40, 0x80, 0x100, 0x200
 EPOLL_CLOEXEC = _select.EPOLL_CLOEXEC
 PIPE_BUF = _select.PIPE_BUF
 
-__all__ = ["error", "select", "poll", "epoll", "EPOLL_CLOEXEC", "PIPE_BUF"]
+__all__ = ["error", "select", "poll", "epoll", "PIPE_BUF"]
 __all__ += [name for name in dir() if name.startswith(("POLL", "EPOLL"))]
 
 _ALL = -1
