@@ -1,7 +1,6 @@
-"""python -m sluiceio echo [ADDRESS]: an echo server that says where it listens. At Ctrl-C, or SIGTERM, it
-accepts no more, closes what has nothing to send, and sends the rest for a second at most. A second Ctrl-C ends
-it at once."""
+"""python -m sluiceio echo [ADDRESS]"""
 
+import argparse
 import signal
 import sys
 
@@ -17,6 +16,8 @@ def echo(address: str) -> None:
         listener = loop.listen(address)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.signal(number)
+            # The loop has it all the same. One that comes when the loop has ended changes nothing any more.
+            signal.signal(number, signal.SIG_IGN)
         print("listening on", loop.local_address(listener), flush=True)
         streams = set()
         ending = False
@@ -47,15 +48,26 @@ def has_to_send(loop: Loop, stream: int) -> bool:
     return queued
 
 
+ECHO = """An echo server that says where it listens. At Ctrl-C, or SIGTERM, it accepts no more, closes what
+has nothing to send, and sends the rest for a second at most. A second Ctrl-C ends it at once."""
+
+
+def command_line() -> argparse.ArgumentParser:
+    """What may be said behind `python -m sluiceio`."""
+    line = argparse.ArgumentParser(prog="python -m sluiceio", description="Programs of the package sluiceio.")
+    programs = line.add_subparsers(required=True, metavar="PROGRAM")
+    program = programs.add_parser("echo", help="an echo server", description=ECHO)
+    program.add_argument("address", nargs="?", metavar="ADDRESS", default="127.0.0.1:9999",
+                         help="where to listen, as %(default)s, [::1]:9999, *:9999 or unix:/run/echo.sock; "
+                              "%(default)s is the default")  # fmt: skip
+    return line
+
+
 def main(arguments: list[str]) -> int:
-    """The command line."""
-    if not 1 <= len(arguments) <= 2 or arguments[0] != "echo":
-        print(__doc__, file=sys.stderr)
-        return 2
+    """Runs it: the code that it exits with."""
+    address = command_line().parse_args(arguments).address
     try:
-        echo(arguments[1] if len(arguments) == 2 else "127.0.0.1:9999")
-    except KeyboardInterrupt:  # before the loop has the signal, or after
-        pass
+        echo(address)
     except OSError as problem:
         print(f"sluiceio: {problem.strerror or problem}", file=sys.stderr)
         return 1
@@ -63,6 +75,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[1:])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Python's own end must not be interrupted
-    sys.exit(code)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # to end quietly before the loop has it
+    sys.exit(main(sys.argv[1:]))
