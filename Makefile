@@ -528,10 +528,12 @@ BASE ?= /
 SYMBOLS := $(BUILD)/symbols
 SWIFT_TRIPLE = $(shell swift -print-target-info | python3 -c 'import json, sys; print(json.load(sys.stdin)["target"]["triple"])')
 
+# Of this version, since Tools/site/python_pages.py changes what pdoc does.
+PDOC := pdoc==16.0.0
+
 .PHONY: docs test-site pdoc
 pdoc:
-	$(call in_python_env,[ -x $(PYTHON_ENV)/bin/pdoc ] || \
-		$(PYTHON_ENV)/bin/python -m pip install --quiet --disable-pip-version-check pdoc || \
+	$(call in_python_env,$(PYTHON_ENV)/bin/python -m pip install --quiet --disable-pip-version-check $(PDOC) || \
 		echo "the reference for Python is left out: pip cannot have pdoc")
 
 docs: deps-docs $(MAN) pdoc ##docs the site of all documentation, in build/docs; BASE=/path/ where it will be served

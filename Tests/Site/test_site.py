@@ -139,6 +139,11 @@ class WholeTest(unittest.TestCase):
         for call in [*calls, "listen", "connect"]:
             self.assertIn(f"Loop.{call}", parsed(PYTHON).anchors)
 
+    def test_what_makes_the_python_reference_calls_only_what_is_public_in_pdoc_of_one_version(self):
+        maker = (ROOT / "Tools/site/python_pages.py").read_text(encoding="utf-8")
+        self.assertNotRegex(maker.replace("sluiceio._core", ""), r"\._[a-z]")
+        self.assertRegex((ROOT / "Makefile").read_text(encoding="utf-8"), r"(?m)^PDOC := pdoc==\d+\.\d+\.\d+$")
+
     @unittest.skipUnless(GO, "there is no Go")
     def test_each_exported_function_and_type_is_in_the_go_reference(self):
         source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "Bindings/go").glob("*.go")

@@ -8,7 +8,6 @@ the stub.
 import functools
 import pathlib
 import sys
-import unittest.mock
 import warnings
 
 import pdoc
@@ -27,9 +26,18 @@ add_types = pdoc.doc_pyi.include_typeinfo_from_stub_files
 
 @functools.cache  # pdoc's own function adds to a list each time
 def all_members(self):
-    of_core = [each for origin, found in self._members_by_origin.items() for each in found
-               if origin[0] == CORE and origin != self.taken_from]
+    of_core = [each for origin, found in inherited_members(self).items() for each in found
+               if origin[0] == CORE]
     return [*own_members(self), *of_core]
+
+
+@functools.cache
+def core():
+    """The module in C, with the types of its stub. Those of its classes that say they are sluiceio's, too."""
+    sluiceio._core.__all__ = [name for name in dir(sluiceio._core) if not name.startswith("__")]
+    module = pdoc.doc.Module(sluiceio._core)
+    add_types(module)
+    return module
 
 
 def add_types_of_core(module):
@@ -40,17 +48,24 @@ def add_types_of_core(module):
     rest = {name: member for name, member in module.members.items() if name not in first}
     module.members.clear()
     module.members.update(first | rest)
-    stub = pdoc.doc_pyi._import_stub_file(CORE, pdoc.doc_pyi.find_stub_file(CORE))
-    members = [each for found in module.members.values() if isinstance(found, pdoc.doc.Class)
-               for each in [found, *found.members.values()]
-               if each.taken_from[0] == CORE or found.obj is getattr(sluiceio._core, found.name, None)]
-    # pdoc reads the source of the module that sys.modules has under that name.
-    with unittest.mock.patch.dict("sys.modules", {CORE: stub}):
-        for each in members:
-            pdoc.doc_pyi._patch_doc(each, pdoc.doc.Module(stub))
+    for found in module.members.values():
+        if isinstance(found, pdoc.doc.Class):
+            is_of_core = found.obj is getattr(sluiceio._core, found.name, None)
+            for each in (found, *found.members.values()):
+                if is_of_core or each.taken_from[0] == CORE:
+                    take_types(each, core().get(each.qualname))
+
+
+def take_types(target, source):
+    if source is None or source.kind != target.kind:
+        return
+    for name in {"function": ("signature", "funcdef"), "variable": ("annotation",)}.get(source.kind, ()):
+        setattr(target, name, getattr(source, name))
+    target.docstring = source.docstring or target.docstring
 
 
 def main(folder):
+    core()  # before the classes have members put in
     pdoc.doc.Class.own_members = property(all_members)
     pdoc.doc.Class.inherited_members = property(
         lambda self: {origin: found for origin, found in inherited_members(self).items() if origin[0] != CORE})
