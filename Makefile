@@ -528,7 +528,7 @@ BASE ?= /
 SYMBOLS := $(BUILD)/symbols
 SWIFT_TRIPLE = $(shell swift -print-target-info | python3 -c 'import json, sys; print(json.load(sys.stdin)["target"]["triple"])')
 
-# Of this version, since Tools/site/python_pages.py changes what pdoc does.
+# The version is fixed, because Tools/site/python_pages.py changes how pdoc works.
 PDOC := pdoc==16.0.0
 
 .PHONY: docs test-site pdoc

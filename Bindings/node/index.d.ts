@@ -291,10 +291,10 @@ export class Loop implements Iterable<Event> {
 
   /**
    * Reports SIGNAL each time that the signal comes: 'SIGTERM', or its number. Listeners of `process.on`
-   * do not hear of it while the handle lives, whenever they are added or removed; those that are there at
-   * its end do from then on. Only one loop of a process may have a signal. Where a worker has it, the main
-   * thread must have loaded this package too: Node.js would else take the signal from the loop with the
-   * first listener, and with the end of the last.
+   * are not called for it while the handle lives. It makes no difference when they are added or removed.
+   * Only one loop of a process may have a signal. If a worker has it, the main thread must have loaded
+   * this package too. Otherwise Node.js takes the signal from the loop when the main thread adds the first
+   * listener or removes the last.
    */
   signal(signal: NodeJS.Signals | number): Id;
 

@@ -16,8 +16,8 @@ const { QUEUED, OVER_HIGH_MARK, GONE, FULL, checked, made, mostOf, written } = r
 // When the process ends, Node.js waits for its workers. One that is in a pull would not hear of it.
 if (isMainThread) process.on('exit', () => native.cancelOthers());
 
-// With the first listener of a signal, and with the end of the last, Node.js takes it from the loop that has
-// it. It does so in listeners of the same two events, which come before these.
+// Node.js takes a signal from the loop that has it when the first listener is added, and when the last is
+// removed. It does so in listeners of these same two events, and those run before ours.
 if (isMainThread) {
   for (const change of ['newListener', 'removeListener']) {
     process.on(change, (name) => name in os.constants.signals && native.keepSignals());

@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 VERSION = (ROOT / "VERSION").read_text().strip()
 MAJOR = VERSION.split(".")[0]
 PREFIX = "/opt/sluice"
-PATIENCE = 60  # seconds, also on a machine with much else to do
+PATIENCE = 60  # seconds, enough also on a busy machine
 INSTALLED = {
     "include/sluice.h", "include/sluice.hpp", "include/sluice_libevent.h",
     "include/sluice_source.h",

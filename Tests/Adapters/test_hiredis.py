@@ -43,7 +43,7 @@ class HiredisTest(unittest.TestCase):
             server.process.send_signal(signal.SIGSTOP)
             with subprocess.Popen([keys(), str(server.port), str(COUNT)], text=True,
                                   env=environment(), stdout=subprocess.PIPE) as program:
-                # The kernel has accepted its connection, and keeps what it asks.
+                # The kernel accepts the connection, and keeps the requests.
                 wait_until(lambda: unread(server.port) > 0, "it has asked")
                 server.process.kill()
                 output, _ = program.communicate(timeout=PATIENCE)

@@ -190,7 +190,7 @@ class HTTPTest(ExampleTest):
         self.assertLess(self.server.peak_memory() - before, 16 * MEGABYTE)
 
     def test_a_fast_client_keeps_nobody_waiting(self):
-        # One file, which takes it longer than any test: who is served meanwhile does not wait for its end.
+        # A file so large that no test sees its end. So whoever is answered did not wait for that.
         with open(self.root / "endless", "wb") as file:
             file.truncate(1 << 42)
         self.addCleanup(os.unlink, file.name)

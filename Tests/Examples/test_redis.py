@@ -93,7 +93,7 @@ class RedisTest(ExampleTest):
             self.assertEqual(read_exactly(other, 7), b"+PONG\r\n")
 
     def test_who_does_not_read_ends_alone(self):
-        sockets = self.server.sockets()  # before the first client, which is let go some time after its end
+        sockets = self.server.sockets()  # before there is a client: the server closes its socket some time after it has gone
         self.ask("-x", "set", "large", input=bytes(40 * MEGABYTE))
         with connect(self.server.address) as client:
             client.sendall(b"GET large\r\n" * 20)

@@ -10,7 +10,7 @@ import selectors
 import socket
 import time
 
-STUCK_AFTER = 30  # seconds; a machine with much else to do lets a server wait for some
+STUCK_AFTER = 30  # seconds; on a busy machine a server may wait for a processor for some
 
 
 class Client:

@@ -18,7 +18,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build/languages"
-# Of this run of tests alone: those of the adapters may run beside those of the languages.
+# Each run of tests has its own: the tests of the adapters may run at the same time as those of the languages.
 FOLDER = tempfile.TemporaryDirectory(prefix="sluice-installed-")
 atexit.register(FOLDER.cleanup)
 PREFIX = pathlib.Path(FOLDER.name)

@@ -60,8 +60,8 @@ def unix_address():
 
 
 def refused_address():
-    """An address where nobody listens. It stays bound, so that the kernel gives its port to nobody else; a
-    program of the test's may listen there all the same, if it sets SO_REUSEADDR."""
+    """An address where nobody listens. A socket stays bound there, so that nobody else gets the port. A program
+    of the test can still listen there if it sets SO_REUSEADDR."""
     bound = socket.socket()
     atexit.register(bound.close)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -100,22 +100,22 @@ def wait_for_parting(client):
 
 
 def has_been_read(connection):
-    """Whether the other side, a process of this machine, has read all that was sent over this TCP
-    connection: the kernel has nothing to send any more, and nothing that its receiver could read."""
+    """Whether the peer, a process of this machine, has read all that was sent over this TCP connection. Then
+    the kernel has nothing left to send, and nothing that waits to be read."""
     unsent = struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))[0]
     return unsent == 0 and unread(connection.getpeername()[1], connection.getsockname()[1]) == 0
 
 
 def unread(port, peer=None):
-    """How many bytes TCP connections of this port, or of that with one peer, have received that nobody has
-    read: see proc_pid_net(5)."""
+    """How many bytes wait to be read on the TCP connections of a local port, or on the one to `peer`'s port.
+    See proc_pid_net(5)."""
     rows = re.findall(r"^ *\d+: \w+:(\w+) \w+:(\w+) (\w+) \w+:(\w+)", Path("/proc/net/tcp").read_text(),
                       re.MULTILINE)
     return sum(int(received, 16) for own, other, state, received in rows
                if int(own, 16) == port and peer in (None, int(other, 16)) and state != LISTENING)
 
 
-LISTENING = "0A"  # where the number is that of connections to be accepted
+LISTENING = "0A"  # in this state the number counts connections that wait for accept
 
 
 def reset(client):

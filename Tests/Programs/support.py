@@ -25,7 +25,7 @@ SEED = int(os.environ.get("SLUICE_SEED") or random.SystemRandom().randrange(1 <<
 SYSTEM_CALLS = ("select", "poll", "epoll")
 BACKENDS = (*SYSTEM_CALLS, "libevent:epoll")
 LONGEST_TEST = 4 * PATIENCE
-PATIENCE_OF_A_STOP = 5  # seconds for which sluice-echo waits, at a signal, for clients to take what is theirs
+PATIENCE_OF_A_STOP = 5  # seconds: so long sluice-echo waits after a signal until clients have read their answers
 
 # The programs that tests start choose their backend by flag, unless a test says otherwise.
 os.environ.pop("SLUICE_BACKEND", None)
@@ -79,8 +79,8 @@ class ProgramTest(unittest.TestCase):
             self.assertRegex(line, r"^(Help: |Usage: |  |$)", f"more than one line: {error}")
 
     def assert_takes_less(self, limit, attempt):
-        """That what `attempt()` gives is under `limit` seconds. A busy machine may make it longer at times;
-        what takes so long by itself does so at each attempt."""
+        """Checks that `attempt()` returns less than `limit` seconds. On a busy machine one attempt may take
+        longer, so there are four. What is slow by itself is slow each time."""
         took = []
         while len(took) < 4:
             took.append(attempt())

@@ -75,7 +75,7 @@ class EveryByteComesBack(ProgramTest):
             file.seek(0)
             with Program("sluice-echo", "client", "--connect", server.address, "--backend", backend,
                          stdin=file, stdout=subprocess.PIPE, bufsize=0) as client:
-                # The reader rests until the pipe is full, and then the client comes to rest, too.
+                # The reader does nothing until the pipe is full. Then the client does nothing either.
                 room = fcntl.fcntl(client.process.stdout, fcntl.F_GETPIPE_SZ)
                 wait_until(lambda: held(client.process.stdout) > room - PAGE, "the pipe is full")
                 wait_until(lambda: client.cpu_share() < 0.3, "the client rests")
@@ -108,8 +108,8 @@ def held(pipe):
 
 
 def steady(value):
-    """Waits until `value()` has been the same for many looks. A program that waits for a processor looks
-    the same: what follows must not depend on it."""
+    """Waits until `value()` has been the same many times. It also is while a program waits for a processor. So
+    no check may depend on this."""
     looks = []
 
     def look():
@@ -192,7 +192,7 @@ class ServerFails(ProgramTest):
         client, server = self.start(backend, b"x" * (1 << 19), stdout=subprocess.PIPE, bufsize=0)
         echo = read_exactly(server, 400_000)
         server.sendall(echo)
-        # What it has not read the reset would take away.
+        # A reset would discard what the client has not read yet.
         wait_until(lambda: has_been_read(server), "the client has read it")
         reset(server)
         steady(client.cpu_seconds)

@@ -77,7 +77,7 @@ class Ends(Async, support.ProgramTest):
         self.assert_takes_less(support.PATIENCE_OF_A_STOP, self.second_interrupt)
 
     def second_interrupt(self):
-        """How long it takes to end."""
+        """Returns how many seconds the end took."""
         with Server("sluice-echo", address=unix_address()) as server, \
                 server.connect() as other, server.connect() as client:
             exchange(other, b"hello")

@@ -73,7 +73,7 @@ class Ends(ProgramTest):
         self.assert_takes_less(PATIENCE_OF_A_STOP, lambda: self.second_interrupt(backend))
 
     def second_interrupt(self, backend):
-        """How long it takes to end."""
+        """Returns how many seconds the end took."""
         with Server("sluice-echo", "--backend", backend, address=unix_address()) as server, \
                 server.connect() as other, server.connect() as client:
             exchange(other, b"hello")

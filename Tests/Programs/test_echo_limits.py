@@ -87,7 +87,7 @@ class Idle(ProgramTest):
             pass
 
     def tells_idle_from_busy(self, backend):
-        """False where we had no processor for so long that who is to be busy was idle, too."""
+        """Returns False if this test was stopped for so long that the busy client was idle, too."""
         with Server("sluice-echo", "--backend", backend, "--idle-timeout", "0.3") as server, \
                 server.connect() as idle, server.connect() as busy:
             exchange(idle, b"12345")

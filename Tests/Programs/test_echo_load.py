@@ -257,7 +257,7 @@ class ServerFails(LoadTest):
     def test_a_message_that_does_not_come_back_is_waited_for_and_said(self):
         client, server = self.start("epoll", "--verify", "--duration", 0.1, "--pipeline", 2)
         server.sendall(read_exactly(server, 2 * self.SIZE)[:self.SIZE])
-        # Another one follows where the first is back before the time is over.
+        # If the first comes back before the time is over, a third follows.
         self.assert_failed(client, "(1 message of 2|2 messages of 3) did not come back")
         self.assertIsNotNone(REPORT.fullmatch(client.output()), client.output())
 

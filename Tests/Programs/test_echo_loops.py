@@ -54,7 +54,7 @@ class SeveralLoops(ProgramTest):
         self.assert_takes_less(PATIENCE_OF_A_STOP, self.second_interrupt)
 
     def second_interrupt(self):
-        """How long it takes to end."""
+        """Returns how many seconds the end took."""
         with several("epoll") as server, server.connect() as other:
             exchange(other, b"hello")
             # They come one after the other, so that most likely there is one in each loop.
@@ -94,7 +94,7 @@ class Statistics(ProgramTest):
                 server.connect() as client:
             begin = time.monotonic()
             exchange(client, b"x" * 1000)
-            # Each thing is told of once, in whichever second it was done.
+            # All is counted once, in the line of whichever second it was done in.
             for total in (1000, 1001):
                 wait_until(lambda: min(self.bytes_told(server)) >= total, "a line")
                 self.assertEqual(self.bytes_told(server), (total, total))
@@ -111,7 +111,7 @@ class Statistics(ProgramTest):
             self.assertEqual(server.interrupt(), (1, 1001, 0, 0))
 
     def bytes_told(self, server):
-        """Received and sent."""
+        """The sums of the bytes received and sent in all lines."""
         lines = self.lines(server)
         return sum(int(line[2]) for line in lines), sum(int(line[3]) for line in lines)
 

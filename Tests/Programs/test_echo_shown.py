@@ -70,7 +70,7 @@ class WatchTest(ProgramTest):
 
     def test_a_client_that_does_not_read_is_shown_as_held(self):
         with Watched("--max-queue", "8192") as server, connect(server.address) as client:
-            # Again and again: the kernel may take no more only because the server had no processor.
+            # Repeated, because the kernel's buffer may be full only because the server had no processor.
             server.wait_for_line(r"  held 1  ", meanwhile=lambda: send_what_fits(client))
             server.wait_for_line(r"\d+  held +[\d,]+ +[\d,]+ ")
 
@@ -187,7 +187,7 @@ class InspectTest(ProgramTest):
     @over(backend=BACKENDS)
     def test_pictures_say_what_the_loop_does(self, backend):
         with Inspected("--backend", backend) as server, server.connect() as client:
-            for _ in range(2):  # a turn is timed when another has begun
+            for _ in range(2):  # a turn's time is known when the next begins
                 exchange(client, b"x" * 500)
             pictures = server.pictures()
             first = next(pictures)
@@ -205,7 +205,7 @@ class InspectTest(ProgramTest):
     def test_who_has_gone_is_shown_for_a_while(self):
         with Inspected() as server:
             pictures = server.pictures()
-            next(pictures)  # from now on each one is waited for, and none is missed
+            next(pictures)  # from here on none is missed
             server.connect().close()
             next(picture for picture in pictures if [row["state"] for row in picture["rows"]] == ["gone"])
             next(picture for picture in pictures if not picture["rows"])

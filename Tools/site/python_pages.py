@@ -33,7 +33,7 @@ def all_members(self):
 
 @functools.cache
 def core():
-    """The module in C, with the types of its stub. Those of its classes that say they are sluiceio's, too."""
+    """The module in C, with the types of its stub. It includes the classes whose module says sluiceio."""
     sluiceio._core.__all__ = [name for name in dir(sluiceio._core) if not name.startswith("__")]
     module = pdoc.doc.Module(sluiceio._core)
     add_types(module)
@@ -65,7 +65,7 @@ def take_types(target, source):
 
 
 def main(folder):
-    core()  # before the classes have members put in
+    core()  # before pdoc's classes are changed
     pdoc.doc.Class.own_members = property(all_members)
     pdoc.doc.Class.inherited_members = property(
         lambda self: {origin: found for origin, found in inherited_members(self).items() if origin[0] != CORE})

@@ -6,11 +6,11 @@
  * loop reads it. When the handle ends, what was done about the signal before is done again: a
  * listener of process.on, or its default.
  *
- * With the first listener of process.on, Node.js puts its own handler in the place of this one, and
- * with the end of the last it puts the default there. `index.js` hears of both right afterwards, on
- * the main thread, and has this handler put back. What Node.js had put there is then what is done
- * when the handle ends. A main thread that has not loaded the package hears of nothing: there a
- * handler of Node.js stays, also at the handle's end.
+ * When process.on gets its first listener, Node.js replaces this handler by its own. When the last
+ * listener is removed, it sets the default. `index.js` is told of both right afterwards, on the
+ * main thread, and calls keepSignals, which puts this handler back. It also notes what Node.js had
+ * set, and that is set again when the handle ends. If the main thread has not loaded the package,
+ * nobody calls keepSignals. Then what Node.js has set stays, also when the handle ends.
  *
  * `taken` changes under the lock. The handler reads an entry while `is_taken` says that it stands.
  * An entry ends in three steps: the handler is taken away, `is_taken` is cleared, and handlers that
@@ -49,13 +49,13 @@ static bool is_there(int signo) {
     return signo > 0 && signo < SIGNALS && atomic_load(&is_taken[signo]);
 }
 
-/* Whether nobody has done anything else about the signal since. */
+/* Whether the handler is still the one of this file. */
 static bool is_still_passed_on(int signo) {
     struct sigaction now;
     return sigaction(signo, NULL, &now) == 0 && now.sa_handler == pass_on;
 }
 
-/* Puts the handler there, and keeps what it finds. */
+/* Sets the handler, and notes what was set before. */
 static void put_handler(int signo) {
     struct sigaction action = {.sa_handler = pass_on, .sa_flags = SA_RESTART};
     sigfillset(&action.sa_mask);
@@ -107,7 +107,7 @@ static napi_value signal_as_event(napi_env env, napi_callback_info info) {
     return id_or_code(&call, code, &id);
 }
 
-/* () After Node.js has changed what is done about a signal. */
+/* (): to be called after Node.js may have changed the handler of a signal. */
 static napi_value keep_signals(napi_env env, napi_callback_info info) {
     (void)env;
     (void)info;

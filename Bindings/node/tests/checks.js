@@ -83,7 +83,7 @@ const children = {
     setTimeout(() => process.exit(0), 10_000);
   },
 
-  // A listener that process.on is given while a loop has the signal hears of it when the loop has it no more.
+  // A listener may be added while a loop has the signal. It is called for signals that come after the handle's end.
   listened() {
     const loop = new Loop();
     const signal = loop.signal('SIGTERM');
@@ -94,7 +94,7 @@ const children = {
     setTimeout(() => process.exit(0), 10_000);
   },
 
-  // Where the last listener goes while a loop has the signal, the loop has it still, and then its default is done.
+  // The last listener may be removed while a loop has the signal. The loop keeps it. After the handle's end comes the default.
   unheard() {
     const loop = new Loop();
     const listener = () => process.exit(0);
@@ -184,7 +184,7 @@ const started = (name, data) => new Worker(__filename, { workerData: { name, ...
 const answer = (worker, event = 'message') =>
   new Promise((resolve, reject) => worker.once(event, resolve).once('error', reject));
 
-// The loop hears of each signal, whichever thread of Node.js it comes to.
+// The loop gets each signal, whichever thread of Node.js the kernel sends it to.
 function hearsOf(loop, signal) {
   for (let i = 0; i < 20; i++) {
     process.kill(process.pid, 'SIGTERM');
@@ -744,7 +744,7 @@ const checks = {
     for (const none of ['SIGNONE', 0, -1, 65, 'SIGKILL']) refused('EINVAL', () => loop.signal(none));
     refused('ERR_INVALID_ARG_TYPE', () => loop.signal({}));
     const worker = started('signal');
-    const exit = answer(worker, 'exit'); // which may come in one with the last message
+    const exit = answer(worker, 'exit'); // it may come together with the last message
     assert.equal(await answer(worker), 'ready');
     process.kill(process.pid, 'SIGTERM');
     assert.equal(await answer(worker), os.constants.signals.SIGTERM);
@@ -845,10 +845,10 @@ const checks = {
 };
 
 async function main() {
-  // Node.js ends, with 0, where nothing is left that could end what is awaited.
+  // If nothing is left that could settle an await, Node.js ends with 0. That must not pass for success.
   let name = '';
   const unended = () => {
-    console.error(`what is awaited never comes: ${name}`);
+    console.error(`an await never ended: ${name}`);
     process.exitCode = 1;
   };
   process.on('exit', unended);

@@ -81,7 +81,7 @@ static inline struct transport_part *transport_part(PyObject *transport) {
 int engine_add(struct engine *engine, PyObject *transport, sluice_id id);
 void engine_remove(struct engine *engine, sluice_id id);
 
-/* The transport of this very stream, borrowed, or NULL. */
+/* The transport of exactly this stream, as a borrowed reference, or NULL. */
 PyObject *engine_transport_at(const struct engine *engine, sluice_id id);
 
 /* What an event means for a transport. -1 with an exception that ends the loop. */

@@ -45,7 +45,7 @@ int engine_accept(struct engine *engine, const sluice_event *event) {
     Py_XDECREF(id);
     Py_DECREF(accepted);
     Py_XDECREF(done);
-    /* What ends the program may come before a transport has the stream: in the protocol's factory.
+    /* A KeyboardInterrupt may come before a transport has the stream, as in the protocol's factory.
      */
     if (!done && engine->loop && !engine_transport_at(engine, event->id))
         sluice_abort(engine->loop, event->id);

@@ -22,7 +22,7 @@ import websockets
 
 SEED = int(os.environ.get("SLUICE_SEED") or random.SystemRandom().randrange(1 << 32))
 CLIENTS = 24
-# All clients and servers are in one loop, which a busy machine makes slow: neither library is to give up.
+# All clients and servers run on one loop. On a busy machine it is slow, and the libraries must not give up.
 PATIENT_HTTP = aiohttp.ClientTimeout(total=None)
 PATIENT = {"open_timeout": None, "close_timeout": None, "ping_interval": None}
 

@@ -88,7 +88,7 @@ def main(arguments):
             print("left out:", name, skipped)
     runner = unittest.TextTestRunner(sys.stderr, resultclass=Result, verbosity=0)
     result = runner.run(suite)
-    # Without what says which of a test's parts it was.
+    # The name of a subtest has more behind a space.
     failed = {test.id().partition(" ")[0] for test, _ in result.failures + result.errors}
     again = [name for name in failed if not passes(runner, name)]
     count = len(again) + len(result.expectedFailures)
@@ -100,7 +100,7 @@ def main(arguments):
 
 
 def passes(runner, name):
-    """Whether a test does, by itself. One that cannot be named, as what sets a class up, does not."""
+    """Runs a test by itself, and says whether it passes. A failed setUpClass cannot be run by itself."""
     if name.startswith(("setUp", "tearDown")):
         return False
     return runner.run(unittest.defaultTestLoader.loadTestsFromName(name)).wasSuccessful()

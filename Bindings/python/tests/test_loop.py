@@ -115,7 +115,7 @@ class Checks(unittest.TestCase):
         self.assertRaises(TypeError, self.loop.write, stream, "text")
         client.close()
         self.assertIsNone(self.pull(sluiceio.CLOSED).error)
-        with socket.socket() as refusing:  # it does not listen, and nobody else gets its port
+        with socket.socket() as refusing:  # it is bound but does not listen, so nobody else gets its port
             refusing.bind(("127.0.0.1", 0))
             self.loop.connect(refusing.getsockname())
             self.assertIsInstance(self.pull(sluiceio.CLOSED).error, ConnectionRefusedError)
@@ -593,7 +593,7 @@ class Checks(unittest.TestCase):
             try:
                 signal.setitimer(signal.ITIMER_REAL, 0.00002)
                 loop.close()
-                while True:  # it comes
+                while True:  # until the signal comes
                     time.sleep(0.01)
             except KeyboardInterrupt:
                 pass
@@ -762,7 +762,7 @@ class Checks(unittest.TestCase):
         self.assertIs(self.loop.forward(from_left, to_right), True)
         left.sendall(b"through")
         right.settimeout(0)
-        for _ in range(2):  # what one has received goes out with the next
+        for _ in range(2):  # the second pull sends what the first has received
             self.loop.pull(0.01)
         self.assertEqual(right.recv(100), b"through")
 

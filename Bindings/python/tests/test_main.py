@@ -14,7 +14,7 @@ import unittest
 README = pathlib.Path(__file__).resolve().parents[1] / "README.md"
 NUMBERS = itertools.count()
 ECHO = [sys.executable, "-W", "error", "-m", "sluiceio", "echo"]
-GRACE_S = 1  # for what is queued, at a signal
+GRACE_S = 1  # how long queued bytes are waited for after a signal
 
 
 class Main(unittest.TestCase):
@@ -41,8 +41,8 @@ class Main(unittest.TestCase):
         self.assertEqual(server.stderr.read(), "")
 
     def queue_something(self, client):
-        """Sends without reading until the server reads no more: it has answered another client often since
-        something was taken of this one. So it is its answers that wait, and not it for a processor."""
+        """Sends, and does not read, until the server reads no more from this client. It is known to run,
+        because it answers another client meanwhile. So it has stopped reading because its answers wait."""
         other = self.client(f"unix:{client.getpeername().decode()}".replace("\0", "@"))
         client.settimeout(0)
         answers = 0
@@ -72,11 +72,11 @@ class Main(unittest.TestCase):
 
     def test_a_second_signal_ends_it_though_something_is_queued(self):
         took = []
-        while not took or min(took) >= GRACE_S and len(took) < 5:  # a busy machine may take longer at times
+        while not took or min(took) >= GRACE_S and len(took) < 5:  # on a busy machine one try may take longer
             server, client = self.start()
             self.queue_something(client)
             begin = time.monotonic()
-            # Two of one kind could be one to the kernel.
+            # The kernel could merge two signals of one kind.
             server.send_signal(signal.SIGINT)
             server.send_signal(signal.SIGTERM)
             self.ends_quietly(server)
@@ -84,7 +84,7 @@ class Main(unittest.TestCase):
         self.assertLess(min(took), GRACE_S)
 
     def test_an_interrupt_at_any_moment_says_nothing(self):
-        """Also while it ends."""
+        """Also while the program ends."""
         for _ in range(5):
             server, _ = self.start()
             for _ in range(20):
@@ -106,7 +106,7 @@ class Main(unittest.TestCase):
     def test_the_server_of_the_readme_ends_quietly_though_a_client_stays(self):
         program = next(part.removeprefix("python") for part in README.read_text().split("```")
                        if "start_server" in part)
-        # It is bound, so that nobody else gets it. The server sets SO_REUSEADDR, too, and so may have it.
+        # This socket keeps the port, so that nobody else gets it. Both set SO_REUSEADDR, so the server can listen there.
         taken = self.enterContext(socket.socket())
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", 0))

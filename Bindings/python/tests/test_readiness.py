@@ -133,7 +133,7 @@ class Readiness(unittest.TestCase):
 
     def test_a_call_while_another_thread_waits(self):
         def wait():
-            with contextlib.suppress(RuntimeError):  # that the other one calls just now
+            with contextlib.suppress(RuntimeError):  # if the other thread is in a call just now
                 while not poller.poll():
                     pass
                 ended.set()
@@ -176,7 +176,7 @@ class Article(unittest.TestCase):
                 self.serve((HERE / f"article/{name}.py").read_text())
 
     def serve(self, program):
-        # Of the loopback's many addresses one that nobody else is at.
+        # An address of the loopback that nobody else uses.
         host = ".".join(map(str, (127, *random.SystemRandom().randbytes(2), 9)))
         program = program.replace("127.0.0.1", host)
         with subprocess.Popen([sys.executable, "-u", "-c", program], stdout=subprocess.PIPE) as server:

@@ -16,7 +16,7 @@ def echo(address: str) -> None:
         listener = loop.listen(address)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.signal(number)
-            # The loop has it all the same. One that comes when the loop has ended changes nothing any more.
+            # The loop still gets it. After the loop's end it is ignored.
             signal.signal(number, signal.SIG_IGN)
         print("listening on", loop.local_address(listener), flush=True)
         streams = set()
@@ -53,7 +53,7 @@ has nothing to send, and sends the rest for a second at most. A second Ctrl-C en
 
 
 def command_line() -> argparse.ArgumentParser:
-    """What may be said behind `python -m sluiceio`."""
+    """The arguments of `python -m sluiceio`."""
     line = argparse.ArgumentParser(prog="python -m sluiceio", description="Programs of the package sluiceio.")
     programs = line.add_subparsers(required=True, metavar="PROGRAM")
     program = programs.add_parser("echo", help="an echo server", description=ECHO)
@@ -64,7 +64,7 @@ def command_line() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str]) -> int:
-    """Runs it: the code that it exits with."""
+    """Runs the program, and returns its exit code."""
     address = command_line().parse_args(arguments).address
     try:
         echo(address)
@@ -75,5 +75,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # to end quietly before the loop has it
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the loop has it: it ends the program quietly
     sys.exit(main(sys.argv[1:]))
