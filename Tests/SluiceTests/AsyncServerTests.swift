@@ -633,6 +633,25 @@ extension AsyncTests {
             }
         }
 
+        @Test("a server heeds its signals before it accepts")
+        func signalOfTheFirstClient() async throws {
+            await #expect(processExitsWith: .exitCode(7)) {
+                // What comes too early is lost, and then the server goes on until the alarm.
+                signal(SIGTERM, SIG_IGN)
+                alarm(60)
+                for _ in 0..<50 {
+                    let listening = try FileDescriptor.listen(on: "127.0.0.1:0")
+                    try FileDescriptor.connect(to: listening.localAddress()).close()
+                    var options = Server.Options()
+                    options.stopsOn = [SIGTERM]
+                    try await Server.run(adopting: listening, options: options) { _ in
+                        kill(getpid(), SIGTERM)
+                    }
+                }
+                exit(7)
+            }
+        }
+
         @Test("a silent caller gets no handler where that starts with bytes", arguments: everyWay)
         func onFirstBytes(_ backend: Backend, _ tasks: Loop.Tasks) async throws {
             let started = Count()

@@ -320,11 +320,15 @@ extension Server {
         let count = loops.count
         if count > 1 { options.listener.reusesPort = true }
         var acceptors: [(loop: Loop, acceptor: Acceptor)] = []
+        var signals: SignalWatch?
+        defer { signals?.end() }
         do {
             for _ in 0..<count {
                 let loop =
                     try one
                     ?? Loop.start(options.backend, options: options.loop, tasks: options.tasks)
+                // Before it accepts: a signal that comes after the first connection must not be lost.
+                if signals == nil { signals = try SignalWatch(options.stopsOn, loop.core) }
                 // With this, a port that the kernel has chosen is the port of every loop.
                 let address = acceptors.first?.acceptor.address
                 let acceptor = try await loop.accept(options, handler) {
@@ -333,7 +337,7 @@ extension Server {
                 }
                 acceptors.append((loop, acceptor))
             }
-            try await serve(acceptors, options, ready)
+            await serve(acceptors, signals, options, ready)
         } catch {
             for (loop, acceptor) in acceptors {
                 acceptor.stop()
@@ -344,17 +348,16 @@ extension Server {
     }
 
     private static func serve(
-        _ all: [(loop: Loop, acceptor: Acceptor)], _ options: Options,
+        _ all: [(loop: Loop, acceptor: Acceptor)], _ signals: SignalWatch?, _ options: Options,
         _ ready: (@Sendable (Address) -> Void)?
-    ) async throws(SluiceError) {
+    ) async {
         let log = options.log
         let how = options.onShutdown
         let stop: @Sendable () -> Void = {
             log?.stops(how)
             for (_, acceptor) in all { acceptor.stop() }
         }
-        let signals = try SignalWatch(options.stopsOn, all[0].loop.core) { _ in stop() }
-        defer { signals.end() }
+        signals?.begin { _ in stop() }
         log?.listens(at: all[0].acceptor.address, loops: all.count)
         ready?(all[0].acceptor.address)
         let alongside = options.alongside.map { body in all.map { $0.loop.begin(body) } } ?? []

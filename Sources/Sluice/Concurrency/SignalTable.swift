@@ -14,10 +14,8 @@ final class SignalWatch: Sendable {
     /// The signals that it catches; `nil` once it has ended.
     private let caught: Mutex<[(number: CInt, before: sigaction)]?>
 
-    /// - Parameter body: called on the loop's thread, with the number.
-    init(
-        _ numbers: [CInt], _ core: Core, _ body: @escaping @Sendable (CInt) -> Void
-    ) throws(SluiceError) {
+    /// Catches the signals. They are kept until ``begin(_:)``.
+    init(_ numbers: [CInt], _ core: Core) throws(SluiceError) {
         self.core = core
         caught = Mutex([])
         for number in numbers {
@@ -38,11 +36,16 @@ final class SignalWatch: Sendable {
             }
             caught.withLock { $0?.append((number, before)) }
         }
-        let all = numbers
+    }
+
+    /// Calls `body` on the loop's thread with the number of each signal, also for those that came before.
+    func begin(_ body: @escaping @Sendable (CInt) -> Void) {
+        let core = core
+        let numbers = caught.withLock { $0?.map(\.number) ?? [] }
         core.perform { [self] in
             // Another thread may have ended this watch meanwhile, and the loop's thread may have
             // taken the signals for another watch.
-            if !hasEnded { core.addSignals(all, of: self, body) }
+            if !hasEnded { core.addSignals(numbers, of: self, body) }
         }
     }
 

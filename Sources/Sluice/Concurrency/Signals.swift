@@ -47,7 +47,8 @@ private final class SignalSource: @unchecked Sendable {
     init(_ numbers: [CInt], on loop: Loop) throws(SluiceError) {
         self.loop = loop
         let core = loop.core
-        watch = try SignalWatch(numbers, core) { [weak self] number in
+        watch = try SignalWatch(numbers, core)
+        watch?.begin { [weak self] number in
             guard let self else { return }
             if !pending.contains(number) { pending.append(number) }
             waiter.wake(core)
