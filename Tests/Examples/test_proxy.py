@@ -4,33 +4,12 @@ import contextlib
 import os
 import random
 import resource
-import socket
 import subprocess
-import sys
 import threading
 
 from examples import MEGABYTE, PATIENCE, ExampleTest, connect, run
-from sockets import accept, listen, read_all, refused_address, reset, wait_for_parting
+from sockets import accept, has_been_read, listen, read_all, refused_address, reset, wait_for_parting
 from support import wait_until
-
-
-def has_taken_all(end):
-    """Whether the process at the other end has read all that this one has sent, and also its end."""
-    local, peer = in_table(end.getsockname()), in_table(end.getpeername())
-    queued = {}
-    with open("/proc/net/tcp", encoding="ascii") as table:
-        for line in table:
-            _, source, target, _, queues = line.split()[:5]
-            queued[source, target] = queues.split(":")
-    sending, _ = queued[local, peer]
-    _, received = queued[peer, local]
-    return int(sending, 16) == int(received, 16) == 0
-
-
-def in_table(address):
-    """An address as /proc/net/tcp has it."""
-    host, port = address
-    return f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}:{port:04X}"
 
 
 class ProxyTest(ExampleTest):
@@ -133,7 +112,7 @@ class ProxyTest(ExampleTest):
         server.sendall(b"x" * 200_000)
         server.shutdown(1)
         # The proxy has it, and the end. A reset takes none of it back.
-        wait_until(lambda: has_taken_all(server), "the proxy has read the answer")
+        wait_until(lambda: has_been_read(server), "the proxy has read the answer")
         server.close()
         for _ in range(3):
             client.sendall(b" that goes on")
