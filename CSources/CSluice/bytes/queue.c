@@ -84,14 +84,12 @@ int sluice_bytes_append_long(struct sluice_chunk_pool *pool, struct sluice_bytes
     struct sluice_chunk *chunk = room > 0 ? queue->last : chain;
     link_behind(queue, chain);
     queue->length += length;
-    for (const unsigned char *bytes = (const unsigned char *)source;; chunk = chunk->next) {
+    for (const unsigned char *bytes = (const unsigned char *)source; chunk; chunk = chunk->next) {
         size_t copied = copy_in(chunk, bytes, length);
-        length -= copied;
-        if (length == 0)
-            break;
         bytes += copied;
+        length -= copied;
+        queue->last = chunk;
     }
-    queue->last = chunk;
     return 0;
 }
 
