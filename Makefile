@@ -803,8 +803,9 @@ CHECK_LANES := "demo test-languages test-consumer test-clients test-integrations
 .PHONY: check check-beyond
 check: test check-beyond test-deb ##work everything that must pass
 
+# FOR as given; else less than for the fuzzing alone.
 check-beyond: lib lib-libevent amalgamation ##work what must pass beside the tests: counts, sanitizers, fuzzing for FOR seconds
-	+@FOR=$(or $(FOR),25) Tools/parts "make check" $(CHECK_LANES)
+	+@FOR=$(if $(filter file,$(origin FOR)),25,$(FOR)) Tools/parts "make check" $(CHECK_LANES)
 
 # ---- What is needed -----------------------------------------------------------------------------
 
