@@ -80,13 +80,8 @@ static void both_ways_and_to_both_ends(void) {
     expect_no_event(proxy.loop);
 }
 
-static void half_close_is_passed_on(void) {
-    struct proxy proxy = make_proxy();
-    put_text(proxy.a.peer, "question");
-    assert_int_equal(shutdown(proxy.a.peer, SHUT_WR), 0);
-    expect_no_event(proxy.loop);
-    take_text(proxy.b.peer, "question");
-    expect_end(proxy.b.peer);
+/* The far peer's answer comes to the near one, and its end ends both. */
+static void answer_and_end(struct proxy proxy) {
     put_text(proxy.b.peer, "answer");
     expect_no_event(proxy.loop);
     take_text(proxy.a.peer, "answer");
@@ -94,6 +89,16 @@ static void half_close_is_passed_on(void) {
     for (int i = 0; i < 2; i++)
         assert_int_equal(expect_event(proxy.loop, SLUICE_CLOSED).error, 0);
     expect_end(proxy.a.peer);
+}
+
+static void half_close_is_passed_on(void) {
+    struct proxy proxy = make_proxy();
+    put_text(proxy.a.peer, "question");
+    assert_int_equal(shutdown(proxy.a.peer, SHUT_WR), 0);
+    expect_no_event(proxy.loop);
+    take_text(proxy.b.peer, "question");
+    expect_end(proxy.b.peer);
+    answer_and_end(proxy);
     expect_no_event(proxy.loop);
 }
 
@@ -334,13 +339,7 @@ static void target_takes_no_more(void) {
     assert_int_equal(shutdown(proxy.a.peer, SHUT_WR), 0);
     expect_event_of(proxy.loop, SLUICE_EOF, proxy.a.id);
     /* It stays for what the other says. */
-    put_text(proxy.b.peer, "answer");
-    expect_no_event(proxy.loop);
-    take_text(proxy.a.peer, "answer");
-    drop(proxy.b.peer);
-    for (int i = 0; i < 2; i++)
-        assert_int_equal(expect_event(proxy.loop, SLUICE_CLOSED).error, 0);
-    expect_end(proxy.a.peer);
+    answer_and_end(proxy);
 }
 
 /* ---- Memory, and ends that go elsewhere ------------------------------------------------------ */
