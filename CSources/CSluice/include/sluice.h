@@ -627,11 +627,12 @@ SLUICE_API int64_t sluice_pending(const sluice_loop *loop, sluice_id id);
  * while `to` is over its high mark. 0 for `to` ends the forwarding. When `to` takes no more, `from`
  * gives DATA again, and EOF if its end had already gone to `to`.
  *
- * A stream that gives CLOSED leaves the other one open. If the value of CLOSED is
- * SLUICE_INPUT_ENDED, close the other one, even if there is an error: what it has got is complete,
- * and may still be queued. Otherwise abort it: it has got only a part. A stream may be forwarded to
- * itself: an echo. O(1), and the bytes that are held. Errors: -EPIPE (`to` takes no more),
- * SLUICE_ENOMEM, and those of a write of what is held. */
+ * While two streams are forwarded to each other, neither closes by itself at its EOF: the answer
+ * may still be coming. A stream that gives CLOSED leaves the other one open. If the error is 0, or
+ * the value is SLUICE_INPUT_ENDED, close the other one: what it has got may still be queued.
+ * Otherwise abort it: it has got only a part. A stream may be forwarded to itself: an echo. O(1),
+ * and the bytes that are held. Errors: -EPIPE (`to` takes no more), SLUICE_ENOMEM, and those of a
+ * write of what is held. */
 SLUICE_API int sluice_forward(sluice_loop *loop, sluice_id from, sluice_id to);
 
 /* ---- Readiness ------------------------------------------------------------------------------ */
