@@ -181,8 +181,7 @@ int sluice_close(sluice_loop *loop, sluice_id id) {
     if (!is_timer(loop, id))
         return close_other(loop, id);
     loop->living_timers--;
-    unlink_record(&loop->timers, sluice_id_index(id));
-    end_record(&loop->timers, sluice_id_index(id));
+    cancel_timer(&loop->timers, sluice_id_index(id));
     return 0;
 }
 

@@ -73,7 +73,6 @@ int sluice_timer(sluice_loop *loop, sluice_id *id, int64_t first_ns, int64_t rep
         *id =
             sluice_id_of(SLUICE_KIND_TIMER, index, sluice_timers_generation(&loop->timers, index));
     begin_timer(&loop->timers, index, sluice_moment(loop, first_ns), repeat_ns, user);
-    place(&loop->timers, index);
     return 0;
 }
 

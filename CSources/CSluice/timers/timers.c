@@ -123,7 +123,6 @@ uint32_t sluice_timers_add(struct sluice_timers *timers, int64_t deadline, int64
         return make_free_and_add(timers, deadline, repeat, user);
     uint32_t index = take_free_record(timers);
     begin_timer(timers, index, deadline, repeat, user);
-    place(timers, index);
     return index;
 }
 
@@ -132,8 +131,7 @@ SLUICE_NOINLINE void sluice_timers_place(struct sluice_timers *timers, uint32_t 
 }
 
 void sluice_timers_cancel(struct sluice_timers *timers, uint32_t index) {
-    unlink_record(timers, index);
-    end_record(timers, index);
+    cancel_timer(timers, index);
 }
 
 void sluice_timers_move(struct sluice_timers *timers, uint32_t index, int64_t deadline) {

@@ -179,12 +179,18 @@ static inline uint32_t take_free_record(struct sluice_timers *timers) {
     return index;
 }
 
-/* Sets a record that was taken; then it has to be placed. */
+/* Sets a record that was taken, and files it. */
 static inline void begin_timer(struct sluice_timers *timers, uint32_t index, int64_t deadline,
                                int64_t repeat, uint64_t user) {
     timers->records[index].user = user;
     timers->records[index].repeat = repeat;
     set_deadline(timers, index, deadline);
+    place(timers, index);
+}
+
+static inline void cancel_timer(struct sluice_timers *timers, uint32_t index) {
+    unlink_record(timers, index);
+    end_record(timers, index);
 }
 
 /* The half of a reset that takes the timer to another slot. */
